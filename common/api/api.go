@@ -1,0 +1,203 @@
+package api
+
+import "time"
+
+// Paths of the HTTP API, as net/http's ServeMux spells their patterns.
+const (
+	PathGrantRequest = "/grant/request"
+	PathOffer        = "/signaling/{job_id}/offer"
+	PathAnswer       = "/signaling/{job_id}/answer"
+	PathAgentHello   = "/agents/hello"
+	PathAgentSession = "/agents/session"
+	PathAgentPoll    = "/agents/poll"
+	PathAgentReport  = "/agents/report"
+	PathHealth       = "/health"
+	PathMetrics      = "/metrics"
+	PathJWKS         = "/.well-known/jwks.json"
+)
+
+// WaitParam is the query parameter with which a poll or an offer asks for a
+// shorter wait than [MaxWait], in whole seconds. Fronts and caches need it.
+const WaitParam = "wait"
+
+// Media types of the bodies.
+const (
+	TypeJSON    = "application/json"
+	TypeProblem = "application/problem+json"
+	// TypeOpaque is what offers, answers and candidates are sent as: bytes
+	// that only the two peers read.
+	TypeOpaque = "application/octet-stream"
+)
+
+// GrantRequest is the body of POST /grant/request: what a client needs.
+type GrantRequest struct {
+	// PeerFingerprint is the SHA-256 of the client's DTLS certificate (DER), as
+	// RFC 8122 writes it: upper-case hexadecimal bytes with colons between.
+	PeerFingerprint string `json:"peer_fingerprint"`
+	// RequiredChannels are the labels of the data channels to be granted.
+	RequiredChannels []string `json:"required_channels"`
+	// CPUCores and MemoryMB (MiB) are what the build may use.
+	CPUCores int `json:"cpu_cores"`
+	MemoryMB int `json:"memory_mb"`
+	// TimeoutSecs bounds the whole session on the agent.
+	TimeoutSecs int `json:"timeout_secs"`
+	// Target is the chip, such as "esp32c3". Empty accepts any agent, and
+	// leaves the choice to the recipe that recognises the project.
+	Target string `json:"target,omitempty"`
+	// Toolchain is NAME or NAME@VERSION, such as "esp-idf@5.3".
+	Toolchain string `json:"toolchain,omitempty"`
+	// Project is an opaque key that is the same for every build of one
+	// project. It must not tell the project's name.
+	Project string `json:"project,omitempty"`
+	// NAT is the client's NAT behaviour, where it is known.
+	NAT string `json:"nat,omitempty"`
+	// Agents pins the job to agents, by fingerprint or name. Empty: any.
+	Agents []string `json:"agents,omitempty"`
+}
+
+// GrantResponse answers a [GrantRequest].
+type GrantResponse struct {
+	JobID string `json:"job_id"`
+	// Grant is the signed token to present with the offer; see common/grant.
+	Grant      string      `json:"grant"`
+	Candidates []Candidate `json:"candidates"`
+	ICEServers []ICEServer `json:"ice_servers"`
+	// ExpiresAt is when the grant can no longer be redeemed.
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Candidate is an agent that may claim the job.
+type Candidate struct {
+	// Fingerprint is the agent's SSH key fingerprint, "SHA256:…".
+	Fingerprint string `json:"fingerprint"`
+	// Name is what the operator calls it.
+	Name string `json:"name"`
+}
+
+// ICEServer is one entry of WebRTC's RTCIceServer list.
+type ICEServer struct {
+	URLs       []string `json:"urls"`
+	Username   string   `json:"username,omitempty"`
+	Credential string   `json:"credential,omitempty"`
+}
+
+// Waiting is the body of a 202 to an offer: nobody has answered yet, and the
+// client should post the same offer again with the fresh grant.
+type Waiting struct {
+	JobID     string    `json:"job_id"`
+	Grant     string    `json:"grant"`
+	ExpiresAt time.Time `json:"expires_at"`
+	// Position is the job's place among the waiting ones, from 1.
+	Position int `json:"position,omitempty"`
+}
+
+// HelloRequest is the body of POST /agents/hello: an agent asks for a
+// challenge.
+type HelloRequest struct {
+	// PublicKey is one line in OpenSSH authorized_keys format.
+	PublicKey string `json:"public_key"`
+	// Nonce is the agent's own random contribution, 32 bytes.
+	Nonce []byte `json:"nonce"`
+}
+
+// HelloResponse carries the broker's challenge.
+type HelloResponse struct {
+	// Challenge is opaque to the agent and carries all that the broker must
+	// know later; the broker remembers nothing.
+	Challenge []byte `json:"challenge"`
+	// Origin is the broker's own name for itself, such as
+	// "https://broker.example.org". The agent signs the origin that it dialled
+	// and refuses a broker that names another.
+	Origin    string    `json:"origin"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// SessionRequest is the body of POST /agents/session: the response to the
+// challenge.
+type SessionRequest struct {
+	PublicKey string `json:"public_key"`
+	Nonce     []byte `json:"nonce"`
+	Challenge []byte `json:"challenge"`
+	// Signature is an armored SSHSIG over what common/identity's Challenge
+	// makes of these fields.
+	Signature string `json:"signature"`
+}
+
+// SessionResponse carries the token for the agent's further requests.
+type SessionResponse struct {
+	Session   string    `json:"session"`
+	ExpiresAt time.Time `json:"expires_at"`
+	// Name is what the operator calls this agent.
+	Name string `json:"name"`
+}
+
+// Status is the body of POST /agents/poll: what an agent can do now. The poll
+// is the heartbeat.
+type Status struct {
+	Version      string       `json:"version"`
+	TotalCores   int          `json:"total_cores"`
+	FreeCores    int          `json:"free_cores"`
+	TotalMemMB   int          `json:"total_memory_mb"`
+	FreeMemMB    int          `json:"free_memory_mb"`
+	RunningJobs  []string     `json:"running_jobs,omitempty"`
+	Capabilities []Capability `json:"capabilities"`
+	// Draining: finishes what it has and takes nothing new. Such a poll is
+	// answered at once with 204.
+	Draining bool `json:"draining,omitempty"`
+}
+
+// Capability says that an agent can build for a target with a toolchain.
+type Capability struct {
+	Target    string `json:"target"`
+	Toolchain string `json:"toolchain"`
+	Version   string `json:"version"`
+}
+
+// Job is the body of a 200 to a poll: an offer to answer.
+type Job struct {
+	JobID string `json:"job_id"`
+	Grant string `json:"grant"`
+	// Offer is the client's opaque offer.
+	Offer      []byte      `json:"offer"`
+	ICEServers []ICEServer `json:"ice_servers"`
+	// AnswerBy is when the broker gives the job to another agent.
+	AnswerBy time.Time `json:"answer_by"`
+}
+
+// Outcome is how a job ended.
+type Outcome string
+
+// The outcomes. Only AgentFailed speaks against the agent.
+const (
+	OutcomeSucceeded   Outcome = "succeeded"
+	OutcomeBuildFailed Outcome = "build_failed" // the user's source or settings
+	OutcomeCanceled    Outcome = "canceled"
+	OutcomeTimedOut    Outcome = "timed_out"
+	OutcomeRefused     Outcome = "refused"    // the agent did not accept the grant or the project
+	OutcomeLost        Outcome = "lost"       // the peers never met, or lost each other
+	OutcomeAgentFailed Outcome = "agent_fail" // the agent's own fault
+)
+
+// Report is the body of POST /agents/report: how a job ended.
+type Report struct {
+	JobID      string     `json:"job_id"`
+	Outcome    Outcome    `json:"outcome"`
+	DurationMS int64      `json:"duration_ms"`
+	Artifacts  []Artifact `json:"artifacts,omitempty"`
+	// Signature is an armored SSHSIG by the agent over what
+	// [Report.SignedBytes] returns.
+	Signature string `json:"signature"`
+}
+
+// Artifact names one file of a build by its content.
+type Artifact struct {
+	Path   string `json:"path"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"` // lower-case hexadecimal
+}
+
+// Health is the body of GET /health.
+type Health struct {
+	Status  string `json:"status"` // "ok" or "draining"
+	Version string `json:"version"`
+}

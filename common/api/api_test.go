@@ -1,0 +1,72 @@
+package api
+
+import (
+	"strings"
+	"testing"
+)
+
+func validRequest() GrantRequest {
+	return GrantRequest{
+		PeerFingerprint:  strings.TrimSuffix(strings.Repeat("AB:", 32), ":"),
+		RequiredChannels: []string{"espctl"},
+		CPUCores:         1, MemoryMB: 256, TimeoutSecs: 60,
+		Target: "esp32c3", Toolchain: "esp-idf@5.3",
+	}
+}
+
+func TestGrantRequestNamesTheWrongField(t *testing.T) {
+	ok := validRequest()
+	if err := ok.Validate(); err != nil {
+		t.Fatalf("a valid request was refused: %v", err)
+	}
+	tests := []struct {
+		field string
+		spoil func(*GrantRequest)
+	}{
+		{"peer_fingerprint", func(r *GrantRequest) { r.PeerFingerprint = strings.ToLower(r.PeerFingerprint) }},
+		{"required_channels", func(r *GrantRequest) { r.RequiredChannels = nil }},
+		{"required_channels", func(r *GrantRequest) { r.RequiredChannels = []string{"a b"} }},
+		{"required_channels", func(r *GrantRequest) { r.RequiredChannels = make([]string, MaxChannels+1) }},
+		{"cpu_cores", func(r *GrantRequest) { r.CPUCores = 0 }},
+		{"memory_mb", func(r *GrantRequest) { r.MemoryMB = -1 }},
+		{"timeout_secs", func(r *GrantRequest) { r.TimeoutSecs = 1 << 30 }},
+		{"target", func(r *GrantRequest) { r.Target = "../esp32" }},
+		{"toolchain", func(r *GrantRequest) { r.Toolchain = "esp-idf@" }},
+		{"project", func(r *GrantRequest) { r.Project = strings.Repeat("x", 129) }},
+		{"nat", func(r *GrantRequest) { r.NAT = strings.Repeat("x", 33) }},
+		{"agents", func(r *GrantRequest) { r.Agents = []string{""} }},
+	}
+	for _, tt := range tests {
+		r := validRequest()
+		tt.spoil(&r)
+		if err := r.Validate(); err == nil || !strings.HasPrefix(err.Error(), tt.field+":") {
+			t.Errorf("error %v does not name %s", err, tt.field)
+		}
+	}
+}
+
+func TestVersionMatchesBySegment(t *testing.T) {
+	tests := []struct {
+		want, have string
+		ok         bool
+	}{
+		{"", "12.2.0", true}, {"12", "12.2.0", true}, {"12.2", "12.2.0", true}, {"12.2.0", "12.2.0", true},
+		{"1", "12.2.0", false}, {"5.3", "5.30.1", false}, {"12.2.0.1", "12.2.0", false},
+	}
+	for _, tt := range tests {
+		if got := VersionMatches(tt.want, tt.have); got != tt.ok {
+			t.Errorf("VersionMatches(%q, %q) = %v", tt.want, tt.have, got)
+		}
+	}
+}
+
+func TestSignedBytesCannotBeConfused(t *testing.T) {
+	a := Report{JobID: "J", Outcome: OutcomeSucceeded, Artifacts: []Artifact{{Path: "a\nartifact x 1 b", Size: 1, SHA256: "00"}}}
+	b := Report{JobID: "J", Outcome: OutcomeSucceeded, Artifacts: []Artifact{{Path: "a", Size: 1, SHA256: "00"}, {Path: "b", Size: 1, SHA256: "x"}}}
+	if string(a.SignedBytes()) == string(b.SignedBytes()) {
+		t.Fatal("two different reports have the same signed bytes")
+	}
+	if n := strings.Count(string(a.SignedBytes()), "\n"); n != 5 {
+		t.Fatalf("a line break in a path made a line of its own: %d lines", n)
+	}
+}

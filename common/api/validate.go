@@ -1,0 +1,117 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+var (
+	fingerprintForm = regexp.MustCompile(`^[0-9A-F]{2}(:[0-9A-F]{2}){31}$`)
+	nameForm        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+	toolchainForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(@[0-9][A-Za-z0-9._+-]{0,31})?$`)
+	sha256Form      = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// Validate reports the first field that is out of its form or its range. The
+// error names the field as JSON spells it.
+func (r *GrantRequest) Validate() error {
+	switch {
+	case !fingerprintForm.MatchString(r.PeerFingerprint):
+		return errors.New("peer_fingerprint: want the SHA-256 of the DTLS certificate as 32 upper-case hexadecimal bytes joined by colons")
+	case len(r.RequiredChannels) == 0:
+		return errors.New("required_channels: name at least one data channel")
+	case len(r.RequiredChannels) > MaxChannels:
+		return fmt.Errorf("required_channels: %d labels, at most %d are allowed", len(r.RequiredChannels), MaxChannels)
+	case r.CPUCores < 1 || r.CPUCores > 1024:
+		return fmt.Errorf("cpu_cores: %d is not between 1 and 1024", r.CPUCores)
+	case r.MemoryMB < 1 || r.MemoryMB > 4<<20:
+		return fmt.Errorf("memory_mb: %d is not between 1 and %d", r.MemoryMB, 4<<20)
+	case r.TimeoutSecs < 1 || r.TimeoutSecs > 24*3600:
+		return fmt.Errorf("timeout_secs: %d is not between 1 and %d", r.TimeoutSecs, 24*3600)
+	case r.Target != "" && !nameForm.MatchString(r.Target):
+		return fmt.Errorf("target: %q is not a chip name such as esp32c3", r.Target)
+	case r.Toolchain != "" && !toolchainForm.MatchString(r.Toolchain):
+		return fmt.Errorf("toolchain: %q is not NAME or NAME@VERSION", r.Toolchain)
+	case len(r.Project) > 128:
+		return errors.New("project: longer than 128 bytes")
+	case len(r.NAT) > 32:
+		return errors.New("nat: longer than 32 bytes")
+	case len(r.Agents) > MaxAgents:
+		return fmt.Errorf("agents: %d names, at most %d are allowed", len(r.Agents), MaxAgents)
+	}
+	for _, c := range r.RequiredChannels {
+		if !nameForm.MatchString(c) {
+			return fmt.Errorf("required_channels: %q is not a channel label", c)
+		}
+	}
+	for _, a := range r.Agents {
+		if a == "" || len(a) > 128 {
+			return fmt.Errorf("agents: %q is neither a name nor a fingerprint", a)
+		}
+	}
+	return nil
+}
+
+// Validate reports the first field that is out of its form or its range.
+func (s *Status) Validate() error {
+	switch {
+	case s.TotalCores < 1 || s.FreeCores < 0 || s.FreeCores > s.TotalCores:
+		return fmt.Errorf("free_cores: %d of %d", s.FreeCores, s.TotalCores)
+	case s.TotalMemMB < 1 || s.FreeMemMB < 0 || s.FreeMemMB > s.TotalMemMB:
+		return fmt.Errorf("free_memory_mb: %d of %d", s.FreeMemMB, s.TotalMemMB)
+	case len(s.Capabilities) > MaxCapabilities:
+		return fmt.Errorf("capabilities: %d, at most %d are allowed", len(s.Capabilities), MaxCapabilities)
+	case len(s.Version) > 64:
+		return errors.New("version: longer than 64 bytes")
+	}
+	for _, c := range s.Capabilities {
+		if !nameForm.MatchString(c.Target) || !nameForm.MatchString(c.Toolchain) || len(c.Version) > 32 {
+			return fmt.Errorf("capabilities: %q with %q %q is not a target with a toolchain and its version", c.Target, c.Toolchain, c.Version)
+		}
+	}
+	return nil
+}
+
+// Validate reports the first field that is out of its form or its range.
+func (r *Report) Validate() error {
+	switch r.Outcome {
+	case OutcomeSucceeded, OutcomeBuildFailed, OutcomeCanceled, OutcomeTimedOut, OutcomeRefused, OutcomeLost, OutcomeAgentFailed:
+	default:
+		return fmt.Errorf("outcome: %q is unknown", r.Outcome)
+	}
+	if r.DurationMS < 0 {
+		return fmt.Errorf("duration_ms: %d is negative", r.DurationMS)
+	}
+	for _, a := range r.Artifacts {
+		if a.Path == "" || a.Size < 0 || !sha256Form.MatchString(a.SHA256) {
+			return fmt.Errorf("artifacts: %q needs a path, a size and a SHA-256 in lower-case hexadecimal", a.Path)
+		}
+	}
+	return nil
+}
+
+// SignedBytes returns what the agent signs: a domain line, then one line a
+// field, so that the signature does not depend on how JSON is spelled.
+func (r *Report) SignedBytes() []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "farforge-report-v1\njob %s\noutcome %s\nduration_ms %d\n", r.JobID, r.Outcome, r.DurationMS)
+	for _, a := range r.Artifacts {
+		fmt.Fprintf(&b, "artifact %s %d %q\n", a.SHA256, a.Size, a.Path)
+	}
+	return []byte(b.String())
+}
+
+// SplitToolchain splits NAME or NAME@VERSION; version is empty in the first.
+func SplitToolchain(s string) (name, version string) {
+	name, version, _ = strings.Cut(s, "@")
+	return name, version
+}
+
+// VersionMatches tells whether have satisfies want: want is a prefix of it by
+// whole dot-separated segments, so "5.3" accepts "5.3.1" and not "5.30". An
+// empty want accepts all.
+func VersionMatches(want, have string) bool {
+	return want == "" || have == want || strings.HasPrefix(have, want+".")
+}
