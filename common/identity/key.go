@@ -1,0 +1,127 @@
+package identity
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/hiddeco/sshsig"
+	"golang.org/x/crypto/ssh"
+)
+
+// Key is an agent's private key. It is safe for concurrent use.
+type Key struct {
+	signer ssh.Signer
+}
+
+// LoadKey reads a private key in OpenSSH format. It refuses a file that others
+// may read, as ssh does, because such a key is no proof of anything.
+func LoadKey(path string) (*Key, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the agent's key: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("read the agent's key: %s has mode %04o, others can read it; run: chmod 600 %s", path, mode, path)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the agent's key: %w", err)
+	}
+	signer, err := ssh.ParsePrivateKey(data)
+	if err != nil {
+		return nil, fmt.Errorf("read the agent's key %s: %w", path, err)
+	}
+	return &Key{signer: signer}, nil
+}
+
+// GenerateKey makes an ed25519 key, writes it to path with mode 0600 and its
+// public half beside it as path.pub. It never overwrites: an existing file
+// is an error that wraps fs.ErrExist.
+func GenerateKey(path, comment string) (*Key, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make an agent key: %w", err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, comment)
+	if err != nil {
+		return nil, fmt.Errorf("make an agent key: %w", err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("make an agent key: %w", err)
+	}
+	key := &Key{signer: signer}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("write the agent's key: %w", err)
+	}
+	if err := writeNew(path, pem.EncodeToMemory(block), 0o600); err != nil {
+		return nil, fmt.Errorf("write the agent's key: %w", err)
+	}
+	if err := os.WriteFile(path+".pub", []byte(key.PublicLine(comment)+"\n"), 0o644); err != nil {
+		return nil, fmt.Errorf("write the agent's public key: %w", err)
+	}
+	return key, nil
+}
+
+// LoadOrGenerateKey loads the key at path, or makes one there if the file does
+// not exist.
+func LoadOrGenerateKey(path, comment string) (*Key, error) {
+	key, err := LoadKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return GenerateKey(path, comment)
+	}
+	return key, err
+}
+
+func writeNew(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
+
+// Public returns the public key.
+func (k *Key) Public() ssh.PublicKey { return k.signer.PublicKey() }
+
+// Fingerprint returns the key's name, "SHA256:…", as ssh-keygen -l prints it.
+func (k *Key) Fingerprint() string { return ssh.FingerprintSHA256(k.signer.PublicKey()) }
+
+// PublicLine returns the public key as one line for an authorized_agents file.
+func (k *Key) PublicLine(comment string) string {
+	line := string(bytes.TrimSpace(ssh.MarshalAuthorizedKey(k.signer.PublicKey())))
+	if comment != "" {
+		line += " " + comment
+	}
+	return line
+}
+
+// Sign returns an armored SSHSIG over message in the given namespace.
+func (k *Key) Sign(namespace string, message []byte) (string, error) {
+	sig, err := sshsig.Sign(bytes.NewReader(message), k.signer, sshsig.HashSHA512, namespace)
+	if err != nil {
+		return "", fmt.Errorf("sign for %s: %w", namespace, err)
+	}
+	return string(sshsig.Armor(sig)), nil
+}
+
+// Verify checks that signature is an armored SSHSIG over message by pub in the
+// given namespace.
+func Verify(pub ssh.PublicKey, namespace string, message []byte, signature string) error {
+	sig, err := sshsig.Unarmor([]byte(signature))
+	if err != nil {
+		return fmt.Errorf("read the signature: %w", err)
+	}
+	if err := sshsig.Verify(bytes.NewReader(message), sig, pub, sig.HashAlgorithm, namespace); err != nil {
+		return fmt.Errorf("check the signature of %s for %s: %w", ssh.FingerprintSHA256(pub), namespace, err)
+	}
+	return nil
+}
