@@ -1,0 +1,134 @@
+package grant
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// claims is a grant as the token spells it.
+type claims struct {
+	jwt.RegisteredClaims
+	Confirmation confirmation `json:"cnf"`
+	Channels     []string     `json:"channels"`
+	CPUCores     int          `json:"cpu_cores"`
+	MemoryMB     int          `json:"memory_mb"`
+	SessionSecs  int          `json:"session_secs"`
+	Bandwidth    int          `json:"max_bandwidth_kbps,omitempty"`
+	MessageRate  int          `json:"max_message_rate,omitempty"`
+	Target       string       `json:"target,omitempty"`
+	Toolchain    string       `json:"toolchain,omitempty"`
+	Project      string       `json:"project,omitempty"`
+}
+
+type confirmation struct {
+	X5T string `json:"x5t#S256"`
+}
+
+// Signer signs grants with one key. It is safe for concurrent use.
+type Signer struct {
+	key   ed25519.PrivateKey
+	keyID string
+}
+
+// NewSigner returns a signer for the key.
+func NewSigner(key ed25519.PrivateKey) *Signer {
+	return &Signer{key: key, keyID: KeyID(key.Public().(ed25519.PublicKey))}
+}
+
+// Public returns the key with which what s signs is verified.
+func (s *Signer) Public() ed25519.PublicKey { return s.key.Public().(ed25519.PublicKey) }
+
+// Sign returns the token for g. It signs what it is given: policy is the
+// caller's.
+func (s *Signer) Sign(g *Grant) (string, error) {
+	x5t, err := thumbprint(g.PeerFingerprint)
+	if err != nil {
+		return "", err
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: g.Issuer, Subject: g.Subject, ID: g.JobID, Audience: g.Agents,
+			IssuedAt: jwt.NewNumericDate(g.IssuedAt), ExpiresAt: jwt.NewNumericDate(g.ExpiresAt),
+		},
+		Confirmation: confirmation{X5T: x5t},
+		Channels:     g.Channels,
+		CPUCores:     g.CPUCores, MemoryMB: g.MemoryMB, SessionSecs: g.SessionSecs,
+		Bandwidth: g.MaxBandwidthKbps, MessageRate: g.MaxMessageRate,
+		Target: g.Target, Toolchain: g.Toolchain, Project: g.Project,
+	})
+	token.Header["typ"] = Type
+	token.Header["kid"] = s.keyID
+	text, err := token.SignedString(s.key)
+	if err != nil {
+		return "", fmt.Errorf("sign the grant for job %s: %w", g.JobID, err)
+	}
+	return text, nil
+}
+
+// Verify checks a token against the keys and the time and returns its grant.
+// It does not check the audience, the certificate or whether the grant was
+// used before: those are the redeeming agent's to check.
+//
+// Lifetimes are judged with leeway, for clocks that differ; a broker that
+// judges its own grants passes 0.
+func (k *KeySet) Verify(token string, now time.Time, leeway time.Duration) (*Grant, error) {
+	var c claims
+	parser := jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
+		jwt.WithTimeFunc(func() time.Time { return now }),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithStrictDecoding(),
+	)
+	_, err := parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
+		if t.Header["typ"] != Type {
+			return nil, fmt.Errorf("%w: its typ is %v, not %s", ErrMalformed, t.Header["typ"], Type)
+		}
+		id, _ := t.Header["kid"].(string)
+		key, ok := k.byID[id]
+		if !ok {
+			return nil, fmt.Errorf("%w: key id %q", ErrSignature, id)
+		}
+		return key, nil
+	})
+	if err != nil {
+		return nil, classify(err)
+	}
+	return c.grant()
+}
+
+func (c *claims) grant() (*Grant, error) {
+	fingerprint, err := fromThumbprint(c.Confirmation.X5T)
+	if err != nil {
+		return nil, err
+	}
+	if c.ID == "" || c.IssuedAt == nil || len(c.Audience) == 0 || len(c.Channels) == 0 || c.CPUCores < 1 || c.MemoryMB < 1 || c.SessionSecs < 1 {
+		return nil, fmt.Errorf("%w: it lacks one of jti, iat, aud, channels, cpu_cores, memory_mb, session_secs", ErrMalformed)
+	}
+	return &Grant{
+		Issuer: c.Issuer, Subject: c.Subject, JobID: c.ID,
+		IssuedAt: c.IssuedAt.UTC(), ExpiresAt: c.ExpiresAt.UTC(),
+		PeerFingerprint: fingerprint, Agents: c.Audience, Channels: c.Channels,
+		CPUCores: c.CPUCores, MemoryMB: c.MemoryMB, SessionSecs: c.SessionSecs,
+		MaxBandwidthKbps: c.Bandwidth, MaxMessageRate: c.MessageRate,
+		Target: c.Target, Toolchain: c.Toolchain, Project: c.Project,
+	}, nil
+}
+
+// classify keeps the JWT library's errors out of our interface.
+func classify(err error) error {
+	switch {
+	case errors.Is(err, ErrMalformed), errors.Is(err, ErrSignature):
+		return err
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return fmt.Errorf("%w: %w", ErrExpired, err)
+	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued), errors.Is(err, jwt.ErrTokenNotValidYet):
+		return fmt.Errorf("%w: %w", ErrNotYetValid, err)
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
+		return fmt.Errorf("%w: %w", ErrSignature, err)
+	default:
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+}
