@@ -1,0 +1,106 @@
+package rendezvous
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// agent is one agent's side of the meeting point: its parked poll, if any, and
+// the line of jobs that it may take, in the order of their tickets.
+type agent struct {
+	id string
+
+	mu       sync.Mutex
+	gone     bool // swept out of the map; look it up again
+	slot     *slot
+	line     list.List // of place
+	lastUsed time.Time
+}
+
+// place is a job's place in the line of its candidate i.
+type place struct {
+	job *job
+	i   int
+}
+
+// slot is one parked poll. Who takes it out of agent.slot, under agent.mu, may
+// send on it or close it, once.
+type slot struct {
+	free Capacity
+	ch   chan *Assignment // capacity 1
+}
+
+// lockAgent returns the agent with its mutex held, or nil if it is unknown and
+// create is false.
+func (r *Rendezvous) lockAgent(id string, create bool) *agent {
+	p := r.agents.of(id)
+	for {
+		p.mu.Lock()
+		a := p.m[id]
+		if a == nil && create {
+			a = &agent{id: id}
+			a.line.Init()
+			p.m[id] = a
+			r.stats.agents.Add(1)
+		}
+		p.mu.Unlock()
+		if a == nil {
+			return nil
+		}
+		a.mu.Lock()
+		if !a.gone {
+			return a
+		}
+		a.mu.Unlock()
+	}
+}
+
+// enter puts the job into the line as candidate i, behind all older tickets.
+// The caller holds a.mu.
+func (a *agent) enter(r *Rendezvous, j *job, i int) {
+	if j.places[i] != nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.over() || j.isLate(i) {
+		return
+	}
+	j.queued = true
+	r.stats.queued.Add(1)
+	for e := a.line.Back(); e != nil; e = e.Prev() {
+		if e.Value.(place).job.ticket < j.ticket {
+			j.places[i] = a.line.InsertAfter(place{j, i}, e)
+			return
+		}
+	}
+	j.places[i] = a.line.PushFront(place{j, i})
+}
+
+// leave takes the job's place i out of the line. The caller holds a.mu.
+func (a *agent) leave(r *Rendezvous, j *job, i int) {
+	if j.places[i] == nil {
+		return
+	}
+	a.line.Remove(j.places[i])
+	j.places[i] = nil
+	r.stats.queued.Add(-1)
+}
+
+// unlink takes a job that is over out of every line. Nobody can enter it
+// again, as enter looks at the state under the same agent's mutex.
+func (r *Rendezvous) unlink(j *job) {
+	j.mu.Lock()
+	queued := j.queued
+	j.mu.Unlock()
+	if !queued {
+		return
+	}
+	for i, id := range j.candidates {
+		if a := r.lockAgent(id, false); a != nil {
+			a.leave(r, j, i)
+			a.mu.Unlock()
+		}
+	}
+}

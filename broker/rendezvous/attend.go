@@ -1,0 +1,125 @@
+package rendezvous
+
+import (
+	"context"
+	"time"
+)
+
+// attend waits for the job's end on behalf of the blocked call c.
+func (r *Rendezvous) attend(ctx context.Context, j *job, c *call, end time.Time) ([]byte, error) {
+	timer := time.NewTimer(time.Until(end))
+	defer timer.Stop()
+	draining := r.draining
+	for {
+		v := r.look(ctx, j, c, end)
+		if v.over {
+			r.unlink(j)
+		}
+		if v.done {
+			if w, ok := v.err.(*WaitingError); ok {
+				w.Position = r.position(j)
+			}
+			return v.answer, v.err
+		}
+		if v.again {
+			r.dispatch(j)
+			continue
+		}
+		timer.Reset(time.Until(v.next))
+		select {
+		case <-c.wake:
+		case <-timer.C:
+		case <-draining:
+			draining = nil // seen; look asks the Rendezvous itself
+		case <-ctx.Done():
+		}
+	}
+}
+
+// view is what look found: the call is done, or the job is to be dispatched
+// again, or nothing changes before next.
+type view struct {
+	done, over, again bool
+	answer            []byte
+	err               error
+	next              time.Time
+}
+
+func (r *Rendezvous) look(ctx context.Context, j *job, c *call, end time.Time) view {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := time.Now()
+	if j.call != c {
+		return view{done: true, err: ErrReplaced}
+	}
+	switch jobState(j.state.Load()) {
+	case answered:
+		j.detach(now)
+		if ctx.Err() != nil { // nobody is there to fetch it
+			return view{done: true, err: context.Cause(ctx)}
+		}
+		if j.answer == nil {
+			return view{done: true, err: ErrCollected}
+		}
+		j.fetched = true
+		return view{done: true, answer: j.answer}
+	case failed:
+		j.detach(now)
+		return view{done: true, err: ErrNoAnswer}
+	case claimed:
+		if ctx.Err() != nil { // the answer is kept for the client's return
+			j.detach(now)
+			return view{done: true, err: context.Cause(ctx)}
+		}
+		if now.Before(j.answerBy) {
+			return view{next: j.answerBy}
+		}
+		if !r.revoke(j) {
+			j.detach(now)
+			return view{done: true, over: true, err: ErrNoAnswer}
+		}
+		if err := r.enough(ctx, end, now); err != nil {
+			return j.leave(now, err)
+		}
+		return view{again: true}
+	default:
+		if err := r.enough(ctx, end, now); err != nil {
+			return j.leave(now, err)
+		}
+		return view{next: end}
+	}
+}
+
+// enough says why a waiting job's client does not wait any longer.
+func (r *Rendezvous) enough(ctx context.Context, end, now time.Time) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case r.isDraining():
+		return ErrDraining
+	case !now.Before(end):
+		return &WaitingError{}
+	}
+	return nil
+}
+
+// leave ends the call of a waiting job. The caller holds j.mu.
+func (j *job) leave(now time.Time, err error) view {
+	j.set(away)
+	j.detach(now)
+	return view{done: true, err: err}
+}
+
+// revoke ends a claim whose time is over. It returns false if no candidate is
+// left. The caller holds j.mu.
+func (r *Rendezvous) revoke(j *job) bool {
+	r.stats.revoked.Add(1)
+	j.late |= 1 << j.holder
+	if j.allLate() {
+		j.set(failed)
+		j.offer = Offer{}
+		return false
+	}
+	j.set(waiting)
+	return true
+}

@@ -1,0 +1,100 @@
+package rendezvous
+
+import (
+	"container/list"
+	"crypto/sha256"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxCandidates is the width of job.late.
+const maxCandidates = 64
+
+type jobState uint32
+
+const (
+	waiting jobState = iota
+	away
+	claimed
+	answered
+	failed
+	dropped
+)
+
+// job is one offer. Fields above mu never change.
+type job struct {
+	id         string
+	digest     [sha256.Size]byte // of the client and the offer
+	need       Capacity
+	candidates []string
+	ticket     uint64 // order in every line
+
+	mu sync.Mutex
+	// state is written under mu; lines read it without.
+	state    atomic.Uint32
+	offer    Offer
+	call     *call // the blocked Offer, if any
+	holder   int   // index of the candidate that holds the claim
+	claim    uint64
+	answerBy time.Time
+	late     uint64 // bit per candidate that let its claim pass
+	answer   []byte
+	sum      [sha256.Size]byte // of the answer
+	fetched  bool
+	lastUsed time.Time
+	queued   bool
+
+	// places[i] is the job's place in the line of candidates[i], guarded by
+	// that agent's mutex.
+	places []*list.Element
+}
+
+// call is one blocked Offer. Its channel only says "look again".
+type call struct{ wake chan struct{} }
+
+func (c *call) notify() {
+	if c == nil {
+		return
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (j *job) is(s jobState) bool { return jobState(j.state.Load()) == s }
+func (j *job) set(s jobState)     { j.state.Store(uint32(s)) }
+
+// over tells whether nobody can claim the job ever again.
+func (j *job) over() bool { return jobState(j.state.Load()) >= answered }
+
+func (j *job) isLate(i int) bool { return j.late&(1<<i) != 0 }
+
+// allLate tells whether no candidate is left to ask.
+func (j *job) allLate() bool { return j.late == 1<<len(j.candidates)-1 }
+
+// take claims the job for candidate i, if it waits and i was not late before.
+// The caller holds the agent's mutex.
+func (j *job) take(r *Rendezvous, i int) *Assignment {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.is(waiting) || j.isLate(i) {
+		return nil
+	}
+	now := time.Now()
+	j.set(claimed)
+	j.holder = i
+	j.claim++
+	j.answerBy = now.Add(r.cfg.AnswerTimeout)
+	j.lastUsed = now
+	j.call.notify()
+	r.stats.claims.Add(1)
+	return &Assignment{Offer: j.offer, AnswerBy: j.answerBy, r: r, job: j, claim: j.claim}
+}
+
+// detach is called under mu by the Offer that leaves.
+func (j *job) detach(now time.Time) {
+	j.call = nil
+	j.lastUsed = now
+}

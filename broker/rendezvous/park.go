@@ -1,0 +1,136 @@
+package rendezvous
+
+import (
+	"context"
+	"time"
+)
+
+// Poll is an agent that asks for work.
+type Poll struct {
+	// Agent is the agent's authenticated identity.
+	Agent string
+	// Free is what it can give to a job now.
+	Free Capacity
+	// Wait is how long to stay parked.
+	Wait time.Duration
+}
+
+// Assignment is a job in the hands of the agent that claimed it.
+type Assignment struct {
+	Offer Offer
+	// AnswerBy is when the claim is revoked.
+	AnswerBy time.Time
+
+	r     *Rendezvous
+	job   *job
+	claim uint64
+}
+
+// Park waits until a job comes for the agent. It returns nil without an error
+// when the wait ends without one; ErrSuperseded at once when the same agent
+// parks again; ErrDraining; or the cause of ctx, in which case no job is left
+// with the agent.
+func (r *Rendezvous) Park(ctx context.Context, p Poll) (*Assignment, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if r.isDraining() {
+		return nil, ErrDraining
+	}
+	a := r.lockAgent(p.Agent, true)
+	a.lastUsed = time.Now()
+	if old := a.slot; old != nil {
+		a.slot = nil
+		close(old.ch)
+		r.stats.superseded.Add(1)
+	}
+	if as := a.next(r, p.Free); as != nil {
+		a.mu.Unlock()
+		return as.deliver(ctx, true)
+	}
+	if p.Wait <= 0 {
+		a.mu.Unlock()
+		return nil, nil
+	}
+	s := &slot{free: p.Free, ch: make(chan *Assignment, 1)}
+	a.slot = s
+	a.mu.Unlock()
+
+	r.stats.parked.Add(1)
+	defer r.stats.parked.Add(-1)
+	timer := time.NewTimer(p.Wait)
+	defer timer.Stop()
+	var end error
+	select {
+	case as, ok := <-s.ch:
+		return as.deliver(ctx, ok)
+	case <-timer.C:
+	case <-r.draining:
+		end = ErrDraining
+	case <-ctx.Done():
+		end = context.Cause(ctx)
+	}
+	a.mu.Lock()
+	mine := a.slot == s
+	if mine {
+		a.slot = nil
+	}
+	a.lastUsed = time.Now()
+	a.mu.Unlock()
+	if mine {
+		return nil, end
+	}
+	// Somebody took the slot out first: there is a job in it, or it is closed.
+	as, ok := <-s.ch
+	return as.deliver(ctx, ok)
+}
+
+// deliver passes the job on, unless the request that would carry it is gone.
+func (as *Assignment) deliver(ctx context.Context, ok bool) (*Assignment, error) {
+	if !ok {
+		return nil, ErrSuperseded
+	}
+	if ctx.Err() != nil {
+		as.HandBack()
+		return nil, context.Cause(ctx)
+	}
+	return as, nil
+}
+
+// next claims the first job in the line that fits. The caller holds a.mu.
+func (a *agent) next(r *Rendezvous, free Capacity) *Assignment {
+	for e := a.line.Front(); e != nil; e = e.Next() {
+		p := e.Value.(place)
+		if !p.job.is(waiting) || !free.fits(p.job.need) {
+			continue
+		}
+		if as := p.job.take(r, p.i); as != nil {
+			return as
+		}
+	}
+	return nil
+}
+
+// HandBack gives up a claim that never reached its agent. The job goes to
+// another candidate, or waits on in its old place. A claim that is answered or
+// revoked already is left alone.
+func (as *Assignment) HandBack() {
+	j := as.job
+	j.mu.Lock()
+	if !j.is(claimed) || j.claim != as.claim {
+		j.mu.Unlock()
+		return
+	}
+	attended := j.call != nil
+	if attended {
+		j.set(waiting)
+	} else {
+		j.set(away)
+	}
+	j.call.notify()
+	j.mu.Unlock()
+	as.r.stats.handedBack.Add(1)
+	if attended {
+		as.r.dispatch(j)
+	}
+}

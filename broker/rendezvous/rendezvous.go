@@ -1,0 +1,100 @@
+package rendezvous
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// Config holds the times and bounds of a [Rendezvous]. Zero values mean the
+// defaults.
+type Config struct {
+	// AnswerTimeout is how long a claim lasts. Default: api.AnswerTimeout.
+	AnswerTimeout time.Duration
+	// Memory is how long a job is kept after its last use. Default:
+	// api.JobMemory.
+	Memory time.Duration
+	// AnswerMemory is how long the bytes of an answer are kept once the client
+	// has had them, in case that they were lost on the way. Default: 10 s.
+	AnswerMemory time.Duration
+	// MaxJobs bounds the jobs in memory. Default: 200 000.
+	MaxJobs int64
+}
+
+func (c Config) withDefaults() Config {
+	if c.AnswerTimeout <= 0 {
+		c.AnswerTimeout = api.AnswerTimeout
+	}
+	if c.Memory <= 0 {
+		c.Memory = api.JobMemory
+	}
+	if c.AnswerMemory <= 0 {
+		c.AnswerMemory = 10 * time.Second
+	}
+	if c.MaxJobs <= 0 {
+		c.MaxJobs = 200_000
+	}
+	return c
+}
+
+// Capacity is what an agent has free or a job needs.
+type Capacity struct {
+	Cores    int
+	MemoryMB int
+}
+
+func (c Capacity) fits(need Capacity) bool {
+	return c.Cores >= need.Cores && c.MemoryMB >= need.MemoryMB
+}
+
+// Rendezvous is a meeting point. Its methods may be called concurrently.
+type Rendezvous struct {
+	cfg    Config
+	jobs   shards[*job]
+	agents shards[*agent]
+	ticket atomic.Uint64
+	stats  counters
+
+	drainOnce sync.Once
+	draining  chan struct{}
+	closeOnce sync.Once
+	closed    chan struct{}
+	swept     sync.WaitGroup
+}
+
+// New makes an empty meeting point and starts its sweeper; Close ends it.
+func New(cfg Config) *Rendezvous {
+	r := &Rendezvous{
+		cfg:      cfg.withDefaults(),
+		draining: make(chan struct{}),
+		closed:   make(chan struct{}),
+	}
+	r.jobs.init()
+	r.agents.init()
+	r.swept.Go(r.sweepLoop)
+	return r
+}
+
+// Drain ends every parked poll and every waiting offer with ErrDraining, and
+// refuses new ones. Offers that are claimed still get their answer. It does
+// not block and may be called more than once.
+func (r *Rendezvous) Drain() { r.drainOnce.Do(func() { close(r.draining) }) }
+
+// Close drains, and stops the sweeper. Calls of Park and Offer that still run
+// belong to their callers.
+func (r *Rendezvous) Close() {
+	r.Drain()
+	r.closeOnce.Do(func() { close(r.closed) })
+	r.swept.Wait()
+}
+
+func (r *Rendezvous) isDraining() bool {
+	select {
+	case <-r.draining:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,29 @@
+package rendezvous
+
+import "sync/atomic"
+
+type counters struct {
+	parked, offering, jobs, agents, queued  atomic.Int64
+	claims, handedBack, revoked, superseded atomic.Int64
+}
+
+// Stats is a momentary count; its fields are not taken at one instant.
+type Stats struct {
+	// Parked polls and Offering requests are blocked now.
+	Parked, Offering int64
+	// Jobs and Agents are in memory now; Queued are places in agents' lines.
+	Jobs, Agents, Queued int64
+	// Claims, HandedBack, Revoked and Superseded count since the start.
+	Claims, HandedBack, Revoked, Superseded int64
+}
+
+// Stats returns the counts.
+func (r *Rendezvous) Stats() Stats {
+	s := &r.stats
+	return Stats{
+		Parked: s.parked.Load(), Offering: s.offering.Load(),
+		Jobs: s.jobs.Load(), Agents: s.agents.Load(), Queued: s.queued.Load(),
+		Claims: s.claims.Load(), HandedBack: s.handedBack.Load(),
+		Revoked: s.revoked.Load(), Superseded: s.superseded.Load(),
+	}
+}

@@ -1,0 +1,70 @@
+package rendezvous
+
+import "time"
+
+// sweepLoop forgets what is out of use, until Close.
+func (r *Rendezvous) sweepLoop() {
+	tick := time.NewTicker(max(min(r.cfg.Memory, r.cfg.AnswerMemory)/4, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.closed:
+			return
+		case now := <-tick.C:
+			r.sweep(now)
+		}
+	}
+}
+
+func (r *Rendezvous) sweep(now time.Time) {
+	var over []*job
+	for i := range r.jobs.parts {
+		p := &r.jobs.parts[i]
+		p.mu.Lock()
+		for id, j := range p.m {
+			if r.forget(j, now) {
+				delete(p.m, id)
+				r.stats.jobs.Add(-1)
+				over = append(over, j)
+			}
+		}
+		p.mu.Unlock()
+		for _, j := range over {
+			r.unlink(j)
+		}
+		over = over[:0]
+	}
+	for i := range r.agents.parts {
+		p := &r.agents.parts[i]
+		p.mu.Lock()
+		for id, a := range p.m {
+			a.mu.Lock()
+			if a.slot == nil && a.line.Len() == 0 && now.Sub(a.lastUsed) > r.cfg.Memory {
+				a.gone = true
+				delete(p.m, id)
+				r.stats.agents.Add(-1)
+			}
+			a.mu.Unlock()
+		}
+		p.mu.Unlock()
+	}
+}
+
+// forget drops the job if it is out of use, or at least the bytes of an answer
+// that the client has had.
+func (r *Rendezvous) forget(j *job, now time.Time) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.call != nil {
+		return false
+	}
+	idle := now.Sub(j.lastUsed)
+	if j.fetched && idle > r.cfg.AnswerMemory {
+		j.answer = nil
+	}
+	if idle <= r.cfg.Memory {
+		return false
+	}
+	j.set(dropped)
+	return true
+}
