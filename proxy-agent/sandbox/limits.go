@@ -1,0 +1,39 @@
+package sandbox
+
+import (
+	"strconv"
+	"time"
+)
+
+// limitScript runs inside the sandbox, before the command and as the same
+// process: there is no moment at which the command runs without its limits.
+// "ulimit" is spelled alike in dash, bash and busybox, but for the number of
+// processes. POSIX gives file sizes in blocks of 512 bytes.
+// The first line closes what bwrap leaves open of its own pipes.
+const limitScript = `exec 3>&- 4>&-
+ulimit -c 0 || exit 125
+[ -z "$1" ] || ulimit -v "$1" || exit 125
+[ -z "$2" ] || ulimit -t "$2" || exit 125
+[ -z "$3" ] || ulimit -f "$3" || exit 125
+if [ -n "$4" ]; then
+  if (ulimit -u "$4") 2>/dev/null; then ulimit -u "$4"; else ulimit -p "$4"; fi || exit 125
+fi
+shift 4
+exec "$@"`
+
+// limited wraps argv so that it starts with the limits set.
+func limited(l Limits, argv []string) []string {
+	kib := func(n int64) string { return positive(max(n/1024, min(n, 1))) }
+	blocks := func(n int64) string { return positive(max(n/512, min(n, 1))) }
+	seconds := func(d time.Duration) string { return positive(int64((d + time.Second - 1) / time.Second)) }
+	return append([]string{"/bin/sh", "-c", limitScript, "sh",
+		kib(l.MemoryBytes), seconds(l.CPUTime), blocks(l.FileBytes), positive(int64(l.Processes))}, argv...)
+}
+
+// positive formats n, or returns "" for "no limit".
+func positive(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}

@@ -1,0 +1,25 @@
+//go:build !unix
+
+package sandbox
+
+import (
+	"context"
+	"runtime"
+)
+
+// None needs a Unix system; here Check says so.
+type None struct{}
+
+// Name returns "none".
+func (None) Name() string { return "none" }
+
+// Check implements Sandbox.
+func (None) Check(context.Context) error {
+	return &Unusable{
+		Reason: "the agent cannot run builds on " + runtime.GOOS,
+		Advice: "run the agent on Linux",
+	}
+}
+
+// Run implements Sandbox.
+func (n None) Run(ctx context.Context, _ Spec) (Result, error) { return Result{}, n.Check(ctx) }

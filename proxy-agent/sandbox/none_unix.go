@@ -1,0 +1,87 @@
+//go:build unix
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// None is no sandbox: the command runs as the agent's user, with the network
+// and all files of that user. It sets limits and kills the process group at
+// the end. Only for agents whose every client is trusted.
+type None struct{}
+
+// Name returns "none".
+func (None) Name() string { return "none" }
+
+// Check implements Sandbox; there is nothing that could be missing.
+func (None) Check(context.Context) error { return nil }
+
+// leftoverGrace is how long Run waits for output of a process that left the
+// process group and so outlived the command.
+const leftoverGrace = time.Second
+
+// Run implements Sandbox, as far as a process group goes: a process that made
+// itself a new session is not found and not killed.
+func (None) Run(ctx context.Context, spec Spec) (Result, error) {
+	if err := spec.validate(); err != nil {
+		return Result{}, err
+	}
+	if ctx.Err() != nil {
+		return Result{}, context.Cause(ctx)
+	}
+	home, err := os.MkdirTemp("", "farforge-home-")
+	if err != nil {
+		return Result{}, fmt.Errorf("sandbox: make a home directory: %w", err)
+	}
+	defer os.RemoveAll(home)
+
+	spec.Limits.Processes = 0
+	argv := limited(spec.Limits, spec.Argv)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = spec.Dir
+	for _, pair := range environ(home, spec.Env) {
+		cmd.Env = append(cmd.Env, pair[0]+"="+pair[1])
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+
+	out := newOutput(spec.Limits, spec.Output)
+	pumps, err := out.attach(cmd)
+	if err != nil {
+		return Result{}, err
+	}
+	began := time.Now()
+	sealInherited()
+	if err := cmd.Start(); err != nil {
+		pumps.abandon()
+		return Result{}, fmt.Errorf("sandbox: start %s: %w", argv[0], err)
+	}
+	pumps.start()
+	err = cmd.Wait()
+	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what the command left behind
+	awaitGroup(cmd.Process.Pid)
+	pumps.finish(leftoverGrace)
+
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return Result{}, context.Cause(ctx)
+	case err != nil && !errors.As(err, &exit):
+		return Result{}, fmt.Errorf("sandbox: wait for %s: %w", spec.Argv[0], err)
+	}
+	return Result{ExitCode: exitCode(cmd.ProcessState), Duration: time.Since(began)}, nil
+}
+
+func exitCode(state *os.ProcessState) int {
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return state.ExitCode()
+}

@@ -1,0 +1,134 @@
+// Package sandbox runs one command that nobody has to trust.
+//
+// A build runs the project's own code: Makefiles, scripts, compiler plug-ins.
+// The agent's operator does not know whose. So the command sees this and
+// nothing else:
+//
+//	/workspace            the job's files, the only place that can be written
+//	/tmp                  private, empty, gone afterwards
+//	/usr /bin /lib …      the machine's programs, read-only
+//	/etc                  the few files that the dynamic linker needs
+//	paths of the recipe   a toolchain outside /usr, read-only
+//	/proc /dev            its own processes, the harmless devices
+//
+// It has no network (not even to this machine), no capabilities, no view of
+// other processes, a fixed environment, and limits on memory, CPU time, file
+// size and output. When the command ends, is cancelled, or the agent dies,
+// everything it started is killed.
+//
+//	agent ── bwrap ─┬─ pid 1 of a new pid namespace ── sh (sets limits) ── command ── …
+//	                │        ▲
+//	                └────────┘ the kernel kills all below when pid 1 ends
+//
+// Two implementations: Bubblewrap, which is the above, and None, which only
+// limits and kills; None is for operators who trust every client.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Workspace is where the job's directory appears inside Bubblewrap.
+const Workspace = "/workspace"
+
+// Stream names of output lines.
+const (
+	Stdout = "stdout"
+	Stderr = "stderr"
+)
+
+// Sandbox runs commands. Its methods may be called concurrently.
+type Sandbox interface {
+	// Name is what the operator calls it: "bubblewrap" or "none".
+	Name() string
+
+	// Check tries the sandbox once and says why it cannot be used here. The
+	// error is an *Unusable, which also says what to do.
+	Check(ctx context.Context) error
+
+	// Run runs one command and returns when it has ended and no process that
+	// it started is left. When ctx ends, everything is killed and Run returns
+	// context.Cause(ctx). A command that fails is not an error: see
+	// Result.ExitCode. An error means that the command did not run to its end.
+	Run(ctx context.Context, spec Spec) (Result, error)
+}
+
+// Spec says what to run.
+type Spec struct {
+	// Dir is the job's directory on this machine, absolute. It is the working
+	// directory of the command and, but for /tmp, all that it can write.
+	Dir string
+	// Argv is the command and its arguments. No shell looks at them.
+	Argv []string
+	// Env is added to the fixed environment (PATH, HOME, LANG, …) or replaces
+	// parts of it.
+	Env map[string]string
+	// ReadOnly lists absolute paths outside the system directories that the
+	// command may read. Paths that do not exist are an error.
+	ReadOnly []string
+	// Limits hold for the command and what it starts.
+	Limits Limits
+	// Output gets every line as it is written, one call at a time. It may
+	// block, which slows the command down, but must return when ctx ends.
+	// Nil discards the output.
+	Output func(Line)
+}
+
+// Line is one line of the command's output: valid UTF-8, without its end.
+type Line struct {
+	Stream string // Stdout or Stderr
+	Text   string
+}
+
+// Limits of a command; zero means no limit of ours, except for output.
+type Limits struct {
+	MemoryBytes int64         // address space of each process (RLIMIT_AS)
+	CPUTime     time.Duration // CPU time of each process (RLIMIT_CPU)
+	FileBytes   int64         // size of each file (RLIMIT_FSIZE)
+	// Processes at a time. The kernel does not enforce it for root, and None
+	// does not set it, because there it would count the agent's own too.
+	Processes int
+	// OutputBytes of both streams together; further lines are dropped, and a
+	// last line says so. Zero means DefaultOutputBytes.
+	OutputBytes int64
+	// LineBytes is where longer lines are broken in two. Zero means
+	// DefaultLineBytes.
+	LineBytes int
+}
+
+// What holds when Limits say nothing about output.
+const (
+	DefaultOutputBytes = 16 << 20
+	DefaultLineBytes   = 8 << 10
+)
+
+// Result tells how a command ended.
+type Result struct {
+	// ExitCode is the command's own, or 128 and the signal's number.
+	ExitCode int
+	// Duration is wall-clock time from start to the end of the last process.
+	Duration time.Duration
+}
+
+// Unusable says why a sandbox cannot be used on this machine.
+type Unusable struct {
+	Reason string
+	Advice string // what the operator can do
+}
+
+func (e *Unusable) Error() string { return e.Reason }
+
+// Hint returns the advice.
+func (e *Unusable) Hint() string { return e.Advice }
+
+func (s *Spec) validate() error {
+	switch {
+	case len(s.Argv) == 0 || s.Argv[0] == "":
+		return errors.New("sandbox: no command to run")
+	case len(s.Dir) == 0 || s.Dir[0] != '/':
+		return errors.New("sandbox: the job's directory is not an absolute path")
+	}
+	return nil
+}
