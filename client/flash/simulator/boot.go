@@ -1,0 +1,98 @@
+package simulator
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// reset is what the ROM does first: forget, greet, look at the strap.
+func (s *session) reset(why reason, toDownload bool) {
+	s.loader.abandon()
+	s.loader = loader{}
+	s.slip = slipDecoder{}
+	s.bus.reset()
+	s.baud = defaultBaud
+	s.prog, s.wake = nil, time.Time{}
+	s.out.discard()
+	s.log.Debug("reset", "reason", int(why), "download", toDownload)
+	s.console([]byte(s.model.banner + s.model.bootLine(why, toDownload)))
+	if toDownload {
+		s.mode = download
+		return
+	}
+	s.mode = running
+	s.prog = s.start()
+	s.wake = s.cfg.Clock.Now()
+}
+
+// program is what runs after the ROM. It is stepped by the session.
+type program interface {
+	// step runs until the program has nothing to do or its slice is over, and
+	// returns how long to wait (zero: for ever) or why it reset the chip.
+	step(now time.Time) (wait time.Duration, why reason)
+	// input is what arrived on the UART.
+	input(p []byte)
+}
+
+// start validates the flash as the ROM does and returns what runs then.
+func (s *session) start() program {
+	flash := s.flash.snapshot()
+	if s.faults.has(FlashEncryption) {
+		// Plain contents, decrypted with a key that nobody has: noise.
+		for i, b := range noise(int(s.model.imageOffset) + 64) {
+			flash[i] ^= b
+		}
+	}
+	img, err := s.model.check(flash)
+	switch {
+	case err != nil:
+		return &refusal{s: s, line: err.Error() + "\r\n", every: s.cfg.InvalidHeaderInterval}
+	case s.faults.has(SecureBoot):
+		return &refusal{s: s, line: "secure boot verification failed\r\n", every: s.cfg.InvalidHeaderInterval}
+	}
+	s.console([]byte(img.bootLines()))
+	s.console([]byte(s.description(img)))
+	return idle{}
+}
+
+// description says what an image is on a chip whose code is not run.
+func (s *session) description(img *bootImage) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "[simulation] this image is valid, but the simulation does not run its code\r\n")
+	fmt.Fprintf(&b, "[simulation] %d bytes at 0x%x, entry 0x%08x, %d segments", img.size, s.model.imageOffset, img.entry, len(img.segments))
+	if img.hashed {
+		b.WriteString(", SHA-256 verified")
+	}
+	b.WriteString("\r\n")
+	return b.String()
+}
+
+// refusal is the ROM that found nothing to boot: it complains until the
+// watchdog resets it, and then begins anew.
+type refusal struct {
+	s     *session
+	line  string
+	every time.Duration
+	said  int
+}
+
+// linesPerReset is how many complaints fit before the watchdog bites.
+const linesPerReset = 8
+
+func (r *refusal) step(time.Time) (time.Duration, reason) {
+	if r.said == linesPerReset {
+		return 0, rtcWatchdog
+	}
+	r.said++
+	r.s.console([]byte(r.line))
+	return r.every, stays
+}
+
+func (*refusal) input([]byte) {}
+
+// idle is a program that does nothing visible.
+type idle struct{}
+
+func (idle) step(time.Time) (time.Duration, reason) { return 0, stays }
+func (idle) input([]byte)                           {}

@@ -1,0 +1,102 @@
+package simulator
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/bits"
+	"net"
+	"time"
+)
+
+// Strap is what the boot strap pin says when the chip gets power.
+type Strap int
+
+const (
+	// FlashBoot starts the application from flash, as a board on a desk does.
+	FlashBoot Strap = iota
+	// Download starts the ROM's serial loader, as with the BOOT button held.
+	Download
+)
+
+// String returns "flash" or "download".
+func (s Strap) String() string {
+	if s == Download {
+		return "download"
+	}
+	return "flash"
+}
+
+// Config describes a simulated chip. Only Chip is required.
+type Config struct {
+	// Chip is "esp32c3" or "esp32".
+	Chip string
+	// FlashSize is the size of the flash part in bytes, a power of two from
+	// 256 KiB to 16 MiB. Zero means 4 MiB.
+	FlashSize int
+	// Flash is what the flash holds at first, from offset 0; the rest is
+	// erased (0xFF). It is copied.
+	Flash []byte
+	// MAC is the station address in the simulated fuses. Nil means a locally
+	// administered address whose last bytes spell SIM.
+	MAC net.HardwareAddr
+	// Strap is the boot strap at power-on.
+	Strap Strap
+	// AutoDownload is a convenience of the simulation, for transports without
+	// modem lines (a pseudo-terminal, TCP): when a SYNC arrives while the
+	// application runs, the chip behaves as if the auto-reset circuit had been
+	// driven into download mode. A real board on such a line would need its
+	// buttons pressed.
+	AutoDownload bool
+	// Misbehave lists what goes wrong. Empty means a healthy chip.
+	Misbehave []Misbehaviour
+	// InvalidHeaderInterval is the time between the "invalid header" lines that
+	// the boot ROM prints for an image it cannot boot. Zero means 125 ms.
+	InvalidHeaderInterval time.Duration
+	// Clock is the time the chip lives in. Nil means the machine's.
+	Clock Clock
+	// Logger gets one debug line a command, and warnings. Nil discards them.
+	Logger *slog.Logger
+}
+
+const (
+	defaultFlashSize      = 4 << 20
+	defaultHeaderInterval = 125 * time.Millisecond
+)
+
+// withDefaults fills what was left out and checks the rest.
+func (c Config) withDefaults() (Config, error) {
+	if c.FlashSize == 0 {
+		c.FlashSize = defaultFlashSize
+	}
+	if c.MAC == nil {
+		c.MAC = net.HardwareAddr{0x02, 0x00, 0x00, 'S', 'I', 'M'}
+	}
+	if c.InvalidHeaderInterval == 0 {
+		c.InvalidHeaderInterval = defaultHeaderInterval
+	}
+	if c.Clock == nil {
+		c.Clock = wallClock{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case c.FlashSize < 256<<10 || c.FlashSize > 16<<20 || bits.OnesCount(uint(c.FlashSize)) != 1:
+		return c, fmt.Errorf("flash size %d is not a power of two from 256 KiB to 16 MiB", c.FlashSize)
+	case len(c.Flash) > c.FlashSize:
+		return c, fmt.Errorf("initial flash contents have %d bytes, the flash only %d", len(c.Flash), c.FlashSize)
+	case len(c.MAC) != 6:
+		return c, fmt.Errorf("MAC address %q does not have 6 bytes", c.MAC)
+	case c.InvalidHeaderInterval < 0:
+		return c, errors.New("the interval between \"invalid header\" lines is negative")
+	}
+	c.Flash = bytes.Clone(c.Flash)
+	for _, m := range c.Misbehave {
+		if err := m.validate(c.Chip); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}

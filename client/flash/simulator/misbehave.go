@@ -1,0 +1,193 @@
+package simulator
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is a way to misbehave.
+type Kind string
+
+// The ways to misbehave. The first four can be tied to a command; the rest
+// describe the chip from the start.
+const (
+	// Silent: no reply any more, until the simulation ends, resets included.
+	Silent Kind = "silent"
+	// Garbage: noise instead of replies.
+	Garbage Kind = "garbage"
+	// Slow: every reply comes late by Delay.
+	Slow Kind = "slow"
+	// Half: only the first half of every reply is sent.
+	Half Kind = "half"
+	// Corrupt: flash writes clear a bit too much, so that the MD5 differs
+	// although every command succeeded.
+	Corrupt Kind = "corrupt"
+	// SecureBoot: the fuses say that secure boot is on; no image boots.
+	SecureBoot Kind = "secure-boot"
+	// SecureDownload: the ROM refuses registers and RAM downloads. ESP32-C3 only.
+	SecureDownload Kind = "secure-download"
+	// FlashEncryption: the fuses say that flash encryption is on; what is
+	// written in plain does not boot.
+	FlashEncryption Kind = "flash-encryption"
+)
+
+// Kinds lists the ways to misbehave, for help texts.
+func Kinds() []Kind {
+	return []Kind{Silent, Garbage, Slow, Half, Corrupt, SecureBoot, SecureDownload, FlashEncryption}
+}
+
+// Misbehaviour is one thing that goes wrong, and from when on.
+type Misbehaviour struct {
+	Kind Kind
+	// Command limits it to one command; zero means all of them.
+	Command Opcode
+	// Nth is the first occurrence that it applies to, counted from 1 over
+	// Command (or over all commands) since power-on. Zero means 1.
+	Nth int
+	// Delay is how late a Slow reply comes.
+	Delay time.Duration
+}
+
+// timed says whether the kind can be tied to a command.
+func (k Kind) timed() bool { return k == Silent || k == Garbage || k == Slow || k == Half }
+
+func (m Misbehaviour) validate(chip string) error {
+	known := false
+	for _, k := range Kinds() {
+		known = known || k == m.Kind
+	}
+	switch {
+	case !known:
+		return fmt.Errorf("no misbehaviour is called %q; known are %v", m.Kind, Kinds())
+	case !m.Kind.timed() && (m.Command != 0 || m.Nth != 0):
+		return fmt.Errorf("%s holds from the start and cannot be tied to a command", m.Kind)
+	case m.Nth < 0:
+		return fmt.Errorf("%s from command number %d: numbers begin at 1", m.Kind, m.Nth)
+	case m.Kind == Slow && m.Delay <= 0:
+		return fmt.Errorf("slow needs a delay above zero, such as slow=500ms")
+	case m.Kind != Slow && m.Delay != 0:
+		return fmt.Errorf("%s takes no delay", m.Kind)
+	case m.Kind == SecureDownload && chip == "esp32":
+		return fmt.Errorf("an ESP32 has no secure download mode")
+	}
+	return nil
+}
+
+// ParseMisbehaviour reads the short form that the simulated-chip command takes:
+//
+//	silent                 from the first command on
+//	silent@FLASH_DATA      from the first FLASH_DATA on
+//	silent@FLASH_DATA#3    from the third FLASH_DATA on
+//	silent@#12             from the twelfth command on
+//	slow@READ_REG=500ms    each READ_REG answered half a second late
+//	secure-boot            and the other states of the chip
+func ParseMisbehaviour(s string) (Misbehaviour, error) {
+	bad := func(err error) (Misbehaviour, error) {
+		return Misbehaviour{}, fmt.Errorf("misbehaviour %q: %w", s, err)
+	}
+	var m Misbehaviour
+	rest, delay, hasDelay := strings.Cut(s, "=")
+	if hasDelay {
+		d, err := time.ParseDuration(delay)
+		if err != nil {
+			return bad(err)
+		}
+		m.Delay = d
+	}
+	kind, at, hasAt := strings.Cut(rest, "@")
+	m.Kind = Kind(strings.ToLower(kind))
+	if hasAt {
+		name, nth, hasNth := strings.Cut(at, "#")
+		if name == "" && !hasNth {
+			return bad(fmt.Errorf("nothing follows the @; give a command or #number"))
+		}
+		if name != "" {
+			op, err := ParseOpcode(name)
+			if err != nil {
+				return bad(err)
+			}
+			m.Command = op
+		}
+		if hasNth {
+			n, err := strconv.Atoi(nth)
+			if err != nil || n < 1 {
+				return bad(fmt.Errorf("%q is not a number from 1", nth))
+			}
+			m.Nth = n
+		}
+	}
+	if err := m.validate(""); err != nil {
+		return bad(err)
+	}
+	return m, nil
+}
+
+// String is the short form that ParseMisbehaviour reads.
+func (m Misbehaviour) String() string {
+	s := string(m.Kind)
+	if m.Command != 0 || m.Nth != 0 {
+		s += "@"
+		if m.Command != 0 {
+			s += m.Command.String()
+		}
+		if m.Nth != 0 {
+			s += "#" + strconv.Itoa(m.Nth)
+		}
+	}
+	if m.Delay != 0 {
+		s += "=" + m.Delay.String()
+	}
+	return s
+}
+
+// faults decides, command by command, what goes wrong.
+type faults struct {
+	list  []Misbehaviour
+	total int
+	seen  map[Opcode]int
+	dead  bool
+}
+
+func newFaults(list []Misbehaviour) *faults {
+	return &faults{list: list, seen: make(map[Opcode]int)}
+}
+
+// count notes one more command; call it once a command, before active.
+func (f *faults) count(op Opcode) {
+	f.total++
+	f.seen[op]++
+}
+
+// active returns the misbehaviour of this kind that applies to the command just
+// counted.
+func (f *faults) active(k Kind, op Opcode) (Misbehaviour, bool) {
+	if k == Silent && f.dead {
+		return Misbehaviour{Kind: Silent}, true
+	}
+	for _, m := range f.list {
+		if m.Kind != k || m.Command != 0 && m.Command != op {
+			continue
+		}
+		n := f.total
+		if m.Command != 0 {
+			n = f.seen[op]
+		}
+		if n >= max(m.Nth, 1) {
+			f.dead = f.dead || k == Silent
+			return m, true
+		}
+	}
+	return Misbehaviour{}, false
+}
+
+// has says whether a state such as SecureBoot was asked for.
+func (f *faults) has(k Kind) bool {
+	for _, m := range f.list {
+		if m.Kind == k {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,65 @@
+package simulator
+
+import "fmt"
+
+// model is what differs between chips. Each chip has its own file.
+type model struct {
+	name        string
+	title       string
+	imageChipID uint16
+	imageOffset uint32 // where the ROM looks for an image
+	directBoot  bool   // the ROM knows the direct-boot magic
+	beginSize   int    // bytes of FLASH_BEGIN that the ROM wants
+	security    bool   // the ROM knows GET_SECURITY_INFO
+	runsCode    bool   // the simulation has a processor for it
+	spi         spiLayout
+	wdt         wdtLayout
+	uartClkDiv  uint32 // the register a host reads the crystal from
+	ram         []span // where programs may be loaded
+	banner      string
+	bootLine    func(why reason, download bool) string
+	fuses       func(c *Chip) map[uint32]uint32
+}
+
+// span is a range of addresses, end excluded.
+type span struct{ start, end uint32 }
+
+func (s span) holds(addr, length uint32) bool {
+	return addr >= s.start && uint64(addr)+uint64(length) <= uint64(s.end)
+}
+
+// spiLayout says where the flash's SPI controller has its registers.
+type spiLayout struct {
+	base                                            uint32
+	addr, usr, usr1, usr2, mosiLen, misoLen, window uint32
+}
+
+// wdtLayout says where the RTC watchdog has its registers.
+type wdtLayout struct{ config0, config1, protect uint32 }
+
+const wdtKey = 0x50D83AA1
+
+func modelOf(name string) (*model, error) {
+	switch name {
+	case "esp32c3":
+		return esp32c3(), nil
+	case "esp32":
+		return esp32(), nil
+	case "":
+		return nil, fmt.Errorf("no chip was named; the simulation knows esp32c3 and esp32")
+	}
+	return nil, fmt.Errorf("the simulation does not know %q, only esp32c3 and esp32", name)
+}
+
+// reason is why a chip was reset, or that it was not.
+type reason int
+
+const (
+	stays reason = iota
+	powerOn
+	software
+	rtcWatchdog
+	timerWatchdog
+	superWatchdog
+	panicked
+)

@@ -1,0 +1,154 @@
+package simulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"sync"
+)
+
+// Serve connects the chip to rw, a cable without modem lines, and gives it power
+// if it has none. It returns nil when ctx ends or the other end hangs up, and
+// [ErrBusy] when the chip is connected already. Serve owns rw: if rw is an
+// io.Closer it is closed before Serve returns, which is also what ends a Read
+// that waits; otherwise Serve returns only after that Read did.
+func (c *Chip) Serve(ctx context.Context, rw io.ReadWriter) error {
+	if err := c.connect(); err != nil {
+		return err
+	}
+	defer c.disconnect()
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	closer, canClose := rw.(io.Closer)
+	if canClose {
+		defer closer.Close()
+	}
+	events := make(chan event)
+	work.Go(func() { receiveFrom(ctx, rw, events) })
+	out := &queue{room: make(chan struct{}, 1), ready: make(chan struct{}, 1)}
+	work.Go(func() {
+		if err := out.drainTo(ctx, rw); err != nil {
+			cancel()
+		}
+	})
+	s := &session{Chip: c, ctx: ctx, out: out, events: events}
+	if err := s.run(); err != nil && !hangUp(err) {
+		return fmt.Errorf("read from the host: %w", err)
+	}
+	return nil
+}
+
+// hangUp says whether err is the ordinary end of a connection.
+func hangUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, fs.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
+}
+
+// receiveFrom turns reads into events until reading fails.
+func receiveFrom(ctx context.Context, r io.Reader, events chan<- event) {
+	for {
+		buf := make([]byte, 4096)
+		n, err := r.Read(buf)
+		for _, ev := range []event{{data: buf[:n]}, {err: err}} {
+			if len(ev.data) == 0 && ev.err == nil {
+				continue
+			}
+			select {
+			case events <- ev:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Bounds of what waits for a host that does not read: console output beyond the
+// first is lost, a loader's frames beyond the second wait.
+const (
+	consoleQueue = 4 << 10
+	frameQueue   = 256 << 10
+)
+
+// queue is a sink that writes in its own goroutine, so that a host that does not
+// read never stops the chip.
+type queue struct {
+	mu      sync.Mutex
+	pending []byte
+	console bool          // pending holds console output only
+	ready   chan struct{} // there is something to write
+	room    chan struct{} // something was written
+}
+
+func (q *queue) send(ctx context.Context, p []byte, _ int) {
+	for {
+		q.mu.Lock()
+		if len(q.pending) < frameQueue {
+			q.pending, q.console = append(q.pending, p...), false
+			q.mu.Unlock()
+			signal(q.ready)
+			return
+		}
+		q.mu.Unlock()
+		select {
+		case <-q.room:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (q *queue) offer(p []byte, _ int) {
+	q.mu.Lock()
+	if len(q.pending) == 0 {
+		q.console = true
+	}
+	if len(q.pending)+len(p) <= consoleQueue {
+		q.pending = append(q.pending, p...)
+	}
+	q.mu.Unlock()
+	signal(q.ready)
+}
+
+func (q *queue) discard() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.console {
+		q.pending = nil
+	}
+}
+
+// drainTo writes what is queued until the context ends or writing fails.
+func (q *queue) drainTo(ctx context.Context, w io.Writer) error {
+	for {
+		select {
+		case <-q.ready:
+		case <-ctx.Done():
+			return nil
+		}
+		q.mu.Lock()
+		p := q.pending
+		q.pending = nil
+		q.mu.Unlock()
+		if len(p) > 0 {
+			if _, err := w.Write(p); err != nil {
+				return err
+			}
+		}
+		signal(q.room)
+	}
+}
+
+// signal wakes the one that waits on c, now or later.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
