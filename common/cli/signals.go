@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Signals turns SIGINT and SIGTERM into the three steps of ending a command.
+//
+// The first signal closes the returned drain channel: take nothing new, finish
+// what runs. The second cancels the returned context: stop what runs and clean
+// up. The third exits at once with [Interrupted]. A command that has nothing to
+// drain passes drains=false and has its context cancelled by the first.
+//
+// stop ends the watching and must be called.
+func Signals(parent context.Context, drains bool) (ctx context.Context, drain <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 3)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	draining, ended, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		steps := []func(){func() { close(draining) }, cancel, func() { os.Exit(int(Interrupted)) }}
+		if !drains {
+			steps = []func(){func() { close(draining); cancel() }, steps[2]}
+		}
+		for _, step := range steps {
+			select {
+			case <-signals:
+				step()
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return ctx, draining, func() {
+		signal.Stop(signals)
+		close(ended)
+		<-stopped
+		cancel()
+	}
+}
