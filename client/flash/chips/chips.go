@@ -1,0 +1,150 @@
+// Package chips holds what a flasher has to know about each chip, one small
+// file a chip: how the ROM is recognised, where its registers are, where its
+// bootloader lives in flash. Nothing here talks to a port; a chip's functions
+// read registers through the Registers they are given.
+//
+// The numbers are those of Espressif's technical reference manuals; which of
+// them a flasher needs is described with esptool's documentation.
+package chips
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Registers reads and writes 32-bit words of the chip's address space.
+type Registers interface {
+	ReadReg(ctx context.Context, addr uint32) (uint32, error)
+	WriteReg(ctx context.Context, addr, value uint32) error
+}
+
+// MagicAddr holds, on every chip before ESP32-C6, a word of the ROM by which
+// the chip can be told from others.
+const MagicAddr = 0x40001000
+
+// Chip describes one kind of chip. The functions may be called for a chip that
+// answered as this kind only; they return whatever error the registers gave.
+type Chip struct {
+	Name  string // esptool's name, such as "esp32c3"
+	Title string // the datasheet's name, such as "ESP32-C3"
+
+	ImageID          uint16   // chip id in an image's header and in GET_SECURITY_INFO
+	Magic            []uint32 // values the ROM may hold at MagicAddr
+	BootloaderOffset uint32   // where the ROM looks for the second-stage bootloader
+	EncryptedWord    bool     // *_BEGIN commands carry a fifth word
+	USBSerialJTAG    bool     // the chip has a USB port of its own
+
+	SPI         SPI
+	Frequencies map[string]byte // flash frequency to the low nibble of header byte 3
+
+	MAC      func(ctx context.Context, r Registers) ([6]byte, error)
+	Revision func(ctx context.Context, r Registers) (Revision, error)
+	// Security reads the state from eFuses. It is for a ROM without
+	// GET_SECURITY_INFO and nil for the others.
+	Security func(ctx context.Context, r Registers) (Security, error)
+	// Prepare makes the chip fit for a long stay in its loader. May be nil.
+	Prepare func(ctx context.Context, r Registers, rev Revision) error
+	// BaudWord gives the word CHANGE_BAUD needs for a rate. Nil means the rate itself.
+	BaudWord func(ctx context.Context, r Registers, baud int) (uint32, error)
+}
+
+// SPI has the addresses of the controller that the flash chip hangs on.
+type SPI struct {
+	Cmd, Usr, Usr1, Usr2, MosiLen, MisoLen, W0 uint32
+}
+
+// Revision is a chip's silicon revision, written v0.4.
+type Revision struct{ Major, Minor int }
+
+func (r Revision) String() string { return fmt.Sprintf("v%d.%d", r.Major, r.Minor) }
+
+// Number is the form image headers use: major times 100 plus minor.
+func (r Revision) Number() int { return r.Major*100 + r.Minor }
+
+// Security is what restricts flashing.
+type Security struct {
+	SecureBoot      bool // the chip runs signed firmware only
+	FlashEncryption bool // the chip reads its flash through a decryption key
+	SecureDownload  bool // the loader takes few commands, and no register access
+}
+
+// All returns the chips that can be flashed, in the order of their names.
+func All() []*Chip { return []*Chip{esp32(), esp32c3()} }
+
+// ByName finds a chip by a name such as "esp32c3", "ESP32-C3" or "esp32-c3".
+func ByName(name string) (*Chip, bool) {
+	n := Normal(name)
+	return find(func(c *Chip) bool { return c.Name == n })
+}
+
+// ByImageID finds a chip by the id in images and in GET_SECURITY_INFO.
+func ByImageID(id uint16) (*Chip, bool) {
+	return find(func(c *Chip) bool { return c.ImageID == id })
+}
+
+// ByMagic finds a chip by the word at MagicAddr.
+func ByMagic(word uint32) (*Chip, bool) {
+	return find(func(c *Chip) bool { return slices.Contains(c.Magic, word) })
+}
+
+func find(ok func(*Chip) bool) (*Chip, bool) {
+	all := All()
+	if i := slices.IndexFunc(all, ok); i >= 0 {
+		return all[i], true
+	}
+	return nil, false
+}
+
+// Normal brings a chip's name to the form of Chip.Name.
+func Normal(name string) string {
+	return strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(name))
+}
+
+// NameOfImageID names the chip that an image is for, also one that cannot be
+// flashed yet. An id that is not Espressif's gives the number.
+func NameOfImageID(id uint16) string {
+	switch id {
+	case 0:
+		return "esp32"
+	case 2:
+		return "esp32s2"
+	case 5:
+		return "esp32c3"
+	case 9:
+		return "esp32s3"
+	case 12:
+		return "esp32c2"
+	case 13:
+		return "esp32c6"
+	case 16:
+		return "esp32h2"
+	case 18:
+		return "esp32p4"
+	case 20:
+		return "esp32c61"
+	case 23:
+		return "esp32c5"
+	}
+	return fmt.Sprintf("an unknown chip (id %d)", id)
+}
+
+// words reads consecutive registers.
+func words(ctx context.Context, r Registers, addrs ...uint32) ([]uint32, error) {
+	out := make([]uint32, len(addrs))
+	for i, a := range addrs {
+		w, err := r.ReadReg(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = w
+	}
+	return out, nil
+}
+
+// mac puts the address together from the word with its upper two bytes and the
+// word with its lower four.
+func mac(high, low uint32) [6]byte {
+	return [6]byte{byte(high >> 8), byte(high), byte(low >> 24), byte(low >> 16), byte(low >> 8), byte(low)}
+}
