@@ -1,0 +1,124 @@
+package directory
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/identity"
+)
+
+func listed(names ...string) []identity.Authorized {
+	var agents []identity.Authorized
+	for _, n := range names {
+		agents = append(agents, identity.Authorized{Name: n, Fingerprint: "SHA256:" + n})
+	}
+	return agents
+}
+
+func TestStateFollowsTheAgent(t *testing.T) {
+	now := time.Unix(1000, 0)
+	d := New(listed("a", "b"))
+	status := &api.Status{TotalCores: 4}
+	d.Saw("SHA256:a", status, now)
+	unpark := d.Park("SHA256:a")
+
+	a, ok := d.Agent("SHA256:a")
+	if !ok || a.Status != status || !a.Parked || !a.LastSeen.Equal(now) || a.Name != "a" {
+		t.Errorf("after a poll: %+v", a)
+	}
+	if !a.Alive(now.Add(time.Hour), time.Second) {
+		t.Error("a parked agent is not alive")
+	}
+	unpark(now.Add(time.Minute))
+	a, _ = d.Agent("SHA256:a")
+	if a.Parked || !a.Alive(now.Add(time.Minute+time.Second), time.Second) || a.Alive(now.Add(time.Minute+2*time.Second), time.Second) {
+		t.Errorf("after the poll ended: %+v", a)
+	}
+	if b, ok := d.Agent("SHA256:b"); !ok || b.Alive(now, time.Hour) || !b.LastSeen.IsZero() {
+		t.Errorf("an agent that never polled: %+v", b)
+	}
+}
+
+func TestUnlistedAgentsLeaveNoTrace(t *testing.T) {
+	d := New(listed("a"))
+	d.Saw("SHA256:x", &api.Status{}, time.Now())
+	d.Park("SHA256:x")(time.Now())
+	d.Report("SHA256:x", api.OutcomeSucceeded)
+	if _, ok := d.Agent("SHA256:x"); ok || d.Snapshot().Len() != 1 || len(d.Outcomes("SHA256:x")) != 0 {
+		t.Error("the directory remembers an agent that is not listed")
+	}
+	if _, ok := d.Lookup("SHA256:x"); ok {
+		t.Error("an agent that is not listed was found")
+	}
+}
+
+func TestReplaceKeepsWhoStays(t *testing.T) {
+	d := New(listed("a", "b"))
+	d.Saw("SHA256:a", &api.Status{TotalCores: 4}, time.Now())
+	d.Report("SHA256:a", api.OutcomeSucceeded)
+	next := listed("c", "a")
+	next[1].Name = "renamed"
+	if added, removed := d.Replace(next); added != 1 || removed != 1 {
+		t.Errorf("%d added, %d removed", added, removed)
+	}
+	if a, _ := d.Agent("SHA256:a"); a.Name != "renamed" || a.Status.TotalCores != 4 {
+		t.Errorf("the agent that stayed: %+v", a)
+	}
+	if got := d.Outcomes("SHA256:a"); !maps.Equal(got, map[api.Outcome]int64{api.OutcomeSucceeded: 1}) {
+		t.Errorf("its outcomes: %v", got)
+	}
+	if _, ok := d.Lookup("SHA256:b"); ok {
+		t.Error("the agent that was taken out is still listed")
+	}
+}
+
+func TestEveryOutcomeIsCounted(t *testing.T) {
+	d := New(listed("a"))
+	for _, o := range outcomes {
+		r := api.Report{Outcome: o}
+		if err := r.Validate(); err != nil {
+			t.Errorf("%s is counted but not valid: %v", o, err)
+		}
+		d.Report("SHA256:a", o)
+		d.Report("SHA256:a", o)
+		if n := d.Outcomes("SHA256:a")[o]; n != 2 {
+			t.Errorf("%s was counted %d times", o, n)
+		}
+	}
+	d.Report("SHA256:a", "made_up")
+	if n := len(d.Outcomes("SHA256:a")); n != len(outcomes) {
+		t.Errorf("%d outcomes are known", n)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	d := New(listed("a", "b"))
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for n := range 500 {
+				id := fmt.Sprintf("SHA256:%c", 'a'+(i+n)%3)
+				d.Saw(id, &api.Status{}, time.Now())
+				unpark := d.Park(id)
+				if n%50 == 0 {
+					d.Replace(listed("a", string(rune('b'+n%2))))
+				}
+				for s, k := d.Snapshot(), 0; k < s.Len(); k++ {
+					s.At(k)
+				}
+				unpark(time.Now())
+			}
+		})
+	}
+	wg.Wait()
+	d.Replace(listed("a", "b", "c"))
+	for s, k := d.Snapshot(), 0; k < s.Len(); k++ {
+		if s.At(k).Parked {
+			t.Errorf("%s is still parked", s.At(k).Name)
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package directory
+
+import (
+	"slices"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// outcomes gives each outcome its counter.
+var outcomes = [...]api.Outcome{
+	api.OutcomeSucceeded, api.OutcomeBuildFailed, api.OutcomeCanceled, api.OutcomeTimedOut,
+	api.OutcomeRefused, api.OutcomeLost, api.OutcomeAgentFailed,
+}
+
+// Report counts how a job of the agent ended.
+func (d *Directory) Report(fingerprint string, outcome api.Outcome) {
+	e, ok := d.table.Load().byName[fingerprint]
+	if i := slices.Index(outcomes[:], outcome); ok && i >= 0 {
+		e.outcomes[i].Add(1)
+	}
+}
+
+// Outcomes returns the agent's counts since the broker started; outcomes that
+// never came up are left out.
+func (d *Directory) Outcomes(fingerprint string) map[api.Outcome]int64 {
+	counts := map[api.Outcome]int64{}
+	if e, ok := d.table.Load().byName[fingerprint]; ok {
+		for i, o := range outcomes {
+			if n := e.outcomes[i].Load(); n > 0 {
+				counts[o] = n
+			}
+		}
+	}
+	return counts
+}

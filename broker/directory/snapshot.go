@@ -1,0 +1,58 @@
+package directory
+
+import (
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// Agent is what is known of one agent at one moment.
+type Agent struct {
+	Fingerprint string
+	Name        string
+	// Status is what its last poll said; nil before its first.
+	Status   *api.Status
+	LastSeen time.Time
+	// Parked: it waits for a job right now.
+	Parked bool
+}
+
+// Alive tells whether the agent can be expected to take a job: it is parked,
+// or was not seen longer ago than grace.
+func (a *Agent) Alive(now time.Time, grace time.Duration) bool {
+	return a.Status != nil && (a.Parked || now.Sub(a.LastSeen) <= grace)
+}
+
+// Snapshot is a list of agents to read by index. The list is fixed; each
+// agent's state is read when At is called, so that a reader who stops early
+// has copied nothing in vain.
+type Snapshot struct{ list []*entry }
+
+// Snapshot returns the agents that are listed now.
+func (d *Directory) Snapshot() Snapshot { return Snapshot{d.table.Load().list} }
+
+// Len returns the number of listed agents.
+func (s Snapshot) Len() int { return len(s.list) }
+
+// At returns agent i, 0 ≤ i < Len().
+func (s Snapshot) At(i int) Agent { return s.list[i].view() }
+
+func (e *entry) view() Agent {
+	a := Agent{
+		Fingerprint: e.who.Fingerprint, Name: e.who.Name,
+		Status: e.status.Load(), Parked: e.parked.Load() > 0,
+	}
+	if seen := e.lastSeen.Load(); seen != 0 {
+		a.LastSeen = time.Unix(0, seen)
+	}
+	return a
+}
+
+// Agent returns what is known of one listed agent.
+func (d *Directory) Agent(fingerprint string) (Agent, bool) {
+	e, ok := d.table.Load().byName[fingerprint]
+	if !ok {
+		return Agent{}, false
+	}
+	return e.view(), true
+}

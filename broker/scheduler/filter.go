@@ -1,0 +1,53 @@
+package scheduler
+
+import (
+	"slices"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/common/api"
+)
+
+// stage is how far an agent comes in the filter.
+type stage int
+
+const (
+	offline stage = iota
+	draining
+	notPinned
+	wrongTarget
+	wrongToolchain
+	tooSmall
+	able
+)
+
+func step(a *directory.Agent, n *Need, o *Options) stage {
+	switch {
+	case !a.Alive(o.Now, o.Grace):
+		return offline
+	case a.Status.Draining:
+		return draining
+	case len(n.Agents) > 0 && !slices.Contains(n.Agents, a.Name) && !slices.Contains(n.Agents, a.Fingerprint):
+		return notPinned
+	}
+	if n.Target != "" || n.Toolchain != "" {
+		reached := wrongTarget
+		for i := range a.Status.Capabilities {
+			c := &a.Status.Capabilities[i]
+			if n.Target != "" && c.Target != n.Target {
+				continue
+			}
+			reached = wrongToolchain
+			if n.Toolchain == "" || c.Toolchain == n.Toolchain && api.VersionMatches(n.Version, c.Version) {
+				reached = able
+				break
+			}
+		}
+		if reached != able {
+			return reached
+		}
+	}
+	if a.Status.TotalCores < n.Cores || a.Status.TotalMemMB < n.MemoryMB {
+		return tooSmall
+	}
+	return able
+}

@@ -1,0 +1,204 @@
+package scheduler
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/common/api"
+)
+
+type fleet []directory.Agent
+
+func (f fleet) Len() int                 { return len(f) }
+func (f fleet) At(i int) directory.Agent { return f[i] }
+
+var now = time.Unix(1_000_000, 0)
+
+// agent describes one that is parked, has 8 cores and 8192 MiB, all free, and
+// the capabilities, each "target toolchain version".
+func agent(name string, caps ...string) directory.Agent {
+	s := &api.Status{TotalCores: 8, FreeCores: 8, TotalMemMB: 8192, FreeMemMB: 8192}
+	for _, c := range caps {
+		f := strings.Fields(c)
+		s.Capabilities = append(s.Capabilities, api.Capability{Target: f[0], Toolchain: f[1], Version: f[2]})
+	}
+	return directory.Agent{Fingerprint: "SHA256:" + name, Name: name, Status: s, LastSeen: now, Parked: true}
+}
+
+func with(a directory.Agent, f func(a *directory.Agent)) directory.Agent {
+	f(&a)
+	return a
+}
+
+func free(cores int) func(*directory.Agent) {
+	return func(a *directory.Agent) { a.Status.FreeCores = cores }
+}
+
+func busy(a *directory.Agent)     { a.Parked = false }
+func drains(a *directory.Agent)   { a.Status.Draining = true }
+func lost(a *directory.Agent)     { a.Parked, a.LastSeen = false, now.Add(-time.Hour) }
+func neverSaw(a *directory.Agent) { a.Parked, a.Status = false, nil }
+
+var small = Need{Cores: 1, MemoryMB: 1}
+
+func options(seed uint64) Options {
+	return Options{Now: now, Grace: 20 * time.Second, Max: 4, Seed: seed}
+}
+
+func names(c []api.Candidate) string {
+	var s []string
+	for _, x := range c {
+		s = append(s, x.Name)
+	}
+	return strings.Join(s, " ")
+}
+
+func TestRank(t *testing.T) {
+	f := fleet{
+		with(agent("full"), free(0)),
+		with(agent("busy-with-room"), busy),
+		with(agent("half"), free(4)),
+		agent("idle"),
+		with(agent("lost"), lost), with(agent("drains"), drains), with(agent("never"), neverSaw),
+	}
+	for seed := range uint64(20) {
+		got, unmet := Choose(f, small, options(seed))
+		if unmet != nil || names(got) != "idle half busy-with-room full" {
+			t.Fatalf("seed %d: %s, %v", seed, names(got), unmet)
+		}
+	}
+	o := options(1)
+	o.Max = 2
+	if got, _ := Choose(f, small, o); names(got) != "idle half" {
+		t.Errorf("the best two: %s", names(got))
+	}
+	o.Rank = func(a *directory.Agent, _ *Need) float64 { return float64(len(a.Name)) }
+	if got, _ := Choose(f, small, o); names(got) != "busy-with-room full" && names(got) != "busy-with-room half" && names(got) != "busy-with-room idle" {
+		t.Errorf("with another rank: %s", names(got))
+	}
+}
+
+func TestEqualAgentsShareTheWork(t *testing.T) {
+	f := make(fleet, 100)
+	for i := range f {
+		f[i] = agent(fmt.Sprint(i))
+	}
+	first := map[string]int{}
+	for seed := range uint64(5000) {
+		got, _ := Choose(f, small, options(seed))
+		if len(got) != 4 {
+			t.Fatalf("%d candidates", len(got))
+		}
+		first[got[0].Name]++
+	}
+	for _, a := range f {
+		if n := first[a.Name]; n < 15 || n > 120 {
+			t.Errorf("agent %s was first %d times of 5000; 50 would be even", a.Name, n)
+		}
+	}
+}
+
+func TestPins(t *testing.T) {
+	f := make(fleet, 500)
+	for i := range f {
+		f[i] = agent(fmt.Sprint("agent", i))
+	}
+	n := small
+	n.Agents = []string{"agent7", "SHA256:agent400"}
+	got, unmet := Choose(f, n, options(3))
+	if unmet != nil || len(got) != 2 || !strings.Contains(names(got), "agent7") || !strings.Contains(names(got), "agent400") {
+		t.Errorf("%s, %v", names(got), unmet)
+	}
+}
+
+func TestToolchainVersions(t *testing.T) {
+	f := fleet{agent("a", "esp32c3 esp-idf 5.3.1", "esp32 esp-idf 5.2")}
+	for _, tt := range []struct {
+		n    Need
+		code api.Code
+	}{
+		{Need{Target: "esp32c3"}, ""},
+		{Need{Target: "esp32c3", Toolchain: "esp-idf"}, ""},
+		{Need{Target: "esp32c3", Toolchain: "esp-idf", Version: "5.3"}, ""},
+		{Need{Toolchain: "esp-idf", Version: "5.2"}, ""},
+		{Need{Target: "esp32c3", Toolchain: "esp-idf", Version: "5.2"}, api.CodeNoToolchain},
+		{Need{Target: "esp32c3", Toolchain: "gcc"}, api.CodeNoToolchain},
+		{Need{Target: "esp32s3", Toolchain: "esp-idf"}, api.CodeNoTarget},
+	} {
+		_, unmet := Choose(f, tt.n, options(0))
+		if (unmet == nil) != (tt.code == "") || unmet != nil && unmet.Code != tt.code {
+			t.Errorf("%+v: %+v, want %q", tt.n, unmet, tt.code)
+		}
+	}
+}
+
+func TestUnmetNeedsAreNamed(t *testing.T) {
+	idf := []string{"esp32 esp-idf 5.3.1", "esp32c3 esp-idf 5.3.1"}
+	two := fleet{agent("a", idf...), agent("b", idf...)}
+	many := agent("m")
+	for i := range 20 {
+		many.Status.Capabilities = append(many.Status.Capabilities, api.Capability{Target: fmt.Sprintf("t%02d", i), Toolchain: "gcc", Version: "1\x1b[2J"})
+	}
+	for _, tt := range []struct {
+		name   string
+		f      fleet
+		n      Need
+		code   api.Code
+		detail string
+		hints  []string
+	}{
+		{"nobody", nil, small, api.CodeNoAgent, "no agent is online",
+			[]string{"start a proxy-agent whose key is in the broker's list of agents; one that runs already comes back within seconds"}},
+		{"all lost", fleet{with(agent("a"), lost), with(agent("b"), neverSaw)}, small, api.CodeNoAgent, "no agent is online",
+			[]string{"start a proxy-agent whose key is in the broker's list of agents; one that runs already comes back within seconds"}},
+		{"draining", fleet{with(agent("a"), drains)}, small, api.CodeNoAgent, "1 agent is online, but shutting down", nil},
+		{"pinned", two, Need{Agents: []string{"c"}}, api.CodeNoAgent, "the agent c is not online",
+			[]string{"2 agents are online; name no agent to accept any"}},
+		{"all pinned", two, Need{Agents: []string{"c", "d"}}, api.CodeNoAgent, "none of the agents c, d is online",
+			[]string{"2 agents are online; name no agent to accept any"}},
+		{"target", two, Need{Target: "esp32s3", Toolchain: "esp-idf", Version: "5.4"}, api.CodeNoTarget, "no agent can build for esp32s3 with esp-idf 5.4",
+			[]string{"2 agents are online; they offer esp-idf 5.3.1 (esp32, esp32c3)"}},
+		{"version", two, Need{Target: "esp32c3", Toolchain: "esp-idf", Version: "5.4"}, api.CodeNoToolchain, "no agent can build for esp32c3 with esp-idf 5.4",
+			[]string{"2 agents are online; they offer esp-idf 5.3.1 (esp32, esp32c3)", "leave the version out to accept 5.3.1:  client build --toolchain esp-idf"}},
+		{"toolchain", two[:1], Need{Target: "esp32c3", Toolchain: "gcc"}, api.CodeNoToolchain, "no agent can build for esp32c3 with gcc",
+			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32, esp32c3)"}},
+		{"size", two, Need{Cores: 64, MemoryMB: 100}, api.CodeNoCapacity, "no agent that could build this has 64 cores and 100 MiB of memory",
+			[]string{"ask for less; there are agents of 8 cores with 8192 MiB"}},
+		{"no toolchains at all", fleet{agent("a")}, Need{Target: "esp32"}, api.CodeNoTarget, "no agent can build for esp32",
+			[]string{"1 agent is online; none offers any toolchain"}},
+		{"long and hostile lists", fleet{many}, Need{Target: "x"}, api.CodeNoTarget, "no agent can build for x",
+			[]string{"1 agent is online; it offers gcc 1[2J (t00, t01, t02, t03, t04, t05, t06, t07 and 12 more)"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, u := Choose(tt.f, tt.n, options(0))
+			if u == nil || got != nil {
+				t.Fatalf("candidates %v, unmet %v", got, u)
+			}
+			if u.Code != tt.code || u.Detail != tt.detail || !reflect.DeepEqual(u.Hints, tt.hints) || u.RetryAfter <= 0 {
+				t.Errorf("%+v", u)
+			}
+		})
+	}
+}
+
+func BenchmarkChoose(b *testing.B) {
+	for _, size := range []int{8, 2000, 20000} {
+		f := make(fleet, size)
+		for i := range f {
+			f[i] = agent(fmt.Sprint(i), "esp32 esp-idf 5.3.1", "esp32c3 esp-idf 5.3.1")
+		}
+		n := Need{Target: "esp32c3", Toolchain: "esp-idf", Cores: 2, MemoryMB: 512}
+		b.Run(fmt.Sprint("agents=", size), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, unmet := Choose(f, n, options(uint64(i))); unmet != nil {
+					b.Fatal(unmet.Detail)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,176 @@
+package scheduler
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/common/api"
+)
+
+// Unmet says which need no agent meets, in the user's words, and what is on
+// offer instead. It names no agents: only what they can do.
+type Unmet struct {
+	Code   api.Code // no_agent, no_target, no_toolchain or no_capacity
+	Detail string
+	Hints  []string
+	// RetryAfter is when it may be worth asking again.
+	RetryAfter time.Duration
+}
+
+// How long until asking again may help: agents come back within seconds of a
+// broker's restart, but hardly learn a new target meanwhile.
+const (
+	retrySoon  = 5 * time.Second
+	retryLater = 30 * time.Second
+)
+
+// The lists in hints are cut at these lengths.
+const (
+	maxListed   = 8
+	maxVersions = 4
+)
+
+// explain looks at all agents again, which only a job without any agent costs.
+func explain(s Snapshot, n Need, o Options) *Unmet {
+	var count [able + 1]int
+	var online, onTarget, capable []directory.Agent
+	for i := range s.Len() {
+		a := s.At(i)
+		st := step(&a, &n, &o)
+		count[st]++
+		if st > draining {
+			online = append(online, a)
+		}
+		if st == wrongToolchain {
+			onTarget = append(onTarget, a)
+		}
+		if st == tooSmall {
+			capable = append(capable, a)
+		}
+	}
+	switch {
+	case len(online) == 0 && count[draining] > 0:
+		return &Unmet{api.CodeNoAgent, fmt.Sprintf("%s online, but shutting down", agents(count[draining])), nil, retrySoon}
+	case len(online) == 0:
+		return &Unmet{api.CodeNoAgent, "no agent is online", []string{
+			"start a proxy-agent whose key is in the broker's list of agents; one that runs already comes back within seconds",
+		}, retrySoon}
+	case count[notPinned] == len(online):
+		u := &Unmet{api.CodeNoAgent, "the agent " + n.Agents[0] + " is not online", []string{
+			fmt.Sprintf("%s online; name no agent to accept any", agents(len(online))),
+		}, retrySoon}
+		if len(n.Agents) > 1 {
+			u.Detail = "none of the agents " + list(n.Agents, maxListed) + " is online"
+		}
+		return u
+	case len(capable) > 0:
+		return tooLarge(capable, n)
+	case len(onTarget) > 0:
+		return &Unmet{api.CodeNoToolchain, cannot(n), append([]string{offers(online)}, otherVersion(onTarget, n)...), retryLater}
+	default:
+		return &Unmet{api.CodeNoTarget, cannot(n), []string{offers(online)}, retryLater}
+	}
+}
+
+func cannot(n Need) string {
+	b := "no agent can build"
+	if n.Target != "" {
+		b += " for " + n.Target
+	}
+	if n.Toolchain != "" {
+		b += strings.TrimRight(" with "+n.Toolchain+" "+n.Version, " ")
+	}
+	return b
+}
+
+func agents(n int) string {
+	if n == 1 {
+		return "1 agent is"
+	}
+	return fmt.Sprintf("%d agents are", n)
+}
+
+// offers lists toolchains with their targets, such as
+// "esp-idf 5.3.1 (esp32, esp32c3)".
+func offers(online []directory.Agent) string {
+	targets := map[string]map[string]bool{}
+	for _, a := range online {
+		for _, c := range a.Status.Capabilities {
+			key := strings.TrimRight(c.Toolchain+" "+printable(c.Version), " ")
+			if targets[key] == nil {
+				targets[key] = map[string]bool{}
+			}
+			targets[key][c.Target] = true
+		}
+	}
+	if len(targets) == 0 {
+		return agents(len(online)) + " online; none offers any toolchain"
+	}
+	var each []string
+	for _, key := range slices.Sorted(maps.Keys(targets)) {
+		each = append(each, key+" ("+list(slices.Sorted(maps.Keys(targets[key])), maxListed)+")")
+	}
+	they := "; they offer "
+	if len(online) == 1 {
+		they = "; it offers "
+	}
+	return agents(len(online)) + " online" + they + list(each, maxListed)
+}
+
+// otherVersion tells how to accept a toolchain that is there in another
+// version.
+func otherVersion(on []directory.Agent, n Need) []string {
+	versions := map[string]bool{}
+	for _, a := range on {
+		for _, c := range a.Status.Capabilities {
+			if n.Version != "" && c.Toolchain == n.Toolchain && (n.Target == "" || c.Target == n.Target) && printable(c.Version) != "" {
+				versions[printable(c.Version)] = true
+			}
+		}
+	}
+	if len(versions) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("leave the version out to accept %s:  client build --toolchain %s",
+		list(slices.Sorted(maps.Keys(versions)), maxVersions), n.Toolchain)}
+}
+
+func tooLarge(capable []directory.Agent, n Need) *Unmet {
+	var sizes []string
+	slices.SortFunc(capable, func(a, b directory.Agent) int {
+		return b.Status.TotalCores*1000 + b.Status.TotalMemMB - a.Status.TotalCores*1000 - a.Status.TotalMemMB
+	})
+	for _, a := range capable {
+		if size := fmt.Sprintf("%d cores with %d MiB", a.Status.TotalCores, a.Status.TotalMemMB); !slices.Contains(sizes, size) {
+			sizes = append(sizes, size)
+		}
+	}
+	return &Unmet{
+		api.CodeNoCapacity,
+		fmt.Sprintf("no agent that could build this has %d cores and %d MiB of memory", n.Cores, n.MemoryMB),
+		[]string{"ask for less; there are agents of " + list(sizes, maxVersions)},
+		retryLater,
+	}
+}
+
+func list(items []string, most int) string {
+	if len(items) > most {
+		return strings.Join(items[:most], ", ") + fmt.Sprintf(" and %d more", len(items)-most)
+	}
+	return strings.Join(items, ", ")
+}
+
+// printable keeps what an agent says from playing tricks on a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsGraphic(r) {
+			return r
+		}
+		return -1
+	}, s)
+}
