@@ -52,7 +52,8 @@ const MaxMessage = 64 << 10
 
 // Messages is one data channel. One goroutine may read while another writes.
 type Messages interface {
-	// ReadMessage returns the next message. It returns io.EOF when the other
+	// ReadMessage returns the next message, whose bytes are the reader's until
+	// its next call. It returns io.EOF when the other
 	// side has closed the channel, and the context's error when that ends
 	// first; no message is lost by it.
 	ReadMessage(ctx context.Context) ([]byte, error)

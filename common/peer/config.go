@@ -1,0 +1,129 @@
+package peer
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/stdnet"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+)
+
+const (
+	// socketBuffer is asked for on each UDP socket, in bytes. It is the main
+	// lever on throughput; a kernel that allows less gives what it allows.
+	socketBuffer = 4 << 20
+	// A peer that has been silent for disconnectedAfter is in doubt, and given
+	// up failedAfter later: soon enough for a user who waits, late enough for a
+	// laptop that changes its network.
+	disconnectedAfter = 4 * time.Second
+	failedAfter       = 6 * time.Second
+	keepalive         = time.Second
+)
+
+// Config is how to connect. The zero value works; it is not kept or changed.
+type Config struct {
+	// Certificate is this end's. Nil makes a new one.
+	Certificate *Certificate
+	ICEServers  []api.ICEServer
+	// Loopback uses loopback addresses and no others: both ends are on one
+	// machine, and nothing leaves it.
+	Loopback bool
+	// Logger gets state changes; nil discards them.
+	Logger *slog.Logger
+}
+
+// Certificate is what one end presents in DTLS.
+type Certificate struct {
+	cert        *webrtc.Certificate
+	fingerprint string
+}
+
+// NewCertificate makes an ECDSA P-256 certificate: RSA would cost a tenth of a
+// second each.
+func NewCertificate() (*Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a DTLS certificate: %w", err)
+	}
+	cert, err := webrtc.GenerateCertificate(key)
+	if err != nil {
+		return nil, fmt.Errorf("make a DTLS certificate: %w", err)
+	}
+	prints, err := cert.GetFingerprints()
+	if err != nil {
+		return nil, fmt.Errorf("make a DTLS certificate: %w", err)
+	}
+	for _, p := range prints {
+		if p.Algorithm == "sha-256" {
+			return &Certificate{cert: cert, fingerprint: strings.ToUpper(p.Value)}, nil
+		}
+	}
+	return nil, fmt.Errorf("make a DTLS certificate: it has no SHA-256 fingerprint")
+}
+
+// Fingerprint returns the certificate's SHA-256 in the form of RFC 8122.
+func (c *Certificate) Fingerprint() string { return c.fingerprint }
+
+// connection makes the peer connection that both ends start from.
+func (c Config) connection() (*webrtc.PeerConnection, error) {
+	var s webrtc.SettingEngine
+	s.DetachDataChannels()
+	s.SetSCTPMaxMessageSize(channel.MaxMessage)
+	s.SetICETimeouts(disconnectedAfter, failedAfter, keepalive)
+	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	s.SetSrflxAcceptanceMinWait(0)
+	s.SetRelayAcceptanceMinWait(0)
+	// ICE has already shown that the peer owns its address, which is all that
+	// the extra round trip of HelloVerify would show (RFC 8842, section 5.5).
+	s.SetDTLSInsecureSkipHelloVerify(true)
+	if c.Loopback {
+		s.SetIncludeLoopbackCandidate(true)
+		s.SetIPFilter(net.IP.IsLoopback)
+	}
+	std, err := stdnet.NewNet()
+	if err != nil {
+		return nil, fmt.Errorf("list the network interfaces: %w", err)
+	}
+	s.SetNet(bufferedNet{std})
+
+	cert := c.Certificate
+	if cert == nil {
+		if cert, err = NewCertificate(); err != nil {
+			return nil, err
+		}
+	}
+	config := webrtc.Configuration{Certificates: []webrtc.Certificate{*cert.cert}}
+	for _, server := range c.ICEServers {
+		config.ICEServers = append(config.ICEServers, webrtc.ICEServer{URLs: server.URLs, Username: server.Username, Credential: server.Credential})
+	}
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(config)
+	if err != nil {
+		return nil, fmt.Errorf("set up WebRTC: %w", err)
+	}
+	return pc, nil
+}
+
+// bufferedNet gives the UDP sockets larger buffers.
+type bufferedNet struct{ *stdnet.Net }
+
+func (n bufferedNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
+	conn, err := n.Net.ListenUDP(network, local)
+	if err != nil {
+		return nil, err
+	}
+	// Smaller buffers are slower, not wrong.
+	_ = conn.SetReadBuffer(socketBuffer)
+	_ = conn.SetWriteBuffer(socketBuffer)
+	return conn, nil
+}
