@@ -52,14 +52,17 @@ func (s *session) start() program {
 		return &refusal{s: s, line: "secure boot verification failed\r\n", every: s.cfg.InvalidHeaderInterval}
 	}
 	s.console([]byte(img.bootLines()))
-	s.console([]byte(s.description(img)))
-	return idle{}
+	if !s.model.runsCode {
+		s.console([]byte(s.description(img)))
+		return idle{}
+	}
+	return newMachine(s, flash, img)
 }
 
 // description says what an image is on a chip whose code is not run.
 func (s *session) description(img *bootImage) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "[simulation] this image is valid, but the simulation does not run its code\r\n")
+	fmt.Fprintf(&b, "[simulation] this image is valid, but the simulation does not run Xtensa code\r\n")
 	fmt.Fprintf(&b, "[simulation] %d bytes at 0x%x, entry 0x%08x, %d segments", img.size, s.model.imageOffset, img.entry, len(img.segments))
 	if img.hashed {
 		b.WriteString(", SHA-256 verified")

@@ -80,7 +80,7 @@ func (s *session) memEnd(req request) reply {
 		}
 	}
 	s.log.Warn("MEM_END jumps to an address that was not loaded; the chip resets", "entry", entry)
-	return reply{then: func() { s.wake = s.cfg.Clock.Now().Add(time.Second); s.mode = download }}
+	return reply{then: func() { s.wake = s.cfg.Clock.Now().Add(time.Second) }}
 }
 
 // startStub hands the line to the stub, which greets.
