@@ -1,0 +1,128 @@
+package build
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+)
+
+// Want is what the client asked for; empty fields accept anything.
+type Want struct {
+	Target    string
+	Toolchain string // NAME or NAME@VERSION
+	Recipe    string
+}
+
+// Choice is the recipe for a job and the target it builds for.
+type Choice struct {
+	Entry
+	Target string
+}
+
+// recognitionBytes is how far into a file a recipe's text is looked for.
+const recognitionBytes = 1 << 20
+
+// Choose finds the first usable recipe that fits want and recognises project.
+// When none does, the error is a *channel.Problem that tells what the recipes
+// here look for.
+func (c *Catalog) Choose(project fs.FS, want Want) (*Choice, error) {
+	var near []string
+	for _, e := range c.Entries {
+		reason := e.fits(want)
+		if reason == "" {
+			reason = e.Recipe.recognise(project)
+		}
+		if reason != "" {
+			near = append(near, fmt.Sprintf("%s %s", e.Recipe.Name, reason))
+			continue
+		}
+		target := want.Target
+		if target == "" {
+			if len(e.Recipe.Targets) > 1 {
+				return nil, &channel.Problem{
+					Code:    channel.ProblemNoRecipe,
+					Message: fmt.Sprintf("the recipe %s builds for several chips and none was asked for", e.Recipe.Name),
+					Hints:   []string{"name one of them as the target: " + strings.Join(e.Recipe.Targets, ", ")},
+				}
+			}
+			target = e.Recipe.Targets[0]
+		}
+		return &Choice{Entry: e, Target: target}, nil
+	}
+	return nil, &channel.Problem{
+		Code:    channel.ProblemNoRecipe,
+		Message: "no recipe on this agent recognises the project" + want.describe(),
+		Hints:   near,
+	}
+}
+
+// fits returns "" if the entry serves what is wanted, or how it does not.
+func (e *Entry) fits(want Want) string {
+	name, version := api.SplitToolchain(want.Toolchain)
+	switch {
+	case want.Recipe != "" && want.Recipe != e.Recipe.Name:
+		return "is not the recipe asked for"
+	case want.Target != "" && !slices.Contains(e.Recipe.Targets, want.Target):
+		return "builds for " + strings.Join(e.Recipe.Targets, ", ")
+	case name != "" && name != e.Recipe.Toolchain.Name:
+		return "uses the toolchain " + e.Recipe.Toolchain.Name
+	case !e.Usable():
+		return "cannot be used here: " + e.Missing
+	case !api.VersionMatches(version, e.Version):
+		return fmt.Sprintf("has version %s of %s", e.Version, name)
+	}
+	return ""
+}
+
+func (w Want) describe() string {
+	var parts []string
+	for _, p := range [...][2]string{{"recipe", w.Recipe}, {"target", w.Target}, {"toolchain", w.Toolchain}} {
+		if p[1] != "" {
+			parts = append(parts, p[0]+" "+p[1])
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// recognise returns "" if the project is one of the recipe's, or what is
+// missing.
+func (r *Recipe) recognise(project fs.FS) string {
+	for _, f := range r.Project.Files {
+		if info, err := fs.Stat(project, f); err != nil || !info.Mode().IsRegular() {
+			return "looks for a file " + f
+		}
+	}
+	for _, c := range r.Project.Contains {
+		if found, err := fileContains(project, c.File, c.Text); err != nil || !found {
+			return fmt.Sprintf("looks for %q in %s", c.Text, c.File)
+		}
+	}
+	return ""
+}
+
+func fileContains(project fs.FS, path, text string) (bool, error) {
+	info, err := fs.Stat(project, path)
+	if err != nil {
+		return false, err
+	}
+	if !info.Mode().IsRegular() {
+		return false, errors.New("not a regular file")
+	}
+	f, err := project.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, recognitionBytes))
+	return bytes.Contains(data, []byte(text)), err
+}

@@ -1,0 +1,49 @@
+package build
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+)
+
+// Values are what the placeholders in a recipe's command stand for.
+type Values struct {
+	Target string // {target}: the chip
+	Cores  int    // {cores}: how many jobs to run at once
+	Out    string // {out}: the directory for outputs, relative to the project
+}
+
+// placeholder matches {word}; other braces mean nothing.
+var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
+
+// expand replaces the placeholders in s. One that is unknown is an error.
+func (v Values) expand(s string) (string, error) {
+	var unknown string
+	out := placeholder.ReplaceAllStringFunc(s, func(p string) string {
+		switch p {
+		case "{target}":
+			return v.Target
+		case "{cores}":
+			return strconv.Itoa(v.Cores)
+		case "{out}":
+			return v.Out
+		}
+		unknown = p
+		return p
+	})
+	if unknown != "" {
+		return "", fmt.Errorf("unknown placeholder %s in %q; there are {target}, {cores} and {out}", unknown, s)
+	}
+	return out, nil
+}
+
+func (v Values) expandAll(list []string) ([]string, error) {
+	out := make([]string, len(list))
+	for i, s := range list {
+		var err error
+		if out[i], err = v.expand(s); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,68 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/farforge/farforge/proxy-agent/sandbox"
+)
+
+// Allowance is what one job may use.
+type Allowance struct {
+	Cores    int
+	MemoryMB int           // MiB, for each process
+	Time     time.Duration // of the whole build, by the clock
+}
+
+// Limits of a build that no grant sets.
+const (
+	maxFileBytes = 4 << 30
+	maxProcesses = 4096
+)
+
+// Command returns the recipe's build command with its placeholders replaced.
+func (c *Choice) Command(cores int) ([]string, error) {
+	return c.values(cores).expandAll(c.Recipe.Build.Command)
+}
+
+func (c *Choice) values(cores int) Values {
+	return Values{Target: c.Target, Cores: max(cores, 1), Out: c.Recipe.Build.Out}
+}
+
+// Run runs the recipe's command in the workspace. It returns when nothing of
+// the build is left running; see sandbox.Sandbox for its results. What lies in
+// the output directory beforehand is removed, so that every artifact is one
+// that this build made.
+func (c *Choice) Run(ctx context.Context, sb sandbox.Sandbox, ws *Workspace, allow Allowance, output func(sandbox.Line)) (sandbox.Result, error) {
+	argv, err := c.Command(allow.Cores)
+	if err != nil {
+		return sandbox.Result{}, err
+	}
+	env := map[string]string{}
+	for key, value := range c.Recipe.Toolchain.Env {
+		env[key] = value
+	}
+	for key, value := range c.Recipe.Build.Env {
+		if env[key], err = c.values(allow.Cores).expand(value); err != nil {
+			return sandbox.Result{}, err
+		}
+	}
+	if _, err := ws.Root.Lstat(c.Recipe.Build.Out); err == nil {
+		output(sandbox.Line{Stream: sandbox.Stderr, Text: fmt.Sprintf(
+			"farforge: removed %s, which came with the project: the build makes its own", c.Recipe.Build.Out)})
+	}
+	if err := ws.Root.RemoveAll(c.Recipe.Build.Out); err != nil {
+		return sandbox.Result{}, fmt.Errorf("clear the output directory: %w", err)
+	}
+	return sb.Run(ctx, sandbox.Spec{
+		Dir: ws.Dir, Argv: argv, Env: env, ReadOnly: c.Recipe.Toolchain.Paths,
+		Limits: sandbox.Limits{
+			MemoryBytes: int64(allow.MemoryMB) << 20,
+			CPUTime:     allow.Time * time.Duration(max(allow.Cores, 1)),
+			FileBytes:   maxFileBytes,
+			Processes:   maxProcesses,
+		},
+		Output: output,
+	})
+}

@@ -1,0 +1,98 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// workspacePrefix begins the name of every workspace's directory.
+const workspacePrefix = "job-"
+
+// Workspaces makes and removes the private directories in which jobs are
+// built. One process at a time may use a directory for them.
+type Workspaces struct {
+	dir  string
+	lock *os.File
+}
+
+// OpenWorkspaces uses dir, which it makes if need be, and removes what a
+// process that died has left in it. It fails if another process uses dir.
+func OpenWorkspaces(dir string) (*Workspaces, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the workspaces: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open the workspaces: %w", err)
+	}
+	lock, err := lockFile(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("open the workspaces in %s: %w", dir, err)
+	}
+	w := &Workspaces{dir: dir, lock: lock}
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), workspacePrefix) {
+			err = errors.Join(err, removeTree(filepath.Join(dir, e.Name())))
+		}
+	}
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("clear the workspaces of an earlier run: %w", err)
+	}
+	return w, nil
+}
+
+// Close lets another process use the directory.
+func (w *Workspaces) Close() error { return w.lock.Close() }
+
+// Workspace is the directory of one job.
+type Workspace struct {
+	// Dir is its absolute path; only the agent's user can enter it.
+	Dir string
+	// Root is Dir for the agent's own access: no path and no symlink that came
+	// from a client or a build leads out of it.
+	Root *os.Root
+}
+
+// New makes an empty workspace.
+func (w *Workspaces) New() (*Workspace, error) {
+	dir, err := os.MkdirTemp(w.dir, workspacePrefix) // mode 0700
+	if err != nil {
+		return nil, fmt.Errorf("make a workspace: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("make a workspace: %w", errors.Join(err, os.Remove(dir)))
+	}
+	return &Workspace{Dir: dir, Root: root}, nil
+}
+
+// Close removes the workspace with all that is in it. Nothing may run in it
+// any more.
+func (w *Workspace) Close() error {
+	if err := errors.Join(w.Root.Close(), removeTree(w.Dir)); err != nil {
+		return fmt.Errorf("remove the workspace: %w", err)
+	}
+	return nil
+}
+
+// removeTree removes dir, also where a build has taken away its own right to
+// do so.
+func removeTree(dir string) error {
+	if os.RemoveAll(dir) == nil {
+		return nil
+	}
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		// The walk comes to a directory before it reads it.
+		if d != nil && d.IsDir() {
+			os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
+}

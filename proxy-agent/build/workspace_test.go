@@ -1,0 +1,116 @@
+package build
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func newWorkspace(t *testing.T) *Workspace {
+	t.Helper()
+	all, err := OpenWorkspaces(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { all.Close() })
+	ws, err := all.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ws.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(ws.Dir); !os.IsNotExist(err) {
+			t.Errorf("the workspace is still there: %v", err)
+		}
+	})
+	return ws
+}
+
+func TestWorkspaceIsPrivate(t *testing.T) {
+	ws := newWorkspace(t)
+	info, err := os.Stat(ws.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	if !filepath.IsAbs(ws.Dir) {
+		t.Errorf("%s is not absolute", ws.Dir)
+	}
+}
+
+func TestWorkspaceRootIsAWall(t *testing.T) {
+	ws := newWorkspace(t)
+	outside := filepath.Join(filepath.Dir(ws.Dir), "outside")
+	write(t, filepath.Join(outside, "secret"), "x")
+	if err := os.Symlink(outside, filepath.Join(ws.Dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"../outside/secret", outside + "/secret", "link/secret", "link/../../outside/secret"} {
+		if f, err := ws.Root.Open(path); err == nil {
+			f.Close()
+			t.Errorf("%s can be opened", path)
+		}
+		if f, err := ws.Root.Create(path); err == nil {
+			f.Close()
+			t.Errorf("%s can be written", path)
+		}
+	}
+}
+
+func TestRemovesWhatLocksItselfUp(t *testing.T) {
+	ws := newWorkspace(t)
+	write(t, filepath.Join(ws.Dir, "a/b/c"), "x")
+	for _, dir := range []string{"a/b", "a"} {
+		if err := os.Chmod(filepath.Join(ws.Dir, dir), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// newWorkspace closes it and looks. Root can remove it in any case; the
+	// sandbox's tests show what an unprivileged user needs.
+	if os.Getuid() != 0 {
+		if err := os.RemoveAll(ws.Dir); err == nil {
+			t.Error("this test removes nothing that is hard to remove")
+		}
+	}
+}
+
+func TestSweepAndLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state", "workspaces")
+	first, err := OpenWorkspaces(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws, err := first.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Root.Close()
+	write(t, filepath.Join(ws.Dir, "left/behind"), "x")
+	write(t, filepath.Join(dir, "README"), "the operator's")
+
+	if _, err := OpenWorkspaces(dir); err == nil || !strings.Contains(err.Error(), "another proxy-agent") {
+		t.Errorf("a second process: %v", err)
+	}
+	if _, err := os.Stat(ws.Dir); err != nil {
+		t.Errorf("the second process swept what the first uses: %v", err)
+	}
+	first.Close() // as the end of the process does
+
+	second, err := OpenWorkspaces(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if _, err := os.Stat(ws.Dir); !os.IsNotExist(err) {
+		t.Errorf("not swept: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "README")); err != nil {
+		t.Errorf("swept too much: %v", err)
+	}
+}
