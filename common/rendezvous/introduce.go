@@ -1,0 +1,135 @@
+package rendezvous
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// How long a broker may fail until a client gives it up: long enough for a
+// restart when it has answered before, and not long when it never has, because
+// then the URL is likely wrong.
+const (
+	patienceKnown   = 30 * time.Second
+	patienceUnknown = 2 * time.Second
+)
+
+// Introduction is an agent's answer, and the grant under which it was given.
+type Introduction struct {
+	Grant  *api.GrantResponse
+	Answer []byte
+}
+
+// Introduce gets a grant, has makeOffer make the offer for it, and repeats the
+// offer until an agent has answered. It goes on over waits that end without an
+// answer (waiting is told of each), over broken connections and over a broker
+// that restarts, until ctx ends or the broker refuses.
+//
+// makeOffer is called once: should the grant expire while the broker is away,
+// the same offer goes out under a new one, of a new job.
+func (c *Client) Introduce(ctx context.Context, need *api.GrantRequest, makeOffer func(context.Context, *api.GrantResponse) ([]byte, error), waiting func(api.Waiting)) (*Introduction, error) {
+	var offer []byte
+	for {
+		granted, err := c.RequestGrant(ctx, need)
+		if err != nil {
+			return nil, err
+		}
+		if offer == nil {
+			if offer, err = makeOffer(ctx, granted); err != nil {
+				return nil, err
+			}
+		}
+		answer, err := c.Offer(ctx, granted, offer, waiting)
+		var p *api.Problem
+		if errors.As(err, &p) && p.Code == api.CodeExpired {
+			c.log.Info("the grant expired before an agent answered; asking for another", "job", granted.JobID)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &Introduction{Grant: granted, Answer: answer}, nil
+	}
+}
+
+// RequestGrant asks for a grant, and repeats that while the broker is
+// unreachable or too busy and patience lasts.
+func (c *Client) RequestGrant(ctx context.Context, need *api.GrantRequest) (*api.GrantResponse, error) {
+	var granted api.GrantResponse
+	err := c.insist(ctx, func() error {
+		granted = api.GrantResponse{}
+		_, err := c.call(ctx, api.PathGrantRequest, "", false, need, &granted)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &granted, nil
+}
+
+// Offer posts the offer until an agent has answered; see [Client.Introduce].
+// An expired grant is a *api.Problem with api.CodeExpired.
+func (c *Client) Offer(ctx context.Context, granted *api.GrantResponse, offer []byte, waiting func(api.Waiting)) ([]byte, error) {
+	token := granted.Grant
+	for {
+		var resp *response
+		err := c.insist(ctx, func() (err error) {
+			resp, err = c.do(ctx, request{
+				method: http.MethodPost, path: forJob(api.PathOffer, granted.JobID), token: token,
+				contentType: api.TypeOpaque, body: offer, waits: true,
+			})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if resp.status != http.StatusAccepted {
+			return resp.body, nil
+		}
+		var w api.Waiting
+		if err := json.Unmarshal(resp.body, &w); err != nil || w.Grant == "" {
+			return nil, &Unreachable{URL: c.origin, Err: fmt.Errorf("its response to a waiting offer is not as expected")}
+		}
+		token = w.Grant
+		if waiting != nil {
+			waiting(w)
+		}
+		if err := Sleep(ctx, resp.retryAfter); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// insist repeats try while its error is Retryable and patience lasts. Patience
+// is counted from the first failure, so that a request that the broker held for
+// long and then lost has used up none of it.
+func (c *Client) insist(ctx context.Context, try func() error) error {
+	var backoff Backoff
+	var failing time.Time
+	for {
+		err := try()
+		if err == nil || !Retryable(err) {
+			return err
+		}
+		if failing.IsZero() {
+			failing = time.Now()
+			c.log.Info("the broker does not answer as it should; trying again", "error", err)
+		}
+		patience := patienceUnknown
+		if c.reached.Load() {
+			patience = patienceKnown
+		}
+		wait := backoff.Next(err)
+		if time.Since(failing)+wait > patience {
+			return err
+		}
+		if Sleep(ctx, wait) != nil {
+			return err // says more than the context
+		}
+	}
+}
