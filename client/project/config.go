@@ -1,0 +1,108 @@
+package project
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+)
+
+// Config is a project file, farforge.toml. Every key may be left out; a flag of
+// the same name wins over it.
+//
+//	name = "blink"
+//	target = "esp32c3"           # the chip
+//	toolchain = "esp-idf@5.3"    # NAME or NAME@VERSION
+//	recipe = "esp-idf"           # how to build; else the agent recognises it
+//	outputs = ["build"]          # what a build here makes; never sent
+//	cores = 4                    # what the build may use
+//	memory = "2G"
+//	timeout = "10m"
+type Config struct {
+	Name      string   `toml:"name"`
+	Target    string   `toml:"target"`
+	Toolchain string   `toml:"toolchain"`
+	Recipe    string   `toml:"recipe"`
+	Outputs   []string `toml:"outputs"`
+	Cores     int      `toml:"cores"`
+	Memory    Memory   `toml:"memory"`
+	Timeout   Duration `toml:"timeout"`
+}
+
+// maxConfig bounds a project file, in bytes.
+const maxConfig = 64 << 10
+
+// ParseConfig reads a project file. Keys that it does not know are errors, and
+// say on which line they are.
+func ParseConfig(text []byte) (Config, error) {
+	if len(text) > maxConfig {
+		return Config{}, fmt.Errorf("it is longer than %d bytes", maxConfig)
+	}
+	var c Config
+	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&c); err != nil {
+		return Config{}, located(err)
+	}
+	if err := c.validate(); err != nil {
+		return Config{}, err
+	}
+	for i := range c.Outputs {
+		c.Outputs[i] = path.Clean(c.Outputs[i])
+	}
+	return c, nil
+}
+
+// located says where an error is.
+func located(err error) error {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) && len(strict.Errors) > 0 {
+		first := &strict.Errors[0]
+		row, _ := first.Position()
+		return fmt.Errorf("line %d: unknown key %q; known are name, target, toolchain, recipe, outputs, cores, memory and timeout",
+			row, strings.Join(first.Key(), "."))
+	}
+	var decode *toml.DecodeError
+	if errors.As(err, &decode) {
+		row, column := decode.Position()
+		return fmt.Errorf("line %d, column %d: %s", row, column, strings.TrimPrefix(decode.Error(), "toml: "))
+	}
+	return err
+}
+
+func (c *Config) validate() error {
+	if len(c.Name) > 64 || strings.ContainsFunc(c.Name, unicode.IsControl) {
+		return errors.New("name: longer than 64 bytes, or with control characters")
+	}
+	if len(c.Recipe) > 64 || strings.ContainsFunc(c.Recipe, unicode.IsControl) {
+		return errors.New("recipe: longer than 64 bytes, or with control characters")
+	}
+	for _, out := range c.Outputs {
+		clean := path.Clean(out)
+		if out == "" || clean == "." || path.IsAbs(clean) || slices.Contains(strings.Split(clean, "/"), "..") {
+			return fmt.Errorf("outputs: %q is not a path within the project", out)
+		}
+	}
+	if c.Cores < 0 || c.Memory < 0 || c.Timeout < 0 {
+		return errors.New("cores, memory and timeout cannot be negative")
+	}
+	// The broker's own rules decide about the rest. The fields that a project
+	// file does not have are given values that pass.
+	request := api.GrantRequest{
+		PeerFingerprint:  strings.Repeat("00:", 31) + "00",
+		RequiredChannels: []string{channel.LabelControl},
+		CPUCores:         max(c.Cores, 1),
+		MemoryMB:         max(int(c.Memory), 1),
+		TimeoutSecs:      max(int(time.Duration(c.Timeout)/time.Second), 1),
+		Target:           c.Target,
+		Toolchain:        c.Toolchain,
+	}
+	return request.Validate()
+}

@@ -1,0 +1,54 @@
+package project
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/farforge/farforge/common/cli"
+)
+
+const keyName = "project-key"
+
+// State opens the folder that the client keeps beside the project's files, and
+// makes it if need be. git ignores what is in it. The caller closes it.
+func (p *Project) State() (*os.Root, error) {
+	fail := func(err error) (*os.Root, error) {
+		return nil, cli.Failf(cli.Usage, "cannot use %s, where artifacts go: %w", filepath.Join(p.Dir, StateName), err)
+	}
+	if err := p.root.Mkdir(StateName, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fail(err)
+	}
+	state, err := p.root.OpenRoot(StateName)
+	if err != nil {
+		return fail(err)
+	}
+	if _, err := state.Lstat(gitIgnoreName); errors.Is(err, fs.ErrNotExist) {
+		if err := state.WriteFile(gitIgnoreName, []byte("*\n"), 0o644); err != nil {
+			return fail(errors.Join(err, state.Close()))
+		}
+	}
+	return state, nil
+}
+
+// Key returns an opaque name for the project that stays the same from build to
+// build, so that an agent that still has its files is preferred. It is random
+// and tells nothing about the project.
+func Key(state *os.Root) (string, error) {
+	text, err := state.ReadFile(keyName)
+	if key := strings.TrimSpace(string(text)); err == nil && len(key) == 26 {
+		return key, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the project's key: %w", err)
+	}
+	key := rand.Text()
+	if err := state.WriteFile(keyName, []byte(key+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("write the project's key: %w", err)
+	}
+	return key, nil
+}
