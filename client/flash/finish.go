@@ -1,0 +1,57 @@
+package flash
+
+import (
+	"context"
+	"time"
+)
+
+// Finish takes the chip out of its loader, and the line back to the rate that
+// the port was opened with. Afterwards only Close is of use.
+func (d *Device) Finish(ctx context.Context, after After) error {
+	const step = "restarting the board"
+	if after == Stay {
+		return nil
+	}
+	if lines, ok := d.port.(modemLines); ok && after == HardReset {
+		hold := 100 * time.Millisecond
+		if isUSBSerialJTAG(d.port) {
+			hold = 200 * time.Millisecond
+		}
+		moves := runReset(hold)
+		if err := play(ctx, lines, moves[:1], step); err != nil {
+			return err
+		}
+		d.link.forget() // what comes from now on is the firmware's
+		if err := d.restoreBaud(step); err != nil {
+			return err
+		}
+		return play(ctx, lines, moves[1:], step)
+	}
+	return d.softReset(ctx, step)
+}
+
+// softReset has the ROM run the firmware. It wants to be in a download first,
+// so an empty one is announced.
+func (d *Device) softReset(ctx context.Context, step string) error {
+	if err := d.begin(ctx, step, opFlashBegin, 0, 0, 0); err != nil {
+		return err
+	}
+	const runUserCode = 1
+	_, _, err := d.exchange(ctx, step, request{op: opFlashEnd, data: words(runUserCode)}, answerTimeout, 0)
+	if err != nil {
+		return err
+	}
+	return d.restoreBaud(step)
+}
+
+func (d *Device) restoreBaud(step string) error {
+	p, ok := d.port.(rateSetter)
+	if !ok || d.baud == d.opened {
+		return nil
+	}
+	if err := p.SetBaudRate(d.opened); err != nil {
+		return &Error{Kind: KindPort, Step: step, Msg: "the port does not take its first rate again", Err: err}
+	}
+	d.baud = d.opened
+	return nil
+}

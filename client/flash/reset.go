@@ -1,0 +1,115 @@
+package flash
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// Before says how the chip gets into its loader.
+type Before int
+
+// The ways into the loader. The zero value suits nearly every board.
+const (
+	DefaultReset Before = iota // by the lines DTR and RTS, as the port suggests
+	USBReset                   // by the sequence for the USB port inside the chip
+	NoReset                    // not at all: the user has pressed the buttons
+)
+
+// After says how the chip leaves its loader.
+type After int
+
+// The ways out of the loader.
+const (
+	HardReset After = iota // by RTS; without modem lines as SoftReset
+	SoftReset              // by asking the loader to run the firmware
+	Stay                   // not at all
+)
+
+// ParseBefore reads esptool's names: default_reset, usb_reset, no_reset, also
+// with a hyphen. Empty means DefaultReset.
+func ParseBefore(s string) (Before, error) {
+	switch strings.ReplaceAll(s, "-", "_") {
+	case "", "default_reset":
+		return DefaultReset, nil
+	case "usb_reset":
+		return USBReset, nil
+	case "no_reset":
+		return NoReset, nil
+	}
+	return 0, &Error{Kind: KindOption, Msg: "there is no way into the loader called " + quote([]byte(s)),
+		Hint: "use default_reset, usb_reset or no_reset"}
+}
+
+// ParseAfter reads esptool's names: hard_reset, soft_reset, no_reset, also with
+// a hyphen. Empty means HardReset.
+func ParseAfter(s string) (After, error) {
+	switch strings.ReplaceAll(s, "-", "_") {
+	case "", "hard_reset":
+		return HardReset, nil
+	case "soft_reset":
+		return SoftReset, nil
+	case "no_reset":
+		return Stay, nil
+	}
+	return 0, &Error{Kind: KindOption, Msg: "there is no way out of the loader called " + quote([]byte(s)),
+		Hint: "use hard_reset, soft_reset or no_reset"}
+}
+
+// move is a step of a reset sequence: set the lines in the order DTR, RTS, then wait.
+type move struct {
+	dtr, rts bool
+	wait     time.Duration
+}
+
+// classicReset works the two transistors that most boards have between the
+// lines of a USB-to-UART bridge and the chip's EN and BOOT pins. DTR pulls BOOT
+// and RTS pulls EN, but neither does when both are asserted.
+func classicReset(hold time.Duration) []move {
+	return []move{
+		{false, true, 100 * time.Millisecond}, // in reset
+		{true, false, hold},                   // out of it, with BOOT low
+		{false, false, 0},
+	}
+}
+
+// usbReset is for the USB Serial/JTAG unit, which watches for RTS rising and
+// takes DTR at that moment for the BOOT pin. The lines never are both released
+// between the two, which would reset the chip without BOOT.
+func usbReset() []move {
+	return []move{
+		{false, false, 100 * time.Millisecond},
+		{true, false, 100 * time.Millisecond},
+		{true, true, 0},
+		{false, true, 100 * time.Millisecond},
+		{false, false, 0},
+	}
+}
+
+// runReset restarts the chip into its firmware.
+func runReset(hold time.Duration) []move {
+	return []move{{false, true, hold}, {false, false, 0}}
+}
+
+// play moves the lines.
+func play(ctx context.Context, lines modemLines, moves []move, step string) error {
+	for _, m := range moves {
+		if err := setLines(lines, m.dtr, m.rts); err != nil {
+			return &Error{Kind: KindPort, Step: step, Msg: "the port's modem lines cannot be set", Err: err}
+		}
+		if m.wait > 0 {
+			if err := pause(ctx, m.wait, step); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// setLines sets both; RTS last, as Windows hands DTR on only then.
+func setLines(lines modemLines, dtr, rts bool) error {
+	if err := lines.SetDTR(dtr); err != nil {
+		return err
+	}
+	return lines.SetRTS(rts)
+}
