@@ -1,0 +1,49 @@
+# The two that a newcomer needs are `make demo` and `make test`.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
+INTEROP     = client/flash/simulator/interop
+
+.PHONY: all demo test check bench fuzz interop
+
+# The three programs, and the simulated chip, into bin/.
+all:
+	go build -trimpath -o bin/ ./broker ./proxy-agent ./client ./client/simulated-chip
+
+# The main job, from source to a flashed chip. PORT=/dev/ttyUSB0 uses a board.
+demo:
+	@.ci/install demo
+	@$(MAKE) --no-print-directory all
+	@examples/demo.sh $(PORT)
+
+# Every test.
+test:
+	@.ci/install test
+	go test -timeout 20m ./...
+	@$(MAKE) --no-print-directory interop
+
+# The simulated chip against flashers that were not written here.
+interop:
+	cd $(INTEROP) && go test -timeout 10m ./...
+
+# What a change must pass.
+check:
+	@.ci/install test
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-clean: $$unformatted"; exit 1; fi
+	go mod tidy -diff
+	cd $(INTEROP) && go mod tidy -diff
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go test -race -timeout 25m ./...
+	@$(MAKE) --no-print-directory interop
+	@go run $(GOVULNCHECK) ./... || { status=$$?; \
+		if [ $$status = 3 ]; then exit 3; fi; echo "govulncheck could not run here (its database may be out of reach)"; }
+
+# Speed and memory, as ratios within one run where that can be.
+bench:
+	@.ci/install test
+	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+# Every decoder against made-up input, FUZZTIME (1m) each.
+fuzz:
+	.ci/fuzz
