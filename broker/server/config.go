@@ -1,0 +1,91 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
+)
+
+// Limits are the operator's policy: the most that one grant may give.
+type Limits struct {
+	Channels int
+	Cores    int
+	MemoryMB int
+	Session  time.Duration
+}
+
+// Config is what a [Server] needs. Fields without a default must be set.
+type Config struct {
+	// Origin is the broker's own name, such as "https://broker.example.org".
+	Origin string
+	// Signer signs grants; Keys verifies them (default: the signer's key).
+	Signer *grant.Signer
+	Keys   *grant.KeySet
+	// Secret authenticates challenges and sessions; at least 32 bytes.
+	Secret    []byte
+	Directory *directory.Directory
+	// ICEServers are handed to both peers.
+	ICEServers []api.ICEServer
+
+	// Limits caps grants. Defaults: api.MaxChannels, 64 cores, 128 GiB, 1 h.
+	Limits Limits
+	// MaxWait bounds a blocked request (default and most: api.MaxWait);
+	// AnswerTimeout a claim (default: api.AnswerTimeout).
+	MaxWait, AnswerTimeout time.Duration
+	// AgentGrace is how long an agent counts as alive after its last poll
+	// ended. Default: 20 s.
+	AgentGrace time.Duration
+	// MaxCandidates is how many agents may claim one job. Default: 8.
+	MaxCandidates int
+
+	// HideMetrics leaves /metrics out of Handler; Metrics serves it still.
+	HideMetrics bool
+	// Logger gets what is worth knowing. Default: nothing is logged.
+	Logger *slog.Logger
+	// UnsafeLogging logs peers' addresses.
+	UnsafeLogging bool
+	// Version is told in /health.
+	Version string
+}
+
+func (c Config) withDefaults() (Config, error) {
+	switch {
+	case c.Origin == "":
+		return c, errors.New("broker server: the origin is not set")
+	case c.Signer == nil:
+		return c, errors.New("broker server: there is no key to sign grants with")
+	case len(c.Secret) < 32:
+		return c, errors.New("broker server: the secret is shorter than 32 bytes")
+	case c.Directory == nil:
+		return c, errors.New("broker server: there is no directory of agents")
+	}
+	if c.Keys == nil {
+		c.Keys = grant.NewKeySet(c.Signer.Public())
+	}
+	if c.ICEServers == nil {
+		c.ICEServers = []api.ICEServer{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	orDefault(&c.Limits.Channels, api.MaxChannels)
+	orDefault(&c.Limits.Cores, 64)
+	orDefault(&c.Limits.MemoryMB, 128<<10)
+	orDefault(&c.Limits.Session, time.Hour)
+	orDefault(&c.AnswerTimeout, api.AnswerTimeout)
+	orDefault(&c.AgentGrace, 20*time.Second)
+	orDefault(&c.MaxCandidates, 8)
+	orDefault(&c.MaxWait, api.MaxWait)
+	c.MaxWait = min(c.MaxWait, api.MaxWait)
+	return c, nil
+}
+
+func orDefault[T int | time.Duration](v *T, fallback T) {
+	if *v <= 0 {
+		*v = fallback
+	}
+}

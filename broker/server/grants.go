@@ -1,0 +1,94 @@
+package server
+
+import (
+	crand "crypto/rand"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/farforge/farforge/broker/scheduler"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
+)
+
+// anyone is the subject of grants while the broker knows no users.
+const anyone = "anyone"
+
+// grantRequest serves POST /grant/request.
+func (s *Server) grantRequest(w *response, r *http.Request) error {
+	if s.draining.Load() {
+		return drainingProblem()
+	}
+	var req api.GrantRequest
+	if err := readJSON(w, r, &req); err != nil {
+		return err
+	}
+	if err := s.allow(&req); err != nil {
+		return err
+	}
+	now := s.now()
+	candidates, unmet := scheduler.Choose(s.cfg.Directory.Snapshot(), scheduler.NeedOf(&req), scheduler.Options{
+		Now: now, Grace: s.cfg.AgentGrace, Max: s.cfg.MaxCandidates, Seed: rand.Uint64(),
+	})
+	if unmet != nil {
+		return unmetProblem(unmet)
+	}
+	id, err := ulid.New(ulid.Timestamp(now), crand.Reader)
+	if err != nil {
+		return fmt.Errorf("make a job id: %w", err)
+	}
+	g := &grant.Grant{
+		Issuer: s.cfg.Origin, Subject: anyone, JobID: id.String(),
+		PeerFingerprint: req.PeerFingerprint, Channels: req.RequiredChannels,
+		CPUCores: req.CPUCores, MemoryMB: req.MemoryMB, SessionSecs: req.TimeoutSecs,
+		Target: req.Target, Toolchain: req.Toolchain, Project: req.Project,
+	}
+	for _, c := range candidates {
+		g.Agents = append(g.Agents, c.Fingerprint)
+	}
+	token, err := s.sign(g)
+	if err != nil {
+		return err
+	}
+	return w.json(http.StatusOK, &api.GrantResponse{
+		JobID: g.JobID, Grant: token, Candidates: candidates,
+		ICEServers: s.cfg.ICEServers, ExpiresAt: g.ExpiresAt,
+	})
+}
+
+// allow applies the operator's policy.
+func (s *Server) allow(r *api.GrantRequest) error {
+	l := s.cfg.Limits
+	over := func(what string, asked, most int, unit string) error {
+		return problem(http.StatusForbidden, api.CodeForbidden, fmt.Sprintf("%s: %d asked for, this broker grants at most %d%s", what, asked, most, unit))
+	}
+	switch most := int(l.Session / time.Second); {
+	case len(r.RequiredChannels) > l.Channels:
+		return over("required_channels", len(r.RequiredChannels), l.Channels, "")
+	case r.CPUCores > l.Cores:
+		return over("cpu_cores", r.CPUCores, l.Cores, "")
+	case r.MemoryMB > l.MemoryMB:
+		return over("memory_mb", r.MemoryMB, l.MemoryMB, " MiB")
+	case r.TimeoutSecs > most:
+		return over("timeout_secs", r.TimeoutSecs, most, " s")
+	}
+	return nil
+}
+
+// sign gives the grant a new life and signs it.
+func (s *Server) sign(g *grant.Grant) (string, error) {
+	// Tokens count in whole seconds.
+	g.IssuedAt = s.now().UTC().Truncate(time.Second)
+	g.ExpiresAt = g.IssuedAt.Add(api.GrantLife)
+	return s.cfg.Signer.Sign(g)
+}
+
+// renew signs a copy of the grant with a new life.
+func (s *Server) renew(g *grant.Grant) (string, *grant.Grant, error) {
+	fresh := *g
+	token, err := s.sign(&fresh)
+	return token, &fresh, err
+}

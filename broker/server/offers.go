@@ -1,0 +1,99 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/farforge/farforge/broker/rendezvous"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
+)
+
+// offer serves POST /signaling/{job_id}/offer: it blocks until the answer.
+func (s *Server) offer(w *response, r *http.Request) error {
+	token, g, err := s.grantOf(r)
+	if err != nil {
+		return err
+	}
+	// A claim may outlive the wait by the time to answer, and both together
+	// stay within what a request may be held.
+	most := max(s.cfg.MaxWait-s.cfg.AnswerTimeout, 0)
+	held, err := wait(r, most)
+	if err != nil {
+		return err
+	}
+	body, err := readOpaque(w, r, "offer")
+	if err != nil {
+		return err
+	}
+	hold(w, held+s.cfg.AnswerTimeout)
+	start := time.Now()
+	answer, err := s.meet.Offer(r.Context(), rendezvous.Offer{
+		JobID: g.JobID, Client: g.PeerFingerprint, Token: token, Grant: g, Body: body,
+		Need:       rendezvous.Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB},
+		Candidates: g.Agents, Wait: held,
+	})
+	var waiting *rendezvous.WaitingError
+	switch {
+	case err == nil:
+		s.metrics.match.Observe(time.Since(start).Seconds())
+		w.result = "answered"
+		return w.send(http.StatusOK, api.TypeOpaque, answer)
+	case errors.As(err, &waiting):
+		if !s.anyAlive(g.Agents) {
+			return after(problem(http.StatusServiceUnavailable, api.CodeNoAgent,
+				"the agents that were chosen for this job are not online any more", "request a new grant"), time.Second)
+		}
+		return s.stillWaiting(w, g, waiting.Position, time.Second)
+	case errors.Is(err, rendezvous.ErrDraining):
+		return s.stillWaiting(w, g, 0, retryDraining)
+	default:
+		return meetProblem(err)
+	}
+}
+
+// stillWaiting sends 202 with a fresh grant for the same job.
+func (s *Server) stillWaiting(w *response, g *grant.Grant, position int, retry time.Duration) error {
+	token, fresh, err := s.renew(g)
+	if err != nil {
+		return err
+	}
+	w.result = "waiting"
+	w.retryAfter(retry)
+	return w.json(http.StatusAccepted, &api.Waiting{
+		JobID: g.JobID, Grant: token, ExpiresAt: fresh.ExpiresAt, Position: position,
+	})
+}
+
+// anyAlive tells whether one of the agents may still come for its job. Just
+// after the start nobody has been seen yet, and everybody may.
+func (s *Server) anyAlive(agents []string) bool {
+	now := s.now()
+	if now.Sub(s.started) < s.cfg.AgentGrace {
+		return true
+	}
+	for _, id := range agents {
+		if a, ok := s.cfg.Directory.Agent(id); ok && a.Alive(now, s.cfg.AgentGrace) {
+			return true
+		}
+	}
+	return false
+}
+
+// answer serves POST /signaling/{job_id}/answer.
+func (s *Server) answer(w *response, r *http.Request) error {
+	who, err := s.agentOf(r)
+	if err != nil {
+		return err
+	}
+	body, err := readOpaque(w, r, "answer")
+	if err != nil {
+		return err
+	}
+	if err := s.meet.Answer(r.PathValue("job_id"), who.Fingerprint, body); err != nil {
+		return meetProblem(err)
+	}
+	w.empty()
+	return nil
+}

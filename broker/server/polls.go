@@ -1,0 +1,71 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/farforge/farforge/broker/rendezvous"
+	"github.com/farforge/farforge/common/api"
+)
+
+// poll serves POST /agents/poll: it blocks until a job comes.
+func (s *Server) poll(w *response, r *http.Request) error {
+	who, err := s.agentOf(r)
+	if err != nil {
+		return err
+	}
+	held, err := wait(r, s.cfg.MaxWait)
+	if err != nil {
+		return err
+	}
+	status := new(api.Status)
+	if err := readJSON(w, r, status); err != nil {
+		return err
+	}
+	s.cfg.Directory.Saw(who.Fingerprint, status, s.now())
+	if status.Draining {
+		w.result = "agent_draining"
+		w.empty()
+		return nil
+	}
+	if s.draining.Load() {
+		return drainingProblem()
+	}
+	hold(w, held)
+	unpark := s.cfg.Directory.Park(who.Fingerprint)
+	job, err := s.meet.Park(r.Context(), rendezvous.Poll{
+		Agent: who.Fingerprint,
+		Free:  rendezvous.Capacity{Cores: status.FreeCores, MemoryMB: status.FreeMemMB},
+		Wait:  held,
+	})
+	unpark(s.now())
+	switch {
+	case err == rendezvous.ErrDraining, err == nil && job == nil:
+		w.result = "nothing"
+		w.empty()
+		return nil
+	case err != nil:
+		return meetProblem(err)
+	}
+	if err := s.handOver(w, job); err != nil {
+		job.HandBack()
+		return err
+	}
+	return nil
+}
+
+// handOver sends the job to its agent. A grant that waited long is renewed:
+// the agent must not find it expired.
+func (s *Server) handOver(w *response, job *rendezvous.Assignment) error {
+	token := job.Offer.Token
+	if job.Offer.Grant.ExpiresAt.Sub(s.now()) < api.GrantLife/2 {
+		var err error
+		if token, _, err = s.renew(job.Offer.Grant); err != nil {
+			return err
+		}
+	}
+	w.result = "job"
+	return w.json(http.StatusOK, &api.Job{
+		JobID: job.Offer.JobID, Grant: token, Offer: job.Offer.Body,
+		ICEServers: s.cfg.ICEServers, AnswerBy: job.AnswerBy.UTC(),
+	})
+}

@@ -1,0 +1,143 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// response is a ResponseWriter that knows what became of the request.
+type response struct {
+	http.ResponseWriter
+	status int
+	// result is the label in logs and metrics: a code, or "ok".
+	result string
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// json sends v. A write that fails is returned; nothing more can be sent then.
+func (w *response) json(status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write the response: %w", err)
+	}
+	return w.send(status, api.TypeJSON, body)
+}
+
+func (w *response) send(status int, mediaType string, body []byte) error {
+	h := w.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, err := w.Write(body)
+	return err
+}
+
+func (w *response) empty() { w.WriteHeader(http.StatusNoContent) }
+
+// retryAfter sets the header; the least is one second.
+func (w *response) retryAfter(d time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(seconds(d)))
+}
+
+func seconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }
+
+// wrap turns a handlerFunc into an http.Handler that logs, counts and
+// survives panics.
+func (s *Server) wrap(name string, serve handlerFunc) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w := &response{ResponseWriter: rw}
+		start := s.now()
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		defer func() {
+			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler {
+					panic(v)
+				}
+				s.cfg.Logger.Error("a request handler panicked", "route", name, "panic", v, "stack", string(debug.Stack()))
+				if w.status == 0 {
+					s.fail(w, r, problem(http.StatusInternalServerError, api.CodeInternal, "the broker failed; this is its fault"))
+				}
+			}
+			if w.result == "" {
+				w.result = "ok"
+			}
+			s.metrics.requests.WithLabelValues(name, w.result).Inc()
+			s.log(r, name, w, s.now().Sub(start))
+		}()
+		if err := serve(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// fail sends err as a problem, unless the client is gone or has got something
+// else already.
+func (s *Server) fail(w *response, r *http.Request, err error) {
+	var p *api.Problem
+	switch {
+	case r.Context().Err() != nil:
+		w.result = "gone"
+		return
+	case w.status != 0:
+		w.result = "cut_off"
+		return
+	case !errors.As(err, &p):
+		s.cfg.Logger.Error("a request failed for a reason of ours", "err", err)
+		p = problem(http.StatusInternalServerError, api.CodeInternal, "the broker failed; this is its fault")
+	}
+	w.result = string(p.Code)
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	body, err := json.Marshal(p)
+	if err == nil {
+		err = w.send(p.Status, api.TypeProblem, body)
+	}
+	if err != nil {
+		s.cfg.Logger.Debug("an error response was not delivered", "err", err)
+	}
+}
+
+// log writes one line a request. Paths are left out: the route says enough.
+func (s *Server) log(r *http.Request, name string, w *response, took time.Duration) {
+	if !s.cfg.Logger.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	attrs := []any{"route", name, "status", w.status, "result", w.result, "took", took}
+	if id := r.PathValue("job_id"); id != "" {
+		attrs = append(attrs, "job", id)
+	}
+	if s.cfg.UnsafeLogging {
+		attrs = append(attrs, "peer", r.RemoteAddr)
+	}
+	s.cfg.Logger.Debug("request", attrs...)
+}

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// route is one method of one path. name is its label in logs and metrics.
+type route struct {
+	method, path, name string
+	serve              handlerFunc
+}
+
+// handlerFunc handles a request. An error that it returns is sent as a
+// problem; it returns none once it has begun to respond.
+type handlerFunc func(w *response, r *http.Request) error
+
+func (s *Server) routes() http.Handler {
+	routes := []route{
+		{http.MethodPost, api.PathGrantRequest, "grant", s.grantRequest},
+		{http.MethodPost, api.PathOffer, "offer", s.offer},
+		{http.MethodPost, api.PathAnswer, "answer", s.answer},
+		{http.MethodPost, api.PathAgentHello, "hello", s.hello},
+		{http.MethodPost, api.PathAgentSession, "session", s.session},
+		{http.MethodPost, api.PathAgentPoll, "poll", s.poll},
+		{http.MethodPost, api.PathAgentReport, "report", s.report},
+		{http.MethodGet, api.PathHealth, "health", s.health},
+		{http.MethodGet, api.PathJWKS, "jwks", s.keySet},
+	}
+	mux := http.NewServeMux()
+	for _, rt := range routes {
+		mux.Handle(rt.method+" "+rt.path, s.wrap(rt.name, rt.serve))
+		mux.Handle(rt.path, s.wrap(rt.name, wrongMethod(rt.method)))
+	}
+	if !s.cfg.HideMetrics {
+		mux.Handle("GET "+api.PathMetrics, s.Metrics())
+		mux.Handle(api.PathMetrics, s.wrap("metrics", wrongMethod(http.MethodGet)))
+	}
+	mux.Handle("/", s.wrap("none", func(_ *response, r *http.Request) error {
+		return problem(http.StatusNotFound, api.CodeNotFound, "there is nothing at this path")
+	}))
+	return mux
+}
+
+func wrongMethod(allowed string) handlerFunc {
+	if allowed == http.MethodGet {
+		allowed = strings.Join([]string{http.MethodGet, http.MethodHead}, ", ")
+	}
+	return func(w *response, r *http.Request) error {
+		w.Header().Set("Allow", allowed)
+		return problem(http.StatusMethodNotAllowed, api.CodeWrongMethod, "this path takes "+allowed)
+	}
+}

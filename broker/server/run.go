@@ -1,0 +1,119 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Timeouts of every listener. The read timeout is for slow senders; requests
+// that are held lengthen their own, see hold. The write timeout counts from the
+// end of a request's header, and so is longer than any hold.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 20 * time.Second
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 16 << 10
+	shutdownTimeout   = 10 * time.Second
+)
+
+// httpServer returns a server with the timeouts above.
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          s.errorLog(),
+	}
+}
+
+// Listeners are where a server is reached.
+type Listeners struct {
+	// API serves everything, over TLS if TLS is set. Required.
+	API net.Listener
+	TLS *tls.Config
+	// Metrics serves /metrics, in clear. Optional.
+	Metrics net.Listener
+}
+
+// Run serves until drain is closed or ctx ends, and closes the listeners. When
+// drain is closed it ends waits, lets claimed offers be answered, and returns
+// nil once all requests are done. When ctx ends it cuts them off and returns
+// the cause.
+func (s *Server) Run(ctx context.Context, drain <-chan struct{}, l Listeners) error {
+	servers := []*http.Server{s.httpServer(s.Handler())}
+	servers[0].TLSConfig = l.TLS
+	failed := make(chan error, 2)
+	go func() {
+		if l.TLS != nil {
+			failed <- servers[0].ServeTLS(l.API, "", "")
+		} else {
+			failed <- servers[0].Serve(l.API)
+		}
+	}()
+	if l.Metrics != nil {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", s.Metrics())
+		servers = append(servers, s.httpServer(mux))
+		go func() { failed <- servers[1].Serve(l.Metrics) }()
+	}
+
+	running := len(servers)
+	var err error
+	select {
+	case err = <-failed:
+		running--
+		err = fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	case <-drain:
+		s.cfg.Logger.Info("draining: new work is refused, what is claimed is finished")
+		s.Drain()
+		s.awaitIdle(ctx)
+	}
+	s.Drain()
+	graceful, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
+	for _, srv := range servers {
+		if srv.Shutdown(graceful) != nil {
+			_ = srv.Close() // what is still open is cut off
+		}
+	}
+	for range running {
+		if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, e)
+		}
+	}
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return err
+}
+
+// awaitIdle waits until nothing is held. While it waits, /health still answers
+// and new requests are told to come back.
+func (s *Server) awaitIdle(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !s.Idle() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// errorLog is where net/http reports, scrubbed of addresses.
+func (s *Server) errorLog() *log.Logger {
+	return slog.NewLogLogger(scrubber{s.cfg.Logger.Handler(), s.cfg.UnsafeLogging}, slog.LevelDebug)
+}

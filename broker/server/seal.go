@@ -1,0 +1,109 @@
+package server
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
+)
+
+// sealer makes and checks the broker's own short-lived values. They carry
+// their expiry and a MAC, so nothing has to be remembered:
+//
+//	challenge = expiry (8) ‖ random (16) ‖ HMAC(domain, origin, expiry, random, agent nonce, fingerprint) (32)
+//	session   = base64url(expiry (8) ‖ digest of the key (32) ‖ HMAC(domain, origin, expiry, digest) (32))
+type sealer struct {
+	secret []byte
+	origin string
+}
+
+const (
+	expirySize    = 8
+	randomSize    = 16
+	challengeSize = expirySize + randomSize + sha256.Size
+	sessionSize   = expirySize + sha256.Size + sha256.Size
+)
+
+// What openChallenge and openSession fail with.
+var (
+	errSealBroken  = errors.New("the token is not one of this broker's")
+	errSealExpired = errors.New("the token has expired")
+)
+
+// mac separates its fields by their lengths.
+func (s sealer) mac(domain string, fields ...[]byte) []byte {
+	h := hmac.New(sha256.New, s.secret)
+	for _, f := range append([][]byte{[]byte(domain), []byte(s.origin)}, fields...) {
+		var size [4]byte
+		binary.BigEndian.PutUint32(size[:], uint32(len(f)))
+		h.Write(size[:])
+		h.Write(f)
+	}
+	return h.Sum(nil)
+}
+
+const (
+	challengeDomain = "farforge broker challenge v1"
+	sessionDomain   = "farforge broker session v1"
+)
+
+// challenge makes the challenge for an agent's nonce and fingerprint.
+func (s sealer) challenge(nonce []byte, fingerprint string, expires time.Time) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, challengeSize), uint64(expires.Unix()))
+	b = b[:expirySize+randomSize]
+	rand.Read(b[expirySize:]) // never fails
+	return append(b, s.mac(challengeDomain, b, nonce, []byte(fingerprint))...)
+}
+
+// openChallenge checks that c was made for this nonce and fingerprint and is
+// not too old.
+func (s sealer) openChallenge(c, nonce []byte, fingerprint string, now time.Time) error {
+	if len(c) != challengeSize {
+		return errSealBroken
+	}
+	head, sum := c[:expirySize+randomSize], c[expirySize+randomSize:]
+	if !hmac.Equal(sum, s.mac(challengeDomain, head, nonce, []byte(fingerprint))) {
+		return errSealBroken
+	}
+	return notAfter(head, now)
+}
+
+// session makes a session token for the agent with the fingerprint, which has
+// the form "SHA256:…" that ssh gives it.
+func (s sealer) session(fingerprint string, expires time.Time) (string, error) {
+	digest, err := base64.RawStdEncoding.DecodeString(strings.TrimPrefix(fingerprint, "SHA256:"))
+	if err != nil || len(digest) != sha256.Size {
+		return "", errors.New("the agent's fingerprint is no SHA-256")
+	}
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, sessionSize), uint64(expires.Unix()))
+	b = append(b, digest...)
+	b = append(b, s.mac(sessionDomain, b)...)
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}
+
+// openSession returns the fingerprint of the agent that the token is for.
+func (s sealer) openSession(token string, now time.Time) (string, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(b) != sessionSize {
+		return "", errSealBroken
+	}
+	head, sum := b[:expirySize+sha256.Size], b[expirySize+sha256.Size:]
+	if !hmac.Equal(sum, s.mac(sessionDomain, head)) {
+		return "", errSealBroken
+	}
+	if err := notAfter(head, now); err != nil {
+		return "", err
+	}
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(head[expirySize:]), nil
+}
+
+func notAfter(head []byte, now time.Time) error {
+	if now.Unix() >= int64(binary.BigEndian.Uint64(head)) {
+		return errSealExpired
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/farforge/farforge/broker/rendezvous"
+)
+
+// Server answers the HTTP API. Its methods may be called concurrently.
+type Server struct {
+	cfg      Config
+	meet     *rendezvous.Rendezvous
+	metrics  *metrics
+	sessions sealer
+	used     *recent // challenges that were redeemed
+	reported *recent // jobs that were reported
+	nobody   ssh.PublicKey
+	jwks     []byte
+	jwksTag  string
+	draining atomic.Bool
+	started  time.Time
+	now      func() time.Time
+	handler  http.Handler
+}
+
+// New makes a server. Close ends what it starts.
+func New(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	jwks, err := json.Marshal(cfg.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("broker server: write the key set: %w", err)
+	}
+	// Signatures that claim to be by a key that is not listed are checked
+	// against this key, which nobody has, so that both take the same time.
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("broker server: %w", err)
+	}
+	nobody, err := ssh.NewPublicKey(public)
+	if err != nil {
+		return nil, fmt.Errorf("broker server: %w", err)
+	}
+	s := &Server{
+		cfg:      cfg,
+		meet:     rendezvous.New(rendezvous.Config{AnswerTimeout: cfg.AnswerTimeout}),
+		sessions: sealer{secret: cfg.Secret, origin: cfg.Origin},
+		used:     newRecent(1 << 14),
+		reported: newRecent(1 << 16),
+		nobody:   nobody,
+		jwks:     jwks,
+		jwksTag:  etag(jwks),
+		now:      time.Now,
+	}
+	s.started = s.now()
+	s.metrics = newMetrics(s)
+	s.handler = s.routes()
+	return s, nil
+}
+
+// Handler returns the whole API.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Metrics returns the handler of /metrics alone, for a listener of its own.
+func (s *Server) Metrics() http.Handler { return s.metrics.handler() }
+
+// Drain lets parked polls and waiting offers end at once, tells /health, and
+// lets claimed offers get their answers. It does not block.
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	s.meet.Drain()
+}
+
+// Idle tells whether no poll or offer is blocked.
+func (s *Server) Idle() bool {
+	st := s.meet.Stats()
+	return st.Parked == 0 && st.Offering == 0
+}
+
+// Close drains and ends the server's goroutines. The handler must not be in
+// use any more.
+func (s *Server) Close() {
+	s.Drain()
+	s.meet.Close()
+}
