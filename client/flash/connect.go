@@ -119,7 +119,7 @@ func (d *Device) noLoader(after time.Duration) error {
 	case len(heard) == 0:
 		e.Msg = fmt.Sprintf("no board answered on the port in %s, and nothing was heard from it", after)
 		e.Hint = "check the cable and the port; then " + hintBoot
-	case strings.LastIndex(string(heard), "waiting for download") > strings.LastIndex(string(heard), "boot:"):
+	case strings.HasSuffix(strings.TrimSpace(string(heard)), "waiting for download"):
 		e.Msg = "the board is in download mode, but does not hear what is sent to it"
 		e.Hint = "check the wire to the board's RX pin, and try another cable or port"
 	case printable(heard):

@@ -130,7 +130,7 @@ func (d *Device) Close() error {
 	}
 	d.closed = true
 	tail, err := d.link.close()
-	d.tail = tail
+	d.tail = append(d.tail, tail...)
 	if err != nil {
 		return &Error{Kind: KindPort, Msg: "giving the port back failed", Err: err}
 	}

@@ -103,6 +103,9 @@ func (l *link) write(ctx context.Context, b []byte) error {
 	if l.writing {
 		return fmt.Errorf("%w: the port takes no more bytes", errPortLost)
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	l.writes <- b
 	select {
 	case err := <-l.written:
@@ -183,7 +186,7 @@ func (l *link) close() (tail []byte, err error) {
 	default:
 		closePort = true
 	}
-	if l.writing {
+	if l.writing && !l.writesSoon() {
 		p, ok := l.port.(writeDeadliner)
 		closePort = closePort || !ok || p.SetWriteDeadline(time.Now()) != nil
 	}
@@ -200,6 +203,19 @@ func (l *link) close() (tail []byte, err error) {
 		err = l.restore()
 	}
 	return tail, err
+}
+
+// writesSoon gives a write that was given up on a moment to end by itself, as
+// it nearly always does: it was the answer that did not come.
+func (l *link) writesSoon() bool {
+	t := time.NewTimer(200 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-l.writerUp:
+		return true
+	case <-t.C:
+		return false
+	}
 }
 
 // restore leaves the port waiting without limit, as it was found.
