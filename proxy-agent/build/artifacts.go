@@ -148,6 +148,9 @@ func (a *Artifacts) Manifest() *channel.Manifest {
 	return m
 }
 
+// OpenFile opens an artifact that Manifest lists.
+func (a *Artifacts) OpenFile(f channel.File) (io.ReadCloser, error) { return a.Open(f.Path) }
+
 // Close releases the directory.
 func (a *Artifacts) Close() error { return a.root.Close() }
 

@@ -1,0 +1,167 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/proxy-agent/build"
+	"github.com/farforge/farforge/proxy-agent/sandbox"
+)
+
+// job is what the client asked for, from its request to the artifacts.
+func (s *Session) job(ctx context.Context, control *control, asked <-chan *channel.Build) (ending Ending) {
+	var request *channel.Build
+	wait := time.NewTimer(askTime)
+	defer wait.Stop()
+	select {
+	case request = <-asked:
+	case <-wait.C:
+		return ended(ctx, &channel.Problem{Code: channel.ProblemMalformed, Message: fmt.Sprintf("the client asked for nothing in %v", askTime)})
+	case <-ctx.Done():
+		return ended(ctx, ctx.Err())
+	}
+	j := &job{Session: s, control: control, request: request, began: time.Now()}
+	ws, err := s.host.Workspaces.New()
+	if err != nil {
+		return ended(ctx, err)
+	}
+	defer func() {
+		if err := ws.Close(); err != nil {
+			s.log.Error("something of a job was left behind", "error", err)
+		}
+	}()
+	if err := j.run(ctx, ws); err != nil {
+		failed := ended(ctx, err)
+		j.ending.Outcome, j.ending.Problem = failed.Outcome, failed.Problem
+		j.ending.Artifacts, j.ending.flashMap = nil, ""
+	}
+	return j.ending
+}
+
+// job is the state of one.
+type job struct {
+	*Session
+	control *control
+	request *channel.Build
+	began   time.Time
+	ending  Ending
+}
+
+func (j *job) run(ctx context.Context, ws *build.Workspace) error {
+	if err := j.control.stage(ctx, channel.Stage{Name: channel.StageSource}); err != nil {
+		return err
+	}
+	if err := j.receive(ctx, ws); err != nil {
+		return err
+	}
+	choice, err := j.host.Catalog.Choose(ws.Root.FS(), build.Want{
+		Target: j.grant.Target, Toolchain: j.grant.Toolchain, Recipe: j.request.Recipe,
+	})
+	if err != nil {
+		return err
+	}
+	if err := j.build(ctx, ws, choice); err != nil {
+		return err
+	}
+	artifacts, err := choice.Collect(ws)
+	if err != nil {
+		return err
+	}
+	defer artifacts.Close()
+	if err := j.control.stage(ctx, channel.Stage{Name: channel.StageArtifacts}); err != nil {
+		return err
+	}
+	return j.deliver(ctx, artifacts)
+}
+
+// receive fills the workspace. ReceiveTree judges every path; that the tree
+// goes through an os.Root is the second wall.
+func (j *job) receive(ctx context.Context, ws *build.Workspace) error {
+	m, err := j.channel(ctx, channel.LabelSource)
+	if err != nil {
+		return err
+	}
+	manifest, got, err := channel.ReceiveTree(ctx, m, channel.NewDirSink(ws.Root), nil)
+	if err != nil {
+		return err
+	}
+	j.log.Info("received the source", "project", j.request.Project, "files", len(manifest.Files), "bytes", got.Bytes)
+	return nil
+}
+
+func (j *job) build(ctx context.Context, ws *build.Workspace, choice *build.Choice) error {
+	argv, err := choice.Command(j.grant.CPUCores)
+	if err != nil {
+		return err
+	}
+	stage := channel.Stage{
+		Name: channel.StageBuild, Recipe: choice.Recipe.Name, Target: choice.Target,
+		Toolchain: choice.Recipe.Toolchain.Name, Version: choice.Version, Command: argv,
+	}
+	if err := j.control.stage(ctx, stage); err != nil {
+		return err
+	}
+	allow := build.Allowance{
+		Cores: j.grant.CPUCores, MemoryMB: j.grant.MemoryMB,
+		Time: time.Duration(j.grant.SessionSecs) * time.Second,
+	}
+	logs := j.control.pumpLogs(ctx)
+	j.ending.setup = time.Since(j.began)
+	result, err := choice.Run(ctx, j.host.Sandbox, ws, allow, logs.line)
+	logs.finish()
+	j.ending.exitCode, j.ending.build = result.ExitCode, result.Duration
+	if err != nil {
+		return err
+	}
+	if result.ExitCode != 0 {
+		return j.failed(argv[0], result)
+	}
+	return nil
+}
+
+func (j *job) failed(command string, result sandbox.Result) error {
+	p := &channel.Problem{
+		Code:    channel.ProblemBuildFailed,
+		Message: fmt.Sprintf("the build failed: %s exited with %d", command, result.ExitCode),
+	}
+	if signal := result.ExitCode - 128; signal > 0 && signal < 65 {
+		p.Message = fmt.Sprintf("the build failed: %s was ended by a signal (%v)", command, syscall.Signal(signal))
+		p.Hints = []string{fmt.Sprintf("the grant allows each process %d MiB of memory", j.grant.MemoryMB)}
+	}
+	return p
+}
+
+func (j *job) deliver(ctx context.Context, artifacts *build.Artifacts) error {
+	m, err := j.channel(ctx, channel.LabelFirmware)
+	if err != nil {
+		return err
+	}
+	sent, err := channel.SendTree(ctx, m, artifacts.Manifest(), artifacts.OpenFile, nil)
+	if err != nil {
+		return err
+	}
+	j.log.Info("delivered the artifacts", "files", sent.Files, "bytes", sent.Bytes)
+	j.ending.Outcome = api.OutcomeSucceeded
+	j.ending.Artifacts, j.ending.flashMap = artifacts.List, artifacts.FlashMap
+	return nil
+}
+
+// channel waits for a bulk channel that the client has to open.
+func (j *job) channel(ctx context.Context, label string) (channel.Messages, error) {
+	if err := j.grant.CheckChannel(label); err != nil {
+		return nil, &channel.Problem{Code: channel.ProblemUngranted, Message: err.Error()}
+	}
+	wait, cancel := context.WithTimeoutCause(ctx, askTime, &channel.Problem{
+		Code: channel.ProblemMalformed, Message: fmt.Sprintf("the client did not open the channel %s in %v", label, askTime),
+	})
+	defer cancel()
+	m, err := j.conn.Channel(wait, label)
+	if err != nil {
+		return nil, because(wait, err)
+	}
+	return j.wire(m, label), nil
+}

@@ -1,0 +1,278 @@
+//go:build unix
+
+package session
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/peer"
+	"github.com/farforge/farforge/proxy-agent/build"
+	"github.com/farforge/farforge/proxy-agent/sandbox"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	agentName  = "SHA256:agent"
+	brokerName = "https://broker.example.org"
+)
+
+// recipe runs a script of the project's own.
+const recipe = `name = "script"
+targets = ["esp32c3"]
+[toolchain]
+name = "sh"
+detect = [["echo", "sh 1.0"]]
+version = 'sh (.*)'
+[project]
+files = ["build.sh"]
+[build]
+command = ["sh", "build.sh", "{out}"]
+[artifacts]
+files = ["*.bin"]
+[flash]
+images = [{ name = "app", offset = 0x0, file = "*.bin" }]
+`
+
+// world is an agent's host and a broker's key.
+type world struct {
+	t      *testing.T
+	host   *Host
+	signer *grant.Signer
+	dir    string // of the workspaces
+	log    *bytes.Buffer
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, signer: grant.NewSigner(key), dir: t.TempDir()}
+	workspaces, err := build.OpenWorkspaces(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { workspaces.Close() })
+	r, err := build.Parse("test.toml", []byte(recipe))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sb := sandbox.Sandbox(sandbox.NewBubblewrap(t.Context()))
+	if err := sb.Check(t.Context()); err != nil {
+		t.Logf("without a sandbox, because: %v", err)
+		sb = sandbox.None{}
+	}
+	catalog, err := build.Detect(t.Context(), sb, []*build.Recipe{r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.host = NewHost(Config{
+		Agent: agentName, Broker: brokerName, Keys: grant.NewKeySet(w.signer.Public()),
+		Catalog: catalog, Sandbox: sb, Workspaces: workspaces, Loopback: true,
+		Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
+	})
+	return w
+}
+
+// testWriter shows the agent's log with the test it belongs to.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// left returns the workspaces that exist.
+func (w *world) left() []string {
+	w.t.Helper()
+	found, err := filepath.Glob(filepath.Join(w.dir, "job-*"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return found
+}
+
+var allChannels = []string{channel.LabelControl, channel.LabelSource, channel.LabelFirmware}
+
+func (w *world) grant(cert *peer.Certificate, change ...func(*grant.Grant)) *grant.Grant {
+	now := time.Now()
+	g := &grant.Grant{
+		Issuer: brokerName, Subject: "anonymous", JobID: "01JOB",
+		IssuedAt: now, ExpiresAt: now.Add(30 * time.Second),
+		PeerFingerprint: cert.Fingerprint(), Agents: []string{agentName}, Channels: allChannels,
+		CPUCores: 1, MemoryMB: 512, SessionSecs: 60, Target: "esp32c3",
+	}
+	for _, c := range change {
+		c(g)
+	}
+	return g
+}
+
+func (w *world) job(g *grant.Grant, offer []byte) *api.Job {
+	w.t.Helper()
+	token, err := w.signer.Sign(g)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &api.Job{JobID: g.JobID, Grant: token, Offer: offer}
+}
+
+// client is the other end of a session.
+type client struct {
+	t       *testing.T
+	conn    *peer.Conn
+	control channel.Messages
+	ending  chan Ending // one, when Serve has returned
+}
+
+// connect goes all the way to a served session. Agent's context is ctx.
+func (w *world) connect(ctx context.Context, labels []string, change ...func(*grant.Grant)) *client {
+	w.t.Helper()
+	cert, err := peer.NewCertificate()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	offer, err := peer.NewOffer(w.t.Context(), peer.Config{Certificate: cert, Loopback: true}, labels)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	job := w.job(w.grant(cert, change...), offer.Bytes())
+	g, err := w.host.Admit(job)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, answer, err := w.host.Answer(w.t.Context(), job, g)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c := &client{t: w.t, ending: make(chan Ending, 1)}
+	served := make(chan struct{})
+	go func() { defer close(served); c.ending <- s.Serve(ctx) }()
+	if c.conn, err = offer.Connect(w.t.Context(), answer); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { c.conn.Close(); <-served })
+	if c.control, err = c.conn.Channel(w.t.Context(), channel.LabelControl); err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func (c *client) send(msg *channel.Message) {
+	c.t.Helper()
+	if err := channel.WriteControl(c.t.Context(), c.control, msg); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// build asks for a build of the files and sends them when they are wanted.
+func (c *client) build(files map[string]string) {
+	c.t.Helper()
+	c.send(&channel.Message{Type: channel.TypeBuild, Build: &channel.Build{Project: "test"}})
+	manifest := &channel.Manifest{}
+	for path, text := range files {
+		sum := sha256.Sum256([]byte(text))
+		manifest.Files = append(manifest.Files, channel.File{Path: path, Kind: channel.KindFile, Size: int64(len(text)), SHA256: hex.EncodeToString(sum[:])})
+	}
+	source := c.open(channel.LabelSource)
+	_, err := channel.SendTree(c.t.Context(), source, manifest, func(f channel.File) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(files[f.Path])), nil
+	}, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *client) open(label string) channel.Messages {
+	c.t.Helper()
+	m, err := c.conn.Channel(c.t.Context(), label)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return m
+}
+
+// next returns the next control message of a type, and fails on a result that
+// comes before it.
+func (c *client) next(want channel.Type) *channel.Message {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		msg, err := channel.ReadControl(ctx, c.control)
+		if err != nil {
+			c.t.Fatalf("waiting for a %s message: %v", want, err)
+		}
+		if msg.Type == want {
+			return msg
+		}
+		if msg.Type == channel.TypeResult {
+			c.t.Fatalf("waiting for a %s message: the result is %+v, %+v", want, msg.Result, msg.Result.Problem)
+		}
+	}
+}
+
+// untilLog reads until a line of the build's output is text.
+func (c *client) untilLog(text string) {
+	c.t.Helper()
+	for {
+		for _, line := range c.next(channel.TypeLog).Log.Lines {
+			if line == text {
+				return
+			}
+		}
+	}
+}
+
+// result reads the result, hangs up and returns how the agent saw it.
+func (c *client) result() (*channel.Result, Ending) {
+	c.t.Helper()
+	r := c.next(channel.TypeResult).Result
+	c.conn.Close()
+	return r, c.over()
+}
+
+func (c *client) over() Ending {
+	c.t.Helper()
+	select {
+	case e := <-c.ending:
+		return e
+	case <-time.After(20 * time.Second):
+		c.t.Fatal("the session goes on")
+		panic("unreachable")
+	}
+}
+
+// running returns the processes whose command line has the mark.
+func running(t *testing.T, mark string) []string {
+	t.Helper()
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	if len(paths) == 0 {
+		t.Skip("this test counts processes in /proc")
+	}
+	var found []string
+	for _, path := range paths {
+		if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, []byte(mark)) {
+			found = append(found, path+" "+string(bytes.ReplaceAll(data, []byte{0}, []byte{' '})))
+		}
+	}
+	return found
+}

@@ -1,0 +1,85 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/time/rate"
+
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/peer"
+)
+
+// limits bound what a client sends, on all its channels together, to what its
+// grant allows.
+type limits struct {
+	bytes, messages *rate.Limiter
+}
+
+func newLimits(g *grant.Grant) limits {
+	l := limits{bytes: rate.NewLimiter(rate.Inf, 0), messages: rate.NewLimiter(rate.Inf, 0)}
+	if kbps := g.MaxBandwidthKbps; kbps > 0 {
+		l.bytes = rate.NewLimiter(rate.Limit(kbps)*1000/8, channel.MaxMessage)
+	}
+	if n := g.MaxMessageRate; n > 0 {
+		l.messages = rate.NewLimiter(rate.Limit(n), n)
+	}
+	return l
+}
+
+// wire is a channel of the connection. It is read late instead of refusing what
+// comes too fast: flow control then slows the client down. Its errors wrap
+// peer.ErrLost unless they are the context's, also where the transport noticed
+// the end before the connection did.
+type wire struct {
+	channel.Messages
+	label  string
+	limits limits
+	owed   int // bytes of the last message
+}
+
+func (s *Session) wire(m channel.Messages, label string) *wire {
+	return &wire{Messages: m, label: label, limits: s.limits}
+}
+
+// ReadMessage waits before it reads, so that no message is lost when ctx ends.
+func (w *wire) ReadMessage(ctx context.Context) ([]byte, error) {
+	if err := wait(ctx, w.limits.bytes, w.owed); err != nil {
+		return nil, err
+	}
+	w.owed = 0
+	if err := wait(ctx, w.limits.messages, 1); err != nil {
+		return nil, err
+	}
+	data, err := w.Messages.ReadMessage(ctx)
+	w.owed = len(data)
+	return data, w.lost(ctx, err)
+}
+
+// WriteMessage implements channel.Messages.
+func (w *wire) WriteMessage(ctx context.Context, message []byte) error {
+	return w.lost(ctx, w.Messages.WriteMessage(ctx, message))
+}
+
+func (w *wire) lost(ctx context.Context, err error) error {
+	switch {
+	case err == nil, ctx.Err() != nil, errors.Is(err, peer.ErrLost):
+		return err
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: the client closed the channel %s", peer.ErrLost, w.label)
+	}
+	return fmt.Errorf("%w: %w", peer.ErrLost, err)
+}
+
+// wait is rate.Limiter.WaitN that fails only with ctx: where the limiter sees
+// that ctx will end first, it does not wait for that.
+func wait(ctx context.Context, l *rate.Limiter, n int) error {
+	if l.WaitN(ctx, n) == nil {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}

@@ -1,0 +1,78 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/peer"
+)
+
+// endlessMessages is a sender that is as fast as it is let.
+type endlessMessages struct {
+	channel.Messages
+	size int
+	err  error
+}
+
+func (e endlessMessages) ReadMessage(context.Context) ([]byte, error) {
+	return make([]byte, e.size), e.err
+}
+
+func TestSenderIsSlowedDownToItsGrant(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		grant grant.Grant
+		size  int
+		count int
+		want  time.Duration
+	}{
+		{"unlimited", grant.Grant{}, 1000, 1000, 0},
+		{"messages", grant.Grant{MaxMessageRate: 10}, 1, 31, 2100 * time.Millisecond}, // 10 at once, then 10 a second
+		// 64 KiB at once, then a megabit is 125 000 bytes a second.
+		{"bandwidth", grant.Grant{MaxBandwidthKbps: 1000}, 50_000, 11, (500_000 - 65_536) * time.Second / 125_000},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &Session{limits: newLimits(&c.grant)}
+			one := s.wire(endlessMessages{size: c.size}, "source")
+			began := time.Now()
+			for range c.count {
+				if _, err := one.ReadMessage(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if took := time.Since(began); took.Round(time.Millisecond) != c.want.Round(time.Millisecond) {
+				t.Errorf("%s: took %v, want %v", c.name, took, c.want)
+			}
+		})
+	}
+}
+
+func TestWaitingForTheLimitEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Session{limits: newLimits(&grant.Grant{MaxMessageRate: 1})}
+		w := s.wire(endlessMessages{size: 1}, "source")
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if _, err := w.ReadMessage(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.ReadMessage(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestBrokenChannelIsALostPeer(t *testing.T) {
+	for _, err := range []error{io.EOF, errors.New("abort chunk")} {
+		s := &Session{limits: newLimits(&grant.Grant{})}
+		if _, got := s.wire(endlessMessages{err: err}, "source").ReadMessage(t.Context()); !errors.Is(got, peer.ErrLost) {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+}
