@@ -1,0 +1,144 @@
+// Package farend is the far end that the client's tests talk to: a small broker
+// on a real HTTP socket and a small agent on a real peer connection. They speak
+// common/api and common/channel, and do what a test tells them, right or wrong.
+// There is no scheduling, no authentication and no compiler in them.
+package farend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/peer"
+)
+
+// Name and Fingerprint are the agent's.
+const (
+	Name        = "bench"
+	Fingerprint = "SHA256:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg"
+)
+
+// Agent tells what the agent does with a connection. It runs until it returns;
+// then the connection is closed.
+type Agent func(ctx context.Context, s *Session) error
+
+// Broker is the far end. Its fields are set before the first request.
+type Broker struct {
+	URL string
+	// Agent does the jobs.
+	Agent Agent
+	// Allow judges the channels; nil allows all.
+	Allow func(label string) error
+	// Waits is how many times an offer is told to wait.
+	Waits int
+	// Hold keeps offers from being answered, until their request ends.
+	Hold bool
+	// Problem is the answer to every grant request, if it is set.
+	Problem *api.Problem
+
+	t      testing.TB
+	ctx    context.Context
+	group  sync.WaitGroup
+	mu     sync.Mutex
+	needs  []api.GrantRequest
+	waited int
+}
+
+// New starts a broker with one agent. The test waits for both at its end, and
+// fails with what the agent returns, if that is an error.
+func New(t testing.TB, agent Agent) *Broker {
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &Broker{Agent: agent, t: t, ctx: ctx}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+api.PathGrantRequest, b.grant)
+	mux.HandleFunc("POST "+api.PathOffer, b.offer)
+	server := httptest.NewServer(mux)
+	b.URL = server.URL
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		b.group.Wait()
+		cancel()
+	})
+	return b
+}
+
+// Needs returns what was asked of the broker so far.
+func (b *Broker) Needs() []api.GrantRequest {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]api.GrantRequest(nil), b.needs...)
+}
+
+func (b *Broker) grant(w http.ResponseWriter, r *http.Request) {
+	var need api.GrantRequest
+	if err := json.NewDecoder(r.Body).Decode(&need); err != nil {
+		b.t.Errorf("grant request: %v", err)
+	}
+	if err := need.Validate(); err != nil {
+		b.t.Errorf("grant request: %v", err)
+	}
+	b.mu.Lock()
+	b.needs = append(b.needs, need)
+	b.mu.Unlock()
+	if b.Problem != nil {
+		w.Header().Set("Content-Type", api.TypeProblem)
+		w.WriteHeader(b.Problem.Status)
+		_ = json.NewEncoder(w).Encode(b.Problem)
+		return
+	}
+	reply(w, http.StatusOK, api.GrantResponse{
+		JobID: ulid.Make().String(), Grant: "grant", ExpiresAt: time.Now().Add(api.GrantLife),
+		Candidates: []api.Candidate{{Fingerprint: Fingerprint, Name: Name}},
+	})
+}
+
+func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
+	offer, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	b.mu.Lock()
+	wait := b.waited < b.Waits
+	b.waited++
+	b.mu.Unlock()
+	if b.Hold {
+		<-r.Context().Done()
+		return
+	}
+	if wait {
+		reply(w, http.StatusAccepted, api.Waiting{JobID: r.PathValue("job_id"), Grant: "fresh", Position: 2})
+		return
+	}
+	allow := b.Allow
+	if allow == nil {
+		allow = func(string) error { return nil }
+	}
+	conn, answer, err := peer.NewAnswer(r.Context(), peer.Config{Loopback: true}, offer, allow)
+	if err != nil {
+		b.t.Errorf("answer: %v", err)
+		return
+	}
+	b.group.Go(func() {
+		if err := errors.Join(b.work(conn), conn.Close()); err != nil {
+			b.t.Errorf("agent: %v", err)
+		}
+	})
+	w.Header().Set("Content-Type", api.TypeOpaque)
+	_, _ = w.Write(answer)
+}
+
+func reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", api.TypeJSON)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}

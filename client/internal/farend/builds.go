@@ -1,0 +1,99 @@
+package farend
+
+import (
+	"context"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+)
+
+// Image and FlashMap are what [Succeeds] makes, besides the ELF.
+const (
+	Image    = "image for the board"
+	FlashMap = `{
+  "flash_settings": {"flash_mode": "dio", "flash_size": "4MB", "flash_freq": "40m"},
+  "flash_files": {"0x0": "hello.bin"},
+  "app": {"offset": "0x0", "file": "hello.bin", "encrypted": "false"},
+  "extra_esptool_args": {"after": "hard_reset", "before": "default_reset", "chip": "esp32c3"}
+}
+`
+)
+
+// Made returns the artifacts of [Succeeds].
+func Made() map[string]string {
+	return map[string]string{"hello.bin": Image, "hello.elf": "debugging", "flasher_args.json": FlashMap}
+}
+
+// Stage is a stage message.
+func Stage(name channel.StageName) *channel.Message {
+	stage := &channel.Stage{Name: name}
+	if name == channel.StageBuild {
+		stage.Recipe, stage.Target, stage.Toolchain, stage.Version = "make", "esp32c3", "riscv64-unknown-elf-gcc", "12.2.0"
+		stage.Command = []string{"make", "all"}
+	}
+	return &channel.Message{Type: channel.TypeStage, Stage: stage}
+}
+
+// Lines is a log message.
+func Lines(lines ...string) *channel.Message {
+	return &channel.Message{Type: channel.TypeLog, Log: &channel.Log{Stream: "stdout", Lines: lines}}
+}
+
+// Starts does a build up to the moment when the command runs.
+func Starts(ctx context.Context, s *Session) error {
+	if err := s.Say(ctx, Stage(channel.StageSource)); err != nil {
+		return err
+	}
+	if err := s.Source(ctx); err != nil {
+		return err
+	}
+	return s.Say(ctx, Stage(channel.StageBuild), Lines("cc main.c", "ld hello.elf"))
+}
+
+// Succeeds is an agent whose builds make the given artifacts.
+func Succeeds(files map[string]string) Agent {
+	return func(ctx context.Context, s *Session) error {
+		if err := Starts(ctx, s); err != nil {
+			return err
+		}
+		if err := s.Say(ctx, Stage(channel.StageArtifacts)); err != nil {
+			return err
+		}
+		if err := s.Firmware(ctx, files); err != nil {
+			return err
+		}
+		return s.End(ctx, channel.Result{Outcome: api.OutcomeSucceeded, BuildMS: 42, SetupMS: 7, Artifacts: Artifacts(files), FlashMap: "flasher_args.json"})
+	}
+}
+
+// Fails is an agent whose builds end with a compiler error.
+func Fails(ctx context.Context, s *Session) error {
+	if err := Starts(ctx, s); err != nil {
+		return err
+	}
+	if err := s.Say(ctx, Lines("main.c:3:1: error: expected ';'")); err != nil {
+		return err
+	}
+	return s.End(ctx, channel.Result{Outcome: api.OutcomeBuildFailed, ExitCode: 2, BuildMS: 42, Problem: &channel.Problem{
+		Code: channel.ProblemBuildFailed, Message: "the build failed: make ended with exit code 2", Hints: []string{"the compiler's messages are above"},
+	}})
+}
+
+// Waits is an agent whose builds go on until they are canceled. started is
+// closed when the command runs.
+func Waits(started chan<- struct{}) Agent {
+	return func(ctx context.Context, s *Session) error {
+		if err := Starts(ctx, s); err != nil {
+			return err
+		}
+		close(started)
+		select {
+		case <-s.Canceled:
+		case <-s.Conn.Done():
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		return s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled, Problem: &channel.Problem{Code: channel.ProblemCanceled, Message: "the build was canceled"}})
+	}
+}

@@ -1,0 +1,24 @@
+// Package session is the client's end of one job, from the grant to the
+// artifacts.
+//
+//	Run
+//	 │  certificate ─▶ grant ─▶ offer … answer     introduced by the broker
+//	 │  connected                                  from here on, peer to peer
+//	 ├─▶ espctl    build ▶   ◀ stage, log, problem, result
+//	 ├─▶ source    the project's files ▶           at the same time
+//	 └─▶ firmware  ◀ the artifacts                 when they are built
+//
+// build goes out at once while the tree goes up, so that the agent can prepare;
+// it starts the command when it has the files.
+//
+// # How it ends
+//
+//	the agent's result             success, or the error that it tells
+//	the caller's context           cancel ▶, then the result or a few seconds
+//	something fails on this side   the same, and the error is this side's
+//	the connection breaks          noticed within seconds: the agent is lost
+//
+// Every error is a [cli.Error] with the exit code and what to do. Whatever the
+// end, the connection is closed and nothing of the session runs on when Run
+// returns.
+package session

@@ -1,0 +1,167 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/peer"
+	"github.com/farforge/farforge/common/rendezvous"
+)
+
+// brokerError is for what went wrong before an agent answered.
+func brokerError(ctx context.Context, err error) error {
+	var p *api.Problem
+	var u *rendezvous.Unreachable
+	switch {
+	case ctx.Err() != nil:
+		return canceledError(ctx)
+	case errors.As(err, &p):
+		return problemError(p)
+	case errors.As(err, &u):
+		return cli.Fail(cli.Broker, u).
+			Hint("check the URL (--url, FARFORGE_URL) and that this machine can reach it")
+	default:
+		return cli.Fail(cli.Usage, err)
+	}
+}
+
+// problemError is for an error that the broker answered with.
+func problemError(p *api.Problem) error {
+	text := p.Detail
+	if text == "" {
+		text = p.Title
+	}
+	exit := cli.Broker
+	switch p.Code {
+	case api.CodeNoAgent, api.CodeNoTarget, api.CodeNoToolchain, api.CodeNoCapacity, api.CodeNoAnswer:
+		exit = cli.NoAgent
+	default:
+		text = fmt.Sprintf("the broker refuses: %s (%d %s)", text, p.Status, p.Code)
+	}
+	e := cli.Fail(exit, errors.New(text), p.Hints...)
+	if p.RetryAfter > 0 && (exit == cli.NoAgent || p.Status == http.StatusTooManyRequests) {
+		e.Hint(fmt.Sprintf("the broker suggests another try in %d s", p.RetryAfter))
+	}
+	return e
+}
+
+func impatient(patience time.Duration, position int, err error) error {
+	var u *rendezvous.Unreachable
+	if errors.As(err, &u) {
+		return cli.Fail(cli.Broker, u)
+	}
+	e := cli.Failf(cli.NoAgent, "no agent took the job within %v", patience)
+	if position > 0 {
+		e.Hint(fmt.Sprintf("all able agents were busy; the job was number %d in the queue", position))
+	}
+	return e.Hint("wait longer with --queue-timeout")
+}
+
+func canceledError(ctx context.Context) error {
+	return cli.Failf(cli.Interrupted, "canceled: %w", context.Cause(ctx))
+}
+
+// connectError is for an agent that answered and could not be connected to.
+func connectError(ctx context.Context, agent Agent, err error) error {
+	if ctx.Err() != nil {
+		return canceledError(ctx)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("it took longer than %v", connectTimeout)
+	}
+	return cli.Failf(cli.LostAgent, "cannot connect to %s: %w", agent, err).
+		Hint("a firewall on either side may block UDP", "the broker offers a relay if its operator has set one up")
+}
+
+// lostError is for an agent that went away.
+func lostError(agent Agent, err error) error {
+	return cli.Failf(cli.LostAgent, "lost %s in the middle of the job: %w", agent, err).
+		Hint("run the command again; the broker then chooses among the agents that are there")
+}
+
+// refusedError is for an agent that does not open a channel of the grant.
+func refusedError(agent Agent, p *channel.Problem) error {
+	return cli.Failf(cli.NoAgent, "%s refuses the job: %s", agent, p.Message).Hint(p.Hints...)
+}
+
+// resultError is for a job that the agent says did not succeed.
+func resultError(agent Agent, result *channel.Result) error {
+	p := result.Problem
+	if p == nil {
+		p = &channel.Problem{Message: fmt.Sprintf("%s says that the job ended as %q, and not why", agent, result.Outcome)}
+	}
+	exit := cli.LostAgent
+	switch p.Code {
+	case channel.ProblemBuildFailed, channel.ProblemNoArtifacts, channel.ProblemTimeLimit:
+		exit = cli.BuildFailed
+	case channel.ProblemNoRecipe, channel.ProblemUngranted:
+		exit = cli.NoAgent
+	case channel.ProblemManifest, channel.ProblemSizeLimit:
+		exit = cli.Usage
+	case channel.ProblemContent:
+		exit = cli.Verification
+	case "":
+		switch result.Outcome {
+		case api.OutcomeBuildFailed, api.OutcomeTimedOut:
+			exit = cli.BuildFailed
+		case api.OutcomeRefused:
+			exit = cli.NoAgent
+		}
+	}
+	text := p.Message
+	if exit == cli.LostAgent && p.Code != "" {
+		text = fmt.Sprintf("%s gave up: %s", agent, p.Message)
+	}
+	return cli.Fail(exit, errors.New(text), p.Hints...)
+}
+
+// closedError marks the errors of a channel that the agent closed. Its result
+// may still come and say why.
+type closedError struct{ err error }
+
+func (c *closedError) Error() string { return c.err.Error() }
+func (c *closedError) Unwrap() error { return c.err }
+
+// uploadError is for a tree that did not go up.
+func uploadError(agent Agent, err error) error {
+	var p *channel.Problem
+	switch {
+	case closedByAgent(err):
+		return lostError(agent, &closedError{fmt.Errorf("it closed the channel of the source files: %w", err)})
+	case errors.As(err, &p):
+		return lostError(agent, err)
+	default:
+		return cli.Failf(cli.Usage, "cannot send the project: %w", err)
+	}
+}
+
+// downloadError is for artifacts that did not come down, or wrong ones.
+func downloadError(agent Agent, err error) error {
+	var p *channel.Problem
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &p):
+		return cli.Failf(cli.Verification, "the artifacts of %s are refused: %w", agent, err).
+			Hint("the artifacts of the last good build are still there")
+	case errors.As(err, &path), errors.As(err, &link):
+		return cli.Failf(cli.Usage, "cannot store the artifacts: %w", err)
+	case closedByAgent(err):
+		return lostError(agent, &closedError{fmt.Errorf("it closed the channel of the artifacts: %w", err)})
+	default:
+		return lostError(agent, err)
+	}
+}
+
+func closedByAgent(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, peer.ErrLost)
+}

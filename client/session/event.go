@@ -1,0 +1,106 @@
+package session
+
+import (
+	"sync"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+)
+
+// Event is something that happens during a job and that a user may want to
+// see. It is one of the types below.
+type Event interface{ event() }
+
+// Granted tells that the broker has given a grant: these agents could do it.
+type Granted struct {
+	JobID      string
+	Candidates []api.Candidate
+}
+
+// Waiting tells that all able agents are busy. Position counts from 1; it is 0
+// when the broker does not tell.
+type Waiting struct{ Position int }
+
+// Connected tells that an agent has taken the job and is there.
+type Connected struct {
+	Agent Agent
+	// Relayed is set when packets go through the broker's relay.
+	Relayed bool
+	// After is how long it took from the start of the job.
+	After time.Duration
+}
+
+// Stage tells that a phase of the job begins on the agent.
+type Stage struct{ channel.Stage }
+
+// Log is output of the build, whole lines.
+type Log struct{ channel.Log }
+
+// Notice is something that the agent refuses or complains about, and that does
+// not end the job by itself.
+type Notice struct{ channel.Problem }
+
+// Upload and Download tell how many bytes of contents have gone, and how many
+// will. The last of each has them equal.
+type (
+	Upload   struct{ Done, Total int64 }
+	Download struct{ Done, Total int64 }
+)
+
+// Canceling tells that the agent has been asked to stop.
+type Canceling struct{}
+
+func (Granted) event()   {}
+func (Waiting) event()   {}
+func (Connected) event() {}
+func (Stage) event()     {}
+func (Log) event()       {}
+func (Notice) event()    {}
+func (Upload) event()    {}
+func (Download) event()  {}
+func (Canceling) event() {}
+
+// Agent tells who does the job.
+type Agent struct {
+	// Name and Fingerprint are empty when the broker had several candidates and
+	// does not tell which of them took the job; Candidates has them.
+	Name        string
+	Fingerprint string
+	Candidates  []api.Candidate
+}
+
+// String names the agent for a message.
+func (a Agent) String() string {
+	switch {
+	case a.Name != "":
+		return a.Name
+	case a.Fingerprint != "":
+		return a.Fingerprint
+	default:
+		return "the agent"
+	}
+}
+
+func agentOf(candidates []api.Candidate) Agent {
+	a := Agent{Candidates: candidates}
+	if len(candidates) == 1 {
+		a.Name, a.Fingerprint = candidates[0].Name, candidates[0].Fingerprint
+	}
+	return a
+}
+
+// teller hands events to the caller one after another.
+type teller struct {
+	mu   sync.Mutex
+	tell func(Event)
+}
+
+func (t *teller) event(e Event) {
+	if t.tell == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tell(e)
+}

@@ -1,0 +1,242 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/peer"
+)
+
+// running is a job on a connected agent. One goroutine for each channel does
+// the work; drive decides, alone.
+type running struct {
+	job     *Job
+	conn    *peer.Conn
+	events  *teller
+	outcome *Outcome
+	start   time.Time
+
+	control channel.Messages
+	cause   error            // why this side gave up; the first wins
+	grace   <-chan time.Time // when it stops waiting for the agent to agree
+}
+
+// what the goroutines report to drive.
+type (
+	controlEnd struct {
+		result *channel.Result
+		err    error
+	}
+	uploadEnd struct {
+		sent channel.Transferred
+		err  error
+	}
+	downloadEnd struct {
+		got *channel.Manifest
+		err error
+	}
+)
+
+// drive runs the job to its end.
+func (r *running) drive(ctx context.Context) error {
+	// The channels outlive ctx, so that cancel can go out and a result come in.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer stop()
+
+	var err error
+	if r.control, err = r.conn.Channel(ctx, channel.LabelControl); err != nil {
+		return connectError(ctx, r.outcome.Agent, err)
+	}
+	build := r.job.Build
+	if err := channel.WriteControl(work, r.control, &channel.Message{Type: channel.TypeBuild, Build: &build}); err != nil {
+		return connectError(ctx, r.outcome.Agent, err)
+	}
+	controls, uploads, downloads := make(chan controlEnd, 1), make(chan uploadEnd, 1), make(chan downloadEnd, 1)
+	refused := make(chan *channel.Problem, 1)
+	group.Go(func() { result, err := r.listen(work, refused); controls <- controlEnd{result, err} })
+	group.Go(func() { sent, err := r.upload(work); uploads <- uploadEnd{sent, err} })
+	group.Go(func() { got, err := r.download(work); downloads <- downloadEnd{got, err} })
+
+	deadline := time.NewTimer(time.Duration(r.job.Need.TimeoutSecs)*time.Second + overtime)
+	defer deadline.Stop()
+	interrupted := ctx.Done()
+	var result *channel.Result
+	for {
+		select {
+		case end := <-controls:
+			if end.err != nil {
+				r.giveUp(work, lostError(r.outcome.Agent, r.why(end.err)))
+				return r.cause
+			}
+			result = end.result
+			if err := r.verdict(result); err != nil {
+				return err
+			}
+		case end := <-uploads:
+			r.outcome.Sent = end.sent
+			if end.err != nil && result == nil {
+				r.giveUp(work, uploadError(r.outcome.Agent, end.err))
+			}
+		case end := <-downloads:
+			if end.err != nil {
+				r.giveUp(work, downloadError(r.outcome.Agent, end.err))
+			}
+			r.outcome.Received = end.got
+		case p := <-refused:
+			r.giveUp(work, refusedError(r.outcome.Agent, p))
+		case <-interrupted:
+			interrupted = nil
+			r.giveUp(work, canceledError(ctx))
+		case <-r.conn.Done():
+			// A result may have arrived just before.
+			select {
+			case end := <-controls:
+				if end.err == nil {
+					if err := r.verdict(end.result); err != nil {
+						return err
+					}
+				}
+			default:
+			}
+			r.giveUp(work, lostError(r.outcome.Agent, r.conn.Err()))
+			return r.cause
+		case <-r.grace:
+			return r.cause
+		case <-deadline.C:
+			r.giveUp(work, lostError(r.outcome.Agent, errors.New("it did not end the job at its time limit")))
+			return r.cause
+		}
+		if result != nil && r.cause != nil {
+			return r.cause
+		}
+		if result != nil && (len(result.Artifacts) == 0 || r.outcome.Received != nil) {
+			r.outcome.Result = result
+			return nil
+		}
+	}
+}
+
+// verdict tells what a result means: nil is success. Why this side gave up
+// comes first, unless it was only that the agent closed a channel: then the
+// result says why.
+func (r *running) verdict(result *channel.Result) error {
+	var closed *closedError
+	switch {
+	case r.cause != nil && !errors.As(r.cause, &closed):
+		return r.cause
+	case result.Outcome == api.OutcomeSucceeded:
+		return r.cause
+	default:
+		return resultError(r.outcome.Agent, result)
+	}
+}
+
+// giveUp asks the agent to stop and remembers why. Only the first call counts.
+// A channel that the agent closed may be followed by its result, which says
+// more than the closing.
+func (r *running) giveUp(work context.Context, cause error) {
+	if r.cause != nil {
+		return
+	}
+	r.cause = cause
+	wait := cancelTimeout
+	var closed *closedError
+	if errors.As(cause, &closed) {
+		wait = resultTimeout
+	}
+	if cli.Code(cause) == cli.Interrupted {
+		r.events.event(Canceling{})
+	}
+	timer := time.NewTimer(wait)
+	r.grace = timer.C
+	if r.conn.Err() != nil {
+		return
+	}
+	short, cancel := context.WithTimeout(work, wait)
+	defer cancel()
+	if err := channel.WriteControl(short, r.control, &channel.Message{Type: channel.TypeCancel}); err != nil {
+		r.job.Logger.Debug("cancel the job", "error", err)
+	}
+}
+
+// why prefers the connection's reason to that of one of its channels.
+func (r *running) why(err error) error {
+	if reason := r.conn.Err(); reason != nil {
+		return reason
+	}
+	if errors.Is(err, io.EOF) {
+		return errors.New("it closed the control channel without a result")
+	}
+	return err
+}
+
+// listen reads the control channel up to the result.
+func (r *running) listen(ctx context.Context, refused chan<- *channel.Problem) (*channel.Result, error) {
+	for {
+		msg, err := channel.ReadControl(ctx, r.control)
+		var p *channel.Problem
+		if errors.As(err, &p) {
+			r.job.Logger.Warn("passed over a control message", "error", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch msg.Type {
+		case channel.TypeStage:
+			if msg.Stage.Name == channel.StageBuild {
+				r.outcome.Setup = time.Since(r.start)
+			}
+			r.events.event(Stage{*msg.Stage})
+		case channel.TypeLog:
+			r.events.event(Log{*msg.Log})
+		case channel.TypeProblem:
+			r.events.event(Notice{*msg.Problem})
+			if msg.Problem.Code == channel.ProblemUngranted {
+				select {
+				case refused <- msg.Problem:
+				default:
+				}
+			}
+		case channel.TypeResult:
+			return msg.Result, nil
+		}
+	}
+}
+
+func (r *running) upload(ctx context.Context) (channel.Transferred, error) {
+	m, err := r.conn.Channel(ctx, channel.LabelSource)
+	if err != nil {
+		return channel.Transferred{}, err
+	}
+	sent, err := channel.SendTree(ctx, m, r.job.Source, r.job.Open, func(done, total int64) {
+		r.events.event(Upload{done, total})
+	})
+	if err != nil {
+		err = errors.Join(err, m.Close()) // or the agent would wait for the rest
+	}
+	return sent, err
+}
+
+func (r *running) download(ctx context.Context) (*channel.Manifest, error) {
+	m, err := r.conn.Channel(ctx, channel.LabelFirmware)
+	if err != nil {
+		return nil, err
+	}
+	got, _, err := channel.ReceiveTree(ctx, m, r.job.Sink, func(done, total int64) {
+		r.events.event(Download{done, total})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("receive the artifacts: %w", errors.Join(err, m.Close()))
+	}
+	return got, nil
+}

@@ -1,0 +1,150 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/peer"
+	"github.com/farforge/farforge/common/rendezvous"
+)
+
+const (
+	// connectTimeout bounds the time from an agent's answer to a connection.
+	connectTimeout = 20 * time.Second
+	// cancelTimeout is how long a canceled agent may take to send its result.
+	cancelTimeout = 5 * time.Second
+	// resultTimeout is how long an agent that closed a channel may take to say
+	// why.
+	resultTimeout = 2 * time.Second
+	// overtime is how much longer than the job's time limit, which the agent
+	// enforces, the client waits for it to say so.
+	overtime = 30 * time.Second
+)
+
+// Job is what to build and how to go about it.
+type Job struct {
+	Broker *rendezvous.Client
+	// Need is what is asked of the broker. The certificate's fingerprint and
+	// the channels are filled in.
+	Need api.GrantRequest
+	// Build is what is asked of the agent.
+	Build channel.Build
+	// Source is what goes up, and Open opens a file of it.
+	Source *channel.Manifest
+	Open   func(channel.File) (io.ReadCloser, error)
+	// Sink is where the artifacts go.
+	Sink channel.Sink
+	// Patience is how long to wait for an agent to take the job; 0 is for ever.
+	Patience time.Duration
+	// Events is told what happens, by one goroutine at a time, and not after
+	// Run has returned. It should not block. Nil is fine.
+	Events func(Event)
+	// Logger gets what helps to find faults. Nil discards it.
+	Logger *slog.Logger
+}
+
+// Outcome is a job that has succeeded.
+type Outcome struct {
+	JobID   string
+	Agent   Agent
+	Relayed bool
+	Result  *channel.Result
+	// Received lists the artifacts; it is nil when there are none.
+	Received *channel.Manifest
+	// Sent tells what of the project went up.
+	Sent channel.Transferred
+	// Up and Down are the bytes of all messages.
+	Up, Down int64
+	// Setup is the time from the start of Run to that of the build command on
+	// the agent, as far as this end can tell; Total is until the end.
+	Setup, Total time.Duration
+}
+
+// Run does the job. It returns when the job is over, however it ended; see the
+// package's comment. Canceling ctx cancels the build on the agent.
+func Run(ctx context.Context, job Job) (*Outcome, error) {
+	start := time.Now()
+	if job.Logger == nil {
+		job.Logger = slog.New(slog.DiscardHandler)
+	}
+	events := &teller{tell: job.Events}
+	conn, outcome, err := connect(ctx, &job, events)
+	if err != nil {
+		return nil, err
+	}
+	outcome.Relayed = conn.Relayed()
+	events.event(Connected{Agent: outcome.Agent, Relayed: outcome.Relayed, After: time.Since(start)})
+	r := &running{job: &job, conn: conn, events: events, outcome: outcome, start: start}
+	err = r.drive(ctx)
+	outcome.Up, outcome.Down = conn.Traffic()
+	outcome.Total = time.Since(start)
+	if closeErr := conn.Close(); closeErr != nil {
+		job.Logger.Debug("close the connection", "error", closeErr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return outcome, nil
+}
+
+var labels = []string{channel.LabelControl, channel.LabelSource, channel.LabelFirmware}
+
+var errPatience = errors.New("no agent has taken the job")
+
+// connect has the broker introduce an agent and connects to it.
+func connect(ctx context.Context, job *Job, events *teller) (*peer.Conn, *Outcome, error) {
+	cert, err := peer.NewCertificate()
+	if err != nil {
+		return nil, nil, cli.Fail(cli.Usage, err)
+	}
+	need := job.Need
+	need.PeerFingerprint = cert.Fingerprint()
+	need.RequiredChannels = labels
+	if err := need.Validate(); err != nil {
+		return nil, nil, cli.Failf(cli.Usage, "this cannot be asked of a broker: %w", err)
+	}
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if job.Patience > 0 {
+		waiting, cancel = context.WithTimeoutCause(ctx, job.Patience, errPatience)
+	}
+	defer cancel()
+
+	var offer *peer.Offer
+	position := 0
+	introduced, err := job.Broker.Introduce(waiting, &need, func(ctx context.Context, granted *api.GrantResponse) ([]byte, error) {
+		events.event(Granted{JobID: granted.JobID, Candidates: granted.Candidates})
+		config := peer.Config{Certificate: cert, ICEServers: granted.ICEServers, Loopback: job.Broker.Loopback(), Logger: job.Logger}
+		made, err := peer.NewOffer(ctx, config, labels)
+		if err != nil {
+			return nil, err
+		}
+		offer = made
+		return made.Bytes(), nil
+	}, func(w api.Waiting) {
+		position = w.Position
+		events.event(Waiting{Position: w.Position})
+	})
+	if err != nil {
+		if offer != nil {
+			err = errors.Join(err, offer.Close())
+		}
+		if ctx.Err() == nil && errors.Is(context.Cause(waiting), errPatience) {
+			return nil, nil, impatient(job.Patience, position, err)
+		}
+		return nil, nil, brokerError(ctx, err)
+	}
+	connecting, cancelConnecting := context.WithTimeout(ctx, connectTimeout)
+	defer cancelConnecting()
+	conn, err := offer.Connect(connecting, introduced.Answer)
+	agent := agentOf(introduced.Grant.Candidates)
+	if err != nil {
+		return nil, nil, connectError(ctx, agent, err)
+	}
+	return conn, &Outcome{JobID: introduced.Grant.JobID, Agent: agent}, nil
+}

@@ -1,0 +1,320 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/rendezvous"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// try is one job against the far end, and what came of it.
+type try struct {
+	job    Job
+	dir    string // where artifacts go
+	events []Event
+}
+
+func newTry(t *testing.T, b *farend.Broker) *try {
+	t.Helper()
+	source := t.TempDir()
+	if err := os.WriteFile(filepath.Join(source, "main.c"), []byte("int main(void) { return 0; }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, err := project.Open(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	manifest, err := p.Scan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker, err := rendezvous.New(rendezvous.Config{URL: b.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Close)
+	x := &try{dir: t.TempDir()}
+	root, err := os.OpenRoot(x.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	x.job = Job{
+		Broker: broker,
+		Need:   api.GrantRequest{CPUCores: 1, MemoryMB: 256, TimeoutSecs: 60, Target: "esp32c3"},
+		Build:  channel.Build{Project: "hello"},
+		Source: manifest, Open: p.OpenFile,
+		Sink:     channel.NewDirSink(root),
+		Patience: 30 * time.Second,
+		Events:   func(e Event) { x.events = append(x.events, e) },
+	}
+	return x
+}
+
+func TestSuccess(t *testing.T) {
+	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+		if s.Build.Project != "hello" {
+			t.Errorf("the agent was asked for %+v", s.Build)
+		}
+		err := farend.Succeeds(farend.Made())(ctx, s)
+		if text, readErr := os.ReadFile(filepath.Join(s.Dir, "main.c")); readErr != nil || !strings.HasPrefix(string(text), "int main") {
+			t.Errorf("the agent got %q, %v", text, readErr)
+		}
+		return err
+	})
+	b.Waits = 1
+	x := newTry(t, b)
+	got, err := Run(t.Context(), x.job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Agent.Name != farend.Name || got.Agent.Fingerprint != farend.Fingerprint || got.Relayed {
+		t.Errorf("the agent is %+v, relayed %v", got.Agent, got.Relayed)
+	}
+	if got.Result.BuildMS != 42 || len(got.Received.Files) != 3 || got.Sent.Bytes != 29 || got.Up == 0 || got.Down == 0 || got.Setup <= 0 || got.Total < got.Setup {
+		t.Errorf("outcome %+v", got)
+	}
+	if text, err := os.ReadFile(filepath.Join(x.dir, "hello.bin")); string(text) != farend.Image {
+		t.Errorf("hello.bin: %q, %v", text, err)
+	}
+	var order []string
+	for _, e := range x.events {
+		switch e := e.(type) {
+		case Granted:
+			order = append(order, "granted")
+		case Waiting:
+			order = append(order, "waiting")
+			if e.Position != 2 {
+				t.Errorf("position %d", e.Position)
+			}
+		case Connected:
+			order = append(order, "connected")
+		case Stage:
+			order = append(order, string(e.Name))
+		case Log:
+			order = append(order, e.Lines...)
+		}
+	}
+	want := []string{"granted", "waiting", "connected", "source", "build", "cc main.c", "ld hello.elf", "artifacts"}
+	if !slices.Equal(order, want) {
+		t.Errorf("events %q\nwant   %q", order, want)
+	}
+	for _, last := range []func(Event) bool{
+		func(e Event) bool { u, ok := e.(Upload); return ok && u.Done == u.Total && u.Total == 29 },
+		func(e Event) bool { d, ok := e.(Download); return ok && d.Done == d.Total && d.Total > 0 },
+	} {
+		if !slices.ContainsFunc(x.events, last) {
+			t.Error("a transfer's last progress is missing")
+		}
+	}
+	if need := b.Needs()[0]; need.Target != "esp32c3" || !slices.Equal(need.RequiredChannels, labels) {
+		t.Errorf("the broker was asked for %+v", need)
+	}
+}
+
+// TestFailures shows for each way in which a job can end what the user is told
+// and with which exit code.
+func TestFailures(t *testing.T) {
+	result := func(outcome api.Outcome, code channel.ProblemCode, text string) farend.Agent {
+		return func(ctx context.Context, s *farend.Session) error {
+			return s.End(ctx, channel.Result{Outcome: outcome, Problem: &channel.Problem{Code: code, Message: text, Hints: []string{"do this"}}})
+		}
+	}
+	tests := []struct {
+		name   string
+		agent  farend.Agent
+		change func(*farend.Broker, *try)
+		exit   cli.Exit
+		want   string
+		within time.Duration
+	}{
+		{name: "compiler error", agent: farend.Fails, exit: cli.BuildFailed, want: "the build failed: make ended with exit code 2"},
+		{name: "time limit", agent: result(api.OutcomeTimedOut, channel.ProblemTimeLimit, "it took longer than 60 s"), exit: cli.BuildFailed, want: "longer than 60 s"},
+		{name: "no recipe", agent: result(api.OutcomeRefused, channel.ProblemNoRecipe, "no recipe recognises the project"), exit: cli.NoAgent, want: "no recipe"},
+		{name: "manifest refused", agent: result(api.OutcomeRefused, channel.ProblemManifest, "the manifest is refused"), exit: cli.Usage, want: "manifest"},
+		{name: "agent's own failure", agent: result(api.OutcomeAgentFailed, channel.ProblemAgentFailure, "disk full"), exit: cli.LostAgent, want: "bench gave up: disk full"},
+		{name: "result without a reason", agent: func(ctx context.Context, s *farend.Session) error {
+			return s.End(ctx, channel.Result{Outcome: api.OutcomeRefused})
+		}, exit: cli.NoAgent, want: `ended as "refused"`},
+		{name: "agent vanishes", agent: func(ctx context.Context, s *farend.Session) error {
+			return farend.Starts(ctx, s) // and its connection is closed
+		}, exit: cli.LostAgent, want: "lost bench in the middle of the job", within: 10 * time.Second},
+		{name: "control channel closed", agent: func(ctx context.Context, s *farend.Session) error {
+			return errors.Join(farend.Starts(ctx, s), s.Control.Close(), s.Closed(ctx))
+		}, exit: cli.LostAgent, want: "closed the control channel without a result"},
+		{name: "source channel closed, then a reason", agent: func(ctx context.Context, s *farend.Session) error {
+			m, err := s.Conn.Channel(ctx, channel.LabelSource)
+			if err != nil {
+				return err
+			}
+			if err := m.Close(); err != nil {
+				return err
+			}
+			return result(api.OutcomeRefused, channel.ProblemSizeLimit, "larger than 1 MiB")(ctx, s)
+		}, exit: cli.Usage, want: "larger than 1 MiB"},
+		{name: "source channel closed, and no reason", agent: func(ctx context.Context, s *farend.Session) error {
+			m, err := s.Conn.Channel(ctx, channel.LabelSource)
+			if err != nil {
+				return err
+			}
+			return errors.Join(m.Close(), s.Closed(ctx))
+		}, exit: cli.LostAgent, want: "closed the channel of the source files"},
+		{name: "refused channel", agent: func(ctx context.Context, s *farend.Session) error {
+			err := s.Say(ctx, &channel.Message{Type: channel.TypeProblem, Problem: &channel.Problem{Code: channel.ProblemUngranted, Message: `the channel "firmware" is not in the grant`}})
+			<-s.Canceled
+			return errors.Join(err, s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled}))
+		}, change: func(b *farend.Broker, _ *try) {
+			b.Allow = func(label string) error {
+				if label == channel.LabelFirmware {
+					return errors.New("not granted")
+				}
+				return nil
+			}
+		}, exit: cli.NoAgent, want: `bench refuses the job: the channel "firmware" is not in the grant`},
+		{name: "content with another hash", agent: func(ctx context.Context, s *farend.Session) error {
+			if err := farend.Starts(ctx, s); err != nil {
+				return err
+			}
+			m, err := s.Conn.Channel(ctx, channel.LabelFirmware)
+			if err != nil {
+				return err
+			}
+			if err := lie(ctx, m); err != nil {
+				return err
+			}
+			<-s.Canceled
+			return s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled})
+		}, exit: cli.Verification, want: "does not have the SHA-256 that the manifest gives"},
+		{name: "source file that changes", agent: func(ctx context.Context, s *farend.Session) error {
+			if err := s.Source(ctx); err == nil {
+				return errors.New("a changed file was received")
+			}
+			<-s.Canceled
+			return s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled})
+		}, change: func(_ *farend.Broker, x *try) {
+			x.job.Open = func(channel.File) (io.ReadCloser, error) {
+				return io.NopCloser(strings.NewReader(strings.Repeat("x", 29))), nil
+			}
+		}, exit: cli.Usage, want: "main.c changed while it was being sent"},
+		{name: "no agent able", change: func(b *farend.Broker, _ *try) {
+			b.Problem = &api.Problem{Status: 503, Code: api.CodeNoTarget, Detail: "no agent builds for esp32c3", Hints: []string{"1 agent is online"}}
+		}, exit: cli.NoAgent, want: "no agent builds for esp32c3"},
+		{name: "broker refuses", change: func(b *farend.Broker, _ *try) {
+			b.Problem = &api.Problem{Status: 403, Code: api.CodeForbidden, Detail: "not for you"}
+		}, exit: cli.Broker, want: "the broker refuses: not for you (403 forbidden)"},
+		{name: "nobody takes it", change: func(b *farend.Broker, x *try) {
+			b.Hold = true
+			x.job.Patience = 100 * time.Millisecond
+		}, exit: cli.NoAgent, want: "no agent took the job within 100ms"},
+		{name: "bad need", change: func(_ *farend.Broker, x *try) { x.job.Need.Target = "esp 32" }, exit: cli.Usage, want: "target"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := farend.New(t, tt.agent)
+			x := newTry(t, b)
+			if tt.change != nil {
+				tt.change(b, x)
+			}
+			start := time.Now()
+			_, err := Run(t.Context(), x.job)
+			if cli.Code(err) != tt.exit || err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got exit code %d, %v\nwant %d, %q", cli.Code(err), err, tt.exit, tt.want)
+			}
+			if took := time.Since(start); tt.within > 0 && took > tt.within {
+				t.Errorf("it took %v to notice", took)
+			}
+		})
+	}
+}
+
+// lie sends a content that is not the one of the manifest.
+func lie(ctx context.Context, m channel.Messages) error {
+	files := farend.Artifacts(map[string]string{"a.bin": "good"})
+	manifest := &channel.Manifest{Files: []channel.File{{Path: "a.bin", Kind: channel.KindFile, Size: 4, SHA256: files[0].SHA256}}}
+	text := `{"files":[{"path":"a.bin","kind":"file","size":4,"sha256":"` + manifest.Files[0].SHA256 + `"}]}`
+	if err := channel.WriteObject(ctx, m, channel.ObjectManifest, int64(len(text)), strings.NewReader(text)); err != nil {
+		return err
+	}
+	if err := channel.ReadObject(ctx, m, channel.ObjectNeed, 1<<20, func(int64, io.Reader) error { return nil }); err != nil {
+		return err
+	}
+	return channel.WriteObject(ctx, m, channel.ObjectContents, 4, strings.NewReader("evil"))
+}
+
+func TestCancelStopsTheBuild(t *testing.T) {
+	started, canceled := make(chan struct{}), make(chan struct{})
+	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+		err := farend.Waits(started)(ctx, s)
+		select {
+		case <-s.Canceled:
+			close(canceled)
+		default:
+		}
+		return err
+	})
+	x := newTry(t, b)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-started; cancel() }()
+	_, err := Run(ctx, x.job)
+	if cli.Code(err) != cli.Interrupted {
+		t.Fatalf("got %v", err)
+	}
+	if !slices.ContainsFunc(x.events, func(e Event) bool { _, ok := e.(Canceling); return ok }) {
+		t.Error("the user was not told")
+	}
+	select {
+	case <-canceled:
+	case <-time.After(10 * time.Second):
+		t.Error("the agent was not told")
+	}
+}
+
+// TestCancelDoesNotWaitForASilentAgent: it never sends its result.
+func TestCancelDoesNotWaitForASilentAgent(t *testing.T) {
+	started := make(chan struct{})
+	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+		err := farend.Starts(ctx, s)
+		close(started)
+		return errors.Join(err, s.Closed(ctx))
+	})
+	x := newTry(t, b)
+	ctx, cancel := context.WithCancel(t.Context())
+	var asked time.Time
+	go func() { <-started; asked = time.Now(); cancel() }()
+	_, err := Run(ctx, x.job)
+	if cli.Code(err) != cli.Interrupted {
+		t.Fatalf("got %v", err)
+	}
+	if took := time.Since(asked); took > cancelTimeout+3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestCancelWhileWaitingForAnAgent(t *testing.T) {
+	b := farend.New(t, nil)
+	b.Hold = true
+	x := newTry(t, b)
+	ctx, cancel := context.WithCancel(t.Context())
+	x.job.Events = func(Event) { cancel() } // once the grant is there
+	if _, err := Run(ctx, x.job); cli.Code(err) != cli.Interrupted {
+		t.Fatalf("got %v", err)
+	}
+}
