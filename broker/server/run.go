@@ -51,21 +51,23 @@ type Listeners struct {
 // nil once all requests are done. When ctx ends it cuts them off and returns
 // the cause.
 func (s *Server) Run(ctx context.Context, drain <-chan struct{}, l Listeners) error {
-	servers := []*http.Server{s.httpServer(s.Handler())}
-	servers[0].TLSConfig = l.TLS
+	public := s.httpServer(s.Handler())
+	public.TLSConfig = l.TLS
+	servers := []*http.Server{public}
 	failed := make(chan error, 2)
 	go func() {
 		if l.TLS != nil {
-			failed <- servers[0].ServeTLS(l.API, "", "")
+			failed <- public.ServeTLS(l.API, "", "")
 		} else {
-			failed <- servers[0].Serve(l.API)
+			failed <- public.Serve(l.API)
 		}
 	}()
 	if l.Metrics != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", s.Metrics())
-		servers = append(servers, s.httpServer(mux))
-		go func() { failed <- servers[1].Serve(l.Metrics) }()
+		own := s.httpServer(mux)
+		servers = append(servers, own)
+		go func() { failed <- own.Serve(l.Metrics) }()
 	}
 
 	running := len(servers)

@@ -87,6 +87,9 @@ func (s sealer) session(fingerprint string, expires time.Time) (string, error) {
 
 // openSession returns the fingerprint of the agent that the token is for.
 func (s sealer) openSession(token string, now time.Time) (string, error) {
+	if len(token) != base64.RawURLEncoding.EncodedLen(sessionSize) {
+		return "", errSealBroken // also one with line breaks, which Go's decoder skips
+	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(b) != sessionSize {
 		return "", errSealBroken
