@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// TestReload changes the list of agents under a running broker.
+func TestReload(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	dir := t.TempDir()
+	list := filepath.Join(dir, "agents")
+	write := func(s string) {
+		if err := os.WriteFile(list, []byte(s), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("")
+	cfg := &Config{
+		Addr: "127.0.0.1:0", AddrFile: filepath.Join(dir, "addr"), DisableTLS: true, Open: true,
+		AuthorizedAgents: list, StateDir: filepath.Join(dir, "state"),
+		MaxWait: api.MaxWait, AnswerTimeout: api.AnswerTimeout, LogFormat: "text", LogLevel: "info",
+	}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	drain, reload, done := make(chan struct{}), make(chan os.Signal), make(chan error, 1)
+	log, logTo := io.Pipe()
+	lines := make(chan string, 16)
+	go func() {
+		defer close(lines)
+		buf := make([]byte, 4096)
+		for {
+			n, err := log.Read(buf)
+			if err != nil {
+				return
+			}
+			lines <- string(buf[:n])
+		}
+	}()
+	var stdout bytes.Buffer
+	go func() {
+		done <- serve(context.Background(), cfg, signals{drain: drain, reload: reload}, &stdout, logTo)
+		_ = logTo.Close()
+	}()
+	key, err := identity.GenerateKey(filepath.Join(dir, "key"), "bench-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload <- syscall.SIGHUP // taken once the broker runs
+	if line := <-lines; !strings.Contains(line, "agents=0") {
+		t.Errorf("log: %s", line)
+	}
+	write(key.PublicLine("bench-1") + "\n")
+	reload <- syscall.SIGHUP
+	if line := <-lines; !strings.Contains(line, "agents=1 added=1 removed=0") {
+		t.Errorf("log: %s", line)
+	}
+	write("rubbish\n")
+	reload <- syscall.SIGHUP
+	if line := <-lines; !strings.Contains(line, "the old one stays") || !strings.Contains(line, "line 1") {
+		t.Errorf("log: %s", line)
+	}
+	url, err := os.ReadFile(cfg.AddrFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	resp, err := client.Get(strings.TrimSpace(string(url)) + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if !strings.Contains(string(body), "farforge_broker_agents_listed 1\n") {
+		t.Error("the old list did not stay")
+	}
+	close(drain)
+	for range lines { // the log goes on until the end
+	}
+	if err := <-done; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
+
+func TestSecretFollowsFromTheKey(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	first, err := loadKey(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := loadKey(dir)
+	if err != nil || !again.Equal(first) {
+		t.Fatalf("the second start has another key: %v", err)
+	}
+	a, errA := deriveSecret(first)
+	b, errB := deriveSecret(again)
+	if errA != nil || errB != nil || !bytes.Equal(a, b) || len(a) != 32 || bytes.Equal(a, first.Seed()) {
+		t.Error("the secret does not follow from the key")
+	}
+	if _, err := makeKey(filepath.Join(dir, keyFile)); !errors.Is(err, fs.ErrExist) {
+		t.Error("a key was overwritten")
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 1 {
+		t.Errorf("%d files are in the state folder", len(files))
+	}
+}
+
+func FuzzParseKey(f *testing.F) {
+	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n-----END PRIVATE KEY-----\n"))
+	f.Add([]byte(""))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if key, err := parseKey(data); err == nil && len(key.Seed()) != 32 {
+			t.Errorf("a key of %d bytes", len(key))
+		}
+	})
+}
