@@ -1,0 +1,76 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/identity"
+	"github.com/farforge/farforge/common/rendezvous"
+)
+
+// renewBefore is how long before its end a session is replaced, so that it does
+// not end while a poll waits with it.
+const renewBefore = api.MaxWait + 15*time.Second
+
+// auth holds the agent's session with the broker. It is safe for concurrent
+// use; one goroutine at a time authenticates and the others wait for it.
+type auth struct {
+	broker *rendezvous.Client
+	key    *identity.Key
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	session string
+	until   time.Time
+}
+
+// token returns the current session, after making one if need be.
+func (a *auth) token(ctx context.Context) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.session != "" && time.Now().Before(a.until) {
+		return a.session, nil
+	}
+	s, err := a.broker.Authenticate(ctx, a.key)
+	if err != nil {
+		return "", err
+	}
+	// The broker's clock may differ from ours; its word is about its own. A
+	// session that seems over already is used until the broker refuses it.
+	now := time.Now()
+	life := max(s.ExpiresAt.Sub(now)-renewBefore, 10*time.Second)
+	a.session, a.until = s.Session, now.Add(life)
+	a.log.Info("enrolled with the broker", "broker", a.broker.Origin(), "as", s.Name)
+	return a.session, nil
+}
+
+// drop forgets a session that the broker has refused.
+func (a *auth) drop(session string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.session == session {
+		a.session = ""
+	}
+}
+
+// with calls request with a session, and once more with a fresh one if the
+// broker refuses that.
+func (a *auth) with(ctx context.Context, request func(session string) error) error {
+	for again := true; ; again = false {
+		session, err := a.token(ctx)
+		if err != nil {
+			return err
+		}
+		err = request(session)
+		var p *api.Problem
+		if !errors.As(err, &p) || p.Status != http.StatusUnauthorized || !again {
+			return err
+		}
+		a.drop(session)
+	}
+}

@@ -1,0 +1,61 @@
+package worker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/proxy-agent/session"
+)
+
+// accept starts a job that the broker handed over, or reports at once that it
+// is refused, so that another agent gets it. ctx stops the job.
+func (w *Worker) accept(ctx context.Context, job *api.Job) {
+	g, err := w.host.Admit(job)
+	if err == nil {
+		err = w.ledger.reserve(g)
+	}
+	if err != nil {
+		w.Logger.Warn("refused a job", "job", job.JobID, "reason", err)
+		w.jobs.Go(func() { w.report(ctx, job.JobID, session.Ending{Outcome: api.OutcomeRefused}) })
+		return
+	}
+	w.jobs.Go(func() {
+		ending := w.serve(ctx, job, g)
+		w.ledger.release(g.JobID)
+		if ending != nil {
+			w.report(ctx, g.JobID, *ending)
+		}
+	})
+}
+
+// serve answers the job's offer and serves the client. It returns nil if the
+// answer came too late: the job is another agent's then.
+func (w *Worker) serve(ctx context.Context, job *api.Job, g *grant.Grant) *session.Ending {
+	// Not until job.AnswerBy, which is a time on the broker's clock.
+	soon, cancel := context.WithTimeout(ctx, api.AnswerTimeout)
+	defer cancel()
+	s, answer, err := w.host.Answer(soon, job, g)
+	if err != nil {
+		w.Logger.Warn("could not answer a job", "job", g.JobID, "error", err)
+		outcome := api.OutcomeAgentFailed
+		if errors.Is(err, session.ErrReplay) {
+			outcome = api.OutcomeRefused
+		}
+		return &session.Ending{Outcome: outcome}
+	}
+	err = insist(soon, w.Logger, "answer", func() error {
+		return w.auth.with(soon, func(token string) error { return w.Broker.Answer(soon, token, g.JobID, answer) })
+	})
+	if err != nil {
+		w.Logger.Warn("the answer to a job did not arrive", "job", g.JobID, "error", err)
+		if err := s.Close(); err != nil {
+			w.Logger.Debug("close the peer connection", "error", err)
+		}
+		return nil
+	}
+	w.Logger.Info("answered a job", "job", g.JobID, "cores", g.CPUCores, "memory_mb", g.MemoryMB)
+	ending := s.Serve(ctx)
+	return &ending
+}

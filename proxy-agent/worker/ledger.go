@@ -1,0 +1,86 @@
+package worker
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
+)
+
+// ledger keeps account of what jobs have taken of the capacity. It is safe for
+// concurrent use.
+type ledger struct {
+	total   Capacity
+	changed chan struct{} // holds a token when something changed
+
+	mu   sync.Mutex
+	jobs map[string]Capacity
+}
+
+func newLedger(total Capacity) *ledger {
+	return &ledger{total: total, changed: make(chan struct{}, 1), jobs: map[string]Capacity{}}
+}
+
+// reserve takes what the grant allows, or says what is lacking.
+func (l *ledger) reserve(g *grant.Grant) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	free := l.free()
+	switch {
+	case l.jobs[g.JobID] != Capacity{}:
+		return fmt.Errorf("job %s is running already", g.JobID)
+	case free.Jobs < 1:
+		return fmt.Errorf("all %d slots are taken", l.total.Jobs)
+	case g.CPUCores > free.Cores:
+		return fmt.Errorf("the job needs %d cores and %d of %d are free", g.CPUCores, free.Cores, l.total.Cores)
+	case g.MemoryMB > free.MemoryMB:
+		return fmt.Errorf("the job needs %d MiB of memory and %d of %d are free", g.MemoryMB, free.MemoryMB, l.total.MemoryMB)
+	}
+	l.jobs[g.JobID] = Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB, Jobs: 1}
+	l.notify()
+	return nil
+}
+
+// release gives back what a job has reserved.
+func (l *ledger) release(jobID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.jobs, jobID)
+	l.notify()
+}
+
+// fill writes the present state into a status. With no slot free, no core is.
+func (l *ledger) fill(s *api.Status) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	free := l.free()
+	s.TotalCores, s.FreeCores = l.total.Cores, free.Cores
+	s.TotalMemMB, s.FreeMemMB = l.total.MemoryMB, free.MemoryMB
+	if free.Jobs < 1 {
+		s.FreeCores = 0
+	}
+	for id := range l.jobs {
+		s.RunningJobs = append(s.RunningJobs, id)
+	}
+	slices.Sort(s.RunningJobs)
+}
+
+// free must be called with the lock held.
+func (l *ledger) free() Capacity {
+	free := l.total
+	for _, used := range l.jobs {
+		free.Cores -= used.Cores
+		free.MemoryMB -= used.MemoryMB
+		free.Jobs -= used.Jobs
+	}
+	return free
+}
+
+func (l *ledger) notify() {
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+}

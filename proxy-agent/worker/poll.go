@@ -1,0 +1,108 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/rendezvous"
+)
+
+// lastPoll is how long a draining agent waits for its older poll to end.
+const lastPoll = time.Second
+
+// polled is what came of one poll.
+type polled struct {
+	number int
+	job    *api.Job
+	err    error
+}
+
+// poll keeps a poll waiting at the broker and starts the jobs that come, until
+// drain is closed, ctx ends, or the broker refuses the agent.
+func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
+	polls, cancel := context.WithCancel(ctx) // jobs outlive the polls
+	var under sync.WaitGroup
+	defer under.Wait()
+	defer cancel()
+
+	results := make(chan polled)
+	newest, waiting := 0, 0
+	send := func(draining bool) {
+		select {
+		case <-w.ledger.changed: // this poll tells of it
+		default:
+		}
+		newest++
+		waiting++
+		number, status := newest, w.status(draining)
+		under.Go(func() {
+			p := polled{number: number}
+			p.err = w.auth.with(polls, func(session string) (err error) {
+				p.job, err = w.Broker.Poll(polls, session, status)
+				return err
+			})
+			select {
+			case results <- p:
+			case <-polls.Done():
+			}
+		})
+	}
+
+	var backoff rendezvous.Backoff
+	var again, leave <-chan time.Time // when to poll after a failure; when to go
+	draining := false
+	send(false)
+	for {
+		select {
+		case p := <-results:
+			waiting--
+			if p.job != nil {
+				w.accept(ctx, p.job)
+			}
+			if p.err == nil {
+				backoff.Reset()
+			}
+			switch {
+			case draining && waiting == 0:
+				return nil
+			case draining && p.number == newest:
+				// The broker has had our last word. A job that it handed to the
+				// older poll before is still on its way, if there is one.
+				leave = time.After(lastPoll)
+			case draining || p.number != newest:
+				// A newer one is under way.
+			case p.err == nil:
+				send(false)
+			case !rendezvous.Retryable(p.err):
+				return p.err
+			default:
+				pause := backoff.Next(p.err)
+				w.Logger.Warn("a poll failed; trying again", "in", pause.Round(time.Millisecond), "error", p.err)
+				again = time.After(pause)
+			}
+		case <-w.ledger.changed:
+			if !draining && again == nil {
+				send(false)
+			}
+		case <-again:
+			again = nil
+			send(false)
+		case <-leave:
+			return nil
+		case <-drain:
+			w.Logger.Info("draining: no new jobs; those under way will end")
+			drain, again, draining = nil, nil, true
+			send(true)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (w *Worker) status(draining bool) *api.Status {
+	s := &api.Status{Version: w.Version, Capabilities: w.Capabilities, Draining: draining}
+	w.ledger.fill(s)
+	return s
+}

@@ -1,0 +1,142 @@
+// Package worker is the life of an agent: it enrols with a broker, keeps a poll
+// waiting there, serves the jobs that come, and leaves without dropping any.
+//
+//	enrol ──▶ poll ◀──────────────┐         one file each:
+//	           │ 204: again       │           auth.go    session tokens
+//	           │ job ──▶ serve ──▶│           poll.go    the poll loop
+//	           │          │       │           job.go     one job, beside others
+//	           │          └▶ report           report.go  its signed end
+//	           │                  │           ledger.go  cores, memory, slots
+//	        drain: last poll says so, jobs end, Run returns
+//
+// A poll carries the agent's status and is its heartbeat. Whenever the status
+// changes, because a job has begun or ended, a fresh poll goes out at once; the
+// broker then ends the older one with 204. So at most two are under way.
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/identity"
+	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/proxy-agent/session"
+)
+
+// Config is what a worker needs. All of it must be given.
+type Config struct {
+	Broker *rendezvous.Client
+	Key    *identity.Key
+	// Host makes the host that serves jobs, once the broker's keys are known.
+	Host func(keys *grant.KeySet) *session.Host
+	// Keys returns the keys that grants are verified with.
+	Keys         func(context.Context) (*grant.KeySet, error)
+	Capabilities []api.Capability
+	Capacity     Capacity
+	Version      string
+	Logger       *slog.Logger
+}
+
+// Capacity is what all jobs of an agent together may use.
+type Capacity struct {
+	Cores    int
+	MemoryMB int // MiB
+	Jobs     int // at a time
+}
+
+// Worker is one agent. Make it with New and call Run once.
+type Worker struct {
+	Config
+	host   *session.Host
+	auth   *auth
+	ledger *ledger
+	jobs   sync.WaitGroup // and their reports
+}
+
+// New returns a worker.
+func New(cfg Config) *Worker {
+	return &Worker{
+		Config: cfg,
+		auth:   &auth{broker: cfg.Broker, key: cfg.Key, log: cfg.Logger},
+		ledger: newLedger(cfg.Capacity),
+	}
+}
+
+// Run serves jobs until drain is closed and those under way have ended; then it
+// returns nil. When ctx ends first, jobs are stopped, which their clients and
+// the broker are told, and Run returns the context's error.
+//
+// A broker that cannot be reached is waited for. One that refuses the agent is
+// an error: an *api.Problem, or a *session.KeyChange.
+func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
+	defer w.jobs.Wait()
+	err := w.enrol(ctx, drain)
+	switch {
+	case errors.Is(err, errDrained):
+		return nil
+	case err != nil:
+		return err
+	}
+	err = w.poll(ctx, drain)
+	w.jobs.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// enrol opens the first session and pins the broker's keys.
+func (w *Worker) enrol(ctx context.Context, drain <-chan struct{}) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-drain:
+			cancel(errDrained)
+		case <-stop:
+		}
+	}()
+	err := insist(ctx, w.Logger, "enrol", func() error {
+		if _, err := w.auth.token(ctx); err != nil {
+			return err
+		}
+		keys, err := w.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		w.host = w.Host(keys)
+		return nil
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// errDrained ends what waits when the agent is told to leave.
+var errDrained = errors.New("the agent is draining")
+
+// insist repeats try for as long as its error may pass. It says so once.
+func insist(ctx context.Context, log *slog.Logger, what string, try func() error) error {
+	var backoff rendezvous.Backoff
+	said := false
+	for {
+		err := try()
+		if err == nil || ctx.Err() != nil || !rendezvous.Retryable(err) {
+			return err
+		}
+		if !said {
+			log.Warn("the broker does not answer; trying on", "to", what, "error", err)
+			said = true
+		}
+		if err := rendezvous.Sleep(ctx, backoff.Next(err)); err != nil {
+			return err
+		}
+	}
+}
