@@ -102,7 +102,8 @@ func (p *Port) Read(b []byte) (int, error) {
 	}
 }
 
-// Write hands b to the chip and returns when the chip has it.
+// Write hands b to the chip. Like a serial port's, it does not wait for the chip
+// to deal with it.
 func (p *Port) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	baud := p.baud
@@ -166,7 +167,7 @@ func (p *Port) ResetInputBuffer() error {
 	return nil
 }
 
-// ResetOutputBuffer has nothing to forget: Write returns when the chip has the
+// ResetOutputBuffer has nothing to forget: when Write returned, the chip has the
 // bytes.
 func (p *Port) ResetOutputBuffer() error { return nil }
 

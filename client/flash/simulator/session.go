@@ -46,6 +46,9 @@ type session struct {
 	out      sink
 	events   <-chan event
 	hasLines bool
+	// backlog is what arrived while the chip was busy: a host's writes must not
+	// wait for that.
+	backlog []event
 }
 
 // run lives the chip's life until the context ends (nil) or the cable is gone
@@ -55,6 +58,14 @@ func (s *session) run() error {
 		s.reset(powerOn, s.cfg.Strap == Download)
 	}
 	for {
+		if len(s.backlog) > 0 && s.ctx.Err() == nil {
+			ev := s.backlog[0]
+			s.backlog = s.backlog[1:]
+			if over, err := s.handle(ev); over {
+				return err
+			}
+			continue
+		}
 		var due <-chan time.Time
 		if !s.wake.IsZero() {
 			due = s.cfg.Clock.After(max(0, s.wake.Sub(s.cfg.Clock.Now())))
@@ -63,21 +74,26 @@ func (s *session) run() error {
 		case <-s.ctx.Done():
 			return nil
 		case ev := <-s.events:
-			if ev.err == io.EOF {
-				return nil
-			}
-			if ev.err != nil {
-				return ev.err
-			}
-			if ev.lines != nil {
-				s.setLines(*ev.lines)
-			} else {
-				s.receive(ev.data, ev.baud)
-			}
+			s.backlog = append(s.backlog, ev)
 		case <-due:
 			s.tick()
 		}
 	}
+}
+
+// handle takes one event; over says that it was the last.
+func (s *session) handle(ev event) (over bool, err error) {
+	switch {
+	case ev.err == io.EOF:
+		return true, nil
+	case ev.err != nil:
+		return true, ev.err
+	case ev.lines != nil:
+		s.setLines(*ev.lines)
+	default:
+		s.receive(ev.data, ev.baud)
+	}
+	return false, nil
 }
 
 // setLines plays the auto-reset circuit.
@@ -170,8 +186,15 @@ func (s *session) console(p []byte) { s.out.offer(p, s.baud) }
 
 // sleep waits unless the session ends first.
 func (s *session) sleep(d time.Duration) {
-	select {
-	case <-s.ctx.Done():
-	case <-s.cfg.Clock.After(d):
+	over := s.cfg.Clock.After(d)
+	for {
+		select {
+		case ev := <-s.events:
+			s.backlog = append(s.backlog, ev)
+		case <-over:
+			return
+		case <-s.ctx.Done():
+			return
+		}
 	}
 }
