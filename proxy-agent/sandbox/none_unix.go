@@ -14,7 +14,8 @@ import (
 
 // None is no sandbox: the command runs as the agent's user, with the network
 // and all files of that user. It sets limits and kills the process group at
-// the end. Only for agents whose every client is trusted.
+// the end; an agent that is itself killed leaves the command running. Only for
+// agents whose every client is trusted.
 type None struct{}
 
 // Name returns "none".

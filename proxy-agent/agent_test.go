@@ -1,0 +1,236 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/identity"
+	"github.com/farforge/farforge/proxy-agent/internal/farend"
+	"github.com/farforge/farforge/proxy-agent/sandbox"
+)
+
+const scriptRecipe = `name = "script"
+targets = ["esp32c3"]
+[toolchain]
+name = "sh"
+detect = [["echo", "sh 1.0"]]
+version = 'sh (.*)'
+[project]
+files = ["build.sh"]
+[build]
+command = ["sh", "build.sh"]
+[artifacts]
+files = ["*.bin"]
+`
+
+// farm is a broker and the state of an agent that can be started as a process
+// of its own, again and again.
+type farm struct {
+	t      *testing.T
+	broker *farend.Broker
+	dir    string
+}
+
+func newFarm(t *testing.T) *farm {
+	t.Helper()
+	f := &farm{t: t, dir: t.TempDir()}
+	key, err := identity.GenerateKey(filepath.Join(f.dir, "state", keyName), "anvil")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipes := filepath.Join(f.dir, "recipes")
+	if err := errors.Join(os.Mkdir(recipes, 0o755), os.WriteFile(filepath.Join(recipes, "a.toml"), []byte(scriptRecipe), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	f.broker = farend.NewBroker(t, key)
+	f.broker.Start()
+	return f
+}
+
+// process is one run of the agent.
+type process struct {
+	*exec.Cmd
+	log   bytes.Buffer
+	ended chan error // one, when it has ended
+}
+
+func (f *farm) start(args ...string) *process {
+	f.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	args = append([]string{"run", "--url", f.broker.URL(), "--state-dir", filepath.Join(f.dir, "state"),
+		"--recipes", filepath.Join(f.dir, "recipes"), "--cores", "2", "--memory", "2048"}, args...)
+	p := &process{Cmd: exec.Command(self, args...), ended: make(chan error, 1)}
+	p.Env = append(os.Environ(), "FARFORGE_TEST_AGENT=1")
+	p.Stdout, p.Stderr = &p.log, &p.log
+	if err := p.Start(); err != nil {
+		f.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); p.ended <- p.Wait() }()
+	f.t.Cleanup(func() {
+		p.Process.Kill()
+		<-ended
+		f.t.Logf("the agent's log:\n%s", p.log.String())
+	})
+	return p
+}
+
+// build starts a job whose script tells "up" and does not end.
+func (f *farm) build(mark string) *farend.Client {
+	f.t.Helper()
+	c := f.broker.NewClient("01"+strings.ToUpper(mark), func(g *grant.Grant) { g.CPUCores = 1 })
+	f.broker.Next().Reply(http.StatusOK, c.Job)
+	c.Build(f.broker, `sh -c 'trap "" TERM HUP INT; while :; do sleep 1; done' `+mark+` &
+		sh -c 'setsid sleep 1000; :' `+mark+` & echo up; wait`)
+	c.Until(channel.TypeLog)
+	if len(running(f.t, mark)) == 0 {
+		f.t.Fatal("this test starts nothing that could be left")
+	}
+	return c
+}
+
+func (f *farm) workspaces() []string {
+	found, _ := filepath.Glob(filepath.Join(f.dir, "state", "workspaces", "job-*"))
+	return found
+}
+
+// running returns the processes whose command line has the mark.
+func running(t *testing.T, mark string) []string {
+	t.Helper()
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	if len(paths) == 0 {
+		t.Skip("this test counts processes in /proc")
+	}
+	var found []string
+	for _, path := range paths {
+		if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, []byte(mark)) {
+			found = append(found, path)
+		}
+	}
+	return found
+}
+
+func needBubblewrap(t *testing.T) {
+	t.Helper()
+	if err := sandbox.NewBubblewrap(t.Context()).Check(t.Context()); err != nil {
+		t.Skipf("no usable bubblewrap here: %v", err)
+	}
+}
+
+// TestKilledAgentLeavesNoProcess kills the agent in the middle of a build, as
+// the kernel does when memory is short.
+func TestKilledAgentLeavesNoProcess(t *testing.T) {
+	needBubblewrap(t)
+	f := newFarm(t)
+	p := f.start()
+	mark := "farforge-killed-" + filepath.Base(f.dir)
+	f.build(mark)
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.ended
+	// The kernel kills the rest without being waited for, so look until a bound.
+	for end := time.Now().Add(5 * time.Second); len(running(t, mark)) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still running: %q", running(t, mark))
+		}
+	}
+	if len(f.workspaces()) != 1 {
+		t.Fatalf("this test leaves nothing to be swept: %q", f.workspaces())
+	}
+	next := f.start()
+	f.broker.Next() // it works again
+	if left := f.workspaces(); len(left) > 0 {
+		t.Errorf("the next agent has not swept %q", left)
+	}
+	next.Process.Signal(syscall.SIGTERM)
+}
+
+func TestSignalsDrainThenStop(t *testing.T) {
+	needBubblewrap(t)
+	f := newFarm(t)
+	p := f.start()
+	mark := "farforge-signal-" + filepath.Base(f.dir)
+	c := f.build(mark)
+	p.Process.Signal(syscall.SIGINT)
+	for {
+		last := f.broker.Next()
+		last.Reply(http.StatusNoContent, nil)
+		if last.Status.Draining {
+			break
+		}
+	}
+	if len(running(t, mark)) == 0 {
+		t.Error("the first signal stopped the job")
+	}
+	p.Process.Signal(syscall.SIGINT)
+	if r := c.Result(); r.Outcome != api.OutcomeAgentFailed {
+		t.Errorf("result %+v", r)
+	}
+	if r := farend.Receive(t, f.broker.Reports, "report"); r.Outcome != api.OutcomeAgentFailed {
+		t.Errorf("report %+v", r)
+	}
+	var exit *exec.ExitError
+	if err := farend.Receive(t, p.ended, "end"); !errors.As(err, &exit) || exit.ExitCode() != 130 {
+		t.Errorf("after the second signal: %v", err)
+	}
+	if left := append(running(t, mark), f.workspaces()...); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+func TestIdleAgentLeavesAtOnce(t *testing.T) {
+	f := newFarm(t)
+	p := f.start("--sandbox", "none")
+	f.broker.Next()
+	p.Process.Signal(syscall.SIGTERM)
+	f.broker.Next().Reply(http.StatusNoContent, nil)
+	if err := farend.Receive(t, p.ended, "end"); err != nil {
+		t.Errorf("drained with %v", err)
+	}
+	if !strings.Contains(p.log.String(), "builds for esp32c3 with sh 1.0") {
+		t.Error("it did not say what it builds for")
+	}
+}
+
+func TestTwoAgentsInOneStateDirectory(t *testing.T) {
+	f := newFarm(t)
+	f.start("--sandbox", "none")
+	f.broker.Next()
+	second := f.start("--sandbox", "none")
+	var exit *exec.ExitError
+	if err := farend.Receive(t, second.ended, "end"); !errors.As(err, &exit) || exit.ExitCode() != 2 ||
+		!strings.Contains(second.log.String(), "another proxy-agent uses this state directory") {
+		t.Errorf("the second agent: %v", err)
+	}
+}
+
+func TestRefusedAgentSaysWhatTheOperatorNeeds(t *testing.T) {
+	f := newFarm(t)
+	f.broker.Refuse(&api.Problem{Title: "Unauthorized", Detail: "the key is not listed", Status: http.StatusUnauthorized, Code: api.CodeBadSignature})
+	p := f.start("--sandbox", "none", "--name", "anvil")
+	var exit *exec.ExitError
+	if err := farend.Receive(t, p.ended, "end"); !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("ended with %v", err)
+	}
+	if log := p.log.String(); !strings.Contains(log, "error: the broker refused this agent: the key is not listed") ||
+		!strings.Contains(log, "must have this line:  ssh-ed25519 ") {
+		t.Errorf("it says\n%s", log)
+	}
+}

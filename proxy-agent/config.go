@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// Config is the command line.
+type Config struct {
+	URL       string
+	StateDir  string
+	Key       string // empty: in StateDir
+	Recipes   string
+	Sandbox   string
+	Cores     int
+	MemoryMB  int
+	Jobs      int // 0: as many as there are cores
+	Name      string
+	LogFormat string
+	LogLevel  string
+}
+
+// The kinds of sandbox.
+const (
+	sandboxBubblewrap = "bubblewrap"
+	sandboxNone       = "none"
+)
+
+// keyName is the private key's file in the state directory.
+const keyName = "agent_key"
+
+// validateState fills in where the agent keeps its things.
+func (c *Config) validateState() error {
+	if c.StateDir == "" {
+		return usage(errors.New("--state-dir is missing: the agent's key and workspaces need a place"),
+			"name a folder that only the agent can read")
+	}
+	dir, err := filepath.Abs(c.StateDir)
+	if err != nil {
+		return usage(fmt.Errorf("--state-dir: %w", err))
+	}
+	c.StateDir = dir
+	if c.Key == "" {
+		c.Key = filepath.Join(c.StateDir, keyName)
+	}
+	return nil
+}
+
+// validateBuild checks what the recipes and run commands share.
+func (c *Config) validateBuild() error {
+	if c.Sandbox != sandboxBubblewrap && c.Sandbox != sandboxNone {
+		return usage(fmt.Errorf("--sandbox: %q is not a sandbox", c.Sandbox), "it must be bubblewrap or none")
+	}
+	return nil
+}
+
+// Validate reports the first flag that is missing or wrong, with what to do
+// about it, and fills in what depends on others.
+func (c *Config) Validate() error {
+	if err := c.validateState(); err != nil {
+		return err
+	}
+	if err := c.validateBuild(); err != nil {
+		return err
+	}
+	if c.URL == "" {
+		return usage(errors.New("--url is missing: which broker shall the agent work for?"),
+			"give the broker's URL, such as --url https://broker.example.org")
+	}
+	if _, err := identity.Origin(c.URL); err != nil {
+		return usage(fmt.Errorf("--url: %w", err), "give scheme and host, such as https://broker.example.org")
+	}
+	if c.Jobs == 0 {
+		c.Jobs = max(c.Cores, 1)
+	}
+	for _, l := range []struct {
+		flag string
+		bad  bool
+		want string
+	}{
+		{"--cores", c.Cores < 1 || c.Cores > 1024, "between 1 and 1024"},
+		{"--memory", c.MemoryMB < 1 || c.MemoryMB > 4<<20, "between 1 and 4194304 MiB"},
+		{"--jobs", c.Jobs < 1 || c.Jobs > 1024, "between 1 and 1024"},
+		{"--log-format", c.LogFormat != "text" && c.LogFormat != "json", "text or json"},
+	} {
+		if l.bad {
+			return usage(fmt.Errorf("%s is out of range", l.flag), "it must be "+l.want)
+		}
+	}
+	if err := new(slog.Level).UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return usage(fmt.Errorf("--log-level: %w", err), "it must be debug, info, warn or error")
+	}
+	return nil
+}
+
+func usage(err error, hints ...string) error { return cli.Fail(cli.Usage, err, hints...) }
+
+// defaultStateDir follows the XDG base directory specification; empty where no
+// home directory is known.
+func defaultStateDir() string {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "farforge-agent")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".local", "state", "farforge-agent")
+}
+
+func defaultCores() int { return runtime.NumCPU() }
+
+// defaultMemory is three quarters of the machine's memory in MiB, where that is
+// known.
+func defaultMemory() int {
+	const unknown = 2048
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return unknown
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) >= 2 && fields[0] == "MemTotal:" {
+			if kib, err := strconv.Atoi(fields[1]); err == nil && kib > 4096 {
+				return kib / 1024 * 3 / 4
+			}
+		}
+	}
+	return unknown
+}
+
+// defaultName is what the key's comment says when nobody names the agent.
+func defaultName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "agent"
+	}
+	name, _, _ := strings.Cut(host, ".")
+	return name
+}

@@ -1,0 +1,228 @@
+// Package farend is what tests put at the far ends of an agent: a small broker
+// that speaks common/api over real HTTP, and a client that speaks WebRTC. The
+// product does not use it.
+package farend
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// Broker is a small broker for one agent. What it replies to each poll is the
+// test's to say.
+type Broker struct {
+	Signer  *grant.Signer
+	Agent   identity.Authorized
+	Polls   chan *Poll
+	Answers chan Answer
+	Reports chan api.Report
+
+	t    *testing.T
+	http *httptest.Server
+
+	mu       sync.Mutex
+	refuse   *api.Problem
+	sessions []string // that are valid, in their order
+	enrolled int
+}
+
+// Poll is one poll that waits for its reply.
+type Poll struct {
+	Status api.Status
+	Reply  func(status int, body any)
+	Gone   <-chan struct{} // closed when the agent has hung up
+}
+
+// Answer is what an agent posted for a job.
+type Answer struct {
+	JobID string
+	Body  []byte
+}
+
+// NewBroker makes a broker that lists the agent with the key. Start it.
+func NewBroker(t *testing.T, key *identity.Key) *Broker {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent, err := identity.ParseAuthorizedLine(key.PublicLine("anvil"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Broker{
+		t: t, Signer: grant.NewSigner(private), Agent: agent,
+		Polls: make(chan *Poll), Answers: make(chan Answer, 8), Reports: make(chan api.Report, 8),
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+api.PathAgentHello, b.hello)
+	mux.HandleFunc("POST "+api.PathAgentSession, b.session)
+	mux.HandleFunc("POST "+api.PathAgentPoll, b.authorized(b.poll))
+	mux.HandleFunc("POST "+api.PathAnswer, b.authorized(b.answer))
+	mux.HandleFunc("POST "+api.PathAgentReport, b.authorized(b.report))
+	mux.HandleFunc("GET "+api.PathJWKS, func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, grant.NewKeySet(b.Signer.Public()))
+	})
+	b.http = httptest.NewUnstartedServer(mux)
+	t.Cleanup(b.http.Close)
+	return b
+}
+
+// Start begins to serve. Connections made before wait.
+func (b *Broker) Start() { b.http.Start() }
+
+// URL is the broker's, also before it is started.
+func (b *Broker) URL() string { return "http://" + b.http.Listener.Addr().String() }
+
+func reply(w http.ResponseWriter, status int, body any) {
+	if p, ok := body.(*api.Problem); ok {
+		w.Header().Set("Content-Type", api.TypeProblem)
+		if p.RetryAfter > 0 {
+			w.Header().Set("Retry-After", "1")
+		}
+	}
+	w.WriteHeader(status)
+	if body != nil {
+		json.NewEncoder(w).Encode(body)
+	}
+}
+
+func (b *Broker) hello(w http.ResponseWriter, r *http.Request) {
+	reply(w, http.StatusOK, api.HelloResponse{Challenge: []byte("challenge"), Origin: b.URL(), ExpiresAt: time.Now().Add(time.Minute)})
+}
+
+func (b *Broker) session(w http.ResponseWriter, r *http.Request) {
+	var in api.SessionRequest
+	b.read(r, &in)
+	c := identity.Challenge{Origin: b.URL(), Challenge: []byte("challenge"), Nonce: in.Nonce, Fingerprint: b.Agent.Fingerprint}
+	if err := identity.Verify(b.Agent.Key, identity.NamespaceSession, c.SignedBytes(), in.Signature); err != nil {
+		b.t.Error(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refuse != nil {
+		reply(w, b.refuse.Status, b.refuse)
+		return
+	}
+	b.enrolled++
+	session := "session-" + string(rune('a'+b.enrolled))
+	b.sessions = append(b.sessions, session)
+	reply(w, http.StatusOK, api.SessionResponse{Session: session, ExpiresAt: time.Now().Add(api.SessionLife), Name: "anvil"})
+}
+
+// Refuse sets what a session request gets, instead of a session.
+func (b *Broker) Refuse(p *api.Problem) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refuse = p
+}
+
+// Enrolled returns how many sessions were made.
+func (b *Broker) Enrolled() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.enrolled
+}
+
+// Forget makes all sessions invalid, as a restart with new keys does.
+func (b *Broker) Forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sessions = nil
+}
+
+func (b *Broker) authorized(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		b.mu.Lock()
+		ok := false
+		for _, s := range b.sessions {
+			ok = ok || s == token
+		}
+		b.mu.Unlock()
+		if !ok {
+			reply(w, http.StatusUnauthorized, &api.Problem{Title: "bad token", Status: http.StatusUnauthorized, Code: api.CodeBadToken})
+			return
+		}
+		next(w, r)
+	}
+}
+
+func (b *Broker) poll(w http.ResponseWriter, r *http.Request) {
+	type response struct {
+		status int
+		body   any
+	}
+	var status api.Status
+	b.read(r, &status)
+	if err := status.Validate(); err != nil {
+		b.t.Errorf("status %+v: %v", status, err)
+	}
+	replied := make(chan response, 1)
+	p := &Poll{Status: status, Gone: r.Context().Done(), Reply: func(status int, body any) { replied <- response{status, body} }}
+	select {
+	case b.Polls <- p:
+	case <-r.Context().Done():
+		return
+	}
+	select {
+	case r := <-replied:
+		reply(w, r.status, r.body)
+	case <-r.Context().Done():
+	}
+}
+
+func (b *Broker) answer(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		b.t.Error(err)
+	}
+	b.Answers <- Answer{r.PathValue("job_id"), body}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (b *Broker) report(w http.ResponseWriter, r *http.Request) {
+	var report api.Report
+	b.read(r, &report)
+	if err := errors.Join(report.Validate(), identity.Verify(b.Agent.Key, identity.NamespaceReport, report.SignedBytes(), report.Signature)); err != nil {
+		b.t.Error(err)
+	}
+	b.Reports <- report
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (b *Broker) read(r *http.Request, v any) {
+	if err := json.NewDecoder(r.Body).Decode(v); err != nil {
+		b.t.Error(err)
+	}
+}
+
+// Next returns the next poll.
+func (b *Broker) Next() *Poll {
+	b.t.Helper()
+	return Receive(b.t, b.Polls, "poll")
+}
+
+// Receive waits for what a test expects, and fails it if nothing comes.
+func Receive[T any](t *testing.T, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatalf("no %s came", what)
+		panic("unreachable")
+	}
+}

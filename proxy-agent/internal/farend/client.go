@@ -1,0 +1,119 @@
+package farend
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/peer"
+)
+
+// Client is the other end of a job.
+type Client struct {
+	Job *api.Job
+
+	t     *testing.T
+	offer *peer.Offer
+	conn  *peer.Conn
+}
+
+// NewClient makes an offer and the job that carries it.
+func (b *Broker) NewClient(jobID string, change ...func(*grant.Grant)) *Client {
+	b.t.Helper()
+	cert, err := peer.NewCertificate()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	labels := []string{channel.LabelControl, channel.LabelSource, channel.LabelFirmware}
+	offer, err := peer.NewOffer(b.t.Context(), peer.Config{Certificate: cert, Loopback: true}, labels)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	now := time.Now()
+	g := &grant.Grant{
+		Issuer: b.URL(), Subject: "anonymous", JobID: jobID, IssuedAt: now, ExpiresAt: now.Add(30 * time.Second),
+		PeerFingerprint: cert.Fingerprint(), Agents: []string{b.Agent.Fingerprint}, Channels: labels,
+		CPUCores: 3, MemoryMB: 512, SessionSecs: 60,
+	}
+	for _, c := range change {
+		c(g)
+	}
+	token, err := b.Signer.Sign(g)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	c := &Client{t: b.t, offer: offer, Job: &api.Job{JobID: jobID, Grant: token, Offer: offer.Bytes(), AnswerBy: now.Add(api.AnswerTimeout)}}
+	b.t.Cleanup(func() {
+		if c.conn != nil {
+			c.conn.Close()
+		} else {
+			offer.Close()
+		}
+	})
+	return c
+}
+
+// Build connects by the agent's answer and has the script, as build.sh, built.
+func (c *Client) Build(b *Broker, script string) {
+	c.t.Helper()
+	answer := Receive(c.t, b.Answers, "answer")
+	if answer.JobID != c.Job.JobID {
+		c.t.Fatalf("the answer is for job %s", answer.JobID)
+	}
+	var err error
+	if c.conn, err = c.offer.Connect(c.t.Context(), answer.Body); err != nil {
+		c.t.Fatal(err)
+	}
+	control, source := c.open(channel.LabelControl), c.open(channel.LabelSource)
+	if err := channel.WriteControl(c.t.Context(), control, &channel.Message{Type: channel.TypeBuild, Build: &channel.Build{}}); err != nil {
+		c.t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(script))
+	m := &channel.Manifest{Files: []channel.File{{Path: "build.sh", Kind: channel.KindFile, Size: int64(len(script)), SHA256: hex.EncodeToString(sum[:])}}}
+	open := func(channel.File) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(script)), nil }
+	if _, err := channel.SendTree(c.t.Context(), source, m, open, nil); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *Client) open(label string) channel.Messages {
+	c.t.Helper()
+	m, err := c.conn.Channel(c.t.Context(), label)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return m
+}
+
+// Until reads control messages until one of the type.
+func (c *Client) Until(want channel.Type) *channel.Message {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		msg, err := channel.ReadControl(ctx, c.open(channel.LabelControl))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if msg.Type == want {
+			return msg
+		}
+	}
+}
+
+// Result reads the result and hangs up.
+func (c *Client) Result() *channel.Result {
+	c.t.Helper()
+	r := c.Until(channel.TypeResult).Result
+	if err := c.conn.Close(); err != nil {
+		c.t.Error(err)
+	}
+	return r
+}

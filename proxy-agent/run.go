@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/identity"
+	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/proxy-agent/build"
+	"github.com/farforge/farforge/proxy-agent/sandbox"
+	"github.com/farforge/farforge/proxy-agent/session"
+	"github.com/farforge/farforge/proxy-agent/worker"
+)
+
+// run is the agent's life: look at the machine, then work.
+func (p program) run(cfg *Config) error {
+	log := newLogger(cfg, p.stderr)
+	key, err := identity.LoadKey(cfg.Key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return usage(fmt.Errorf("the agent has no key at %s", cfg.Key), "make one and have the broker's operator list it:  proxy-agent keygen")
+	}
+	if err != nil {
+		return usage(err)
+	}
+	sb, catalog, err := detect(p.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if len(catalog.Capabilities()) == 0 {
+		return usage(errors.New("no recipe works on this machine, so the agent could build nothing"), missing(catalog)...)
+	}
+	if sb.Name() == sandboxNone {
+		log.Warn("builds run without a sandbox: every client has all that this account has")
+	}
+	workspaces, err := build.OpenWorkspaces(filepath.Join(cfg.StateDir, "workspaces"))
+	if err != nil {
+		return usage(err)
+	}
+	defer workspaces.Close()
+	broker, err := rendezvous.New(rendezvous.Config{URL: cfg.URL, UserAgent: "farforge-proxy-agent/" + version(), Logger: log})
+	if err != nil {
+		return usage(err)
+	}
+	defer broker.Close()
+
+	err = p.work(cfg, log, key, broker, sb, catalog, workspaces)
+	return explain(err, key, cfg)
+}
+
+func (p program) work(cfg *Config, log *slog.Logger, key *identity.Key, broker *rendezvous.Client,
+	sb sandbox.Sandbox, catalog *build.Catalog, workspaces *build.Workspaces) error {
+	return worker.New(worker.Config{
+		Broker: broker, Key: key, Capabilities: catalog.Capabilities(),
+		Capacity: worker.Capacity{Cores: cfg.Cores, MemoryMB: cfg.MemoryMB, Jobs: cfg.Jobs},
+		Version:  version(), Logger: log,
+		Keys: func(ctx context.Context) (*grant.KeySet, error) {
+			return session.PinnedKeys(ctx, cfg.StateDir, broker.Origin(), broker.JWKS, func(ids []string) {
+				log.Warn("the broker has new signing keys, which are not trusted", "keys", ids)
+			})
+		},
+		Host: func(keys *grant.KeySet) *session.Host {
+			fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", broker.Origin(), abilities(catalog))
+			return session.NewHost(session.Config{
+				Agent: key.Fingerprint(), Broker: broker.Origin(), Keys: keys, Catalog: catalog,
+				Sandbox: sb, Workspaces: workspaces, Loopback: broker.Loopback(), Logger: log,
+			})
+		},
+	}).Run(p.ctx, p.drain)
+}
+
+// explain turns what ended the work into what the operator reads.
+func explain(err error, key *identity.Key, cfg *Config) error {
+	var p *api.Problem
+	var change *session.KeyChange
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &change):
+		return cli.Fail(cli.Verification, err, change.Hint())
+	case errors.As(err, &p):
+		hints := p.Hints
+		if p.Code == api.CodeBadSignature || p.Code == api.CodeForbidden {
+			hints = append(hints, "the broker's file of authorized agents must have this line:  "+key.PublicLine(cfg.Name))
+		}
+		return cli.Fail(cli.Broker, fmt.Errorf("the broker refused this agent: %w", err), hints...)
+	}
+	return err
+}
+
+// missing tells for each recipe why it does not work.
+func missing(catalog *build.Catalog) []string {
+	var hints []string
+	for _, e := range catalog.Entries {
+		hints = append(hints, e.Recipe.Name+": "+e.Missing)
+	}
+	return hints
+}
+
+// abilities lists what can be built, for people.
+func abilities(catalog *build.Catalog) string {
+	var all []string
+	for _, c := range catalog.Capabilities() {
+		all = append(all, fmt.Sprintf("%s with %s %s", c.Target, c.Toolchain, c.Version))
+	}
+	return strings.Join(all, ", ")
+}
+
+func newLogger(cfg *Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // Validate has read it
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options)).With("agent", cfg.Name)
+	}
+	return slog.New(slog.NewTextHandler(w, options)).With("agent", cfg.Name)
+}
