@@ -67,7 +67,10 @@ func impatient(patience time.Duration, position int, err error) error {
 }
 
 func canceledError(ctx context.Context) error {
-	return cli.Failf(cli.Interrupted, "canceled: %w", context.Cause(ctx))
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cli.Failf(cli.Interrupted, "the job was canceled: %w", cause)
+	}
+	return cli.Failf(cli.Interrupted, "the job was canceled")
 }
 
 // connectError is for an agent that answered and could not be connected to.

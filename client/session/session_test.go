@@ -91,7 +91,7 @@ func TestSuccess(t *testing.T) {
 	if got.Result.BuildMS != 42 || len(got.Received.Files) != 3 || got.Sent.Bytes != 29 || got.Up == 0 || got.Down == 0 || got.Setup <= 0 || got.Total < got.Setup {
 		t.Errorf("outcome %+v", got)
 	}
-	if text, err := os.ReadFile(filepath.Join(x.dir, "hello.bin")); string(text) != farend.Image {
+	if text, err := os.ReadFile(filepath.Join(x.dir, "hello.bin")); string(text) != farend.Image() {
 		t.Errorf("hello.bin: %q, %v", text, err)
 	}
 	var order []string

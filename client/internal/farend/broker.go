@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -26,6 +25,12 @@ const (
 	Name        = "bench"
 	Fingerprint = "SHA256:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg"
 )
+
+// T is what a far end needs of a testing.TB.
+type T interface {
+	Errorf(format string, args ...any)
+	Cleanup(func())
+}
 
 // Agent tells what the agent does with a connection. It runs until it returns;
 // then the connection is closed.
@@ -45,7 +50,7 @@ type Broker struct {
 	// Problem is the answer to every grant request, if it is set.
 	Problem *api.Problem
 
-	t      testing.TB
+	t      T
 	ctx    context.Context
 	group  sync.WaitGroup
 	mu     sync.Mutex
@@ -55,7 +60,7 @@ type Broker struct {
 
 // New starts a broker with one agent. The test waits for both at its end, and
 // fails with what the agent returns, if that is an error.
-func New(t testing.TB, agent Agent) *Broker {
+func New(t T, agent Agent) *Broker {
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &Broker{Agent: agent, t: t, ctx: ctx}
 	mux := http.NewServeMux()

@@ -2,26 +2,42 @@ package farend
 
 import (
 	"context"
+	"encoding/binary"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 )
 
-// Image and FlashMap are what [Succeeds] makes, besides the ELF.
-const (
-	Image    = "image for the board"
-	FlashMap = `{
+// Greeting is what the board prints when it runs the image.
+const Greeting = "hello from far away"
+
+// Image is what goes into the board's flash: the magic words for a direct boot
+// from flash offset 0 and a program that prints the greeting on UART0.
+func Image() string {
+	words := []uint32{0xaedb041d, 0xaedb041d, 0x60000537} // lui a0, 0x60000
+	for _, c := range []byte(Greeting + "\n") {
+		words = append(words, 0x00000593|uint32(c)<<20, 0x00b52023) // li a1, c; sw a1, 0(a0)
+	}
+	words = append(words, 0x0000006f) // j .
+	var b []byte
+	for _, w := range words {
+		b = binary.LittleEndian.AppendUint32(b, w)
+	}
+	return string(b)
+}
+
+// FlashMap is the flasher_args.json of [Made].
+const FlashMap = `{
   "flash_settings": {"flash_mode": "dio", "flash_size": "4MB", "flash_freq": "40m"},
   "flash_files": {"0x0": "hello.bin"},
   "app": {"offset": "0x0", "file": "hello.bin", "encrypted": "false"},
   "extra_esptool_args": {"after": "hard_reset", "before": "default_reset", "chip": "esp32c3"}
 }
 `
-)
 
-// Made returns the artifacts of [Succeeds].
+// Made returns the artifacts of a good build.
 func Made() map[string]string {
-	return map[string]string{"hello.bin": Image, "hello.elf": "debugging", "flasher_args.json": FlashMap}
+	return map[string]string{"hello.bin": Image(), "hello.elf": "debugging", "flasher_args.json": FlashMap}
 }
 
 // Stage is a stage message.

@@ -1,0 +1,60 @@
+package artifacts
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/farforge/farforge/common/cli"
+)
+
+// CopyTo copies the artifacts into a folder, which is made if need be. Each
+// replaces a file of the same name whole; other files there stay.
+func (s *Set) CopyTo(dir string) error {
+	fail := func(err error) error {
+		return cli.Failf(cli.Usage, "copy the artifacts to %s: %w", dir, err).
+			Hint("they are in " + s.Dir)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fail(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fail(err)
+	}
+	for _, f := range s.Files {
+		if err = s.copyOne(root, f.Path); err != nil {
+			break
+		}
+	}
+	if err = errors.Join(err, root.Close()); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+func (s *Set) copyOne(root *os.Root, name string) error {
+	at := filepath.FromSlash(name)
+	if err := root.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		return err
+	}
+	from, err := os.Open(s.Path(name))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	const suffix = ".farforge-partial"
+	to, err := root.Create(at + suffix)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	if err = errors.Join(err, to.Close()); err == nil {
+		err = root.Rename(at+suffix, at)
+	}
+	if err != nil {
+		return errors.Join(err, root.Remove(at+suffix))
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+// Package console is what a user sees of a command.
+//
+//	           stdout                        stderr
+//	terminal   results                       build log, bars, summary
+//	pipe       results                       build log, lines, summary
+//	--quiet    results                       nothing; errors only
+//	--json     one JSON object a line        nothing; errors only
+//
+// Results are few and plain, so that a shell can use them. Everything on
+// standard error is for people. What an agent or a board says is stripped of
+// control characters before it reaches a terminal; see [Clean].
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/farforge/farforge/common/cli"
+)
+
+// Options tell where and how to show things.
+type Options struct {
+	Stdout, Stderr io.Writer
+	// JSON and Quiet are the flags of the same names.
+	JSON, Quiet bool
+	// Getenv is os.Getenv, or a test's.
+	Getenv func(string) string
+}
+
+// Console shows things. Its methods may be called from several goroutines.
+type Console struct {
+	stdout, stderr io.Writer
+	json, quiet    bool
+	bars           bool // progress is drawn
+	color          bool // colours of a build's log are kept
+
+	mu      sync.Mutex
+	encoder *json.Encoder
+	bar     *bar                 // the one that is drawn now
+	told    map[string]time.Time // when progress was last told as JSON
+	since   map[string]time.Time // when a transfer began
+}
+
+// New returns a console. Bars are drawn when standard error is a terminal that
+// can: TERM=dumb cannot. NO_COLOR (no-color.org) takes colours away.
+func New(o Options) *Console {
+	terminal := isTerminal(o.Stderr) && o.Getenv("TERM") != "dumb"
+	c := &Console{
+		stdout: o.Stdout, stderr: o.Stderr, json: o.JSON, quiet: o.Quiet || o.JSON,
+		bars:  terminal && !o.Quiet && !o.JSON,
+		color: terminal && o.Getenv("NO_COLOR") == "",
+		told:  map[string]time.Time{}, since: map[string]time.Time{},
+	}
+	c.encoder = json.NewEncoder(o.Stdout)
+	c.encoder.SetEscapeHTML(false)
+	return c
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// JSON tells whether results are JSON.
+func (c *Console) JSON() bool { return c.json }
+
+// Say writes a line of chatter.
+func (c *Console) Say(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.say(format, args...)
+}
+
+// say must be called with the lock held, like all methods below that begin in
+// lower case.
+func (c *Console) say(format string, args ...any) {
+	if !c.quiet {
+		c.line(fmt.Sprintf(format, args...))
+	}
+}
+
+// line writes above the bar, if there is one. What cannot be written to a
+// closed terminal is lost, which is no reason to stop a build.
+func (c *Console) line(text string) {
+	if c.bar != nil {
+		c.bar.print(text + "\n")
+		return
+	}
+	_, _ = io.WriteString(c.stderr, text+"\n")
+}
+
+// Result writes a line of results to standard output, unless they are JSON.
+func (c *Console) Result(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.json {
+		fmt.Fprintf(c.stdout, format+"\n", args...)
+	}
+}
+
+// Emit writes one JSON object to standard output, if --json asks for it.
+func (c *Console) Emit(object any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emit(object)
+}
+
+func (c *Console) emit(object any) {
+	if c.json {
+		_ = c.encoder.Encode(object) // nobody is left to tell
+	}
+}
+
+// Fail shows the error that ends the command.
+func (c *Console) Fail(err error) {
+	c.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emit(newErrorEvent(err))
+	cli.Print(c.stderr, err)
+}
+
+// Close takes an unfinished bar off the terminal's hands.
+func (c *Console) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endBar(false)
+}

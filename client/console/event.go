@@ -1,0 +1,124 @@
+package console
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/common/channel"
+)
+
+// slow is how long a transfer takes before it is worth a line on a pipe.
+const slow = time.Second
+
+// jsonEvery is how often progress is told as JSON, at most. The last of each
+// transfer is always told.
+const jsonEvery = 100 * time.Millisecond
+
+// Event shows what happens during a job.
+func (c *Console) Event(e session.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.json {
+		c.jsonEvent(e)
+		return
+	}
+	switch e := e.(type) {
+	case session.Waiting:
+		if e.Position > 0 {
+			c.say("all able agents are busy; number %d in the queue", e.Position)
+		} else {
+			c.say("all able agents are busy; waiting")
+		}
+	case session.Connected:
+		c.say("connected to %s, %s", agentName(e.Agent), way(e.Relayed))
+	case session.Stage:
+		c.stage(e.Stage)
+	case session.Log:
+		for _, line := range e.Lines {
+			c.say("%s", Clean(line, c.color))
+		}
+	case session.Notice:
+		c.say("%s", Clean(e.Message, false))
+	case session.Upload:
+		c.transfer("upload", e.Done, e.Total)
+	case session.Download:
+		c.transfer("download", e.Done, e.Total)
+	case session.Canceling:
+		c.endBar(false)
+		c.say("canceling the build; once more to leave at once")
+	}
+}
+
+func (c *Console) stage(s channel.Stage) {
+	if s.Name != channel.StageBuild {
+		return
+	}
+	c.endBar(true)
+	with := Clean(strings.TrimSpace(s.Toolchain+" "+s.Version), false)
+	text := "building"
+	if s.Target != "" {
+		text += " for " + Clean(s.Target, false)
+	}
+	if with != "" {
+		text += " with " + with
+	}
+	if s.Recipe != "" {
+		text += " (recipe " + Clean(s.Recipe, false) + ")"
+	}
+	c.say("%s", text)
+}
+
+func (c *Console) transfer(name string, done, total int64) {
+	if c.bars {
+		c.progress(name, done, total, "")
+		return
+	}
+	began, ok := c.since[name]
+	if !ok {
+		began = time.Now()
+		c.since[name] = began
+	}
+	if took := time.Since(began); done == total && took > slow {
+		c.say("%sed %s in %.1f s", name, Bytes(total), took.Seconds())
+	}
+}
+
+func agentName(a session.Agent) string {
+	if a.Name == "" && a.Fingerprint == "" {
+		return "one of " + candidates(a)
+	}
+	return a.String()
+}
+
+func candidates(a session.Agent) string {
+	var names []string
+	for _, candidate := range a.Candidates {
+		names = append(names, Clean(candidate.Name, false))
+	}
+	return strings.Join(names, ", ")
+}
+
+func way(relayed bool) string {
+	if relayed {
+		return "through the broker's relay"
+	}
+	return "directly"
+}
+
+// Bytes writes a number of bytes for people.
+func Bytes(n int64) string {
+	switch {
+	case n == 1:
+		return "1 byte"
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1000_000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1000_000_000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	default:
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+	}
+}

@@ -1,0 +1,184 @@
+package console
+
+import (
+	"time"
+
+	"github.com/farforge/farforge/client/flash"
+	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
+)
+
+// The objects of --json. doc/client-json.md describes them; its examples are
+// checked against these.
+type (
+	grantEvent struct {
+		Event      string  `json:"event"` // "grant"
+		JobID      string  `json:"job_id"`
+		Candidates []Agent `json:"candidates"`
+	}
+	waitingEvent struct {
+		Event    string `json:"event"` // "waiting"
+		Position int    `json:"position,omitempty"`
+	}
+	connectedEvent struct {
+		Event   string `json:"event"` // "connected"
+		Agent   *Agent `json:"agent,omitempty"`
+		Relayed bool   `json:"relayed"`
+		AfterMS int64  `json:"after_ms"`
+	}
+	stageEvent struct {
+		Event string            `json:"event"` // "stage"
+		Stage channel.StageName `json:"stage"`
+		// The rest is set with the stage "build".
+		Recipe    string   `json:"recipe,omitempty"`
+		Target    string   `json:"target,omitempty"`
+		Toolchain string   `json:"toolchain,omitempty"`
+		Version   string   `json:"version,omitempty"`
+		Command   []string `json:"command,omitempty"`
+	}
+	logEvent struct {
+		Event  string   `json:"event"` // "log"
+		Stream string   `json:"stream"`
+		Lines  []string `json:"lines"`
+	}
+	noticeEvent struct {
+		Event   string              `json:"event"` // "notice"
+		Code    channel.ProblemCode `json:"code"`
+		Message string              `json:"message"`
+		Hints   []string            `json:"hints,omitempty"`
+	}
+	transferEvent struct {
+		Event string `json:"event"` // "upload" or "download"
+		Done  int64  `json:"done"`
+		Total int64  `json:"total"`
+	}
+	plainEvent struct {
+		Event string `json:"event"` // "canceling"
+	}
+	boardEvent struct {
+		Event     string `json:"event"` // "board"
+		Port      string `json:"port"`
+		Chip      string `json:"chip"`
+		MAC       string `json:"mac,omitempty"`
+		FlashSize int64  `json:"flash_size,omitempty"`
+	}
+	flashEvent struct {
+		Event   string `json:"event"` // "flash"
+		Region  string `json:"region"`
+		Index   int    `json:"index"`
+		Count   int    `json:"count"`
+		Phase   string `json:"phase"`
+		Done    int    `json:"done"`
+		Total   int    `json:"total"`
+		Skipped bool   `json:"skipped,omitempty"`
+	}
+	errorEvent struct {
+		Event string   `json:"event"` // "error"
+		Error string   `json:"error"`
+		Hints []string `json:"hints,omitempty"`
+		Exit  cli.Exit `json:"exit"`
+	}
+)
+
+// Agent is who did a job.
+type Agent struct {
+	Name        string `json:"name,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+func newAgent(a session.Agent) *Agent {
+	if a.Name == "" && a.Fingerprint == "" {
+		return nil
+	}
+	return &Agent{Name: a.Name, Fingerprint: a.Fingerprint}
+}
+
+func newErrorEvent(err error) errorEvent {
+	e := errorEvent{Event: "error", Error: err.Error(), Exit: cli.Code(err)}
+	if known, ok := asCLI(err); ok {
+		e.Hints = known.Hints
+	}
+	return e
+}
+
+func (c *Console) jsonEvent(e session.Event) {
+	switch e := e.(type) {
+	case session.Granted:
+		g := grantEvent{Event: "grant", JobID: e.JobID, Candidates: []Agent{}}
+		for _, candidate := range e.Candidates {
+			g.Candidates = append(g.Candidates, Agent{candidate.Name, candidate.Fingerprint})
+		}
+		c.emit(g)
+	case session.Waiting:
+		c.emit(waitingEvent{"waiting", e.Position})
+	case session.Connected:
+		c.emit(connectedEvent{"connected", newAgent(e.Agent), e.Relayed, e.After.Milliseconds()})
+	case session.Stage:
+		c.emit(stageEvent{"stage", e.Name, e.Recipe, e.Target, e.Toolchain, e.Version, e.Command})
+	case session.Log:
+		c.emit(logEvent{"log", e.Stream, e.Lines})
+	case session.Notice:
+		c.emit(noticeEvent{"notice", e.Code, e.Message, e.Hints})
+	case session.Upload:
+		c.jsonTransfer("upload", e.Done, e.Total)
+	case session.Download:
+		c.jsonTransfer("download", e.Done, e.Total)
+	case session.Canceling:
+		c.emit(plainEvent{"canceling"})
+	}
+}
+
+func (c *Console) jsonTransfer(name string, done, total int64) {
+	if c.due(name, done == total) {
+		c.emit(transferEvent{name, done, total})
+	}
+}
+
+// due keeps progress from flooding the reader.
+func (c *Console) due(name string, last bool) bool {
+	if !last && time.Since(c.told[name]) < jsonEvery {
+		return false
+	}
+	c.told[name] = time.Now()
+	return true
+}
+
+// Board shows the board that was found on the port.
+func (c *Console) Board(port string, info flash.Info) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emit(boardEvent{"board", port, info.Chip, info.MAC.String(), info.FlashSize})
+	text := info.Title
+	if info.FlashSize > 0 {
+		text += ", " + Bytes(info.FlashSize) + " of flash"
+	}
+	if len(info.MAC) > 0 {
+		text += ", MAC " + info.MAC.String()
+	}
+	c.say("found %s at %s", text, port)
+}
+
+// Flash shows how flashing goes on.
+func (c *Console) Flash(p flash.Progress) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.json {
+		key := p.Region + p.Phase.String()
+		if c.due(key, p.Phase != flash.Write || p.Written == p.Total) {
+			c.emit(flashEvent{"flash", p.Region, p.Index, p.Count, p.Phase.String(), p.Written, p.Total, p.Skipped})
+		}
+		return
+	}
+	if p.Phase == flash.Done {
+		c.progress(p.Region, int64(p.Total), int64(p.Total), "")
+		switch {
+		case p.Skipped:
+			c.say("%s: the flash holds these %s already", p.Region, Bytes(int64(p.Total)))
+		default:
+			c.say("%s: %s written and verified", p.Region, Bytes(int64(p.Total)))
+		}
+		return
+	}
+	c.progress(p.Region, int64(p.Written), int64(p.Total), p.Phase.String())
+}

@@ -1,0 +1,129 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/farforge/farforge/client/artifacts"
+	"github.com/farforge/farforge/client/flash"
+	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/cli"
+)
+
+// Report is what a command has done: the last object of --json, and the
+// summary for people.
+type Report struct {
+	Event string   `json:"event"` // "result"
+	Build *Built   `json:"build,omitempty"`
+	Flash *Flashed `json:"flash,omitempty"`
+}
+
+// Built tells of a build that succeeded.
+type Built struct {
+	JobID   string `json:"job_id"`
+	Agent   *Agent `json:"agent,omitempty"`
+	Relayed bool   `json:"relayed"`
+	// BytesUp and BytesDown are all that went over the connection's channels.
+	BytesUp   int64 `json:"bytes_up"`
+	BytesDown int64 `json:"bytes_down"`
+	// SetupMS is from the start of the command to that of the build on the
+	// agent, BuildMS how long that ran, TotalMS until the artifacts were here.
+	SetupMS int64 `json:"setup_ms"`
+	BuildMS int64 `json:"build_ms"`
+	TotalMS int64 `json:"total_ms"`
+	// Dir is where the artifacts are.
+	Dir       string         `json:"dir"`
+	Artifacts []api.Artifact `json:"artifacts"`
+	FlashMap  string         `json:"flash_map,omitempty"`
+	// Image is the artifact that is the program itself.
+	Image *api.Artifact `json:"image,omitempty"`
+
+	who session.Agent
+}
+
+// NewBuilt puts together what session and artifacts know.
+func NewBuilt(o *session.Outcome, set *artifacts.Set, setup, total time.Duration) *Built {
+	b := &Built{
+		JobID: o.JobID, Agent: newAgent(o.Agent), Relayed: o.Relayed, BytesUp: o.Up, BytesDown: o.Down,
+		SetupMS: setup.Milliseconds(), BuildMS: o.Result.BuildMS, TotalMS: total.Milliseconds(),
+		Dir: set.Dir, Artifacts: set.Files, FlashMap: set.FlashMap, who: o.Agent,
+	}
+	if b.Artifacts == nil {
+		b.Artifacts = []api.Artifact{}
+	}
+	if image, ok := set.Image(); ok {
+		b.Image = &image
+	}
+	return b
+}
+
+// Flashed tells of a board that was flashed and verified.
+type Flashed struct {
+	Port    string          `json:"port"`
+	Chip    string          `json:"chip"`
+	TookMS  int64           `json:"took_ms"`
+	Regions []FlashedRegion `json:"regions"`
+}
+
+// FlashedRegion is one image in flash, compared by MD5.
+type FlashedRegion struct {
+	Name    string `json:"name"`
+	Path    string `json:"path"`
+	Offset  uint32 `json:"offset"`
+	Size    int    `json:"size"`
+	MD5     string `json:"md5"`
+	Skipped bool   `json:"skipped,omitempty"`
+}
+
+// NewFlashed puts together what the flasher knows.
+func NewFlashed(port, chip string, r flash.Result) *Flashed {
+	f := &Flashed{Port: port, Chip: chip, TookMS: r.Took.Milliseconds(), Regions: []FlashedRegion{}}
+	for _, region := range r.Regions {
+		f.Regions = append(f.Regions, FlashedRegion{region.Name, region.Path, region.Offset, region.Size, region.MD5, region.Skipped})
+	}
+	return f
+}
+
+// Done shows what the command has done.
+func (c *Console) Done(r Report) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endBar(true)
+	r.Event = "result"
+	c.emit(r)
+	if b := r.Build; b != nil {
+		who := agentName(b.who)
+		if b.Agent != nil && b.Agent.Fingerprint != "" {
+			who += " (" + b.Agent.Fingerprint + ")"
+		}
+		c.say("  agent    %s, %s", Clean(who, false), way(b.Relayed))
+		c.say("  traffic  %s up, %s down", Bytes(b.BytesUp), Bytes(b.BytesDown))
+		c.say("  time     %s until the build began, %s building, %s in all", Millis(b.SetupMS), Millis(b.BuildMS), Millis(b.TotalMS))
+		if b.Image != nil {
+			c.say("  image    %s, %s, SHA-256 %s", b.Image.Path, Bytes(b.Image.Size), b.Image.SHA256)
+		}
+	}
+	if f := r.Flash; f != nil {
+		c.say("  board    %s at %s, flashed and verified in %s", f.Chip, f.Port, Millis(f.TookMS))
+	}
+}
+
+// Millis writes milliseconds for people.
+func Millis(ms int64) string {
+	switch {
+	case ms < 1000:
+		return fmt.Sprintf("%d ms", ms)
+	case ms < 60_000:
+		return fmt.Sprintf("%.1f s", float64(ms)/1000)
+	default:
+		return fmt.Sprintf("%d min %d s", ms/60_000, ms%60_000/1000)
+	}
+}
+
+func asCLI(err error) (*cli.Error, bool) {
+	var e *cli.Error
+	ok := errors.As(err, &e)
+	return e, ok
+}
