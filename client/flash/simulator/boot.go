@@ -26,11 +26,12 @@ func (s *session) reset(why reason, toDownload bool) {
 	s.wake = s.cfg.Clock.Now()
 }
 
-// program is what runs after the ROM. It is stepped by the session.
+// program is what runs after the ROM. It outlives a connection, so it is handed
+// the session that it may talk to.
 type program interface {
 	// step runs until the program has nothing to do or its slice is over, and
 	// returns how long to wait (zero: for ever) or why it reset the chip.
-	step(now time.Time) (wait time.Duration, why reason)
+	step(s *session, now time.Time) (wait time.Duration, why reason)
 	// input is what arrived on the UART.
 	input(p []byte)
 }
@@ -47,16 +48,16 @@ func (s *session) start() program {
 	img, err := s.model.check(flash)
 	switch {
 	case err != nil:
-		return &refusal{s: s, line: err.Error() + "\r\n", every: s.cfg.InvalidHeaderInterval}
+		return &refusal{line: err.Error() + "\r\n", every: s.cfg.InvalidHeaderInterval}
 	case s.faults.has(SecureBoot):
-		return &refusal{s: s, line: "secure boot verification failed\r\n", every: s.cfg.InvalidHeaderInterval}
+		return &refusal{line: "secure boot verification failed\r\n", every: s.cfg.InvalidHeaderInterval}
 	}
 	s.console([]byte(img.bootLines()))
 	if !s.model.runsCode {
 		s.console([]byte(s.description(img)))
 		return idle{}
 	}
-	return newMachine(s, flash, img)
+	return newMachine(s.bus, flash, img)
 }
 
 // description says what an image is on a chip whose code is not run.
@@ -74,7 +75,6 @@ func (s *session) description(img *bootImage) string {
 // refusal is the ROM that found nothing to boot: it complains until the
 // watchdog resets it, and then begins anew.
 type refusal struct {
-	s     *session
 	line  string
 	every time.Duration
 	said  int
@@ -83,12 +83,12 @@ type refusal struct {
 // linesPerReset is how many complaints fit before the watchdog bites.
 const linesPerReset = 8
 
-func (r *refusal) step(time.Time) (time.Duration, reason) {
+func (r *refusal) step(s *session, _ time.Time) (time.Duration, reason) {
 	if r.said == linesPerReset {
 		return 0, rtcWatchdog
 	}
 	r.said++
-	r.s.console([]byte(r.line))
+	s.console([]byte(r.line))
 	return r.every, stays
 }
 
@@ -97,5 +97,5 @@ func (*refusal) input([]byte) {}
 // idle is a program that does nothing visible.
 type idle struct{}
 
-func (idle) step(time.Time) (time.Duration, reason) { return 0, stays }
-func (idle) input([]byte)                           {}
+func (idle) step(*session, time.Time) (time.Duration, reason) { return 0, stays }
+func (idle) input([]byte)                                     {}

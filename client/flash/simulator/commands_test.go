@@ -241,6 +241,7 @@ func TestUnknownCommandsAreAnsweredAsFailedSyncs(t *testing.T) {
 		{"esp32", 0x77, Config{}},
 		{"esp32c3", EraseFlash, Config{}},
 		{"esp32c3", ReadReg, Config{Misbehave: []Misbehaviour{{Kind: SecureDownload}}}},
+		{"esp32c3", SPIFlashMD5, Config{Misbehave: []Misbehaviour{{Kind: SecureDownload}}}},
 		{"esp32c3", MemBegin, Config{Misbehave: []Misbehaviour{{Kind: SecureDownload}}}},
 	} {
 		t.Run(fmt.Sprintf("%s/%s", tt.chip, tt.op), func(t *testing.T) {

@@ -55,7 +55,9 @@ func commandOf(op Opcode) command {
 		c.secure = true
 		return c
 	case ChangeBaud:
-		return both((*session).changeBaud, 8)
+		c := both((*session).changeBaud, 8)
+		c.secure = true
+		return c
 	case MemBegin:
 		return both((*session).memBegin, 16)
 	case MemData:
@@ -75,9 +77,7 @@ func commandOf(op Opcode) command {
 		c.secure = true
 		return c
 	case SPIFlashMD5:
-		c := both((*session).flashMD5, 16)
-		c.secure = true
-		return c
+		return both((*session).flashMD5, 16)
 	case ReadFlashSlow:
 		return command{rom: (*session).readFlashSlow, romSize: 8}
 	case EraseFlash:

@@ -27,7 +27,6 @@ const (
 
 // machine runs an ESP32-C3's program.
 type machine struct {
-	s      *session
 	cpu    *riscv.CPU
 	memory memory
 	chip   *peripherals
@@ -38,12 +37,12 @@ type machine struct {
 }
 
 // newMachine loads the image as the ROM does and stands at its entry.
-func newMachine(s *session, flash []byte, img *bootImage) *machine {
-	m := &machine{s: s}
+func newMachine(bus *registers, flash []byte, img *bootImage) *machine {
+	m := &machine{}
 	m.memory = newMemory(flash)
 	m.cpu = riscv.New(m, img.entry)
 	m.cpu.CyclesPerInstruction = cyclesPerInstruction
-	m.chip = newPeripherals(m.cpu, s.bus)
+	m.chip = newPeripherals(m.cpu, bus)
 	for _, seg := range img.segments {
 		if place := m.memory.at(seg.addr, len(seg.data)); place != nil && seg.addr != 0 {
 			copy(place, seg.data)
@@ -55,7 +54,7 @@ func newMachine(s *session, flash []byte, img *bootImage) *machine {
 func (m *machine) input(p []byte) { m.chip.uart.receive(p) }
 
 // step runs one slice.
-func (m *machine) step(now time.Time) (time.Duration, reason) {
+func (m *machine) step(s *session, now time.Time) (time.Duration, reason) {
 	if m.halted || m.after != stays {
 		return 0, m.after
 	}
@@ -66,19 +65,19 @@ func (m *machine) step(now time.Time) (time.Duration, reason) {
 	m.last = now
 	m.target += uint64(passed) * cpuHz / uint64(time.Second)
 	m.cpu.Waiting = false
-	err := m.run(now)
+	err := m.run(s.cfg.Clock, now)
 	if out := m.chip.uart.take(); len(out) > 0 {
-		m.s.console(out)
+		s.console(out)
 	}
 	if err != nil {
-		return m.fault(err)
+		return m.fault(s, err)
 	}
 	return slice, m.chip.bitten()
 }
 
 // run executes until the target, in batches after which it looks at the
 // watchdogs and at the machine's own clock.
-func (m *machine) run(began time.Time) error {
+func (m *machine) run(clock Clock, began time.Time) error {
 	const batch = 2000
 	for m.cpu.Cycles < m.target {
 		for range batch {
@@ -95,7 +94,7 @@ func (m *machine) run(began time.Time) error {
 		if m.chip.bitten() != stays {
 			return nil
 		}
-		if m.s.cfg.Clock.Now().Sub(began) > slice/2 {
+		if clock.Now().Sub(began) > slice/2 {
 			m.target = m.cpu.Cycles
 		}
 	}
@@ -103,14 +102,14 @@ func (m *machine) run(began time.Time) error {
 }
 
 // fault shows what a program died of, and lets the chip reset.
-func (m *machine) fault(err error) (time.Duration, reason) {
+func (m *machine) fault(s *session, err error) (time.Duration, reason) {
 	trap := err.(*riscv.Trap) // Step returns nothing else
 	if trap.Cause == riscv.FetchFault && inROM(trap.Value) {
-		m.s.console(fmt.Appendf(nil, "[simulation] the program called the chip's ROM at 0x%08x, which the simulation does not have; it stops here\r\n", trap.Value))
+		s.console(fmt.Appendf(nil, "[simulation] the program called the chip's ROM at 0x%08x, which the simulation does not have; it stops here\r\n", trap.Value))
 		m.halted = true
 		return 0, stays
 	}
-	m.s.console(fmt.Appendf(nil, "\r\nGuru Meditation Error: Core 0 panic'ed (%s). PC 0x%08x, value 0x%08x\r\nRebooting...\r\n",
+	s.console(fmt.Appendf(nil, "\r\nGuru Meditation Error: Core 0 panic'ed (%s). PC 0x%08x, value 0x%08x\r\nRebooting...\r\n",
 		trap.Cause, trap.PC, trap.Value))
 	m.after = panicked
 	return panicPause, stays

@@ -97,3 +97,41 @@ func TestChipKeepsItsStateBetweenPorts(t *testing.T) {
 	}()
 	chip.Port()
 }
+
+func TestApplicationGoesOnAtTheNextConnection(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"complaints": {Chip: "esp32"},
+		"program":    {Chip: "esp32c3", Flash: compile(t, "TEST_TICKS")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				first, next := "invalid header: 0xffffffff\r\n", "invalid header: 0xffffffff\r\n"
+				if cfg.Flash != nil {
+					first, next = "tick 1\r\n", "tick 2\r\n"
+				}
+				chip, h := open(t, cfg)
+				h.until(first)
+				h.port.Close()
+				h2 := &host{t: t, port: chip.Port()}
+				h2.port.SetReadTimeout(10 * time.Second)
+				if text := h2.until(next); text != next {
+					t.Errorf("the second connection begins with %q, want %q: no new boot", text, next)
+				}
+				h2.port.Close()
+			})
+		})
+	}
+}
+
+func TestChipLeftInResetComesBackWithTheNextConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chip, h := open(t, Config{Chip: "esp32"})
+		h.port.SetDTR(false)
+		h.port.SetRTS(true)
+		h.port.Close()
+		h2 := &host{t: t, port: chip.Port()}
+		h2.port.SetReadTimeout(10 * time.Second)
+		h2.until("SPI_FAST_FLASH_BOOT")
+		h2.port.Close()
+	})
+}

@@ -54,8 +54,11 @@ type session struct {
 // run lives the chip's life until the context ends (nil) or the cable is gone
 // (its error, nil for io.EOF).
 func (s *session) run() error {
-	if s.mode == off {
+	switch s.mode {
+	case off:
 		s.reset(powerOn, s.cfg.Strap == Download)
+	case held, rising: // the last cable held EN low; this one does not
+		s.reset(powerOn, false)
 	}
 	for {
 		if len(s.backlog) > 0 && s.ctx.Err() == nil {
@@ -126,7 +129,7 @@ func (s *session) tick() {
 	case download:
 		s.reset(rtcWatchdog, s.hasLines && s.lines.strapLow())
 	case running:
-		wait, why := s.prog.step(s.cfg.Clock.Now())
+		wait, why := s.prog.step(s, s.cfg.Clock.Now())
 		if why != stays {
 			s.reset(why, s.hasLines && s.lines.strapLow())
 			return

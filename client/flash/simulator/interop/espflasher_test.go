@@ -3,9 +3,12 @@ package interop
 import (
 	"bytes"
 	"crypto/md5"
+	"encoding/binary"
 	"encoding/hex"
 	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"tinygo.org/x/espflasher/pkg/espflasher"
 )
@@ -67,6 +70,50 @@ func TestEspflasher(t *testing.T) {
 				t.Error("the flash file does not hold the image")
 			}
 		})
+	}
+}
+
+// TestEspflasherStartsTheProgram flashes a direct-boot program and has the
+// library reboot the chip: the program prints.
+func TestEspflasherStartsTheProgram(t *testing.T) {
+	sim := start(t, "--chip", "esp32c3")
+	f, err := espflasher.New(sim.port, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var program []byte
+	for _, word := range []uint32{
+		0xAEDB041D, 0xAEDB041D, // direct boot
+		0x60000537, // lui  a0, 0x60000      the UART's queue
+		0x04800593, // li   a1, 'H'
+		0x00B52023, // sw   a1, 0(a0)
+		0x06900593, // li   a1, 'i'
+		0x00B52023, // sw   a1, 0(a0)
+		0x0000006F, // j    .                until the watchdog bites
+	} {
+		program = binary.LittleEndian.AppendUint32(program, word)
+	}
+	if err := f.FlashImage(program, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.Reset()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	port, err := os.OpenFile(sim.port, os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer port.Close()
+	port.SetDeadline(time.Now().Add(20 * time.Second))
+	var text strings.Builder
+	buf := make([]byte, 256)
+	for !strings.Contains(text.String(), "(SPI_FAST_FLASH_BOOT)\r\nHi") {
+		n, err := port.Read(buf)
+		if err != nil {
+			t.Fatalf("read: %v, so far %q", err, text.String())
+		}
+		text.Write(buf[:n])
 	}
 }
 
