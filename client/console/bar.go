@@ -25,12 +25,13 @@ func newBar(w io.Writer, name string, total int64) *bar {
 	b.setNote("")
 	b.pool = mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh(), mpb.WithRefreshRate(refresh), mpb.WithWidth(32))
 	b.bar = b.pool.New(total, mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding(" ").Rbound("]"),
-		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
+		mpb.PrependDecorators(decor.Name(name + " ")),
 		mpb.AppendDecorators(
 			decor.Percentage(decor.WC{W: 5}),
 			decor.Name("  "),
-			decor.CountersKiloByte("% .1f / % .1f"),
-			decor.Any(func(decor.Statistics) string { return *b.note.Load() }),
+			decor.Any(func(s decor.Statistics) string {
+				return Bytes(s.Current) + " of " + Bytes(s.Total) + *b.note.Load()
+			}),
 		),
 	)
 	return b
