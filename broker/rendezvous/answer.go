@@ -14,14 +14,14 @@ func (r *Rendezvous) Answer(jobID, agent string, body []byte) error {
 	if !ok {
 		return ErrUnknownJob
 	}
-	if err := r.answer(j, agent, body); err != nil {
+	if err := j.accept(r, agent, body); err != nil {
 		return err
 	}
 	r.unlink(j)
 	return nil
 }
 
-func (r *Rendezvous) answer(j *job, agent string, body []byte) error {
+func (j *job) accept(r *Rendezvous, agent string, body []byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	now := time.Now()
@@ -39,6 +39,7 @@ func (r *Rendezvous) answer(j *job, agent string, body []byte) error {
 			j.set(answered)
 			j.answer, j.sum = body, sha256.Sum256(body)
 			j.offer = Offer{} // only its digest is needed from here on
+			j.weigh(r, len(body))
 			j.lastUsed = now
 			j.call.notify()
 			return nil

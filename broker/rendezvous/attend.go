@@ -118,6 +118,7 @@ func (r *Rendezvous) revoke(j *job) bool {
 	if j.allLate() {
 		j.set(failed)
 		j.offer = Offer{}
+		j.weigh(r, 0)
 		return false
 	}
 	j.set(waiting)

@@ -280,3 +280,93 @@ func TestRefusedJobGoesOnAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestBytesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New(Config{MaxBytes: 10})
+		defer r.Close()
+		o := goOffer(t.Context(), r, offer("1", time.Minute, "A")) // 7 bytes
+		synctest.Wait()
+		wantWaiting(t, "2", goOffer(t.Context(), r, offer("2", 0, "A")), 2)
+		want(t, "3", goOffer(t.Context(), r, offer("3", 0, "A")), "", ErrFull)
+		wantJob(t, "park", goPark(t.Context(), r, poll("A", 0)), "1")
+		if err := r.Answer("1", "A", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "1", o, "x", nil)
+		if n := r.Stats().Bytes; n != 8 {
+			t.Errorf("%d bytes are counted", n)
+		}
+		wantWaiting(t, "3 again", goOffer(t.Context(), r, offer("3", 0, "A")), 1)
+		time.Sleep(2 * r.cfg.Memory)
+		synctest.Wait()
+		checkEmpty(t, r)
+	})
+}
+
+func TestCollectedJobsGoFirstWhenItIsCrowded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New(Config{MaxJobs: 3})
+		defer r.Close()
+		match := func(id string) {
+			p := goPark(t.Context(), r, poll("A", time.Minute))
+			synctest.Wait()
+			o := goOffer(t.Context(), r, offer(id, time.Minute, "A"))
+			wantJob(t, "park", p, id)
+			answerOK(t, r, id, "A")
+			want(t, id, o, "answer", nil)
+		}
+		match("1")
+		time.Sleep(2 * r.cfg.AnswerMemory)
+		want(t, "1", goOffer(t.Context(), r, offer("1", 0, "A")), "", ErrCollected)
+		match("2")
+		wantWaiting(t, "3", goOffer(t.Context(), r, offer("3", 0, "A")), 1)
+		time.Sleep(2 * r.cfg.AnswerMemory)
+		synctest.Wait()
+		if n := r.Stats().Jobs; n != 1 && n != 2 {
+			t.Errorf("%d jobs are kept", n)
+		}
+		if _, known := r.jobs.get("3"); !known {
+			t.Error("a job that waits was dropped for one that is done")
+		}
+	})
+}
+
+func TestAJobTakenFromTheLineIsWatchedToo(t *testing.T) {
+	bubble(t, func(t *testing.T, r *Rendezvous) {
+		o := goOffer(t.Context(), r, offer("1", time.Minute, "A", "B"))
+		synctest.Wait()
+		wantJob(t, "the silent one", goPark(t.Context(), r, poll("A", 0)), "1")
+		if res := <-goPark(t.Context(), r, poll("B", 2*r.cfg.AnswerTimeout)); res.as == nil || res.took != r.cfg.AnswerTimeout {
+			t.Errorf("the other agent got %+v after %v", res.as, res.took)
+		}
+		answerOK(t, r, "1", "B")
+		want(t, "offer", o, "answer", nil)
+	})
+}
+
+// Two races whose windows are too small to hit are pinned from within.
+func TestWhoComesTooLateLooksAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, r *Rendezvous) {
+		a := r.lockAgent("A", true)
+		a.mu.Unlock()
+		r.sweep(time.Now().Add(2 * r.cfg.Memory))
+		if !a.gone {
+			t.Error("who waited for the agent's mutex would park where nobody looks")
+		}
+
+		p := goPark(t.Context(), r, poll("A", time.Minute))
+		synctest.Wait()
+		o := goOffer(t.Context(), r, offer("1", time.Minute, "A"))
+		wantJob(t, "park", p, "1")
+		answerOK(t, r, "1", "A")
+		want(t, "offer", o, "answer", nil)
+		j, _ := r.jobs.get("1")
+		a = r.lockAgent("A", true)
+		a.enter(r, j, 0)
+		a.mu.Unlock()
+		if n := r.Stats().Queued; n != 0 {
+			t.Error("a job that is over entered a line after it had left all")
+		}
+	})
+}

@@ -200,3 +200,33 @@ func TestHammerOneSlot(t *testing.T) {
 	r.sweep(time.Now().Add(time.Hour))
 	checkEmpty(t, r)
 }
+
+// TestHammerSweeper forgets an agent at the very moment that it parks: the
+// offer behind must find it all the same.
+func TestHammerSweeper(t *testing.T) {
+	r := New(Config{Memory: time.Nanosecond, AnswerTimeout: time.Minute})
+	defer r.Close()
+	stop, sweeper := make(chan struct{}), sync.WaitGroup{}
+	sweeper.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				r.sweep(time.Now().Add(time.Hour))
+			}
+		}
+	})
+	for n := range 3000 {
+		id := fmt.Sprint(n)
+		p := goPark(t.Context(), r, poll("A", time.Minute))
+		o := goOffer(t.Context(), r, offer(id, 10*time.Second, "A"))
+		wantJob(t, "park", p, id)
+		answerOK(t, r, id, "A")
+		want(t, "offer", o, "answer", nil)
+	}
+	close(stop)
+	sweeper.Wait()
+	r.sweep(time.Now().Add(time.Hour))
+	checkEmpty(t, r)
+}

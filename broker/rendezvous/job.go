@@ -44,6 +44,7 @@ type job struct {
 	fetched  bool
 	lastUsed time.Time
 	queued   bool
+	size     int64 // what this job adds to counters.bytes
 
 	// places[i] is the job's place in the line of candidates[i], guarded by
 	// that agent's mutex.
@@ -68,6 +69,12 @@ func (j *job) set(s jobState)     { j.state.Store(uint32(s)) }
 
 // over tells whether nobody can claim the job ever again.
 func (j *job) over() bool { return jobState(j.state.Load()) >= answered }
+
+// weigh counts the bytes that the job keeps from now on. The caller holds mu.
+func (j *job) weigh(r *Rendezvous, n int) {
+	r.stats.bytes.Add(int64(n) - j.size)
+	j.size = int64(n)
+}
 
 func (j *job) isLate(i int) bool { return j.late&(1<<i) != 0 }
 

@@ -76,7 +76,7 @@ func (r *Rendezvous) attach(o Offer) (*job, *call, error) {
 	j := p.m[o.JobID]
 	if j == nil {
 		defer p.mu.Unlock()
-		if r.stats.jobs.Load() >= r.cfg.MaxJobs {
+		if r.stats.jobs.Load() >= r.cfg.MaxJobs || r.stats.bytes.Load() >= r.cfg.MaxBytes {
 			return nil, nil, ErrFull
 		}
 		r.stats.jobs.Add(1)
@@ -85,6 +85,7 @@ func (r *Rendezvous) attach(o Offer) (*job, *call, error) {
 			ticket: r.ticket.Add(1), places: make([]*list.Element, len(o.Candidates)),
 			offer: o, call: c, lastUsed: time.Now(),
 		}
+		j.weigh(r, len(o.Body))
 		p.m[o.JobID] = j
 		return j, c, nil
 	}

@@ -19,8 +19,11 @@ type Config struct {
 	// AnswerMemory is how long the bytes of an answer are kept once the client
 	// has had them, in case that they were lost on the way. Default: 10 s.
 	AnswerMemory time.Duration
-	// MaxJobs bounds the jobs in memory. Default: 200 000.
-	MaxJobs int64
+	// MaxJobs bounds the jobs in memory, and MaxBytes their offers and answers.
+	// Defaults: 200 000 jobs, 512 MiB. Above half of MaxJobs, jobs whose client
+	// has had the answer are dropped after AnswerMemory already.
+	MaxJobs  int64
+	MaxBytes int64
 }
 
 func (c Config) withDefaults() Config {
@@ -35,6 +38,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxJobs <= 0 {
 		c.MaxJobs = 200_000
+	}
+	if c.MaxBytes <= 0 {
+		c.MaxBytes = 512 << 20
 	}
 	return c
 }

@@ -61,10 +61,13 @@ func (r *Rendezvous) forget(j *job, now time.Time) bool {
 	idle := now.Sub(j.lastUsed)
 	if j.fetched && idle > r.cfg.AnswerMemory {
 		j.answer = nil
+		j.weigh(r, 0)
 	}
-	if idle <= r.cfg.Memory {
+	had := j.fetched && j.answer == nil && r.stats.jobs.Load() > r.cfg.MaxJobs/2
+	if idle <= r.cfg.Memory && !had {
 		return false
 	}
 	j.set(dropped)
+	j.weigh(r, 0)
 	return true
 }
