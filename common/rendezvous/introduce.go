@@ -17,6 +17,8 @@ import (
 const (
 	patienceKnown   = 30 * time.Second
 	patienceUnknown = 2 * time.Second
+	// A broker that was just started has not heard of its agents yet.
+	patienceAgents = 10 * time.Second
 )
 
 // Introduction is an agent's answer, and the grant under which it was given.
@@ -58,7 +60,7 @@ func (c *Client) Introduce(ctx context.Context, need *api.GrantRequest, makeOffe
 }
 
 // RequestGrant asks for a grant, and repeats that while the broker is
-// unreachable or too busy and patience lasts.
+// unreachable, too busy or without any agent and patience lasts.
 func (c *Client) RequestGrant(ctx context.Context, need *api.GrantRequest) (*api.GrantResponse, error) {
 	var granted api.GrantResponse
 	err := c.insist(ctx, func() error {
@@ -105,7 +107,7 @@ func (c *Client) Offer(ctx context.Context, granted *api.GrantResponse, offer []
 	}
 }
 
-// insist repeats try while its error is Retryable and patience lasts. Patience
+// insist repeats try while its error may pass and patience lasts. Patience
 // is counted from the first failure, so that a request that the broker held for
 // long and then lost has used up none of it.
 func (c *Client) insist(ctx context.Context, try func() error) error {
@@ -113,7 +115,9 @@ func (c *Client) insist(ctx context.Context, try func() error) error {
 	var failing time.Time
 	for {
 		err := try()
-		if err == nil || !Retryable(err) {
+		var p *api.Problem
+		alone := errors.As(err, &p) && p.Code == api.CodeNoAgent
+		if err == nil || !(alone || Retryable(err)) {
 			return err
 		}
 		if failing.IsZero() {
@@ -121,7 +125,10 @@ func (c *Client) insist(ctx context.Context, try func() error) error {
 			c.log.Info("the broker does not answer as it should; trying again", "error", err)
 		}
 		patience := patienceUnknown
-		if c.reached.Load() {
+		switch {
+		case alone:
+			patience = patienceAgents
+		case c.reached.Load():
 			patience = patienceKnown
 		}
 		wait := backoff.Next(err)

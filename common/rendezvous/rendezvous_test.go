@@ -199,6 +199,22 @@ func TestRefusalsAreNotRepeated(t *testing.T) {
 	}
 }
 
+func TestAgentsOfAFreshBrokerAreAwaited(t *testing.T) {
+	var calls atomic.Int32
+	c := broker(t, map[string]http.HandlerFunc{
+		"POST " + api.PathGrantRequest: func(w http.ResponseWriter, r *http.Request) {
+			if calls.Add(1) < 3 {
+				reply(w, 503, api.Problem{Code: api.CodeNoAgent})
+				return
+			}
+			reply(w, 200, api.GrantResponse{JobID: "J1"})
+		},
+	})
+	if got, err := c.RequestGrant(t.Context(), &api.GrantRequest{}); err != nil || got.JobID != "J1" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+}
+
 func TestWhatIsNoBrokerIsUnreachable(t *testing.T) {
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
