@@ -25,7 +25,7 @@ func newBar(w io.Writer, name string, total int64) *bar {
 	b.setNote("")
 	b.pool = mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh(), mpb.WithRefreshRate(refresh), mpb.WithWidth(32))
 	b.bar = b.pool.New(total, mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding(" ").Rbound("]"),
-		mpb.PrependDecorators(decor.Name(name + " ")),
+		mpb.PrependDecorators(decor.Name(name+" ")),
 		mpb.AppendDecorators(
 			decor.Percentage(decor.WC{W: 5}),
 			decor.Name("  "),

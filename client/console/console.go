@@ -104,13 +104,7 @@ func (c *Console) Result(format string, args ...any) {
 	}
 }
 
-// Emit writes one JSON object to standard output, if --json asks for it.
-func (c *Console) Emit(object any) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.emit(object)
-}
-
+// emit writes one JSON object to standard output, if --json asks for it.
 func (c *Console) emit(object any) {
 	if c.json {
 		_ = c.encoder.Encode(object) // nobody is left to tell

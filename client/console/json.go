@@ -73,6 +73,14 @@ type (
 		Total   int    `json:"total"`
 		Skipped bool   `json:"skipped,omitempty"`
 	}
+	fileEvent struct {
+		Event string `json:"event"` // "file"
+		channel.File
+	}
+	monitorEvent struct {
+		Event string `json:"event"` // "monitor"
+		Line  string `json:"line"`
+	}
 	errorEvent struct {
 		Event string   `json:"event"` // "error"
 		Error string   `json:"error"`
@@ -142,6 +150,22 @@ func (c *Console) due(name string, last bool) bool {
 	}
 	c.told[name] = time.Now()
 	return true
+}
+
+// File shows a file of a project.
+func (c *Console) File(f channel.File) {
+	c.Result("%s", f.Path)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emit(fileEvent{"file", f})
+}
+
+// MonitorLine tells programs what the board has printed. People see it as it
+// comes.
+func (c *Console) MonitorLine(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emit(monitorEvent{"monitor", line})
 }
 
 // Board shows the board that was found on the port.

@@ -105,6 +105,9 @@ func (c *Console) Done(r Report) {
 			c.say("  image    %s, %s, SHA-256 %s", b.Image.Path, Bytes(b.Image.Size), b.Image.SHA256)
 		}
 	}
+	if r.Files != nil {
+		c.say("%d files, %s", r.Files.Count, Bytes(r.Files.Bytes))
+	}
 	if f := r.Flash; f != nil {
 		c.say("  board    %s at %s, flashed and verified in %s", f.Chip, f.Port, Millis(f.TookMS))
 	}

@@ -79,7 +79,7 @@ func TestSuccess(t *testing.T) {
 		}
 		return err
 	})
-	b.Waits = 1
+	b.Set(func(s *farend.Settings) { s.Waits = 1 })
 	x := newTry(t, b)
 	got, err := Run(t.Context(), x.job)
 	if err != nil {
@@ -140,7 +140,7 @@ func TestFailures(t *testing.T) {
 	tests := []struct {
 		name   string
 		agent  farend.Agent
-		change func(*farend.Broker, *try)
+		change func(*farend.Settings, *try)
 		exit   cli.Exit
 		want   string
 		within time.Duration
@@ -180,7 +180,7 @@ func TestFailures(t *testing.T) {
 			err := s.Say(ctx, &channel.Message{Type: channel.TypeProblem, Problem: &channel.Problem{Code: channel.ProblemUngranted, Message: `the channel "firmware" is not in the grant`}})
 			<-s.Canceled
 			return errors.Join(err, s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled}))
-		}, change: func(b *farend.Broker, _ *try) {
+		}, change: func(b *farend.Settings, _ *try) {
 			b.Allow = func(label string) error {
 				if label == channel.LabelFirmware {
 					return errors.New("not granted")
@@ -208,22 +208,22 @@ func TestFailures(t *testing.T) {
 			}
 			<-s.Canceled
 			return s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled})
-		}, change: func(_ *farend.Broker, x *try) {
+		}, change: func(_ *farend.Settings, x *try) {
 			x.job.Open = func(channel.File) (io.ReadCloser, error) {
 				return io.NopCloser(strings.NewReader(strings.Repeat("x", 29))), nil
 			}
 		}, exit: cli.Usage, want: "main.c changed while it was being sent"},
-		{name: "no agent able", change: func(b *farend.Broker, _ *try) {
+		{name: "no agent able", change: func(b *farend.Settings, _ *try) {
 			b.Problem = &api.Problem{Status: 503, Code: api.CodeNoTarget, Detail: "no agent builds for esp32c3", Hints: []string{"1 agent is online"}}
 		}, exit: cli.NoAgent, want: "no agent builds for esp32c3"},
-		{name: "broker refuses", change: func(b *farend.Broker, _ *try) {
+		{name: "broker refuses", change: func(b *farend.Settings, _ *try) {
 			b.Problem = &api.Problem{Status: 403, Code: api.CodeForbidden, Detail: "not for you"}
 		}, exit: cli.Broker, want: "the broker refuses: not for you (403 forbidden)"},
-		{name: "nobody takes it", change: func(b *farend.Broker, x *try) {
+		{name: "nobody takes it", change: func(b *farend.Settings, x *try) {
 			b.Hold = true
 			x.job.Patience = 100 * time.Millisecond
 		}, exit: cli.NoAgent, want: "no agent took the job within 100ms"},
-		{name: "bad need", change: func(_ *farend.Broker, x *try) { x.job.Need.Target = "esp 32" }, exit: cli.Usage, want: "target"},
+		{name: "bad need", change: func(_ *farend.Settings, x *try) { x.job.Need.Target = "esp 32" }, exit: cli.Usage, want: "target"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -231,7 +231,7 @@ func TestFailures(t *testing.T) {
 			b := farend.New(t, tt.agent)
 			x := newTry(t, b)
 			if tt.change != nil {
-				tt.change(b, x)
+				b.Set(func(s *farend.Settings) { tt.change(s, x) })
 			}
 			start := time.Now()
 			_, err := Run(t.Context(), x.job)
@@ -310,7 +310,7 @@ func TestCancelDoesNotWaitForASilentAgent(t *testing.T) {
 
 func TestCancelWhileWaitingForAnAgent(t *testing.T) {
 	b := farend.New(t, nil)
-	b.Hold = true
+	b.Set(func(s *farend.Settings) { s.Hold = true })
 	x := newTry(t, b)
 	ctx, cancel := context.WithCancel(t.Context())
 	x.job.Events = func(Event) { cancel() } // once the grant is there

@@ -33,7 +33,7 @@ type Session struct {
 	Canceled chan struct{}
 }
 
-func (b *Broker) work(conn *peer.Conn) error {
+func (b *Broker) work(conn *peer.Conn, agent Agent) error {
 	ctx, cancel := context.WithTimeout(b.ctx, timeout)
 	defer cancel()
 	if err := conn.Connected(ctx); err != nil {
@@ -58,7 +58,7 @@ func (b *Broker) work(conn *peer.Conn) error {
 	reading, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- s.watch(reading) }()
-	err = b.Agent(ctx, s)
+	err = agent(ctx, s)
 	stop()
 	return errors.Join(err, <-done, os.RemoveAll(dir))
 }

@@ -36,9 +36,21 @@ type T interface {
 // then the connection is closed.
 type Agent func(ctx context.Context, s *Session) error
 
-// Broker is the far end. Its fields are set before the first request.
+// Broker is the far end. Its settings are changed with Set only.
 type Broker struct {
 	URL string
+	Settings
+
+	t      T
+	ctx    context.Context
+	group  sync.WaitGroup
+	mu     sync.Mutex
+	needs  []api.GrantRequest
+	waited int
+}
+
+// Settings tell how the far end behaves.
+type Settings struct {
 	// Agent does the jobs.
 	Agent Agent
 	// Allow judges the channels; nil allows all.
@@ -49,20 +61,13 @@ type Broker struct {
 	Hold bool
 	// Problem is the answer to every grant request, if it is set.
 	Problem *api.Problem
-
-	t      T
-	ctx    context.Context
-	group  sync.WaitGroup
-	mu     sync.Mutex
-	needs  []api.GrantRequest
-	waited int
 }
 
 // New starts a broker with one agent. The test waits for both at its end, and
 // fails with what the agent returns, if that is an error.
 func New(t T, agent Agent) *Broker {
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &Broker{Agent: agent, t: t, ctx: ctx}
+	b := &Broker{Settings: Settings{Agent: agent}, t: t, ctx: ctx}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+api.PathGrantRequest, b.grant)
 	mux.HandleFunc("POST "+api.PathOffer, b.offer)
@@ -75,6 +80,13 @@ func New(t T, agent Agent) *Broker {
 		cancel()
 	})
 	return b
+}
+
+// Set changes how the far end behaves from the next request on.
+func (b *Broker) Set(change func(*Settings)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(&b.Settings)
 }
 
 // Needs returns what was asked of the broker so far.
@@ -94,11 +106,12 @@ func (b *Broker) grant(w http.ResponseWriter, r *http.Request) {
 	}
 	b.mu.Lock()
 	b.needs = append(b.needs, need)
+	problem := b.Problem
 	b.mu.Unlock()
-	if b.Problem != nil {
+	if problem != nil {
 		w.Header().Set("Content-Type", api.TypeProblem)
-		w.WriteHeader(b.Problem.Status)
-		_ = json.NewEncoder(w).Encode(b.Problem)
+		w.WriteHeader(problem.Status)
+		_ = json.NewEncoder(w).Encode(problem)
 		return
 	}
 	reply(w, http.StatusOK, api.GrantResponse{
@@ -113,10 +126,11 @@ func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b.mu.Lock()
-	wait := b.waited < b.Waits
+	now := b.Settings
+	wait := b.waited < now.Waits
 	b.waited++
 	b.mu.Unlock()
-	if b.Hold {
+	if now.Hold {
 		<-r.Context().Done()
 		return
 	}
@@ -124,7 +138,7 @@ func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusAccepted, api.Waiting{JobID: r.PathValue("job_id"), Grant: "fresh", Position: 2})
 		return
 	}
-	allow := b.Allow
+	allow := now.Allow
 	if allow == nil {
 		allow = func(string) error { return nil }
 	}
@@ -134,7 +148,7 @@ func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b.group.Go(func() {
-		if err := errors.Join(b.work(conn), conn.Close()); err != nil {
+		if err := errors.Join(b.work(conn, now.Agent), conn.Close()); err != nil {
 			b.t.Errorf("agent: %v", err)
 		}
 	})
