@@ -15,9 +15,17 @@ import (
 // Report is what a command has done: the last object of --json, and the
 // summary for people.
 type Report struct {
-	Event string   `json:"event"` // "result"
-	Build *Built   `json:"build,omitempty"`
-	Flash *Flashed `json:"flash,omitempty"`
+	Event   string   `json:"event"` // "result"
+	Build   *Built   `json:"build,omitempty"`
+	Flash   *Flashed `json:"flash,omitempty"`
+	Files   *Listed  `json:"files,omitempty"`
+	Version string   `json:"version,omitempty"`
+}
+
+// Listed tells how much a project is.
+type Listed struct {
+	Count int   `json:"count"`
+	Bytes int64 `json:"bytes"`
 }
 
 // Built tells of a build that succeeded.
