@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -96,8 +97,8 @@ func (f *farm) build(mark string) *farend.Client {
 	f.t.Helper()
 	c := f.broker.NewClient("01"+strings.ToUpper(mark), func(g *grant.Grant) { g.CPUCores = 1 })
 	f.broker.Next().Reply(http.StatusOK, c.Job)
-	c.Build(f.broker, `sh -c 'trap "" TERM HUP INT; while :; do sleep 1; done' `+mark+` &
-		sh -c 'setsid sleep 1000; :' `+mark+` & echo up; wait`)
+	c.Build(f.broker, `sh -c 'setsid sleep 1000; :' `+mark+` &
+		sh -c 'trap "" TERM HUP INT; echo up; while :; do sleep 1; done' `+mark+` & wait`)
 	c.Until(channel.TypeLog)
 	if len(running(f.t, mark)) == 0 {
 		f.t.Fatal("this test starts nothing that could be left")
@@ -139,7 +140,7 @@ func TestKilledAgentLeavesNoProcess(t *testing.T) {
 	needBubblewrap(t)
 	f := newFarm(t)
 	p := f.start()
-	mark := "farforge-killed-" + filepath.Base(f.dir)
+	mark := "farforge-killed-" + strconv.Itoa(os.Getpid())
 	f.build(mark)
 	if err := p.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -166,7 +167,7 @@ func TestSignalsDrainThenStop(t *testing.T) {
 	needBubblewrap(t)
 	f := newFarm(t)
 	p := f.start()
-	mark := "farforge-signal-" + filepath.Base(f.dir)
+	mark := "farforge-signal-" + strconv.Itoa(os.Getpid())
 	c := f.build(mark)
 	p.Process.Signal(syscall.SIGINT)
 	for {

@@ -84,6 +84,8 @@ func explain(err error, key *identity.Key, cfg *Config) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, context.Canceled):
+		return cli.Fail(cli.Interrupted, errors.New("stopped, and the jobs under way with it"))
 	case errors.As(err, &change):
 		return cli.Fail(cli.Verification, err, change.Hint())
 	case errors.As(err, &p):

@@ -84,11 +84,15 @@ func TestCancelKillsTheWholeTree(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		// Children, grandchildren in the background, and one that ignores TERM.
-		text := `sh -c 'trap "" TERM HUP; while :; do sleep 1; done' ` + mark + ` &
-			sh -c 'sh -c "sleep 1000; :" ` + mark + ` & sleep 1000; :' ` + mark + ` &
-			echo up; wait`
+		text := `sh -c 'sh -c "sleep 1000; :" ` + mark + ` & sleep 1000; :' ` + mark + ` &
+			sh -c 'trap "" TERM HUP; echo up; while :; do sleep 1; done' ` + mark + ` & wait`
 		_, err := tryScript(ctx, t, sb, text, func(s *Spec) {
-			s.Output = func(Line) { cancel(why) }
+			s.Output = func(Line) {
+				if len(alive(t, mark)) == 0 {
+					t.Error("this test starts nothing that could be left")
+				}
+				cancel(why)
+			}
 		})
 		if !errors.Is(err, why) {
 			t.Errorf("got error %v, want the cause of the cancel", err)

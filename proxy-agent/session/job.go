@@ -89,8 +89,16 @@ func (j *job) receive(ctx context.Context, ws *build.Workspace) error {
 	if err != nil {
 		return err
 	}
-	j.log.Info("received the source", "project", j.request.Project, "files", len(manifest.Files), "bytes", got.Bytes)
+	j.log.Info("received the source", "project", shorten(j.request.Project), "files", len(manifest.Files), "bytes", got.Bytes)
 	return nil
+}
+
+// shorten keeps what a client calls its project from filling the agent's log.
+func shorten(name string) string {
+	if len(name) > 64 {
+		return name[:64] + "…"
+	}
+	return name
 }
 
 func (j *job) build(ctx context.Context, ws *build.Workspace, choice *build.Choice) error {

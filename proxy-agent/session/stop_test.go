@@ -18,9 +18,9 @@ import (
 // endless is a build that does not end and leaves processes everywhere.
 func endless(mark string) map[string]string {
 	return map[string]string{"build.sh": `
-		sh -c 'trap "" TERM INT HUP; while :; do sleep 1; done' ` + mark + ` &
+		mkdir build; chmod 0500 build
 		sh -c '(sleep 1000; :) & wait' ` + mark + ` >/dev/null 2>&1 &
-		mkdir build; chmod 0500 build; echo up; wait`}
+		sh -c 'trap "" TERM INT HUP; echo up; while :; do sleep 1; done' ` + mark + ` & wait`}
 }
 
 func TestWhateverStopsAJobStopsAllOfIt(t *testing.T) {
