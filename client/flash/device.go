@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/client/flash/chips"
+	"github.com/farforge/farforge/client/flash/wire"
 )
 
 // Device is a chip whose loader answers. Its methods are for one goroutine at a
@@ -45,7 +46,7 @@ func (d *Device) exchange(ctx context.Context, step string, rq request, timeout 
 	until, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	d.link.noise = nil
-	if err := d.link.write(until, wire); err != nil {
+	if err := d.link.wire.Write(until, wire); err != nil {
 		return 0, nil, d.failure(ctx, step, limit, err)
 	}
 	for {
@@ -83,7 +84,7 @@ func (d *Device) failure(ctx context.Context, step string, limit time.Duration, 
 	switch {
 	case ctx.Err() != nil:
 		return cancelled(ctx, step)
-	case errors.Is(err, errPortLost):
+	case errors.Is(err, wire.ErrLost):
 		return &Error{Kind: KindPort, Step: step, Msg: "the port went away", Err: err, Hint: "check the cable, and that nothing else resets or uses the board"}
 	}
 	if heard := d.link.heard(); len(heard) > 0 {

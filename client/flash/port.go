@@ -1,14 +1,11 @@
 package flash
 
-import (
-	"io"
-	"time"
-)
+import "io"
 
 // Port is a line to a board: a serial device, a socket, a pseudo-terminal, a
 // simulation. What else it can do is found by asking for the interfaces below.
 // A port without modem lines works if the board is in download mode already;
-// one whose Read cannot be ended is closed together with the Device.
+// package wire says how its Read is ended.
 type Port = io.ReadWriteCloser
 
 // modemLines drive a board's reset and boot pins through its auto-reset
@@ -20,13 +17,6 @@ type modemLines interface {
 
 // rateSetter changes the speed of the line at this end.
 type rateSetter interface{ SetBaudRate(int) error }
-
-// readDeadliner and writeDeadliner are as in net.Conn.
-type readDeadliner interface{ SetReadDeadline(time.Time) error }
-type writeDeadliner interface{ SetWriteDeadline(time.Time) error }
-
-// readTimeouter is go.bug.st/serial's way: a Read that times out returns 0, nil.
-type readTimeouter interface{ SetReadTimeout(time.Duration) error }
 
 // usbDevice says which USB device a port is; zeroes when it is none.
 type usbDevice interface{ USBID() (vid, pid uint16) }

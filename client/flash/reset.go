@@ -113,3 +113,31 @@ func setLines(lines modemLines, dtr, rts bool) error {
 	}
 	return lines.SetRTS(rts)
 }
+
+// Restart restarts the chip on port into its firmware, as the RESET button
+// does. Without modem lines it fails with KindPort.
+func Restart(ctx context.Context, port Port) error {
+	hold := 100 * time.Millisecond
+	if isUSBSerialJTAG(port) {
+		hold = 200 * time.Millisecond
+	}
+	return playOn(ctx, port, runReset(hold), "restarting the board")
+}
+
+// EnterLoader restarts the chip on port into its loader, as RESET with BOOT held
+// does. Without modem lines it fails with KindPort.
+func EnterLoader(ctx context.Context, port Port) error {
+	moves := classicReset(50 * time.Millisecond)
+	if isUSBSerialJTAG(port) {
+		moves = usbReset()
+	}
+	return playOn(ctx, port, moves, "restarting the board into its loader")
+}
+
+func playOn(ctx context.Context, port Port, moves []move, step string) error {
+	lines, ok := port.(modemLines)
+	if !ok {
+		return &Error{Kind: KindPort, Step: step, Msg: "the port has no modem lines", Hint: "use the board's buttons"}
+	}
+	return play(ctx, lines, moves, step)
+}

@@ -82,7 +82,7 @@ func (d *Device) syncOnce(ctx context.Context, step string, wire []byte) error {
 	limit := syncTimeout + d.onWire(len(wire))
 	until, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := d.link.write(until, wire); err != nil {
+	if err := d.link.wire.Write(until, wire); err != nil {
 		return d.failure(ctx, step, limit, err)
 	}
 	for {

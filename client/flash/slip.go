@@ -63,6 +63,3 @@ func (d *slipDecoder) add(b byte) ([]byte, bool) {
 	}
 	return nil, false
 }
-
-// partial reports whether a frame has begun and not ended.
-func (d *slipDecoder) partial() bool { return len(d.frame) > 0 || d.escaped || d.bad }
