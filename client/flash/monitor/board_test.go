@@ -12,8 +12,8 @@ import (
 	"github.com/farforge/farforge/client/flash/simulator"
 )
 
-// TestWatchASimulatedBoard resets a chip without firmware by the user's keys and
-// waits for what its ROM says then.
+// TestWatchASimulatedBoard has a chip without firmware in its loader, resets it by
+// the user's keys, and waits for what its ROM says then.
 func TestWatchASimulatedBoard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chip, err := simulator.New(simulator.Config{Chip: "esp32c3"})
@@ -26,14 +26,19 @@ func TestWatchASimulatedBoard(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		err = monitor.Run(t.Context(), port, monitor.Options{
-			Out: &out, In: strings.NewReader("\x14r"),
-			Until: monitor.Until{Text: "invalid header: 0xffffffff"}, For: 10 * time.Second,
-		})
-		if err != nil {
-			t.Errorf("%v; the board said %q", err, out.String())
+		watch := func(keys, text string) {
+			err := monitor.Run(t.Context(), port, monitor.Options{
+				Out: &out, In: strings.NewReader(keys),
+				Until: monitor.Until{Text: text}, For: 10 * time.Second,
+			})
+			if err != nil {
+				t.Errorf("%v; the board said %q", err, out.String())
+			}
 		}
-		for _, want := range []string{"waiting for download\n", "--- resetting the board\n", "SPI_FAST_FLASH_BOOT"} {
+		watch("", "waiting for download")
+		out.Reset()
+		watch("\x14r", "invalid header: 0xffffffff")
+		for _, want := range []string{"--- resetting the board\n", "SPI_FAST_FLASH_BOOT"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("no %q in %q", want, out.String())
 			}
