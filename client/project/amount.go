@@ -32,9 +32,12 @@ func (m *Memory) UnmarshalText(text []byte) error {
 // MarshalText writes the amount as UnmarshalText reads it.
 func (m Memory) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
-// String returns the amount with its unit.
+// String returns the amount with its unit; empty for none.
 func (m Memory) String() string {
-	if m > 0 && m%1024 == 0 {
+	if m == 0 {
+		return ""
+	}
+	if m%1024 == 0 {
 		return fmt.Sprintf("%dG", int(m)/1024)
 	}
 	return fmt.Sprintf("%dM", int(m))
@@ -62,8 +65,13 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // MarshalText writes the duration as UnmarshalText reads it.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// String returns the duration as UnmarshalText reads it.
-func (d Duration) String() string { return time.Duration(d).String() }
+// String returns the duration as UnmarshalText reads it; empty for none.
+func (d Duration) String() string {
+	if d == 0 {
+		return ""
+	}
+	return time.Duration(d).String()
+}
 
 // Set and Type make Duration the value of a flag.
 func (d *Duration) Set(s string) error { return d.UnmarshalText([]byte(s)) }

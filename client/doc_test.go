@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/common/cli"
+)
+
+func document(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../doc/client.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// blocks returns the document's code of one language.
+func blocks(t *testing.T, language string) []string {
+	t.Helper()
+	var out []string
+	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(document(t), -1) {
+		out = append(out, m[1])
+	}
+	if len(out) == 0 {
+		t.Fatalf("the document has no %s", language)
+	}
+	return out
+}
+
+// TestDocumentHasEveryFlag: no more and no less, with its environment variable.
+func TestDocumentHasEveryFlag(t *testing.T) {
+	text := document(t)
+	have := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)`").FindAllStringSubmatch(text, -1) {
+		have[m[1]] = true
+	}
+	root := newCommand(&app{})
+	check := func(f *pflag.Flag) {
+		if f.Name == "help" || f.Name == "version" {
+			return
+		}
+		if !strings.Contains(text, "| `--"+f.Name+"`") {
+			t.Errorf("the document lacks --%s", f.Name)
+		}
+		if variable := f.Annotations[envKey]; len(variable) > 0 && !strings.Contains(text, "| `--"+f.Name+"` | `"+variable[0]+"` |") {
+			t.Errorf("the document lacks %s for --%s", variable[0], f.Name)
+		}
+		delete(have, f.Name)
+	}
+	root.PersistentFlags().VisitAll(check)
+	for _, verb := range root.Commands() {
+		verb.Flags().VisitAll(check)
+		if !verb.Hidden && verb.Name() != "help" && verb.Name() != "completion" && !strings.Contains(text, "| `client "+verb.Name()) {
+			t.Errorf("the document lacks client %s", verb.Name())
+		}
+	}
+	for name := range have {
+		t.Errorf("the document has --%s, which there is not", name)
+	}
+}
+
+// TestEveryFlagIsDefinedOnce: verbs that share a flag share its definition.
+func TestEveryFlagIsDefinedOnce(t *testing.T) {
+	seen := map[string]*pflag.Flag{}
+	for _, verb := range newCommand(&app{}).Commands() {
+		verb.Flags().VisitAll(func(f *pflag.Flag) {
+			if old := seen[f.Name]; old != nil && f.Name != "help" && (old.Usage != f.Usage || old.DefValue != f.DefValue || old.Shorthand != f.Shorthand) {
+				t.Errorf("--%s means two things: %q and %q", f.Name, old.Usage, f.Usage)
+			}
+			seen[f.Name] = f
+		})
+	}
+}
+
+func TestDocumentHasEveryExitCode(t *testing.T) {
+	text := document(t)
+	for _, code := range []cli.Exit{cli.Done, cli.BuildFailed, cli.Usage, cli.Broker, cli.NoAgent, cli.LostAgent, cli.Serial, cli.Verification, cli.Interrupted} {
+		if !strings.Contains(text, "\n| "+strconv.Itoa(int(code))+" | ") {
+			t.Errorf("the document lacks exit code %d", code)
+		}
+	}
+}
+
+func TestDocumentsProjectFile(t *testing.T) {
+	for _, text := range blocks(t, "toml") {
+		if _, err := project.ParseConfig([]byte(text)); err != nil {
+			t.Errorf("%v in\n%s", err, text)
+		}
+	}
+}
+
+// TestDocumentsConsole runs what the document shows, against a far end and a
+// simulated board. "…" in the document stands for what differs.
+func TestDocumentsConsole(t *testing.T) {
+	shown := blocks(t, "console")
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"blink/main.c": "int main(void) { return 0; }\n", "blink/farforge.toml": "target = \"esp32c3\"\noutputs = [\"build\"]\n",
+		"blink/.farforgeignore": "*.pdf\n", "blink/manual.pdf": "", "blink/build/x.o": "",
+	} {
+		at := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	port, err := serveBoard(t, "esp32c3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ESPTOOL_PORT", port)
+	t.Setenv("FARFORGE_URL", farend.New(t, farend.Succeeds(farend.Made())).URL)
+	ran := 0
+	for _, block := range shown {
+		for step := range strings.SplitSeq("\n"+block, "\n$ ") {
+			command, want, _ := strings.Cut(step, "\n")
+			args, ok := strings.CutPrefix(command, "client ")
+			if !ok {
+				continue // export, or nothing
+			}
+			var stdout, stderr bytes.Buffer
+			if code := execute(t.Context(), words(args), &stdout, &stderr); code != cli.Done {
+				t.Fatalf("%s: exit code %d\n%s", command, code, stderr.String())
+			}
+			ran++
+			got := stderr.String()
+			if strings.HasPrefix(args, "files") {
+				got = stdout.String() + got
+			}
+			if pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(want)), "…", ".*"); !regexp.MustCompile(`\A` + pattern + `\n\z`).MatchString(got) {
+				t.Errorf("%s writes\n%s\nthe document has\n%s", command, got, want)
+			}
+		}
+	}
+	if ran < 2 {
+		t.Errorf("the document shows %d commands", ran)
+	}
+}
+
+// words splits a command line with double quotes.
+func words(s string) []string {
+	var out []string
+	for i, part := range strings.Split(s, `"`) {
+		if i%2 == 1 {
+			out = append(out, part)
+		} else {
+			out = append(out, strings.Fields(part)...)
+		}
+	}
+	return out
+}
+
+func TestHelpFitsATerminal(t *testing.T) {
+	var visit func(*cobra.Command)
+	visit = func(c *cobra.Command) {
+		for line := range strings.Lines(c.Long) {
+			if len([]rune(line)) > 100 {
+				t.Errorf("%s: a line of %d characters in its help: %s", c.CommandPath(), len(line), line)
+			}
+		}
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit(newCommand(&app{}))
+}

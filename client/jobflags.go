@@ -1,0 +1,86 @@
+package main
+
+import (
+	"cmp"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/rendezvous"
+)
+
+// What a job asks for when neither flag nor project file says otherwise.
+const (
+	defaultCores   = 2
+	defaultMemory  = project.Memory(1024)
+	defaultTimeout = project.Duration(15 * time.Minute)
+)
+
+// jobOptions are the flags of what builds.
+type jobOptions struct {
+	URL          string
+	Target       string
+	Toolchain    string
+	Recipe       string
+	Cores        int
+	Memory       project.Memory
+	Timeout      project.Duration
+	QueueTimeout time.Duration
+	Agents       []string
+	Out          string
+}
+
+func (o *jobOptions) register(f *pflag.FlagSet) {
+	f.StringVar(&o.URL, "url", "", "the broker's `URL`")
+	env(f, "url", "FARFORGE_URL")
+	f.StringVar(&o.Target, "target", "", "build for this `CHIP`, such as esp32c3")
+	f.StringVar(&o.Toolchain, "toolchain", "", "build with this toolchain, `NAME` or NAME@VERSION")
+	f.StringVar(&o.Recipe, "recipe", "", "build by this recipe of the agent's; otherwise it recognises the project")
+	f.IntVar(&o.Cores, "cores", 0, "how many cores the build may use (default 2)")
+	f.Var(&o.Memory, "memory", "how much memory the build may use, such as 512M or 2G (default 1G)")
+	f.Var(&o.Timeout, "timeout", "how long the job may take on the agent, such as 90s or 15m (default 15m)")
+	f.DurationVar(&o.QueueTimeout, "queue-timeout", 5*time.Minute, "how long to wait for an agent to take the job; 0 is for ever")
+	f.StringArrayVar(&o.Agents, "agent", nil, "only this agent, by name or fingerprint; may be repeated")
+	f.StringVar(&o.Out, "out", "", "also copy the artifacts to this `FOLDER`")
+}
+
+// Validate reports what is wrong before anything is read or asked.
+func (o *jobOptions) Validate() error {
+	switch {
+	case o.URL == "":
+		return cli.Failf(cli.Usage, "no broker is given").
+			Hint("name it with --url, or once for all in the environment:  export FARFORGE_URL=https://broker.example.org")
+	case o.Cores < 0:
+		return usage("--cores: %d is less than one", o.Cores)
+	case o.QueueTimeout < 0:
+		return usage("--queue-timeout: %v is negative", o.QueueTimeout)
+	}
+	return nil
+}
+
+// broker returns the way to the broker.
+func (o *jobOptions) broker(log *slog.Logger) (*rendezvous.Client, error) {
+	c, err := rendezvous.New(rendezvous.Config{URL: o.URL, UserAgent: "farforge-client/" + version(), Logger: log})
+	if err != nil {
+		return nil, cli.Fail(cli.Usage, err, "a broker's URL looks like https://broker.example.org")
+	}
+	return c, nil
+}
+
+// need is what to ask of the broker: the flags, then the project file.
+func (o *jobOptions) need(c project.Config, key string) api.GrantRequest {
+	timeout := time.Duration(cmp.Or(o.Timeout, c.Timeout, defaultTimeout))
+	return api.GrantRequest{
+		CPUCores:    cmp.Or(o.Cores, c.Cores, defaultCores),
+		MemoryMB:    int(cmp.Or(o.Memory, c.Memory, defaultMemory)),
+		TimeoutSecs: int((timeout + time.Second - 1) / time.Second),
+		Target:      cmp.Or(o.Target, c.Target),
+		Toolchain:   cmp.Or(o.Toolchain, c.Toolchain),
+		Project:     key,
+		Agents:      o.Agents,
+	}
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"github.com/farforge/farforge/client/flash/simulator"
+	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+)
+
+// asClient makes the test binary be the client.
+const asClient = "FARFORGE_TEST_AS_CLIENT"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asClient) != "" {
+		main()
+	}
+	testscript.Main(leakChecked{m}, map[string]func(){"client": main})
+}
+
+// leakChecked fails a run of tests that leaves goroutines behind.
+type leakChecked struct{ m *testing.M }
+
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			for _, name := range []string{"FARFORGE_URL", "ESPTOOL_PORT", "ESPTOOL_BAUD", "ESPTOOL_CHIP", "ESPTOOL_BEFORE", "ESPTOOL_AFTER"} {
+				e.Setenv(name, "")
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"farend": func(ts *testscript.TestScript, neg bool, args []string) { startFarEnd(t, ts, neg, args) },
+			"board":  func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },
+			"exits":  exits,
+		},
+	})
+}
+
+// agents are what a script's farend command can start.
+var agents = map[string]farend.Agent{
+	"succeeds": farend.Succeeds(farend.Made()),
+	"fails":    farend.Fails,
+	"vanishes": farend.Starts,
+	"lies": func(ctx context.Context, s *farend.Session) error {
+		if err := farend.Starts(ctx, s); err != nil {
+			return err
+		}
+		files := farend.Made()
+		if err := s.Firmware(ctx, files); err != nil {
+			return err
+		}
+		files["hello.bin"] = "something else"
+		return s.End(ctx, channel.Result{Outcome: api.OutcomeSucceeded, Artifacts: farend.Artifacts(files), FlashMap: "flasher_args.json"})
+	},
+}
+
+// startFarEnd is the script command "farend AGENT [PROBLEM-CODE]": it starts a
+// broker with an agent and puts its URL into FARFORGE_URL.
+func startFarEnd(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || agents[args[0]] == nil {
+		ts.Fatalf("usage: farend AGENT [PROBLEM-CODE]")
+	}
+	b := farend.New(scripted{t, ts}, agents[args[0]])
+	if len(args) > 1 {
+		problem := &api.Problem{Status: 503, Code: api.Code(args[1]), Detail: "no agent builds for esp32c3", Hints: []string{"1 agent is online; it builds for esp32"}}
+		b.Set(func(s *farend.Settings) { s.Problem = problem })
+	}
+	ts.Setenv("FARFORGE_URL", b.URL)
+}
+
+// startBoard is the script command "board CHIP": a simulated board, whose port
+// goes into ESPTOOL_PORT.
+func startBoard(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: board CHIP")
+	}
+	port, err := serveBoard(scripted{t, ts}, args[0])
+	ts.Check(err)
+	ts.Setenv("ESPTOOL_PORT", port)
+}
+
+// exits is the script command "exits CODE COMMAND…": the command must end with
+// just that exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	code := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		code = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if code != args[0] {
+		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+}
+
+// serveBoard starts a simulated board on a socket and returns its port.
+func serveBoard(t farend.T, kind string) (port string, err error) {
+	chip, err := simulator.New(simulator.Config{Chip: kind, Strap: simulator.Download, AutoDownload: true})
+	if err != nil {
+		return "", err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() {
+		if err := chip.ServeListener(ctx, l); err != nil && ctx.Err() == nil {
+			t.Errorf("simulated board: %v", err)
+		}
+	})
+	t.Cleanup(func() { cancel(); group.Wait() })
+	return "tcp://" + l.Addr().String(), nil
+}
+
+// scripted ends with the script and fails the test that runs it.
+type scripted struct {
+	t  *testing.T
+	ts *testscript.TestScript
+}
+
+func (s scripted) Errorf(format string, args ...any) {
+	s.t.Errorf(s.ts.Name()+": "+format, args...)
+}
+func (s scripted) Cleanup(f func()) { s.ts.Defer(f) }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/farforge/farforge/client/flash"
+	"github.com/farforge/farforge/client/flash/monitor"
+	"github.com/farforge/farforge/common/cli"
+)
+
+// choosePort returns the port that the user names, or the only one that a board
+// can be on. It does not open it: that resets many boards.
+func choosePort(named string, list func() ([]flash.PortInfo, error)) (string, error) {
+	if named != "" {
+		if _, err := os.Stat(named); filepath.IsAbs(named) && errors.Is(err, fs.ErrNotExist) {
+			return "", cli.Failf(cli.Serial, "there is no port %s", named).
+				Hint("plug the board in with a cable that carries data")
+		}
+		return named, nil
+	}
+	ports, err := list()
+	if err != nil {
+		return "", boardError(err)
+	}
+	var plausible, others []flash.PortInfo
+	for _, p := range ports {
+		switch {
+		case strings.HasPrefix(p.Name, "/dev/tty."):
+			// macOS has each port twice; this one waits for a modem.
+		case p.USB || strings.Contains(strings.ToLower(p.Name), "usb"):
+			plausible = append(plausible, p)
+		default:
+			others = append(others, p)
+		}
+	}
+	switch len(plausible) {
+	case 1:
+		return plausible[0].Name, nil
+	case 0:
+		e := cli.Failf(cli.Serial, "no board was found: there is no serial port on USB").
+			Hint("plug the board in with a cable that carries data")
+		if len(others) > 0 {
+			e.Hint("there are ports that are not on USB; name one with --port if it is the board's: " + names(others))
+		}
+		return "", e.Hint("to try things out without a board, see simulated-chip --help")
+	default:
+		e := cli.Failf(cli.Serial, "%d boards could be meant", len(plausible)).Hint("choose one with --port or ESPTOOL_PORT:")
+		for _, p := range plausible {
+			e.Hint("  " + describePort(p))
+		}
+		return "", e
+	}
+}
+
+func names(ports []flash.PortInfo) string {
+	var out []string
+	for _, p := range ports {
+		out = append(out, p.Name)
+	}
+	return strings.Join(out, ", ")
+}
+
+func describePort(p flash.PortInfo) string {
+	text := p.Name
+	if p.Product != "" {
+		text += "  " + p.Product
+	}
+	if p.USB {
+		text += fmt.Sprintf("  %04x:%04x", p.VID, p.PID)
+	}
+	if p.Serial != "" {
+		text += "  serial number " + p.Serial
+	}
+	return text
+}
+
+// openPort opens the port that is chosen.
+func (a *app) openPort(ctx context.Context, name string, baud int) (flash.Port, error) {
+	port, err := flash.OpenPort(ctx, name, baud)
+	if err != nil {
+		return nil, boardError(err)
+	}
+	return port, nil
+}
+
+// boardError gives an error about port, chip or firmware its exit code.
+func boardError(err error) error {
+	var known *cli.Error
+	var e *flash.Error
+	switch {
+	case err == nil, errors.As(err, &known):
+		return err
+	case errors.Is(err, context.Canceled):
+		return cli.Fail(cli.Interrupted, err)
+	case errors.Is(err, monitor.ErrNotSeen):
+		return cli.Fail(cli.Verification, err, "wait longer with --monitor-for, or look at all that it prints with client monitor")
+	case errors.As(err, &e):
+		exit := cli.Serial
+		switch e.Kind {
+		case flash.KindVerify:
+			exit = cli.Verification
+		case flash.KindOption:
+			exit = cli.Usage
+		}
+		failed := cli.Fail(exit, err)
+		if e.Hint != "" {
+			failed.Hint(e.Hint)
+		}
+		return failed
+	default:
+		return cli.Fail(cli.Serial, err)
+	}
+}

@@ -1,0 +1,206 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/common/cli"
+)
+
+// process is the client as a process of its own.
+type process struct {
+	*exec.Cmd
+	stdout, stderr bytes.Buffer
+}
+
+func newProcess(t *testing.T, b *farend.Broker, args ...string) *process {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.c"), []byte("int main(void) { return 0; }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{Cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
+	p.Dir = dir
+	p.Env = append(os.Environ(), asClient+"=1", "FARFORGE_URL="+b.URL, "TERM=xterm", "NO_COLOR=")
+	p.Stdout, p.Stderr = &p.stdout, &p.stderr
+	return p
+}
+
+func (p *process) exit(t *testing.T) cli.Exit {
+	t.Helper()
+	err := p.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cli.Exit(p.ProcessState.ExitCode())
+}
+
+// TestSignalCancelsTheBuild: Ctrl-C, kill, a closed terminal.
+func TestSignalCancelsTheBuild(t *testing.T) {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			started, canceled := make(chan struct{}), make(chan struct{})
+			b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+				err := farend.Waits(started)(ctx, s)
+				select {
+				case <-s.Canceled:
+					close(canceled)
+				default:
+				}
+				return err
+			})
+			p := newProcess(t, b, "build")
+			if err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-started
+			if err := p.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+			if code := p.exit(t); code != cli.Interrupted {
+				t.Errorf("exit code %d", code)
+			}
+			<-canceled
+			if got := p.stderr.String(); !strings.Contains(got, "canceling the build") || !strings.HasSuffix(got, "error: the job was canceled\n") {
+				t.Errorf("the user was told\n%s", got)
+			}
+			entries, err := os.ReadDir(filepath.Join(p.Dir, ".farforge"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				if strings.HasPrefix(e.Name(), "incoming-") {
+					t.Errorf("%s was left behind", e.Name())
+				}
+			}
+		})
+	}
+}
+
+// TestBrokenPipeCancelsTheBuild: nobody reads the log any more.
+func TestBrokenPipeCancelsTheBuild(t *testing.T) {
+	canceled := make(chan struct{})
+	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+		if err := farend.Starts(ctx, s); err != nil {
+			return err
+		}
+		for tick := time.NewTicker(time.Millisecond); ; {
+			select {
+			case <-s.Canceled:
+				tick.Stop()
+				close(canceled)
+				return nil
+			case <-tick.C:
+				_ = s.Say(ctx, farend.Lines("cc another.c")) // until the client hangs up
+			}
+		}
+	})
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProcess(t, b, "build")
+	p.Stderr = w
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAtLeast(r, make([]byte, 100), 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.exit(t); code != cli.Interrupted {
+		t.Errorf("exit code %d", code)
+	}
+	<-canceled
+}
+
+// TestSecondSignalLeavesAtOnce: the agent never agrees to the first.
+func TestSecondSignalLeavesAtOnce(t *testing.T) {
+	started, asked := make(chan struct{}), make(chan struct{})
+	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+		err := farend.Starts(ctx, s)
+		close(started)
+		<-s.Canceled
+		close(asked)
+		return errors.Join(err, s.Closed(ctx))
+	})
+	p := newProcess(t, b, "build")
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	for _, step := range []chan struct{}{started, asked} {
+		<-step
+		begin = time.Now()
+		if err := p.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code := p.exit(t); code != cli.Interrupted {
+		t.Errorf("exit code %d", code)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestTerminalSeesBars runs the client on a real terminal.
+func TestTerminalSeesBars(t *testing.T) {
+	b := farend.New(t, farend.Succeeds(farend.Made()))
+	p := newProcess(t, b, "build")
+	master, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	if err := pty.Setsize(tty, &pty.Winsize{Rows: 24, Cols: 120}); err != nil {
+		t.Fatal(err)
+	}
+	p.Stderr = tty
+	var seen []byte
+	var group sync.WaitGroup
+	group.Go(func() { seen, _ = io.ReadAll(master) }) // EIO is its end
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := tty.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.exit(t); code != cli.Done {
+		t.Errorf("exit code %d", code)
+	}
+	group.Wait()
+	for _, want := range []string{"upload  [====", "download  [====", "cc main.c\r\n", "  image    hello.bin"} {
+		if !strings.Contains(string(seen), want) {
+			t.Errorf("%q is not shown", want)
+		}
+	}
+	if strings.Count(p.stdout.String(), "\n") != 3 || strings.Contains(p.stdout.String(), "[=") {
+		t.Errorf("standard output has\n%s", p.stdout.String())
+	}
+	if t.Failed() {
+		t.Logf("the terminal got\n%q", seen)
+	}
+}

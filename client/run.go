@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/farforge/farforge/client/console"
+	"github.com/farforge/farforge/client/flash"
+	"github.com/farforge/farforge/common/cli"
+)
+
+// runConfig is the command line of client run.
+type runConfig struct {
+	buildConfig
+	portOptions
+	loaderOptions
+	monitorOptions
+	Monitor bool
+}
+
+// Validate reports what is wrong with any of its parts.
+func (c *runConfig) Validate() error {
+	for _, validate := range []func() error{c.buildConfig.Validate, c.loaderOptions.Validate, c.monitorOptions.Validate} {
+		if err := validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var c runConfig
+	cmd := &cobra.Command{
+		Use:   "run [DIR]",
+		Short: "Build on an agent, flash the board here, show what it prints",
+		Long: `Build the project in DIR, or here, on an agent; bring the artifacts back; flash
+the board on this machine's serial port; show what it prints.
+
+It does what client build, client flash and client monitor do one after the
+other, and takes the flags of all three. The port is chosen first, so that a
+board that is not there is noticed before the build.`,
+		Args: folderArg,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.Dir = folder(args)
+			if err := c.Validate(); err != nil {
+				return err
+			}
+			return a.run(cmd.Context(), c)
+		},
+	}
+	f := cmd.Flags()
+	c.buildConfig.register(f)
+	c.portOptions.register(f)
+	c.loaderOptions.register(f)
+	c.monitorOptions.register(f)
+	f.BoolVar(&c.Monitor, "monitor", true, "show what the board prints after flashing")
+	return cmd
+}
+
+func (a *app) run(ctx context.Context, c runConfig) error {
+	name, err := choosePort(c.Port, flash.ListPorts)
+	if err != nil {
+		return err
+	}
+	built, set, err := a.build(ctx, c.buildConfig)
+	if err != nil {
+		return err
+	}
+	a.list(built)
+	if set.FlashMap == "" {
+		return cli.Failf(cli.BuildFailed, "the build made nothing to flash").
+			Hint("its artifacts are in "+set.Dir, "the recipe on the agent has to make a flasher_args.json or to declare offsets")
+	}
+	b, err := a.flash(ctx, name, set.Path(set.FlashMap), c.loaderOptions)
+	if err != nil {
+		return err
+	}
+	a.ui.Done(console.Report{Build: built, Flash: b.flashed})
+	if c.Monitor {
+		if rate, ok := b.port.(interface{ SetBaudRate(int) error }); ok && c.monitorOptions.Baud != flash.DefaultBaud {
+			err = rate.SetBaudRate(c.monitorOptions.Baud)
+		}
+		if err == nil {
+			err = a.monitor(ctx, name, b, c.monitorOptions)
+		}
+	}
+	return boardError(errors.Join(err, b.port.Close()))
+}
