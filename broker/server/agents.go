@@ -49,7 +49,7 @@ func (s *Server) session(w *response, r *http.Request) error {
 	}
 	message := identity.Challenge{Origin: s.cfg.Origin, Challenge: req.Challenge, Nonce: req.Nonce, Fingerprint: fingerprint}.SignedBytes()
 	err = identity.Verify(who.Key, identity.NamespaceSession, message, req.Signature)
-	if err != nil || !listed || !s.used.first(string(req.Challenge)) {
+	if err != nil || !listed || !s.used.first(string(req.Challenge), struct{}{}) {
 		return problem(http.StatusUnauthorized, api.CodeBadSignature, "the key is not listed here, or the signature is not its own",
 			"is the agent's public key in the broker's list of agents?",
 			"is the broker's --origin the URL that the agent dials?")

@@ -31,7 +31,7 @@ func (s *Server) grantOf(r *http.Request) (string, *grant.Grant, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	g, err := s.cfg.Keys.Verify(token, s.now(), 0)
+	g, err := s.verify(token)
 	switch {
 	case errors.Is(err, grant.ErrExpired):
 		return "", nil, problem(http.StatusGone, api.CodeExpired, "the grant has expired", "request a new grant")

@@ -78,12 +78,26 @@ func (s *Server) allow(r *api.GrantRequest) error {
 	return nil
 }
 
-// sign gives the grant a new life and signs it.
+// sign gives the grant a new life and signs it. The grant is remembered: it
+// must not change any more.
 func (s *Server) sign(g *grant.Grant) (string, error) {
 	// Tokens count in whole seconds.
 	g.IssuedAt = s.now().UTC().Truncate(time.Second)
 	g.ExpiresAt = g.IssuedAt.Add(api.GrantLife)
-	return s.cfg.Signer.Sign(g)
+	token, err := s.cfg.Signer.Sign(g)
+	if err == nil {
+		s.issued.first(token, g)
+	}
+	return token, err
+}
+
+// verify returns the grant of a token, if it is one of ours and still good.
+func (s *Server) verify(token string) (*grant.Grant, error) {
+	now := s.now()
+	if g, ok := s.issued.of(token); ok && now.Before(g.ExpiresAt) {
+		return g, nil
+	}
+	return s.cfg.Keys.Verify(token, now, 0)
 }
 
 // renew signs a copy of the grant with a new life.

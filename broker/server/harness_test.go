@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,7 +25,13 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(benchEnv) != "" {
+		benchBroker()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var fingerprint = strings.TrimSuffix(strings.Repeat("AB:", 32), ":")
 

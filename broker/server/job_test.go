@@ -117,7 +117,7 @@ func TestAnOldGrantIsRenewedForTheAgent(t *testing.T) {
 func TestSilentAndLateAgents(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.listAgent("bench-1"), w.listAgent("bench-2")
-	w.adjust = func(cfg *Config) { cfg.AnswerTimeout = 100 * time.Millisecond }
+	w.adjust = func(cfg *Config) { cfg.AnswerTimeout = 800 * time.Millisecond }
 	b := w.start()
 	b.login(a)
 	b.login(c)

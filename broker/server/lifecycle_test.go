@@ -14,11 +14,13 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
 )
 
 func TestDrain(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.listAgent("bench-1"), w.listAgent("bench-2")
+	w.adjust = func(c *Config) { c.AnswerTimeout = 15 * time.Second } // however slow the machine
 	b := w.start()
 	b.login(a)
 	b.login(c)
@@ -235,17 +237,19 @@ func TestMetricsCanBeElsewhere(t *testing.T) {
 }
 
 func TestRecentForgetsTheOldest(t *testing.T) {
-	r := newRecent(2)
+	r := newRecent[string](2)
 	for _, k := range []string{"a", "b", "c", "d"} {
-		if !r.first(k) || r.first(k) {
+		if !r.first(k, k+k) || r.first(k, "") {
 			t.Errorf("%s", k)
 		}
 	}
-	if r.first("c") || r.first("d") || r.first("b") {
-		t.Error("a recent one was forgotten")
+	for _, k := range []string{"b", "c", "d"} {
+		if v, ok := r.of(k); !ok || v != k+k || r.first(k, "") {
+			t.Errorf("%s is %q, %v", k, v, ok)
+		}
 	}
-	r.first("e") // a third set begins; the first one, with a and b, is gone
-	if !r.first("a") || len(r.now)+len(r.old) > 4 {
+	r.first("e", "") // a third map begins; the first one, with a and b, is gone
+	if _, ok := r.of("a"); ok || !r.first("a", "") || len(r.now)+len(r.old) > 4 {
 		t.Error("an old one was kept")
 	}
 }
@@ -263,5 +267,25 @@ func TestConfigIsChecked(t *testing.T) {
 		if _, err := New(good); err == nil {
 			t.Errorf("case %d was accepted", i)
 		}
+	}
+}
+
+func TestARememberedGrantExpiresToo(t *testing.T) {
+	b := newWorld(t).start()
+	now := time.Now()
+	g := &grant.Grant{
+		Issuer: b.srv.cfg.Origin, Subject: anyone, JobID: someJob, PeerFingerprint: fingerprint,
+		Agents: []string{"x"}, Channels: []string{"espctl"}, CPUCores: 1, MemoryMB: 1, SessionSecs: 1,
+	}
+	token, err := b.srv.sign(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.srv.verify(token); err != nil || got != g {
+		t.Errorf("a grant just made: %v", err)
+	}
+	b.srv.now = func() time.Time { return now.Add(api.GrantLife + time.Second) }
+	if _, err := b.srv.verify(token); !errors.Is(err, grant.ErrExpired) {
+		t.Errorf("an old grant: %v", err)
 	}
 }

@@ -43,7 +43,7 @@ func (s *Server) report(w *response, r *http.Request) error {
 		// Not worth waiting for an answer that will not come.
 		s.meet.Refuse(rep.JobID, who.Fingerprint)
 	}
-	if s.reported.first(rep.JobID + who.Fingerprint) {
+	if s.reported.first(rep.JobID+who.Fingerprint, struct{}{}) {
 		s.cfg.Directory.Report(who.Fingerprint, rep.Outcome)
 		s.metrics.outcomes.WithLabelValues(string(rep.Outcome)).Inc()
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/farforge/farforge/broker/rendezvous"
+	"github.com/farforge/farforge/common/grant"
 )
 
 // Server answers the HTTP API. Its methods may be called concurrently.
@@ -20,8 +21,11 @@ type Server struct {
 	meet     *rendezvous.Rendezvous
 	metrics  *metrics
 	sessions sealer
-	used     *recent // challenges that were redeemed
-	reported *recent // jobs that were reported
+	used     *recent[struct{}] // challenges that were redeemed
+	reported *recent[struct{}] // jobs that were reported
+	// issued saves verifying the signatures of grants that this very process
+	// has made a moment ago, which is nearly all of them.
+	issued   *recent[*grant.Grant]
 	nobody   ssh.PublicKey
 	jwks     []byte
 	jwksTag  string
@@ -55,8 +59,9 @@ func New(cfg Config) (*Server, error) {
 		cfg:      cfg,
 		meet:     rendezvous.New(rendezvous.Config{AnswerTimeout: cfg.AnswerTimeout}),
 		sessions: sealer{secret: cfg.Secret, origin: cfg.Origin},
-		used:     newRecent(1 << 14),
-		reported: newRecent(1 << 16),
+		used:     newRecent[struct{}](1 << 14),
+		reported: newRecent[struct{}](1 << 16),
+		issued:   newRecent[*grant.Grant](1 << 13),
 		nobody:   nobody,
 		jwks:     jwks,
 		jwksTag:  etag(jwks),
