@@ -1,0 +1,377 @@
+// Package examples_test runs the real programs against each other on loopback:
+// processes, HTTP, WebRTC, the sandbox, the cross compiler, and a simulated
+// chip on a pseudo-terminal.
+package examples_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// programs is where TestMain has built the programs.
+var programs string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "farforge")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		args := []string{"build", "-o", dir + "/"}
+		if raceEnabled {
+			args = append(args, "-race")
+		}
+		args = append(args, "../broker", "../proxy-agent", "../client", "../client/simulated-chip")
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build the programs: %v\n%s", err, out)
+			return 1
+		}
+		programs = dir
+		return m.Run()
+	}())
+}
+
+// needTools skips a test on a machine without what a build needs.
+func needTools(t testing.TB) {
+	t.Helper()
+	for _, tool := range []string{"bwrap", "riscv64-unknown-elf-gcc", "make"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed; `make test` installs it", tool)
+		}
+	}
+}
+
+// process is one of the programs in the background.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	// first is the first line on standard output.
+	first chan string
+	log   *logBuffer
+	ended chan struct{}
+	err   error // of Wait, once ended is closed
+}
+
+// start runs a program until it is stopped or the test ends.
+func start(t testing.TB, name string, args ...string) *process {
+	t.Helper()
+	p := &process{name: name, cmd: exec.Command(filepath.Join(programs, name), args...), first: make(chan string, 1), log: &logBuffer{}, ended: make(chan struct{})}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stderr = p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		r := bufio.NewReader(stdout)
+		line, _ := r.ReadString('\n')
+		p.first <- strings.TrimSpace(line)
+		_, _ = io.Copy(p.log, r)
+		p.err = p.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		p.stop(t, os.Kill)
+		if t.Failed() {
+			t.Logf("%s said:\n%s", name, p.log)
+		}
+	})
+	return p
+}
+
+// stop sends a signal and waits for the end.
+func (p *process) stop(t testing.TB, signal os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("stop %s: %v", p.name, err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(30 * time.Second):
+		t.Errorf("%s does not end after %v", p.name, signal)
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+// says waits until the program has written text to its log.
+func (p *process) says(t testing.TB, text string) {
+	t.Helper()
+	if !p.log.await(text, 30*time.Second) {
+		t.Fatalf("%s did not say %q:\n%s", p.name, text, p.log)
+	}
+}
+
+// logBuffer collects what a program says.
+type logBuffer struct {
+	mu    sync.Mutex
+	text  bytes.Buffer
+	grown chan struct{}
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.grown != nil {
+		close(b.grown)
+		b.grown = nil
+	}
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (b *logBuffer) await(text string, limit time.Duration) bool {
+	deadline := time.After(limit)
+	for {
+		b.mu.Lock()
+		found := strings.Contains(b.text.String(), text)
+		if b.grown == nil {
+			b.grown = make(chan struct{})
+		}
+		grown := b.grown
+		b.mu.Unlock()
+		if found {
+			return true
+		}
+		select {
+		case <-grown:
+		case <-deadline:
+			return false
+		}
+	}
+}
+
+// farm is a broker and its agents.
+type farm struct {
+	t      testing.TB
+	dir    string
+	url    string
+	broker *process
+	agents []*process
+}
+
+// newFarm starts a broker with one agent for each name.
+func newFarm(t testing.TB, agents ...string) *farm {
+	t.Helper()
+	needTools(t)
+	f := &farm{t: t, dir: t.TempDir()}
+	var list []byte
+	for _, name := range agents {
+		out, err := exec.Command(filepath.Join(programs, "proxy-agent"), "keygen", "--state-dir", f.path(name), "--name", name).Output()
+		if err != nil {
+			t.Fatalf("keygen: %v", err)
+		}
+		list = append(list, out...)
+	}
+	if err := os.WriteFile(f.path("authorized_agents"), list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.startBroker("127.0.0.1:0")
+	for _, name := range agents {
+		f.agents = append(f.agents, start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path(name), "--name", name, "--log-level", "debug"))
+	}
+	for _, a := range f.agents {
+		a.says(t, "enrolled")
+	}
+	return f
+}
+
+func (f *farm) path(name string) string { return filepath.Join(f.dir, name) }
+
+// startBroker starts the broker, or starts it again with what it has on disk.
+func (f *farm) startBroker(addr string) {
+	f.t.Helper()
+	f.broker = start(f.t, "broker", "--addr", addr, "--disable-tls", "--open", "--state-dir", f.path("broker"),
+		"--authorized-agents", f.path("authorized_agents"), "--log-level", "debug")
+	line := <-f.broker.first
+	_, rest, ok := strings.Cut(line, "listening on ")
+	if !ok {
+		f.t.Fatalf("the broker said %q first:\n%s", line, f.broker.log)
+	}
+	f.url, _, _ = strings.Cut(rest, " ")
+}
+
+// metric reads one gauge of the broker.
+func (f *farm) metric(name string) float64 {
+	f.t.Helper()
+	resp, err := http.Get(f.url + "/metrics")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			return n
+		}
+	}
+	f.t.Fatalf("the broker has no metric %s", name)
+	return 0
+}
+
+// result is how a client ended.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// client runs a client to its end.
+func (f *farm) client(ctx context.Context, args ...string) result {
+	f.t.Helper()
+	cmd := f.command(ctx, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		f.t.Errorf("client %v: %v", args, err)
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// command is a client that is not started yet; the end of ctx interrupts it.
+func (f *farm) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(programs, "client"), args...)
+	cmd.Env = append(os.Environ(), "FARFORGE_URL="+f.url, "HOME="+f.dir, "XDG_CONFIG_HOME="+f.path("config"), "NO_COLOR=1")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.WaitDelay = 30 * time.Second
+	return cmd
+}
+
+func (r result) want(t testing.TB, code int, says ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Fatalf("exit code %d, want %d\nstdout:\n%s\nstderr:\n%s", r.code, code, r.stdout, r.stderr)
+	}
+	for _, text := range says {
+		if !strings.Contains(r.stderr, text) {
+			t.Errorf("stderr does not say %q:\n%s", text, r.stderr)
+		}
+	}
+}
+
+// report is the last object of client --json.
+type report struct {
+	Build struct {
+		Agent struct {
+			Name string `json:"name"`
+		} `json:"agent"`
+		SetupMS int64  `json:"setup_ms"`
+		TotalMS int64  `json:"total_ms"`
+		Dir     string `json:"dir"`
+		Image   struct {
+			Path   string `json:"path"`
+			SHA256 string `json:"sha256"`
+		} `json:"image"`
+	} `json:"build"`
+	Flash struct {
+		Chip    string `json:"chip"`
+		Regions []struct {
+			Name string `json:"name"`
+		} `json:"regions"`
+	} `json:"flash"`
+}
+
+// event returns the last object of that kind in the output of client --json.
+func (r result) event(t testing.TB, kind string, into any) {
+	t.Helper()
+	found := false
+	for line := range strings.Lines(r.stdout) {
+		var e struct{ Event string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("not JSON: %q", line)
+		}
+		if e.Event == kind {
+			found = true
+			if err := json.Unmarshal([]byte(line), into); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if !found {
+		t.Fatalf("no %q in:\n%s", kind, r.stdout)
+	}
+}
+
+// project copies the example into a folder of its own, with edits.
+func (f *farm) project(name string, edits map[string]func(string) string) string {
+	f.t.Helper()
+	dir := f.path(name)
+	if err := os.CopyFS(dir, os.DirFS("esp32c3-hello")); err != nil {
+		f.t.Fatal(err)
+	}
+	for _, made := range []string{".farforge", "build"} {
+		if err := os.RemoveAll(filepath.Join(dir, made)); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	for file, edit := range edits {
+		old, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			f.t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(edit(string(old))), 0o644); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// running counts the processes on this machine that have text in their command
+// line.
+func running(t testing.TB, text string) int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, file := range files {
+		if data, err := os.ReadFile(file); err == nil && bytes.Contains(data, []byte(text)) {
+			n++
+		}
+	}
+	return n
+}
+
+// eventually polls a condition that another process makes true.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !condition(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 30 s still not: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
