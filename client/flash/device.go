@@ -123,7 +123,8 @@ func (r registers) WriteReg(ctx context.Context, addr, value uint32) error {
 }
 
 // Close ends the Device and gives the port back to the caller as it was found,
-// without moving its lines. Only a port whose reads cannot be ended otherwise
+// its rate included, without moving its lines. Without a Finish before, the chip
+// stays in its loader. Only a port whose reads cannot be ended otherwise
 // is closed. Close may be called more than once.
 func (d *Device) Close() error {
 	if d.closed {
@@ -132,6 +133,9 @@ func (d *Device) Close() error {
 	d.closed = true
 	tail, err := d.link.close()
 	d.tail = append(d.tail, tail...)
+	if err == nil {
+		err = d.restoreBaud("giving the port back")
+	}
 	if err != nil {
 		return &Error{Kind: KindPort, Msg: "giving the port back failed", Err: err}
 	}

@@ -214,7 +214,7 @@ func TestCancel(t *testing.T) {
 					}
 				}}
 				start := time.Now()
-				res, _, err := flashAll(ctx, b, flash.Options{}, m, files, w)
+				res, _, err := flashAll(ctx, b, flash.Options{Baud: 460800}, m, files, w)
 				if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "app at 0x10000") || !strings.Contains(err.Error(), "no complete firmware") {
 					t.Errorf("got %v", err)
 				}
@@ -224,7 +224,7 @@ func TestCancel(t *testing.T) {
 				if took := time.Since(start); took > time.Second {
 					t.Errorf("took %s", took)
 				}
-				// The board is not lost: the same port flashes it.
+				// The board is not lost: the same port, back at its rate, flashes it.
 				if _, _, err := flashAll(t.Context(), b, flash.Options{}, m, files, flash.WriteOptions{}); err != nil {
 					t.Fatal(err)
 				}

@@ -15,8 +15,11 @@ const DefaultBaud = 115200
 
 // OpenPort opens a board's port. The name is a serial device ("/dev/ttyUSB0",
 // "COM3") or "tcp://host:port", a raw socket to a board or a simulation, which
-// has no modem lines and no rate.
+// has no modem lines and no rate. Zero for baud means DefaultBaud.
 func OpenPort(ctx context.Context, name string, baud int) (Port, error) {
+	if baud == 0 {
+		baud = DefaultBaud
+	}
 	if address, ok := strings.CutPrefix(name, "tcp://"); ok {
 		d := net.Dialer{Timeout: 10 * time.Second}
 		c, err := d.DialContext(ctx, "tcp", address)
