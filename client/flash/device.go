@@ -133,8 +133,8 @@ func (d *Device) Close() error {
 	d.closed = true
 	tail, err := d.link.close()
 	d.tail = append(d.tail, tail...)
-	if err == nil {
-		err = d.restoreBaud("giving the port back")
+	if rateErr := d.restoreBaud("giving the port back"); rateErr != nil {
+		d.log.Warn("the port keeps the fast rate", "error", rateErr) // it is closed or gone
 	}
 	if err != nil {
 		return &Error{Kind: KindPort, Msg: "giving the port back failed", Err: err}
