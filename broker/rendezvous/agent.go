@@ -16,6 +16,9 @@ type agent struct {
 	slot     *slot
 	line     list.List // of place
 	lastUsed time.Time
+	// superseded polls since counting began; see stormRate.
+	superseded int
+	counting   time.Time
 }
 
 // place is a job's place in the line of its candidate i.
@@ -27,8 +30,9 @@ type place struct {
 // slot is one parked poll. Who takes it out of agent.slot, under agent.mu, may
 // send on it or close it, once.
 type slot struct {
-	free Capacity
-	ch   chan *Assignment // capacity 1
+	free  Capacity
+	storm bool             // set before ch is closed
+	ch    chan *Assignment // capacity 1
 }
 
 // lockAgent returns the agent with its mutex held, or nil if it is unknown and

@@ -257,30 +257,6 @@ func TestJobsAreBounded(t *testing.T) {
 	})
 }
 
-func TestRefusedJobGoesOnAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, r *Rendezvous) {
-		a := goPark(t.Context(), r, poll("A", time.Minute))
-		b := goPark(t.Context(), r, poll("B", time.Minute))
-		synctest.Wait()
-		if _, known := r.Holder("1"); known {
-			t.Error("an unknown job has a holder")
-		}
-		r.Refuse("1", "A")
-		o := goOffer(t.Context(), r, offer("1", time.Minute, "A", "B"))
-		wantJob(t, "first", a, "1")
-		if holder, known := r.Holder("1"); !known || holder != "A" {
-			t.Errorf("the holder is %q, %v", holder, known)
-		}
-		r.Refuse("1", "B") // not its own
-		r.Refuse("1", "A")
-		wantJob(t, "second", b, "1")
-		answerOK(t, r, "1", "B")
-		if res := want(t, "offer", o, "answer", nil); res.took != 0 {
-			t.Errorf("the refusal cost %v", res.took)
-		}
-	})
-}
-
 func TestBytesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New(Config{MaxBytes: 10})

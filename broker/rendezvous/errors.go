@@ -20,8 +20,8 @@ var (
 	ErrFull = errors.New("too many jobs at once")
 	// ErrDraining: the broker is shutting down.
 	ErrDraining = errors.New("the broker is shutting down")
-	// ErrSuperseded: a newer poll of the same agent took over.
-	ErrSuperseded = errors.New("a newer poll of this agent took over")
+	// ErrSuperseded: newer polls of the same agent take over again and again.
+	ErrSuperseded = errors.New("other polls of this agent take over again and again")
 	// ErrUnknownJob: nothing is known of the job, or nothing any more.
 	ErrUnknownJob = errors.New("the job is unknown")
 	// ErrTaken: the agent does not hold the job; another has it, or the answer.

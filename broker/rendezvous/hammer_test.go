@@ -44,6 +44,9 @@ func TestHammer(t *testing.T) {
 				polls.Add(1)
 				ctx, cancel := context.WithCancel(stop)
 				var hangUp *time.Timer
+				if rnd.IntN(8) == 0 {
+					r.Leave(fmt.Sprint("agent", rnd.IntN(agents))) // as a draining poll does
+				}
 				if rnd.IntN(2) == 0 {
 					hangUp = time.AfterFunc(time.Duration(rnd.IntN(600))*time.Microsecond, cancel)
 				}
@@ -61,8 +64,12 @@ func TestHammer(t *testing.T) {
 				if as == nil || rnd.IntN(silentOneIn) == 0 {
 					continue // nothing, or it takes the job and falls silent
 				}
-				if rnd.IntN(silentOneIn) == 0 {
+				switch rnd.IntN(silentOneIn) {
+				case 0:
 					time.Sleep(answerTime) // late
+				case 1, 2:
+					r.Refuse(as.Offer.JobID, id, rnd.IntN(4) == 0)
+					continue
 				}
 				answer := []byte(id + " answers " + as.Offer.JobID)
 				switch err := r.Answer(as.Offer.JobID, id, answer); {

@@ -38,7 +38,8 @@ type job struct {
 	holder   int   // index of the candidate that holds the claim
 	claim    uint64
 	answerBy time.Time
-	late     uint64 // bit per candidate that let its claim pass
+	late     uint64 // bit per candidate that is not asked again
+	refusals []uint8
 	answer   []byte
 	sum      [sha256.Size]byte // of the answer
 	fetched  bool

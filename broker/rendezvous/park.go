@@ -27,9 +27,9 @@ type Assignment struct {
 }
 
 // Park waits until a job comes for the agent. It returns nil without an error
-// when the wait ends without one; ErrSuperseded at once when the same agent
-// parks again; ErrDraining; or the cause of ctx, in which case no job is left
-// with the agent.
+// when the wait ends without one, or at once when the same agent parks again;
+// ErrSuperseded if that happens so often that two agents must be at it;
+// ErrDraining; or the cause of ctx, in which case no job is left with the agent.
 func (r *Rendezvous) Park(ctx context.Context, p Poll) (*Assignment, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -39,14 +39,10 @@ func (r *Rendezvous) Park(ctx context.Context, p Poll) (*Assignment, error) {
 	}
 	a := r.lockAgent(p.Agent, true)
 	a.lastUsed = time.Now()
-	if old := a.slot; old != nil {
-		a.slot = nil
-		close(old.ch)
-		r.stats.superseded.Add(1)
-	}
+	a.supersede(r)
 	if as := a.next(r, p.Free); as != nil {
 		a.mu.Unlock()
-		return as.deliver(ctx, true)
+		return as.deliver(ctx)
 	}
 	if p.Wait <= 0 {
 		a.mu.Unlock()
@@ -63,7 +59,7 @@ func (r *Rendezvous) Park(ctx context.Context, p Poll) (*Assignment, error) {
 	var end error
 	select {
 	case as, ok := <-s.ch:
-		return as.deliver(ctx, ok)
+		return s.deliver(ctx, as, ok)
 	case <-timer.C:
 	case <-r.draining:
 		end = ErrDraining
@@ -82,19 +78,51 @@ func (r *Rendezvous) Park(ctx context.Context, p Poll) (*Assignment, error) {
 	}
 	// Somebody took the slot out first: there is a job in it, or it is closed.
 	as, ok := <-s.ch
-	return as.deliver(ctx, ok)
+	return s.deliver(ctx, as, ok)
+}
+
+// deliver turns what came through the slot into what Park returns.
+func (s *slot) deliver(ctx context.Context, as *Assignment, ok bool) (*Assignment, error) {
+	if ok {
+		return as.deliver(ctx)
+	}
+	if s.storm {
+		return nil, ErrSuperseded
+	}
+	return nil, nil
 }
 
 // deliver passes the job on, unless the request that would carry it is gone.
-func (as *Assignment) deliver(ctx context.Context, ok bool) (*Assignment, error) {
-	if !ok {
-		return nil, ErrSuperseded
-	}
+func (as *Assignment) deliver(ctx context.Context) (*Assignment, error) {
 	if ctx.Err() != nil {
 		as.HandBack()
 		return nil, context.Cause(ctx)
 	}
 	return as, nil
+}
+
+// Leave ends the agent's parked poll, if there is one, with nothing.
+func (r *Rendezvous) Leave(agent string) {
+	if a := r.lockAgent(agent, false); a != nil {
+		a.supersede(r)
+		a.mu.Unlock()
+	}
+}
+
+// supersede ends the parked poll, if there is one. The caller holds a.mu.
+func (a *agent) supersede(r *Rendezvous) {
+	s := a.slot
+	if s == nil {
+		return
+	}
+	if now := time.Now(); now.Sub(a.counting) > time.Second {
+		a.counting, a.superseded = now, 0
+	}
+	a.superseded++
+	s.storm = a.superseded > stormRate
+	a.slot = nil
+	close(s.ch)
+	r.stats.superseded.Add(1)
 }
 
 // next claims the first job in the line that fits. The caller holds a.mu.
@@ -110,6 +138,11 @@ func (a *agent) next(r *Rendezvous, free Capacity) *Assignment {
 	}
 	return nil
 }
+
+// stormRate is how often a second an agent may take over its own polls. One
+// that tells of every job that begins or ends stays below it; two agents with
+// one key, which end each other's polls in turn, do not.
+const stormRate = 50
 
 // HandBack gives up a claim that never reached its agent. The job goes to
 // another candidate, or waits on in its old place. A claim that is answered or

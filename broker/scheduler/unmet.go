@@ -25,7 +25,7 @@ type Unmet struct {
 // How long until asking again may help: agents come back within seconds of a
 // broker's restart, but hardly learn a new target meanwhile.
 const (
-	retrySoon  = 5 * time.Second
+	retrySoon  = time.Second
 	retryLater = 30 * time.Second
 )
 

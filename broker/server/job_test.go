@@ -153,7 +153,7 @@ func TestRefusalMovesTheJobOn(t *testing.T) {
 	start := time.Now()
 	offer := b.offer(t.Context(), g, "")
 	as[api.Job](t, <-poll, 200)
-	rep := &api.Report{JobID: g.JobID, Outcome: api.OutcomeRefused}
+	rep := &api.Report{JobID: g.JobID, Outcome: api.OutcomeAgentFailed}
 	var err error
 	if rep.Signature, err = a.key.Sign(identity.NamespaceReport, rep.SignedBytes()); err != nil {
 		t.Fatal(err)
@@ -212,10 +212,13 @@ func TestNewerPollEndsTheOlder(t *testing.T) {
 	b := w.start()
 	b.login(a)
 	old := b.park(t.Context(), a)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	b.goPost(ctx, api.PathAgentPoll, a.session, idleStatus())
-	wantProblem(t, <-old, 429, api.CodeTooFast)
+	newer := b.goPost(t.Context(), api.PathAgentPoll, a.session, idleStatus())
+	as[struct{}](t, <-old, 204)
+	s := idleStatus()
+	s.Draining = true
+	b.until("the newer poll is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
+	as[struct{}](t, b.post(api.PathAgentPoll, a.session, s), 204)
+	as[struct{}](t, <-newer, 204)
 }
 
 // A held request must outlive the read timeout, which is for slow senders.

@@ -23,6 +23,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 	}
 	s.cfg.Directory.Saw(who.Fingerprint, status, s.now())
 	if status.Draining {
+		s.meet.Leave(who.Fingerprint)
 		w.result = "agent_draining"
 		w.empty()
 		return nil

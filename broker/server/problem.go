@@ -56,8 +56,8 @@ func meetProblem(err error) error {
 	case errors.Is(err, rendezvous.ErrFull):
 		return after(problem(http.StatusTooManyRequests, api.CodeTooFast, "the broker has as many jobs as it can keep"), 5*time.Second)
 	case errors.Is(err, rendezvous.ErrSuperseded):
-		return after(problem(http.StatusTooManyRequests, api.CodeTooFast, "a newer poll with the same key took over",
-			"if this goes on, a second agent runs with the same key"), 5*time.Second)
+		return after(problem(http.StatusTooManyRequests, api.CodeTooFast, "other polls with the same key take over again and again",
+			"does a second agent run with this key?"), 5*time.Second)
 	case errors.Is(err, rendezvous.ErrDraining):
 		return drainingProblem()
 	default:

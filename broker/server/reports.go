@@ -38,10 +38,9 @@ func (s *Server) report(w *response, r *http.Request) error {
 	if known && holder != who.Fingerprint {
 		return problem(http.StatusForbidden, api.CodeForbidden, "the job is not this agent's")
 	}
-	switch rep.Outcome {
-	case api.OutcomeRefused, api.OutcomeAgentFailed:
+	if rep.Outcome == api.OutcomeRefused || rep.Outcome == api.OutcomeAgentFailed {
 		// Not worth waiting for an answer that will not come.
-		s.meet.Refuse(rep.JobID, who.Fingerprint)
+		s.meet.Refuse(rep.JobID, who.Fingerprint, rep.Outcome == api.OutcomeAgentFailed)
 	}
 	if s.reported.first(rep.JobID+who.Fingerprint, struct{}{}) {
 		s.cfg.Directory.Report(who.Fingerprint, rep.Outcome)
