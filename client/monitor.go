@@ -93,8 +93,11 @@ func (a *app) monitor(ctx context.Context, name string, b *board, o monitorOptio
 		lines = &lineEvents{tell: a.ui.MonitorLine}
 		options.Out = lines
 	}
-	a.ui.Say("watching %s; Ctrl-] leaves, Ctrl-T H helps", name)
-	if in := int(os.Stdin.Fd()); term.IsTerminal(in) {
+	in := int(os.Stdin.Fd())
+	if !term.IsTerminal(in) {
+		a.ui.Say("watching %s", name)
+	} else {
+		a.ui.Say("watching %s; Ctrl-] leaves, Ctrl-T H helps", name)
 		was, err := term.MakeRaw(in)
 		if err != nil {
 			return cli.Failf(cli.Serial, "read the keyboard: %w", err)

@@ -45,6 +45,9 @@ type Console struct {
 	bar     *bar                 // the one that is drawn now
 	told    map[string]time.Time // when progress was last told as JSON
 	since   map[string]time.Time // when a transfer began
+
+	waiting  bool // the last that was said of a queue
+	position int
 }
 
 // New returns a console. Bars are drawn when standard error is a terminal that

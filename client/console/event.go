@@ -26,6 +26,10 @@ func (c *Console) Event(e session.Event) {
 	}
 	switch e := e.(type) {
 	case session.Waiting:
+		if c.waiting && e.Position == c.position {
+			return
+		}
+		c.waiting, c.position = true, e.Position
 		if e.Position > 0 {
 			c.say("all able agents are busy; number %d in the queue", e.Position)
 		} else {

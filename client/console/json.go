@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/farforge/farforge/client/flash"
@@ -175,7 +176,8 @@ func (c *Console) Board(port string, info flash.Info) {
 	c.emit(boardEvent{"board", port, info.Chip, info.MAC.String(), info.FlashSize})
 	text := info.Title
 	if info.FlashSize > 0 {
-		text += ", " + Bytes(info.FlashSize) + " of flash"
+		// Flash sizes are powers of two, and everyone writes them so: 4MB.
+		text += fmt.Sprintf(", %d MB of flash", info.FlashSize>>20)
 	}
 	if len(info.MAC) > 0 {
 		text += ", MAC " + info.MAC.String()

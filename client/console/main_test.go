@@ -24,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func job() []session.Event {
 	return []session.Event{
 		session.Waiting{Position: 3},
+		session.Waiting{Position: 3},
 		session.Connected{Agent: session.Agent{Name: "bench", Fingerprint: "SHA256:x"}, Relayed: true},
 		session.Stage{Stage: channel.Stage{Name: channel.StageSource}},
 		session.Upload{Done: 1000, Total: 4000},
