@@ -83,6 +83,9 @@ func (h *host) until(want string) string {
 		if i := bytes.Index(h.text.Bytes(), []byte(want)); i >= 0 {
 			return string(h.text.Next(i + len(want)))
 		}
+		if h.text.Len() > 8<<10 {
+			h.t.Fatalf("the chip talks a lot but never says %q: %.400q…", want, h.text.String())
+		}
 		h.text.Write(h.more())
 	}
 }
