@@ -138,14 +138,16 @@ func TestBrokenPipeCancelsTheBuild(t *testing.T) {
 
 // TestSecondSignalLeavesAtOnce: the agent never agrees to the first.
 func TestSecondSignalLeavesAtOnce(t *testing.T) {
-	started, asked := make(chan struct{}), make(chan struct{})
+	started, asked, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
 		err := farend.Starts(ctx, s)
 		close(started)
 		<-s.Canceled
 		close(asked)
-		return errors.Join(err, s.Closed(ctx))
+		<-left
+		return err
 	})
+	defer close(left)
 	p := newProcess(t, b, "build")
 	if err := p.Start(); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,12 @@ import (
 	"github.com/farforge/farforge/common/rendezvous"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asFarEnd) != "" {
+		farEnd()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // try is one job against the far end, and what came of it.
 type try struct {
@@ -69,6 +74,7 @@ func newTry(t *testing.T, b *farend.Broker) *try {
 }
 
 func TestSuccess(t *testing.T) {
+	t.Parallel()
 	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
 		if s.Build.Project != "hello" {
 			t.Errorf("the agent was asked for %+v", s.Build)
@@ -132,6 +138,7 @@ func TestSuccess(t *testing.T) {
 // TestFailures shows for each way in which a job can end what the user is told
 // and with which exit code.
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	result := func(outcome api.Outcome, code channel.ProblemCode, text string) farend.Agent {
 		return func(ctx context.Context, s *farend.Session) error {
 			return s.End(ctx, channel.Result{Outcome: outcome, Problem: &channel.Problem{Code: code, Message: text, Hints: []string{"do this"}}})
@@ -260,6 +267,7 @@ func lie(ctx context.Context, m channel.Messages) error {
 }
 
 func TestCancelStopsTheBuild(t *testing.T) {
+	t.Parallel()
 	started, canceled := make(chan struct{}), make(chan struct{})
 	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
 		err := farend.Waits(started)(ctx, s)
@@ -289,6 +297,7 @@ func TestCancelStopsTheBuild(t *testing.T) {
 
 // TestCancelDoesNotWaitForASilentAgent: it never sends its result.
 func TestCancelDoesNotWaitForASilentAgent(t *testing.T) {
+	t.Parallel()
 	started := make(chan struct{})
 	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
 		err := farend.Starts(ctx, s)
@@ -309,6 +318,7 @@ func TestCancelDoesNotWaitForASilentAgent(t *testing.T) {
 }
 
 func TestCancelWhileWaitingForAnAgent(t *testing.T) {
+	t.Parallel()
 	b := farend.New(t, nil)
 	b.Set(func(s *farend.Settings) { s.Hold = true })
 	x := newTry(t, b)
