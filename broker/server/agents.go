@@ -47,7 +47,7 @@ func (s *Server) session(w *response, r *http.Request) error {
 	if !listed {
 		who.Key = s.nobody
 	}
-	message := identity.Challenge{Origin: s.cfg.Origin, Challenge: req.Challenge, Nonce: req.Nonce, Fingerprint: fingerprint}.SignedBytes()
+	message := identity.Challenge{Role: identity.RoleAgent, Origin: s.cfg.Origin, Challenge: req.Challenge, Nonce: req.Nonce, Fingerprint: fingerprint}.SignedBytes()
 	err = identity.Verify(who.Key, identity.NamespaceSession, message, req.Signature)
 	if err != nil || !listed || !s.used.first(string(req.Challenge), struct{}{}) {
 		return problem(http.StatusUnauthorized, api.CodeBadSignature, "the key is not listed here, or the signature is not its own",

@@ -227,7 +227,7 @@ func (b *broker) greet(a *agent) (*api.SessionRequest, api.HelloResponse) {
 
 func (a *agent) sign(t testing.TB, origin string, r *api.SessionRequest) {
 	t.Helper()
-	message := identity.Challenge{Origin: origin, Challenge: r.Challenge, Nonce: r.Nonce, Fingerprint: a.key.Fingerprint()}.SignedBytes()
+	message := identity.Challenge{Role: identity.RoleAgent, Origin: origin, Challenge: r.Challenge, Nonce: r.Nonce, Fingerprint: a.key.Fingerprint()}.SignedBytes()
 	signature, err := a.key.Sign(identity.NamespaceSession, message)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,9 @@ const (
 	PathAgentSession = "/agents/session"
 	PathAgentPoll    = "/agents/poll"
 	PathAgentReport  = "/agents/report"
+	PathUserHello    = "/users/hello"
+	PathUserSession  = "/users/session"
+	PathServiceAgent = "/services/agents"
 	PathHealth       = "/health"
 	PathMetrics      = "/metrics"
 	PathJWKS         = "/.well-known/jwks.json"
@@ -53,6 +56,9 @@ type GrantRequest struct {
 	NAT string `json:"nat,omitempty"`
 	// Agents pins the job to agents, by fingerprint or name. Empty: any.
 	Agents []string `json:"agents,omitempty"`
+	// ExcludeAgents are agents that must not get the job, by fingerprint or
+	// name, such as the one whose build is to be reproduced.
+	ExcludeAgents []string `json:"exclude_agents,omitempty"`
 }
 
 // GrantResponse answers a [GrantRequest].
@@ -72,6 +78,19 @@ type Candidate struct {
 	Fingerprint string `json:"fingerprint"`
 	// Name is what the operator calls it.
 	Name string `json:"name"`
+	// PublicKey is the agent's, one line in OpenSSH format; its fingerprint is
+	// Fingerprint.
+	PublicKey string `json:"public_key,omitempty"`
+	// Sealing is what to seal the offer to; see common/envelope.
+	Sealing *SealingKey `json:"sealing,omitempty"`
+}
+
+// SealingKey is an agent's age key with the agent's own word that it is its.
+type SealingKey struct {
+	// Recipient is an age X25519 recipient, "age1…".
+	Recipient string `json:"recipient"`
+	// Signature is an armored SSHSIG by the agent's key over the recipient.
+	Signature string `json:"signature"`
 }
 
 // ICEServer is one entry of WebRTC's RTCIceServer list.
@@ -91,29 +110,29 @@ type Waiting struct {
 	Position int `json:"position,omitempty"`
 }
 
-// HelloRequest is the body of POST /agents/hello: an agent asks for a
-// challenge.
+// HelloRequest is the body of POST /agents/hello and POST /users/hello: an agent
+// or a user asks for a challenge.
 type HelloRequest struct {
 	// PublicKey is one line in OpenSSH authorized_keys format.
 	PublicKey string `json:"public_key"`
-	// Nonce is the agent's own random contribution, 32 bytes.
+	// Nonce is the asking side's own random contribution, 32 bytes.
 	Nonce []byte `json:"nonce"`
 }
 
 // HelloResponse carries the broker's challenge.
 type HelloResponse struct {
-	// Challenge is opaque to the agent and carries all that the broker must
+	// Challenge is opaque to who asked and carries all that the broker must
 	// know later; the broker remembers nothing.
 	Challenge []byte `json:"challenge"`
 	// Origin is the broker's own name for itself, such as
-	// "https://broker.example.org". The agent signs the origin that it dialled
+	// "https://broker.example.org". Who asked signs the origin that it dialled
 	// and refuses a broker that names another.
 	Origin    string    `json:"origin"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// SessionRequest is the body of POST /agents/session: the response to the
-// challenge.
+// SessionRequest is the body of POST /agents/session and POST /users/session: the
+// response to the challenge.
 type SessionRequest struct {
 	PublicKey string `json:"public_key"`
 	Nonce     []byte `json:"nonce"`
@@ -123,11 +142,11 @@ type SessionRequest struct {
 	Signature string `json:"signature"`
 }
 
-// SessionResponse carries the token for the agent's further requests.
+// SessionResponse carries the token for further requests.
 type SessionResponse struct {
 	Session   string    `json:"session"`
 	ExpiresAt time.Time `json:"expires_at"`
-	// Name is what the operator calls this agent.
+	// Name is what the operator calls this agent or user.
 	Name string `json:"name"`
 }
 
@@ -141,6 +160,8 @@ type Status struct {
 	FreeMemMB    int          `json:"free_memory_mb"`
 	RunningJobs  []string     `json:"running_jobs,omitempty"`
 	Capabilities []Capability `json:"capabilities"`
+	// Sealing is what clients seal their offers to, if they seal.
+	Sealing *SealingKey `json:"sealing,omitempty"`
 	// Draining: finishes what it has and takes nothing new. Such a poll is
 	// answered at once with 204.
 	Draining bool `json:"draining,omitempty"`
@@ -194,6 +215,24 @@ type Artifact struct {
 	Path   string `json:"path"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"` // lower-case hexadecimal
+}
+
+// ListedAgent is one agent in the operator's list: an element of the response to
+// GET /services/agents, and the response to POST.
+type ListedAgent struct {
+	Fingerprint string `json:"fingerprint"`
+	Name        string `json:"name"`
+	PublicKey   string `json:"public_key"`
+	// Targets limits what the agent may build for; empty is all.
+	Targets []string `json:"targets,omitempty"`
+	// Alive tells whether it polls.
+	Alive bool `json:"alive"`
+}
+
+// AddAgent is the body of POST /services/agents.
+type AddAgent struct {
+	// Line is one line of an authorized_agents file.
+	Line string `json:"line"`
 }
 
 // Health is the body of GET /health.

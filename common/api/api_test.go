@@ -35,6 +35,7 @@ func TestGrantRequestNamesTheWrongField(t *testing.T) {
 		{"project", func(r *GrantRequest) { r.Project = strings.Repeat("x", 129) }},
 		{"nat", func(r *GrantRequest) { r.NAT = strings.Repeat("x", 33) }},
 		{"agents", func(r *GrantRequest) { r.Agents = []string{""} }},
+		{"exclude_agents", func(r *GrantRequest) { r.ExcludeAgents = make([]string, MaxAgents+1) }},
 	}
 	for _, tt := range tests {
 		r := validRequest()

@@ -40,15 +40,19 @@ func (r *GrantRequest) Validate() error {
 		return errors.New("nat: longer than 32 bytes")
 	case len(r.Agents) > MaxAgents:
 		return fmt.Errorf("agents: %d names, at most %d are allowed", len(r.Agents), MaxAgents)
+	case len(r.ExcludeAgents) > MaxAgents:
+		return fmt.Errorf("exclude_agents: %d names, at most %d are allowed", len(r.ExcludeAgents), MaxAgents)
 	}
 	for _, c := range r.RequiredChannels {
 		if !nameForm.MatchString(c) {
 			return fmt.Errorf("required_channels: %q is not a channel label", c)
 		}
 	}
-	for _, a := range r.Agents {
-		if a == "" || len(a) > 128 {
-			return fmt.Errorf("agents: %q is neither a name nor a fingerprint", a)
+	for field, agents := range map[string][]string{"agents": r.Agents, "exclude_agents": r.ExcludeAgents} {
+		for _, a := range agents {
+			if a == "" || len(a) > 128 {
+				return fmt.Errorf("%s: %q is neither a name nor a fingerprint", field, a)
+			}
 		}
 	}
 	return nil
@@ -65,6 +69,8 @@ func (s *Status) Validate() error {
 		return fmt.Errorf("capabilities: %d, at most %d are allowed", len(s.Capabilities), MaxCapabilities)
 	case len(s.Version) > 64:
 		return errors.New("version: longer than 64 bytes")
+	case s.Sealing != nil && (len(s.Sealing.Recipient) > 128 || len(s.Sealing.Signature) > 2048):
+		return errors.New("sealing: the recipient is longer than 128 bytes or the signature than 2048")
 	}
 	for _, c := range s.Capabilities {
 		if !nameForm.MatchString(c.Target) || !nameForm.MatchString(c.Toolchain) || len(c.Version) > 32 {

@@ -39,6 +39,21 @@ type Build struct {
 	Project string `json:"project"`
 	// Recipe pins the recipe by name; empty lets the agent recognise one.
 	Recipe string `json:"recipe,omitempty"`
+	// Source names an archive that the agent is to fetch. Without it the source
+	// comes over the source channel.
+	Source *Source `json:"source,omitempty"`
+}
+
+// Source is a project by reference.
+type Source struct {
+	// URL is where the archive is: https, and a host that the agent's operator
+	// allows. Its path ends in .tar, .tar.gz, .tgz, .tar.zst or .zip.
+	URL string `json:"url"`
+	// SHA256 is that of the archive, in lower-case hexadecimal.
+	SHA256 string `json:"sha256"`
+	// StripComponents is how many leading folders of each path to leave out, as
+	// tar does.
+	StripComponents int `json:"strip_components,omitempty"`
 }
 
 // Stage tells that a phase of the job begins.
@@ -77,6 +92,7 @@ const (
 	ProblemMalformed    ProblemCode = "malformed_message"
 	ProblemManifest     ProblemCode = "bad_manifest"
 	ProblemContent      ProblemCode = "bad_content" // a file that is not what its hash says
+	ProblemSource       ProblemCode = "bad_source"  // a reference that is refused or cannot be fetched
 	ProblemNoRecipe     ProblemCode = "no_recipe"
 	ProblemBuildFailed  ProblemCode = "build_failed"
 	ProblemNoArtifacts  ProblemCode = "no_artifacts" // the build left out what its recipe promises

@@ -60,19 +60,38 @@ type jwk struct {
 }
 
 type jwks struct {
-	Keys []jwk `json:"keys"`
+	Keys      []jwk    `json:"keys"`
+	Rotations []string `json:"rotations,omitempty"`
+}
+
+func newJWK(key ed25519.PublicKey) jwk {
+	return jwk{
+		KeyType: "OKP", Curve: "Ed25519", X: base64.RawURLEncoding.EncodeToString(key),
+		KeyID: KeyID(key), Algorithm: "EdDSA", Use: "sig",
+	}
+}
+
+// key returns the key, if it is spelled right and under its own id.
+func (j jwk) key() (ed25519.PublicKey, error) {
+	x, err := base64.RawURLEncoding.Strict().DecodeString(j.X)
+	if err != nil || len(x) != ed25519.PublicKeySize {
+		return nil, fmt.Errorf("read the JWK set: key %q is no Ed25519 public key", j.KeyID)
+	}
+	if j.KeyID != KeyID(x) {
+		return nil, fmt.Errorf("read the JWK set: key %q does not have its thumbprint as its id", j.KeyID)
+	}
+	return x, nil
 }
 
 // MarshalJSON writes the set as a JWK Set (RFC 7517).
-func (k *KeySet) MarshalJSON() ([]byte, error) {
+func (k *KeySet) MarshalJSON() ([]byte, error) { return json.Marshal(k.set()) }
+
+func (k *KeySet) set() jwks {
 	set := jwks{Keys: make([]jwk, 0, len(k.order))}
-	for _, id := range k.order {
-		set.Keys = append(set.Keys, jwk{
-			KeyType: "OKP", Curve: "Ed25519", X: base64.RawURLEncoding.EncodeToString(k.byID[id]),
-			KeyID: id, Algorithm: "EdDSA", Use: "sig",
-		})
+	for _, key := range k.Keys() {
+		set.Keys = append(set.Keys, newJWK(key))
 	}
-	return json.Marshal(set)
+	return set
 }
 
 // ParseJWKS reads a JWK Set. It passes over keys of other kinds, as RFC 7517
@@ -91,12 +110,9 @@ func ParseJWKS(data []byte) (*KeySet, error) {
 		if j.KeyType != "OKP" || j.Curve != "Ed25519" {
 			continue
 		}
-		x, err := base64.RawURLEncoding.Strict().DecodeString(j.X)
-		if err != nil || len(x) != ed25519.PublicKeySize {
-			return nil, fmt.Errorf("read the JWK set: key %q is no Ed25519 public key", j.KeyID)
-		}
-		if j.KeyID != KeyID(x) {
-			return nil, fmt.Errorf("read the JWK set: key %q does not have its thumbprint as its id", j.KeyID)
+		x, err := j.key()
+		if err != nil {
+			return nil, err
 		}
 		keys = append(keys, x)
 	}

@@ -82,9 +82,18 @@ func (k *KeySet) Verify(token string, now time.Time, leeway time.Duration) (*Gra
 		jwt.WithTimeFunc(func() time.Time { return now }),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithStrictDecoding(),
 	)
-	_, err := parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
-		if t.Header["typ"] != Type {
-			return nil, fmt.Errorf("%w: its typ is %v, not %s", ErrMalformed, t.Header["typ"], Type)
+	_, err := parser.ParseWithClaims(token, &c, k.key(Type))
+	if err != nil {
+		return nil, classify(err)
+	}
+	return c.grant()
+}
+
+// key finds the key for a token of the given type.
+func (k *KeySet) key(want string) jwt.Keyfunc {
+	return func(t *jwt.Token) (any, error) {
+		if t.Header["typ"] != want {
+			return nil, fmt.Errorf("%w: its typ is %v, not %s", ErrMalformed, t.Header["typ"], want)
 		}
 		id, _ := t.Header["kid"].(string)
 		key, ok := k.byID[id]
@@ -92,11 +101,7 @@ func (k *KeySet) Verify(token string, now time.Time, leeway time.Duration) (*Gra
 			return nil, fmt.Errorf("%w: key id %q", ErrSignature, id)
 		}
 		return key, nil
-	})
-	if err != nil {
-		return nil, classify(err)
 	}
-	return c.grant()
 }
 
 func (c *claims) grant() (*Grant, error) {

@@ -7,15 +7,26 @@ import (
 	"strings"
 )
 
-// Challenge is what an agent signs to open a session with a broker.
+// Role is what somebody opens a session as. A signature for one role is worth
+// nothing for another.
+type Role string
+
+// The roles.
+const (
+	RoleAgent Role = "agent"
+	RoleUser  Role = "user"
+)
+
+// Challenge is what an agent or a user signs to open a session with a broker.
 type Challenge struct {
+	Role Role
 	// Origin is the broker's, as [Origin] spells it.
 	Origin string
 	// Challenge is the broker's opaque challenge.
 	Challenge []byte
-	// Nonce is the agent's own random contribution.
+	// Nonce is the signer's own random contribution.
 	Nonce []byte
-	// Fingerprint is the agent's, "SHA256:…".
+	// Fingerprint is the signer's, "SHA256:…".
 	Fingerprint string
 }
 
@@ -24,7 +35,7 @@ type Challenge struct {
 func (c Challenge) SignedBytes() []byte {
 	var b []byte
 	for _, field := range [][]byte{
-		[]byte("farforge agent session"), []byte("v1"), []byte("role=agent"),
+		[]byte("farforge session"), []byte("v1"), []byte("role=" + c.Role),
 		[]byte(c.Origin), c.Challenge, c.Nonce, []byte(c.Fingerprint),
 	} {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(field)))

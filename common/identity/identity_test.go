@@ -93,13 +93,14 @@ func TestOpenSSHVerifies(t *testing.T) {
 }
 
 func TestChallengeBytesDifferByField(t *testing.T) {
-	base := Challenge{Origin: "https://a", Challenge: []byte("c"), Nonce: []byte("n"), Fingerprint: "f"}
+	base := Challenge{Role: RoleAgent, Origin: "https://a", Challenge: []byte("c"), Nonce: []byte("n"), Fingerprint: "f"}
 	for name, c := range map[string]Challenge{
-		"origin":         {"https://b", []byte("c"), []byte("n"), "f"},
-		"challenge":      {"https://a", []byte("x"), []byte("n"), "f"},
-		"nonce":          {"https://a", []byte("c"), []byte("x"), "f"},
-		"fingerprint":    {"https://a", []byte("c"), []byte("n"), "x"},
-		"moved boundary": {"https://a", []byte("cn"), nil, "f"},
+		"role":           {RoleUser, "https://a", []byte("c"), []byte("n"), "f"},
+		"origin":         {RoleAgent, "https://b", []byte("c"), []byte("n"), "f"},
+		"challenge":      {RoleAgent, "https://a", []byte("x"), []byte("n"), "f"},
+		"nonce":          {RoleAgent, "https://a", []byte("c"), []byte("x"), "f"},
+		"fingerprint":    {RoleAgent, "https://a", []byte("c"), []byte("n"), "x"},
+		"moved boundary": {RoleAgent, "https://a", []byte("cn"), nil, "f"},
 	} {
 		if string(c.SignedBytes()) == string(base.SignedBytes()) {
 			t.Errorf("%s: same bytes", name)

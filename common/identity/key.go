@@ -20,27 +20,6 @@ type Key struct {
 	signer ssh.Signer
 }
 
-// LoadKey reads a private key in OpenSSH format. It refuses a file that others
-// may read, as ssh does, because such a key is no proof of anything.
-func LoadKey(path string) (*Key, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the agent's key: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("read the agent's key: %s has mode %04o, others can read it; run: chmod 600 %s", path, mode, path)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the agent's key: %w", err)
-	}
-	signer, err := ssh.ParsePrivateKey(data)
-	if err != nil {
-		return nil, fmt.Errorf("read the agent's key %s: %w", path, err)
-	}
-	return &Key{signer: signer}, nil
-}
-
 // GenerateKey makes an ed25519 key, writes it to path with mode 0600 and its
 // public half beside it as path.pub. It never overwrites: an existing file
 // is an error that wraps fs.ErrExist.

@@ -34,6 +34,9 @@ type Config struct {
 	// Wait is how long the broker may hold a poll or an offer; 0 is api.MaxWait.
 	// It has whole seconds.
 	Wait time.Duration
+	// Token returns the bearer token for grant requests: an access key, an OIDC
+	// token, or what UserSession gives. Nil asks as nobody in particular.
+	Token func(context.Context) (string, error)
 	// UserAgent names the program and its version.
 	UserAgent string
 	// Logger gets retries; nil discards them.
@@ -48,6 +51,8 @@ type Client struct {
 	agent  string
 	log    *slog.Logger
 	http   *http.Client
+	token  func(context.Context) (string, error)
+	clock  clock
 	// reached is set once something there has answered as a broker does.
 	reached atomic.Bool
 }
@@ -76,7 +81,7 @@ func New(cfg Config) (*Client, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Client{
-		base: base, origin: origin, wait: cfg.Wait, agent: cfg.UserAgent, log: cfg.Logger,
+		base: base, origin: origin, wait: cfg.Wait, agent: cfg.UserAgent, log: cfg.Logger, token: cfg.Token,
 		http: &http.Client{
 			Transport: &http.Transport{
 				Proxy:                 http.ProxyFromEnvironment,
@@ -159,6 +164,7 @@ func (c *Client) do(ctx context.Context, r request) (*response, error) {
 	if c.agent != "" {
 		req.Header.Set("User-Agent", c.agent)
 	}
+	sent := time.Now()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
@@ -171,6 +177,7 @@ func (c *Client) do(ctx context.Context, r request) (*response, error) {
 	if len(body) > api.MaxBody {
 		return nil, &Unreachable{URL: c.origin, Err: fmt.Errorf("its response is longer than %d bytes", api.MaxBody)}
 	}
+	c.clock.learn(resp.Header, sent, time.Now(), r.waits)
 	if resp.StatusCode >= 300 {
 		return nil, c.refused(resp, body)
 	}

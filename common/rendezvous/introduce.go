@@ -65,7 +65,14 @@ func (c *Client) RequestGrant(ctx context.Context, need *api.GrantRequest) (*api
 	var granted api.GrantResponse
 	err := c.insist(ctx, func() error {
 		granted = api.GrantResponse{}
-		_, err := c.call(ctx, api.PathGrantRequest, "", false, need, &granted)
+		token := ""
+		if c.token != nil {
+			var err error
+			if token, err = c.token(ctx); err != nil {
+				return err
+			}
+		}
+		_, err := c.call(ctx, api.PathGrantRequest, token, false, need, &granted)
 		return err
 	})
 	if err != nil {

@@ -319,3 +319,76 @@ func TestBackoffGrowsAndObeys(t *testing.T) {
 		}
 	}
 }
+
+func TestClockFollowsTheBroker(t *testing.T) {
+	for _, off := range []time.Duration{0, time.Hour, -time.Hour} {
+		c := broker(t, map[string]http.HandlerFunc{
+			"POST " + api.PathGrantRequest: func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Date", time.Now().Add(off).UTC().Format(http.TimeFormat))
+				reply(w, 200, api.GrantResponse{})
+			},
+		})
+		if c.Skew() != 0 {
+			t.Errorf("a skew of %v before the first response", c.Skew())
+		}
+		if _, err := c.RequestGrant(t.Context(), &api.GrantRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		if d := (c.Skew() - off).Abs(); d > 2*time.Second {
+			t.Errorf("the broker is %v ahead, the client thinks %v", off, c.Skew())
+		}
+		if d := time.Until(c.Now()) - c.Skew(); d.Abs() > time.Second {
+			t.Errorf("Now is off by %v", d)
+		}
+	}
+}
+
+func TestGrantRequestsCarryTheToken(t *testing.T) {
+	var sessions atomic.Int32
+	handlers := map[string]http.HandlerFunc{
+		"POST " + api.PathUserSession: func(w http.ResponseWriter, r *http.Request) {
+			var in api.SessionRequest
+			if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+				t.Error(err)
+			}
+			key, err := identity.ParseAuthorizedLine(in.PublicKey)
+			if err != nil {
+				t.Error(err)
+			}
+			challenge := identity.Challenge{Role: identity.RoleUser, Origin: "http://" + r.Host, Challenge: in.Challenge, Nonce: in.Nonce, Fingerprint: key.Fingerprint}
+			if err := identity.Verify(key.Key, identity.NamespaceSession, challenge.SignedBytes(), in.Signature); err != nil {
+				t.Error(err)
+			}
+			sessions.Add(1)
+			reply(w, 200, api.SessionResponse{Session: "session", ExpiresAt: time.Now().Add(time.Minute)})
+		},
+		"POST " + api.PathUserHello: func(w http.ResponseWriter, r *http.Request) {
+			reply(w, 200, api.HelloResponse{Challenge: []byte("c"), Origin: "http://" + r.Host})
+		},
+		"POST " + api.PathGrantRequest: func(w http.ResponseWriter, r *http.Request) {
+			if got := r.Header.Get("Authorization"); got != "Bearer session" {
+				t.Errorf("Authorization: %q", got)
+			}
+			reply(w, 200, api.GrantResponse{JobID: "J"})
+		},
+	}
+	first := broker(t, handlers)
+	key, err := identity.GenerateKey(filepath.Join(t.TempDir(), "id"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := &UserSession{Client: first, Key: key}
+	c, err := New(Config{URL: first.Origin(), Token: user.Token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	for range 3 {
+		if _, err := c.RequestGrant(t.Context(), &api.GrantRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sessions.Load() != 1 {
+		t.Errorf("%d sessions for three grants", sessions.Load())
+	}
+}

@@ -34,10 +34,11 @@ func (e *KeyChange) Hint() string {
 
 // PinnedKeys returns the keys that the broker's grants are verified with. At
 // the first contact they are fetched and written to a file in dir, readable by
-// its owner only; from then on only those count. Keys that the broker adds
-// later are passed to added and not trusted: whoever can change what the broker
-// serves could add one.
-func PinnedKeys(ctx context.Context, dir, broker string, fetch func(context.Context) (*grant.KeySet, error), added func(ids []string)) (*grant.KeySet, error) {
+// its owner only. From then on only those count, and those that they vouch for
+// by a rotation; then the file follows. Other keys that the broker serves are
+// passed to added and not trusted: whoever can change what the broker serves
+// could add one.
+func PinnedKeys(ctx context.Context, dir, broker string, fetch func(context.Context) (*grant.Published, error), added func(ids []string)) (*grant.KeySet, error) {
 	sum := sha256.Sum256([]byte(broker))
 	file := filepath.Join(dir, "issuer-"+hex.EncodeToString(sum[:8])+".jwks")
 	served, err := fetch(ctx)
@@ -46,7 +47,7 @@ func PinnedKeys(ctx context.Context, dir, broker string, fetch func(context.Cont
 	}
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return served, pin(file, served)
+		return served.Keys, pin(file, served.Keys)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the pinned keys of the broker: %w", err)
@@ -55,14 +56,18 @@ func PinnedKeys(ctx context.Context, dir, broker string, fetch func(context.Cont
 	if err != nil {
 		return nil, fmt.Errorf("read the pinned keys of the broker in %s: %w", file, err)
 	}
-	unknown := slices.DeleteFunc(served.KeyIDs(), func(id string) bool { return slices.Contains(pinned.KeyIDs(), id) })
-	if len(unknown) == len(served.KeyIDs()) {
+	followed, err := pinned.Follow(served)
+	if err != nil {
 		return nil, &KeyChange{Broker: broker, File: file}
 	}
+	unknown := slices.DeleteFunc(served.Keys.KeyIDs(), func(id string) bool { return slices.Contains(followed.KeyIDs(), id) })
 	if len(unknown) > 0 && added != nil {
 		added(unknown)
 	}
-	return pinned, nil
+	if slices.Equal(followed.KeyIDs(), pinned.KeyIDs()) {
+		return followed, nil
+	}
+	return followed, pin(file, followed)
 }
 
 // pin writes the keys so that the file is either whole or not there.

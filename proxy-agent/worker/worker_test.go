@@ -174,8 +174,8 @@ func TestRefusalsEndTheAgent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fetch := func(context.Context) (*grant.KeySet, error) {
-			return grant.NewKeySet(grant.NewSigner(impostor).Public()), nil
+		fetch := func(context.Context) (*grant.Published, error) {
+			return &grant.Published{Keys: grant.NewKeySet(grant.NewSigner(impostor).Public())}, nil
 		}
 		if _, err := session.PinnedKeys(t.Context(), a.dir, a.broker.URL(), fetch, nil); err != nil {
 			t.Fatal(err)

@@ -106,7 +106,7 @@ func (b *Broker) hello(w http.ResponseWriter, r *http.Request) {
 func (b *Broker) session(w http.ResponseWriter, r *http.Request) {
 	var in api.SessionRequest
 	b.read(r, &in)
-	c := identity.Challenge{Origin: b.URL(), Challenge: []byte("challenge"), Nonce: in.Nonce, Fingerprint: b.Agent.Fingerprint}
+	c := identity.Challenge{Role: identity.RoleAgent, Origin: b.URL(), Challenge: []byte("challenge"), Nonce: in.Nonce, Fingerprint: b.Agent.Fingerprint}
 	if err := identity.Verify(b.Agent.Key, identity.NamespaceSession, c.SignedBytes(), in.Signature); err != nil {
 		b.t.Error(err)
 	}

@@ -1,0 +1,104 @@
+package grant
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// RotationType is the typ header of a rotation.
+const RotationType = "farforge-rotation+jwt"
+
+// maxRotations bounds the rotations that are published beside a key set.
+const maxRotations = 64
+
+// rotation is the word of an old key for its successor.
+type rotation struct {
+	jwt.RegisteredClaims
+	Successor jwk `json:"jwk"`
+}
+
+// SignRotation returns a token by which the old key s vouches for its
+// successor. Who has pinned the old key may follow it.
+func (s *Signer) SignRotation(successor ed25519.PublicKey, issuer string, now time.Time) (string, error) {
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, rotation{
+		RegisteredClaims: jwt.RegisteredClaims{Issuer: issuer, IssuedAt: jwt.NewNumericDate(now)},
+		Successor:        newJWK(successor),
+	})
+	token.Header["typ"] = RotationType
+	token.Header["kid"] = s.keyID
+	text, err := token.SignedString(s.key)
+	if err != nil {
+		return "", fmt.Errorf("sign the rotation to key %s: %w", KeyID(successor), err)
+	}
+	return text, nil
+}
+
+// Published is what a broker publishes at its JWKS path: the keys that verify
+// its grants, and the rotations by which they follow one another, oldest first.
+// To other readers it is a JWK set with an additional member, which RFC 7517
+// has them ignore.
+type Published struct {
+	Keys      *KeySet
+	Rotations []string
+}
+
+// MarshalJSON writes the set as a JWK Set with a member "rotations".
+func (p *Published) MarshalJSON() ([]byte, error) {
+	set := p.Keys.set()
+	set.Rotations = p.Rotations
+	return json.Marshal(set)
+}
+
+// ParsePublished reads what MarshalJSON writes, and any other JWK set.
+func ParsePublished(data []byte) (*Published, error) {
+	keys, err := ParseJWKS(data)
+	if err != nil {
+		return nil, err
+	}
+	var set jwks
+	if err := json.Unmarshal(data, &set); err != nil {
+		return nil, fmt.Errorf("read the JWK set: %w", err)
+	}
+	if len(set.Rotations) > maxRotations {
+		return nil, fmt.Errorf("read the JWK set: %d rotations, at most %d are allowed", len(set.Rotations), maxRotations)
+	}
+	return &Published{Keys: keys, Rotations: set.Rotations}, nil
+}
+
+// Follow returns those of the published keys that are pinned already, or that
+// an unbroken chain of rotations leads to from a pinned key. It wraps
+// ErrSignature if there are none: then the broker's keys are not the ones that
+// were pinned.
+func (k *KeySet) Follow(p *Published) (*KeySet, error) {
+	trusted := NewKeySet(k.Keys()...)
+	for _, text := range p.Rotations {
+		// A rotation by a key that nobody trusts yet is no error: the chain may
+		// reach further back than what was pinned.
+		if successor, err := trusted.verifyRotation(text); err == nil {
+			trusted = NewKeySet(append(trusted.Keys(), successor)...)
+		}
+	}
+	var current []ed25519.PublicKey
+	for _, key := range p.Keys.Keys() {
+		if _, ok := trusted.byID[KeyID(key)]; ok {
+			current = append(current, key)
+		}
+	}
+	if len(current) == 0 {
+		return nil, fmt.Errorf("%w: none of the keys that the broker publishes is pinned, or vouched for by one that is", ErrSignature)
+	}
+	return NewKeySet(current...), nil
+}
+
+func (k *KeySet) verifyRotation(text string) (ed25519.PublicKey, error) {
+	var r rotation
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding())
+	if _, err := parser.ParseWithClaims(text, &r, k.key(RotationType)); err != nil {
+		return nil, classify(err)
+	}
+	return r.Successor.key()
+}

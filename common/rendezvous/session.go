@@ -1,0 +1,79 @@
+package rendezvous
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// Authenticate opens an agent's session: hello, then the signed challenge. It
+// signs the origin that this client was made for, and refuses a broker that
+// calls itself otherwise.
+func (c *Client) Authenticate(ctx context.Context, key *identity.Key) (*api.SessionResponse, error) {
+	return c.authenticate(ctx, key, identity.RoleAgent, api.PathAgentHello, api.PathAgentSession)
+}
+
+// AuthenticateUser opens a user's session in the same way.
+func (c *Client) AuthenticateUser(ctx context.Context, key *identity.Key) (*api.SessionResponse, error) {
+	return c.authenticate(ctx, key, identity.RoleUser, api.PathUserHello, api.PathUserSession)
+}
+
+func (c *Client) authenticate(ctx context.Context, key *identity.Key, role identity.Role, helloPath, sessionPath string) (*api.SessionResponse, error) {
+	nonce := make([]byte, api.NonceSize)
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, fmt.Errorf("open a session: %w", err)
+	}
+	public := key.PublicLine("")
+	var hello api.HelloResponse
+	if _, err := c.call(ctx, helloPath, "", false, api.HelloRequest{PublicKey: public, Nonce: nonce}, &hello); err != nil {
+		return nil, err
+	}
+	if hello.Origin != c.origin {
+		return nil, &Unreachable{URL: c.origin, Err: fmt.Errorf("the broker there calls itself %q; use that URL, or set the broker's --origin", hello.Origin)}
+	}
+	challenge := identity.Challenge{Role: role, Origin: c.origin, Challenge: hello.Challenge, Nonce: nonce, Fingerprint: key.Fingerprint()}
+	signature, err := key.Sign(identity.NamespaceSession, challenge.SignedBytes())
+	if err != nil {
+		return nil, err
+	}
+	var session api.SessionResponse
+	in := api.SessionRequest{PublicKey: public, Nonce: nonce, Challenge: hello.Challenge, Signature: signature}
+	if _, err := c.call(ctx, sessionPath, "", false, in, &session); err != nil {
+		return nil, err
+	}
+	return &session, nil
+}
+
+// UserSession opens a user's session when one is needed and keeps it while it
+// lasts. Its Token method is made for Config.Token; it is safe for concurrent
+// use.
+type UserSession struct {
+	// Client talks to the broker; it needs no Token of its own.
+	Client *Client
+	Key    *identity.Key
+
+	mu      sync.Mutex
+	session *api.SessionResponse
+}
+
+// sessionMargin is how long before its end a session is renewed.
+const sessionMargin = 30 * time.Second
+
+// Token returns a session token that lasts.
+func (u *UserSession) Token(ctx context.Context) (string, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.session == nil || u.Client.Now().Add(sessionMargin).After(u.session.ExpiresAt) {
+		session, err := u.Client.AuthenticateUser(ctx, u.Key)
+		if err != nil {
+			return "", err
+		}
+		u.session = session
+	}
+	return u.session.Session, nil
+}
