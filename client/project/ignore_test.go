@@ -110,7 +110,7 @@ func TestSameAsGit(t *testing.T) {
 		}
 		return text
 	}
-	rounds := 500
+	rounds := 200
 	if testing.Short() {
 		rounds = 30
 	}

@@ -134,6 +134,11 @@ type closedError struct{ err error }
 func (c *closedError) Error() string { return c.err.Error() }
 func (c *closedError) Unwrap() error { return c.err }
 
+func isClosing(err error) bool {
+	var c *closedError
+	return errors.As(err, &c)
+}
+
 // uploadError is for a tree that did not go up.
 func uploadError(agent Agent, err error) error {
 	var p *channel.Problem

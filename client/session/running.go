@@ -68,7 +68,7 @@ func (r *running) drive(ctx context.Context) error {
 
 	deadline := time.NewTimer(time.Duration(r.job.Need.TimeoutSecs)*time.Second + overtime)
 	defer deadline.Stop()
-	interrupted := ctx.Done()
+	interrupted, over := ctx.Done(), r.conn.Done()
 	var result *channel.Result
 	for {
 		select {
@@ -78,8 +78,10 @@ func (r *running) drive(ctx context.Context) error {
 				return r.cause
 			}
 			result = end.result
-			if err := r.verdict(result); err != nil {
-				return err
+			select {
+			case p := <-refused: // was said before the result
+				r.giveUp(work, refusedError(r.outcome.Agent, p))
+			default:
 			}
 		case end := <-uploads:
 			r.outcome.Sent = end.sent
@@ -87,70 +89,62 @@ func (r *running) drive(ctx context.Context) error {
 				r.giveUp(work, uploadError(r.outcome.Agent, end.err))
 			}
 		case end := <-downloads:
+			r.outcome.Received = end.got
 			if end.err != nil {
 				r.giveUp(work, downloadError(r.outcome.Agent, end.err))
 			}
-			r.outcome.Received = end.got
 		case p := <-refused:
 			r.giveUp(work, refusedError(r.outcome.Agent, p))
 		case <-interrupted:
 			interrupted = nil
 			r.giveUp(work, canceledError(ctx))
-		case <-r.conn.Done():
-			// A result may have arrived just before.
-			select {
-			case end := <-controls:
-				if end.err == nil {
-					if err := r.verdict(end.result); err != nil {
-						return err
-					}
-				}
-			default:
-			}
-			r.giveUp(work, lostError(r.outcome.Agent, r.conn.Err()))
-			return r.cause
+		case <-over:
+			over = nil
+			r.giveUp(work, lostError(r.outcome.Agent, &closedError{r.conn.Err()}))
+			r.grace = time.After(lastWords)
 		case <-r.grace:
 			return r.cause
 		case <-deadline.C:
 			r.giveUp(work, lostError(r.outcome.Agent, errors.New("it did not end the job at its time limit")))
 			return r.cause
 		}
-		if result != nil && r.cause != nil {
-			return r.cause
-		}
-		if result != nil && (len(result.Artifacts) == 0 || r.outcome.Received != nil) {
-			r.outcome.Result = result
-			return nil
+		if ended, err := r.judge(result); ended {
+			return err
 		}
 	}
 }
 
-// verdict tells what a result means: nil is success. Why this side gave up
-// comes first, unless it was only that the agent closed a channel: then the
-// result says why.
-func (r *running) verdict(result *channel.Result) error {
-	var closed *closedError
+// judge tells whether the job has ended, and how. What made this side give up
+// comes first, unless the agent only closed a channel: then its result says
+// more, if it came.
+func (r *running) judge(result *channel.Result) (ended bool, err error) {
 	switch {
-	case r.cause != nil && !errors.As(r.cause, &closed):
-		return r.cause
-	case result.Outcome == api.OutcomeSucceeded:
-		return r.cause
+	case result == nil:
+		return false, nil
+	case r.cause != nil && !isClosing(r.cause):
+		return true, r.cause
+	case result.Outcome != api.OutcomeSucceeded:
+		return true, resultError(r.outcome.Agent, result)
+	case len(result.Artifacts) > 0 && r.outcome.Received == nil:
+		return false, nil // they are still on their way
 	default:
-		return resultError(r.outcome.Agent, result)
+		r.outcome.Result = result
+		return true, nil
 	}
 }
 
-// giveUp asks the agent to stop and remembers why. Only the first call counts.
-// A channel that the agent closed may be followed by its result, which says
-// more than the closing.
+// giveUp asks the agent to stop and remembers why. Only the first call counts,
+// except that a channel's closing gives way to the reason for it.
 func (r *running) giveUp(work context.Context, cause error) {
 	if r.cause != nil {
+		if isClosing(r.cause) && !isClosing(cause) {
+			r.cause = cause
+		}
 		return
 	}
 	r.cause = cause
 	wait := cancelTimeout
-	var closed *closedError
-	if errors.As(cause, &closed) {
+	if isClosing(cause) {
 		wait = resultTimeout
 	}
 	if cli.Code(cause) == cli.Interrupted {

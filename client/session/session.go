@@ -22,6 +22,9 @@ const (
 	// resultTimeout is how long an agent that closed a channel may take to say
 	// why.
 	resultTimeout = 2 * time.Second
+	// lastWords is how long what arrived before the connection ended may take
+	// to be read.
+	lastWords = 250 * time.Millisecond
 	// overtime is how much longer than the job's time limit, which the agent
 	// enforces, the client waits for it to say so.
 	overtime = 30 * time.Second

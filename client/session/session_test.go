@@ -266,6 +266,26 @@ func lie(ctx context.Context, m channel.Messages) error {
 	return channel.WriteObject(ctx, m, channel.ObjectContents, 4, strings.NewReader("evil"))
 }
 
+// TestAgentThatClosesFirst: all has arrived, the result even early. That the
+// agent does not wait for the client to close the connection changes nothing.
+func TestAgentThatClosesFirst(t *testing.T) {
+	t.Parallel()
+	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+		if err := farend.Starts(ctx, s); err != nil {
+			return err
+		}
+		result := &channel.Result{Outcome: api.OutcomeSucceeded, Artifacts: farend.Artifacts(farend.Made())}
+		err := s.Say(ctx, &channel.Message{Type: channel.TypeResult, Result: result})
+		_ = s.Firmware(ctx, farend.Made()) // the client may have closed before it said that it has all
+		return err
+	})
+	for range 20 {
+		if _, err := Run(t.Context(), newTry(t, b).job); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestCancelStopsTheBuild(t *testing.T) {
 	t.Parallel()
 	started, canceled := make(chan struct{}), make(chan struct{})
