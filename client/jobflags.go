@@ -35,16 +35,17 @@ type jobOptions struct {
 }
 
 func (o *jobOptions) register(f *pflag.FlagSet) {
+	f.SortFlags = false
 	f.StringVar(&o.URL, "url", "", "the broker's `URL`")
 	env(f, "url", "FARFORGE_URL")
 	f.StringVar(&o.Target, "target", "", "build for this `CHIP`, such as esp32c3")
 	f.StringVar(&o.Toolchain, "toolchain", "", "build with this toolchain, `NAME` or NAME@VERSION")
-	f.StringVar(&o.Recipe, "recipe", "", "build by this recipe of the agent's; otherwise it recognises the project")
-	f.IntVar(&o.Cores, "cores", 0, "how many cores the build may use (default 2)")
+	f.StringVar(&o.Recipe, "recipe", "", "build by the agent's recipe of this `NAME`; otherwise it recognises the project")
+	f.IntVar(&o.Cores, "cores", 0, "how many cores, a `NUMBER`, the build may use (default 2)")
 	f.Var(&o.Memory, "memory", "how much memory the build may use, such as 512M or 2G (default 1G)")
 	f.Var(&o.Timeout, "timeout", "how long the job may take on the agent, such as 90s or 15m (default 15m)")
 	f.DurationVar(&o.QueueTimeout, "queue-timeout", 5*time.Minute, "how long to wait for an agent to take the job; 0 is for ever")
-	f.StringArrayVar(&o.Agents, "agent", nil, "only this agent, by name or fingerprint; may be repeated")
+	f.StringArrayVar(&o.Agents, "agent", nil, "only this agent, by `NAME` or fingerprint; may be repeated")
 	f.StringVar(&o.Out, "out", "", "also copy the artifacts to this `FOLDER`")
 }
 

@@ -25,9 +25,9 @@ type monitorOptions struct {
 }
 
 func (o *monitorOptions) register(f *pflag.FlagSet) {
-	f.IntVar(&o.Baud, "monitor-baud", flash.DefaultBaud, "the rate at which the firmware talks")
+	f.IntVar(&o.Baud, "monitor-baud", flash.DefaultBaud, "the `RATE` at which the firmware talks")
 	f.DurationVar(&o.For, "monitor-for", 0, "watch for this long, such as 30s; with another --monitor flag, how long to wait for it")
-	f.IntVar(&o.Lines, "monitor-lines", 0, "watch until this many lines were seen")
+	f.IntVar(&o.Lines, "monitor-lines", 0, "watch until this `NUMBER` of lines was seen")
 	f.StringVar(&o.Until, "monitor-until", "", "watch until the board prints this `TEXT`")
 }
 

@@ -16,6 +16,7 @@ const defaultFlashBaud = 460800
 type portOptions struct{ Port string }
 
 func (o *portOptions) register(f *pflag.FlagSet) {
+	f.SortFlags = false
 	f.StringVar(&o.Port, "port", "", "the board's serial `PORT`, or tcp://HOST:PORT; otherwise the only one on USB")
 	env(f, "port", "ESPTOOL_PORT")
 }
@@ -28,13 +29,13 @@ type loaderOptions struct {
 }
 
 func (o *loaderOptions) register(f *pflag.FlagSet) {
-	f.IntVar(&o.Baud, "baud", defaultFlashBaud, "flash at this rate")
+	f.IntVar(&o.Baud, "baud", defaultFlashBaud, "flash at this `RATE`")
 	env(f, "baud", "ESPTOOL_BAUD")
 	f.StringVar(&o.Chip, "chip", "", "flash only this `CHIP`, such as esp32c3")
 	env(f, "chip", "ESPTOOL_CHIP")
-	f.StringVar(&o.Before, "before", "", "how to get into the loader: default_reset, usb_reset or no_reset")
+	f.StringVar(&o.Before, "before", "", "the `WAY` into the loader: default_reset, usb_reset or no_reset")
 	env(f, "before", "ESPTOOL_BEFORE")
-	f.StringVar(&o.After, "after", "", "how to leave the loader: hard_reset, soft_reset or no_reset")
+	f.StringVar(&o.After, "after", "", "the `WAY` out of the loader: hard_reset, soft_reset or no_reset")
 	env(f, "after", "ESPTOOL_AFTER")
 }
 
