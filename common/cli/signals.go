@@ -5,14 +5,20 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// merge is how close two signals must be to count as one. Some senders, such as
+// timeout(1), send one to the process and one to its group.
+const merge = 250 * time.Millisecond
 
 // Signals turns SIGINT and SIGTERM into the three steps of ending a command.
 //
 // The first signal closes the returned drain channel: take nothing new, finish
 // what runs. The second cancels the returned context: stop what runs and clean
 // up. The third exits at once with [Interrupted]. A command that has nothing to
-// drain passes drains=false and has its context cancelled by the first.
+// drain passes drains=false and has its context cancelled by the first. Signals
+// that come within a quarter of a second count as one.
 //
 // stop ends the watching and must be called.
 func Signals(parent context.Context, drains bool) (ctx context.Context, drain <-chan struct{}, stop func()) {
@@ -26,12 +32,17 @@ func Signals(parent context.Context, drains bool) (ctx context.Context, drain <-
 		if !drains {
 			steps = []func(){func() { close(draining); cancel() }, steps[2]}
 		}
-		for _, step := range steps {
+		var last time.Time
+		for len(steps) > 0 {
 			select {
 			case <-signals:
-				step()
 			case <-ended:
 				return
+			}
+			if now := time.Now(); now.Sub(last) >= merge {
+				last = now
+				steps[0]()
+				steps = steps[1:]
 			}
 		}
 	}()
