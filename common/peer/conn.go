@@ -225,8 +225,9 @@ func (c *Conn) adopt(dc *webrtc.DataChannel) bool {
 	return true
 }
 
-// lost turns an io error of a channel into the reason why the connection is
-// over, where there is one.
+// lost turns an error of a channel into one that wraps ErrLost: the reason why
+// the connection is over, where that is known yet. A channel that the other end
+// has closed is io.EOF.
 func (c *Conn) lost(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.EOF
@@ -234,5 +235,5 @@ func (c *Conn) lost(err error) error {
 	if reason := c.Err(); reason != nil {
 		return reason
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrLost, err)
 }
