@@ -64,6 +64,7 @@ func newCommand(serve func(*Config) error) *cobra.Command {
 	f.StringVar(&cfg.AuthorizedAgents, "authorized-agents", "", "the agents that may serve, a `FILE` in authorized_keys format")
 	f.StringVar(&cfg.StateDir, "state-dir", "", "the `DIR` that keeps the grant signing key; it is made if need be")
 	f.BoolVar(&cfg.Open, "open", false, "give grants to anyone; required, as there is no user authentication yet")
+	f.BoolVar(&cfg.RequireSealed, "require-sealed", false, "refuse offers in plain text, which browsers and older clients send")
 	f.StringArrayVar(&cfg.ICEServers, "ice-server", nil, "tell peers of this STUN server, a `URL` such as stun:stun.example.org:3478; may be repeated")
 	f.DurationVar(&cfg.MaxSession, "max-session", 0, "longest session that is granted (default 1h)")
 	f.IntVar(&cfg.MaxCores, "max-cores", 0, "most cores that are granted to one job (default 64)")

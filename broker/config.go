@@ -23,6 +23,7 @@ type Config struct {
 	AuthorizedAgents string
 	StateDir         string
 	Open             bool
+	RequireSealed    bool
 	ICEServers       []string
 	MaxSession       time.Duration
 	MaxCores         int

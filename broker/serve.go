@@ -55,9 +55,9 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	list := directory.New(agents)
 	srv, err := server.New(server.Config{
 		Origin: origin, Signer: grant.NewSigner(key), Secret: secret, Directory: list,
-		ICEServers: iceServers(c.ICEServers),
-		Limits:     server.Limits{Cores: c.MaxCores, MemoryMB: c.MaxMemory, Session: c.MaxSession},
-		MaxWait:    c.MaxWait, AnswerTimeout: c.AnswerTimeout,
+		ICEServers: iceServers(c.ICEServers), RequireSealed: c.RequireSealed,
+		Limits:  server.Limits{Cores: c.MaxCores, MemoryMB: c.MaxMemory, Session: c.MaxSession},
+		MaxWait: c.MaxWait, AnswerTimeout: c.AnswerTimeout,
 		HideMetrics: l.Metrics != nil, Logger: logger, UnsafeLogging: c.UnsafeLogging,
 		Version: version(),
 	})

@@ -11,9 +11,12 @@
 package directory
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
@@ -33,7 +36,9 @@ type table struct {
 
 type entry struct {
 	who      identity.Authorized
+	line     string // who's key, as candidates carry it
 	status   atomic.Pointer[api.Status]
+	sealing  atomic.Pointer[binding]
 	lastSeen atomic.Int64 // Unix nanoseconds; 0 is never
 	parked   atomic.Int32
 	outcomes [len(outcomes)]atomic.Int64
@@ -59,7 +64,7 @@ func (d *Directory) Replace(agents []identity.Authorized) (added, removed int) {
 		switch {
 		case e == nil:
 			added++
-			e = &entry{who: who}
+			e = newEntry(who)
 		case e.who.Name != who.Name: // renamed: readers hold the old entry
 			e = e.renamed(who)
 		}
@@ -70,11 +75,20 @@ func (d *Directory) Replace(agents []identity.Authorized) (added, removed int) {
 	return added, len(old.list) - (len(next.list) - added)
 }
 
+func newEntry(who identity.Authorized) *entry {
+	e := &entry{who: who}
+	if who.Key != nil {
+		e.line = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(who.Key)))
+	}
+	return e
+}
+
 // renamed returns a copy with another name. Polls that are parked meanwhile
 // are counted again as soon as they are renewed.
 func (e *entry) renamed(who identity.Authorized) *entry {
-	n := &entry{who: who}
+	n := newEntry(who)
 	n.status.Store(e.status.Load())
+	n.sealing.Store(e.sealing.Load())
 	n.lastSeen.Store(e.lastSeen.Load())
 	for i := range n.outcomes {
 		n.outcomes[i].Store(e.outcomes[i].Load())
@@ -93,12 +107,17 @@ func (d *Directory) Lookup(fingerprint string) (identity.Authorized, bool) {
 
 // Saw records a sign of life and what the agent says of itself. The directory
 // keeps status: the caller does not change it. Agents that are not listed are
-// passed over.
-func (d *Directory) Saw(fingerprint string, status *api.Status, now time.Time) {
-	if e, ok := d.table.Load().byName[fingerprint]; ok {
-		e.status.Store(status)
-		e.lastSeen.Store(now.UnixNano())
+// passed over. An error tells, once a change, that the agent's sealing key is
+// not its own; the agent then has none, and the rest is recorded all the same.
+func (d *Directory) Saw(fingerprint string, status *api.Status, now time.Time) error {
+	e, ok := d.table.Load().byName[fingerprint]
+	if !ok {
+		return nil
 	}
+	err := e.bind(status.Sealing)
+	e.status.Store(status)
+	e.lastSeen.Store(now.UnixNano())
+	return err
 }
 
 // Park records that a poll of the agent is parked until unpark is called,

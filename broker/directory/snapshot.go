@@ -10,6 +10,11 @@ import (
 type Agent struct {
 	Fingerprint string
 	Name        string
+	// PublicKey is its key, one line in OpenSSH format, without a comment.
+	PublicKey string
+	// Sealing is what its offers are sealed to, checked to be its own; nil if it
+	// has none.
+	Sealing *api.SealingKey
 	// Status is what its last poll said; nil before its first.
 	Status   *api.Status
 	LastSeen time.Time
@@ -40,6 +45,7 @@ func (s Snapshot) At(i int) Agent { return s.list[i].view() }
 func (e *entry) view() Agent {
 	a := Agent{
 		Fingerprint: e.who.Fingerprint, Name: e.who.Name,
+		PublicKey: e.line, Sealing: e.sealingKey(),
 		Status: e.status.Load(), Parked: e.parked.Load() > 0,
 	}
 	if seen := e.lastSeen.Load(); seen != 0 {

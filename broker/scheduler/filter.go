@@ -14,6 +14,8 @@ const (
 	offline stage = iota
 	draining
 	notPinned
+	excluded
+	cannotOpen
 	wrongTarget
 	wrongToolchain
 	tooSmall
@@ -26,8 +28,12 @@ func step(a *directory.Agent, n *Need, o *Options) stage {
 		return offline
 	case a.Status.Draining:
 		return draining
-	case len(n.Agents) > 0 && !slices.Contains(n.Agents, a.Name) && !slices.Contains(n.Agents, a.Fingerprint):
+	case len(n.Agents) > 0 && !isAmong(a, n.Agents):
 		return notPinned
+	case isAmong(a, n.Exclude):
+		return excluded
+	case n.Sealed && a.Sealing == nil:
+		return cannotOpen
 	}
 	if n.Target != "" || n.Toolchain != "" {
 		reached := wrongTarget
@@ -50,4 +56,9 @@ func step(a *directory.Agent, n *Need, o *Options) stage {
 		return tooSmall
 	}
 	return able
+}
+
+// isAmong tells whether the list has the agent, by name or fingerprint.
+func isAmong(a *directory.Agent, list []string) bool {
+	return slices.Contains(list, a.Name) || slices.Contains(list, a.Fingerprint)
 }

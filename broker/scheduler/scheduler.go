@@ -1,10 +1,10 @@
 // Package scheduler chooses the agents for a job. It is pure functions over a
 // snapshot: no clock, no state, no randomness but the seed that it is given.
 //
-//	listed agents ─▶ alive, not draining ─▶ pinned ─▶ target ─▶ toolchain ─▶ large enough
-//	                      no_agent           no_agent  no_target  no_toolchain  no_capacity
-//	                                                                  │
-//	                                          rank, best first ◀──────┘
+//	listed agents ─▶ alive, not draining ─▶ pinned, not excluded ─▶ target ─▶ toolchain ─▶ large enough
+//	                      no_agent               no_agent           no_target  no_toolchain  no_capacity
+//	                                                                               │
+//	                                                       rank, best first ◀──────┘
 //
 // Each step that leaves nobody has its own error code, so that the user learns
 // which need is unmet; see [Unmet]. An agent that is merely busy stays in: the
@@ -34,6 +34,10 @@ type Need struct {
 	MemoryMB  int
 	// Agents pins the job to agents, by name or fingerprint. Empty: any.
 	Agents []string
+	// Exclude keeps agents from the job, by name or fingerprint.
+	Exclude []string
+	// Sealed asks for agents that can open sealed offers.
+	Sealed bool
 }
 
 // NeedOf returns what the request asks for.
@@ -41,7 +45,7 @@ func NeedOf(r *api.GrantRequest) Need {
 	name, version := api.SplitToolchain(r.Toolchain)
 	return Need{
 		Target: r.Target, Toolchain: name, Version: version,
-		Cores: r.CPUCores, MemoryMB: r.MemoryMB, Agents: r.Agents,
+		Cores: r.CPUCores, MemoryMB: r.MemoryMB, Agents: r.Agents, Exclude: r.ExcludeAgents,
 	}
 }
 
@@ -86,7 +90,7 @@ func Choose(s Snapshot, n Need, o Options) ([]api.Candidate, *Unmet) {
 		if a.Parked && fitsNow(&a, &n) {
 			ready++
 		}
-		best = best.insert(scored{api.Candidate{Fingerprint: a.Fingerprint, Name: a.Name}, rank(&a, &n), rnd.Uint64()}, o.Max)
+		best = best.insert(scored{api.Candidate{Fingerprint: a.Fingerprint, Name: a.Name, PublicKey: a.PublicKey, Sealing: a.Sealing}, rank(&a, &n), rnd.Uint64()}, o.Max)
 	}
 	if len(best) == 0 {
 		return nil, explain(s, n, o)

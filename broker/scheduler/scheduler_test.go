@@ -115,6 +115,31 @@ func TestPins(t *testing.T) {
 	}
 }
 
+func TestExcludedAgentsAreNotChosen(t *testing.T) {
+	f := fleet{agent("a"), agent("b"), agent("c")}
+	for _, tt := range []struct {
+		n    Need
+		want string
+	}{
+		{Need{Exclude: []string{"a", "SHA256:b", "stranger"}}, "c"},
+		{Need{Agents: []string{"a", "b"}, Exclude: []string{"SHA256:a"}}, "b"},
+	} {
+		if got, unmet := Choose(f, tt.n, options(1)); unmet != nil || names(got) != tt.want {
+			t.Errorf("%+v: %s, %v; want %s", tt.n, names(got), unmet, tt.want)
+		}
+	}
+}
+
+func TestCandidatesCarryTheirKeys(t *testing.T) {
+	sealing := &api.SealingKey{Recipient: "age1x", Signature: "s"}
+	f := fleet{with(agent("a"), func(a *directory.Agent) { a.PublicKey, a.Sealing = "ssh-ed25519 AAAA", sealing }), agent("b")}
+	got, _ := Choose(f, Need{Sealed: true}, options(1))
+	want := []api.Candidate{{Fingerprint: "SHA256:a", Name: "a", PublicKey: "ssh-ed25519 AAAA", Sealing: sealing}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestToolchainVersions(t *testing.T) {
 	f := fleet{agent("a", "esp32c3 esp-idf 5.3.1", "esp32 esp-idf 5.2")}
 	for _, tt := range []struct {
@@ -160,6 +185,12 @@ func TestUnmetNeedsAreNamed(t *testing.T) {
 			[]string{"2 agents are online; name no agent to accept any"}},
 		{"all pinned", two, Need{Agents: []string{"c", "d"}}, api.CodeNoAgent, "none of the agents c, d is online",
 			[]string{"2 agents are online; name no agent to accept any"}},
+		{"excluded", two, Need{Exclude: []string{"a", "SHA256:b"}}, api.CodeNoAgent, "every agent that could be asked is excluded by the request",
+			[]string{"2 agents are online; exclude fewer than a, SHA256:b"}},
+		{"pinned but one, which is excluded", two, Need{Agents: []string{"a"}, Exclude: []string{"a"}}, api.CodeNoAgent, "every agent that could be asked is excluded by the request",
+			[]string{"2 agents are online; exclude fewer than a"}},
+		{"no sealing key", two, Need{Sealed: true}, api.CodeNoAgent, "this broker passes on only sealed offers, and no agent here can open them",
+			[]string{"2 agents are online, without sealing keys; update proxy-agent"}},
 		{"target", two, Need{Target: "esp32s3", Toolchain: "esp-idf", Version: "5.4"}, api.CodeNoTarget, "no agent can build for esp32s3 with esp-idf 5.4",
 			[]string{"2 agents are online; they offer esp-idf 5.3.1 (esp32, esp32c3)"}},
 		{"version", two, Need{Target: "esp32c3", Toolchain: "esp-idf", Version: "5.4"}, api.CodeNoToolchain, "no agent can build for esp32c3 with esp-idf 5.4",

@@ -68,6 +68,14 @@ func explain(s Snapshot, n Need, o Options) *Unmet {
 			u.Detail = "none of the agents " + list(n.Agents, maxListed) + " is online"
 		}
 		return u
+	case count[notPinned]+count[excluded] == len(online):
+		return &Unmet{api.CodeNoAgent, "every agent that could be asked is excluded by the request", []string{
+			fmt.Sprintf("%s online; exclude fewer than %s", agents(len(online)), list(n.Exclude, maxListed)),
+		}, retryLater}
+	case count[notPinned]+count[excluded]+count[cannotOpen] == len(online):
+		return &Unmet{api.CodeNoAgent, "this broker passes on only sealed offers, and no agent here can open them", []string{
+			agents(len(online)) + " online, without sealing keys; update proxy-agent",
+		}, retryLater}
 	case len(capable) > 0:
 		return tooLarge(capable, n)
 	case len(onTarget) > 0:

@@ -28,6 +28,8 @@ type Config struct {
 	// Secret authenticates challenges and sessions; at least 32 bytes.
 	Secret    []byte
 	Directory *directory.Directory
+	// RequireSealed refuses offers that the broker could read.
+	RequireSealed bool
 	// ICEServers are handed to both peers.
 	ICEServers []api.ICEServer
 

@@ -145,14 +145,16 @@ func TestExamplesAreServed(t *testing.T) {
 	}
 	a.session = opened.Session
 
-	status := json.RawMessage(ex["Status"])
-	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, status), 204)
+	var status api.Status
+	into("Status", &status)
+	status.Sealing = bindSealing(t, a)
+	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, &status), 204)
 	var g api.GrantResponse
 	if err := json.Unmarshal(like("GrantResponse", b.post(api.PathGrantRequest, "", json.RawMessage(ex["GrantRequest"])), 200), &g); err != nil {
 		t.Fatal(err)
 	}
 	like("Waiting", <-b.offer(t.Context(), g, "?wait=0"), 202)
-	poll := b.goPost(t.Context(), api.PathAgentPoll, a.session, status)
+	poll := b.goPost(t.Context(), api.PathAgentPoll, a.session, &status)
 	b.until("the agent is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
 	offer := b.offer(t.Context(), g, "")
 	like("Job", <-poll, 200)

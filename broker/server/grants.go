@@ -30,7 +30,9 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 		return err
 	}
 	now := s.now()
-	candidates, unmet := scheduler.Choose(s.cfg.Directory.Snapshot(), scheduler.NeedOf(&req), scheduler.Options{
+	need := scheduler.NeedOf(&req)
+	need.Sealed = s.cfg.RequireSealed
+	candidates, unmet := scheduler.Choose(s.cfg.Directory.Snapshot(), need, scheduler.Options{
 		Now: now, Grace: s.cfg.AgentGrace, Max: s.cfg.MaxCandidates, Seed: rand.Uint64(),
 	})
 	if unmet != nil {

@@ -23,7 +23,7 @@ func TestOneJob(t *testing.T) {
 	poll := b.park(t.Context(), a)
 
 	g := b.grant()
-	if len(g.Candidates) != 1 || g.Candidates[0] != (api.Candidate{Fingerprint: a.key.Fingerprint(), Name: "bench-1"}) || len(g.ICEServers) != 1 {
+	if len(g.Candidates) != 1 || g.Candidates[0] != (api.Candidate{Fingerprint: a.key.Fingerprint(), Name: "bench-1", PublicKey: a.key.PublicLine("")}) || len(g.ICEServers) != 1 {
 		t.Errorf("grant response %+v", g)
 	}
 	verified, err := grant.NewKeySet(w.key.Public().(ed25519.PublicKey)).Verify(g.Grant, time.Now(), 0)

@@ -289,3 +289,5 @@ func TestARememberedGrantExpiresToo(t *testing.T) {
 		t.Errorf("an old grant: %v", err)
 	}
 }
+
+func (s *syncBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(s, nil)) }

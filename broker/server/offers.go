@@ -7,6 +7,7 @@ import (
 
 	"github.com/farforge/farforge/broker/rendezvous"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
 )
 
@@ -26,6 +27,10 @@ func (s *Server) offer(w *response, r *http.Request) error {
 	body, err := readOpaque(w, r, "offer")
 	if err != nil {
 		return err
+	}
+	if s.cfg.RequireSealed && !envelope.Sealed(body) {
+		return problem(http.StatusForbidden, api.CodeForbidden, "the offer is in plain text, and this broker passes on only sealed ones",
+			"seal it with age to the candidates' sealing keys, as farforge's own client does")
 	}
 	hold(w, held+s.cfg.AnswerTimeout)
 	start := time.Now()

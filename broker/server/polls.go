@@ -21,7 +21,9 @@ func (s *Server) poll(w *response, r *http.Request) error {
 	if err := readJSON(w, r, status); err != nil {
 		return err
 	}
-	s.cfg.Directory.Saw(who.Fingerprint, status, s.now())
+	if err := s.cfg.Directory.Saw(who.Fingerprint, status, s.now()); err != nil {
+		s.cfg.Logger.Warn("an agent's sealing key is not its own; clients are not told of it", "agent", who.Name, "err", err)
+	}
 	if status.Draining {
 		s.meet.Leave(who.Fingerprint)
 		w.result = "agent_draining"
