@@ -32,7 +32,7 @@ const benchEnv = "FARFORGE_BENCH_AGENTS"
 
 func benchKey() ed25519.PrivateKey     { return ed25519.NewKeyFromSeed(make([]byte, 32)) }
 func benchFingerprint(i int) string    { return fmt.Sprintf("SHA256:%042dA", i) }
-func benchSealer(origin string) sealer { return sealer{benchKey().Seed(), origin} }
+func benchSealer(origin string) sealer { return sealer{benchKey().Seed(), origin, identity.RoleAgent} }
 
 const benchOrigin = "https://broker.example.org"
 

@@ -31,7 +31,7 @@ func TestBadRequests(t *testing.T) {
 	expired := w.signGrant(func(g *grant.Grant) {
 		g.IssuedAt, g.ExpiresAt = g.IssuedAt.Add(-time.Minute), g.IssuedAt.Add(-time.Second)
 	})
-	foreignSession, _ := sealer{secret: foreignKey.Seed(), origin: "https://broker.example.org"}.session(a.key.Fingerprint(), time.Now().Add(time.Minute))
+	foreignSession, _ := sealer{secret: foreignKey.Seed(), origin: "https://broker.example.org", role: identity.RoleAgent}.session(a.key.Fingerprint(), time.Now().Add(time.Minute))
 	oldSession, _ := b.srv.sessions.session(a.key.Fingerprint(), time.Now())
 	strangersSession, _ := b.srv.sessions.session(unlisted.key.Fingerprint(), time.Now().Add(time.Minute))
 	long := strings.Repeat("x", api.MaxBody+1)
@@ -175,10 +175,10 @@ func TestSessionRefusals(t *testing.T) {
 			r.Challenge = b.srv.sessions.challenge(r.Nonce, a.key.Fingerprint(), time.Now())
 		},
 		"another broker's": func(r *api.SessionRequest) {
-			r.Challenge = sealer{b.srv.sessions.secret, "https://x"}.challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
+			r.Challenge = sealer{b.srv.sessions.secret, "https://x", identity.RoleAgent}.challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
 		},
 		"another secret's": func(r *api.SessionRequest) {
-			r.Challenge = sealer{make([]byte, 32), origin}.challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
+			r.Challenge = sealer{make([]byte, 32), origin, identity.RoleAgent}.challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
 		},
 		"a session's length": func(r *api.SessionRequest) { r.Challenge = make([]byte, sessionSize) },
 	} {

@@ -9,16 +9,20 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/farforge/farforge/common/identity"
 )
 
-// sealer makes and checks the broker's own short-lived values. They carry
-// their expiry and a MAC, so nothing has to be remembered:
+// sealer makes and checks the broker's own short-lived values for one role.
+// They carry their expiry and a MAC, so nothing has to be remembered, and what
+// was made for an agent is worth nothing to a user, nor the reverse:
 //
-//	challenge = expiry (8) ‖ random (16) ‖ HMAC(domain, origin, expiry, random, agent nonce, fingerprint) (32)
-//	session   = base64url(expiry (8) ‖ digest of the key (32) ‖ HMAC(domain, origin, expiry, digest) (32))
+//	challenge = expiry (8) ‖ random (16) ‖ HMAC(domain, origin, role, expiry ‖ random, nonce, fingerprint) (32)
+//	session   = base64url(expiry (8) ‖ digest of the key (32) ‖ HMAC(domain, origin, role, expiry ‖ digest) (32))
 type sealer struct {
 	secret []byte
 	origin string
+	role   identity.Role
 }
 
 const (
@@ -37,7 +41,7 @@ var (
 // mac separates its fields by their lengths.
 func (s sealer) mac(domain string, fields ...[]byte) []byte {
 	h := hmac.New(sha256.New, s.secret)
-	for _, f := range append([][]byte{[]byte(domain), []byte(s.origin)}, fields...) {
+	for _, f := range append([][]byte{[]byte(domain), []byte(s.origin), []byte(s.role)}, fields...) {
 		var size [4]byte
 		binary.BigEndian.PutUint32(size[:], uint32(len(f)))
 		h.Write(size[:])
@@ -51,7 +55,7 @@ const (
 	sessionDomain   = "farforge broker session v1"
 )
 
-// challenge makes the challenge for an agent's nonce and fingerprint.
+// challenge makes the challenge for a nonce and a key's fingerprint.
 func (s sealer) challenge(nonce []byte, fingerprint string, expires time.Time) []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, challengeSize), uint64(expires.Unix()))
 	b = b[:expirySize+randomSize]
@@ -72,12 +76,12 @@ func (s sealer) openChallenge(c, nonce []byte, fingerprint string, now time.Time
 	return notAfter(head, now)
 }
 
-// session makes a session token for the agent with the fingerprint, which has
+// session makes a session token for the key with the fingerprint, which has
 // the form "SHA256:…" that ssh gives it.
 func (s sealer) session(fingerprint string, expires time.Time) (string, error) {
 	digest, err := base64.RawStdEncoding.DecodeString(strings.TrimPrefix(fingerprint, "SHA256:"))
 	if err != nil || len(digest) != sha256.Size {
-		return "", errors.New("the agent's fingerprint is no SHA-256")
+		return "", errors.New("the key's fingerprint is no SHA-256")
 	}
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, sessionSize), uint64(expires.Unix()))
 	b = append(b, digest...)
@@ -85,7 +89,7 @@ func (s sealer) session(fingerprint string, expires time.Time) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b), nil
 }
 
-// openSession returns the fingerprint of the agent that the token is for.
+// openSession returns the fingerprint of the key that the token is for.
 func (s sealer) openSession(token string, now time.Time) (string, error) {
 	if len(token) != base64.RawURLEncoding.EncodedLen(sessionSize) {
 		return "", errSealBroken // also one with line breaks, which Go's decoder skips

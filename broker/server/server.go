@@ -13,6 +13,7 @@ import (
 
 	"github.com/farforge/farforge/broker/rendezvous"
 	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/identity"
 )
 
 // Server answers the HTTP API. Its methods may be called concurrently.
@@ -58,7 +59,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:      cfg,
 		meet:     rendezvous.New(rendezvous.Config{AnswerTimeout: cfg.AnswerTimeout}),
-		sessions: sealer{secret: cfg.Secret, origin: cfg.Origin},
+		sessions: sealer{secret: cfg.Secret, origin: cfg.Origin, role: identity.RoleAgent},
 		used:     newRecent[struct{}](1 << 14),
 		reported: newRecent[struct{}](1 << 16),
 		issued:   newRecent[*grant.Grant](1 << 13),
