@@ -19,6 +19,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/flashmap"
+	"github.com/farforge/farforge/common/provenance"
 )
 
 // OutName is the folder of the artifacts, below the client's own folder in a
@@ -83,6 +84,9 @@ func check(root *os.Root, got *channel.Manifest, result *channel.Result) (*Set, 
 		}
 		delete(arrived, a.Path)
 	}
+	// The agent's statement about the artifacts is not one of them.
+	delete(arrived, provenance.FileName)
+	delete(arrived, provenance.SignatureName)
 	for extra := range arrived {
 		return nil, refuse("%s arrived and is not in its result", extra)
 	}
