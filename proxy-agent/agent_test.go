@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
@@ -180,6 +181,7 @@ func TestSignalsDrainThenStop(t *testing.T) {
 	if len(running(t, mark)) == 0 {
 		t.Error("the first signal stopped the job")
 	}
+	time.Sleep(cli.SignalGap) // or it would count as the same signal
 	p.Process.Signal(syscall.SIGINT)
 	if r := c.Result(); r.Outcome != api.OutcomeAgentFailed {
 		t.Errorf("result %+v", r)

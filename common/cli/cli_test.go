@@ -76,7 +76,7 @@ func TestSignalsTakeThreeSteps(t *testing.T) {
 		if _, err := fmt.Fscanln(out, &got); err != nil || got != want {
 			t.Fatalf("got %q, %v; want %q", got, err, want)
 		}
-		time.Sleep(merge) // or it would count as the same signal
+		time.Sleep(SignalGap) // or it would count as the same signal
 		for range 2 {
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)

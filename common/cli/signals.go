@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// merge is how close two signals must be to count as one. Some senders, such as
+// SignalGap is how close two signals must be to count as one. Some senders, such as
 // timeout(1), send one to the process and one to its group.
-const merge = 250 * time.Millisecond
+const SignalGap = 250 * time.Millisecond
 
 // Signals turns SIGINT and SIGTERM into the three steps of ending a command.
 //
@@ -39,7 +39,7 @@ func Signals(parent context.Context, drains bool) (ctx context.Context, drain <-
 			case <-ended:
 				return
 			}
-			if now := time.Now(); now.Sub(last) >= merge {
+			if now := time.Now(); now.Sub(last) >= SignalGap {
 				last = now
 				steps[0]()
 				steps = steps[1:]
