@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/proxy-agent/internal/farend"
