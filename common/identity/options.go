@@ -1,0 +1,83 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+var targetForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+
+// obey takes over what the options of the line say.
+func (a *Authorized) obey(options []string) error {
+	seen := map[string]bool{}
+	for _, option := range options {
+		name, value, err := splitOption(option)
+		if err != nil {
+			return err
+		}
+		if seen[name] {
+			return fmt.Errorf("the option %s stands twice", name)
+		}
+		seen[name] = true
+		switch name {
+		case "targets":
+			a.Targets, err = parseTargets(value)
+		case "expiry-time":
+			a.Expires, err = parseExpiry(value)
+		default:
+			err = fmt.Errorf("the option %q is not known; targets and expiry-time are", name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// splitOption reads name="value". Names have no case, as with sshd.
+func splitOption(option string) (name, value string, err error) {
+	name, quoted, has := strings.Cut(option, "=")
+	name = strings.ToLower(name)
+	if !has {
+		return name, "", nil
+	}
+	if len(quoted) < 2 || quoted[0] != '"' || quoted[len(quoted)-1] != '"' {
+		return "", "", fmt.Errorf("the value of the option %q is not in double quotes", name)
+	}
+	return name, strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`), nil
+}
+
+func parseTargets(value string) ([]string, error) {
+	targets := strings.Split(value, ",")
+	for i, t := range targets {
+		targets[i] = strings.TrimSpace(t)
+		if !targetForm.MatchString(targets[i]) {
+			return nil, fmt.Errorf("targets: %q is not a chip name such as esp32c3", t)
+		}
+	}
+	return targets, nil
+}
+
+// parseExpiry reads a time as sshd does: in the local time zone unless it ends
+// in Z.
+func parseExpiry(value string) (time.Time, error) {
+	text, utc := strings.CutSuffix(value, "Z")
+	zone := time.Local
+	if utc {
+		zone = time.UTC
+	}
+	layout, ok := map[int]string{8: "20060102", 12: "200601021504", 14: "20060102150405"}[len(text)]
+	if !ok {
+		return time.Time{}, errNoExpiry
+	}
+	t, err := time.ParseInLocation(layout, text, zone)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w: %w", errNoExpiry, err)
+	}
+	return t, nil
+}
+
+var errNoExpiry = errors.New("expiry-time: want YYYYMMDD or YYYYMMDDHHMM, with a Z behind it for UTC")
