@@ -101,6 +101,7 @@ func runFlags(f *pflag.FlagSet, cfg *Config) {
 	f.IntVar(&cfg.Cores, "cores", defaultCores(), "processor cores that all jobs together may use, a `NUMBER`")
 	f.IntVar(&cfg.MemoryMB, "memory", defaultMemory(), "memory that all jobs together may use, in `MiB`")
 	f.IntVar(&cfg.Jobs, "jobs", 0, "jobs at a time, a `NUMBER` (default as many as cores)")
+	f.BoolVar(&cfg.RequireSealed, "require-sealed", false, "refuse offers that the broker could read; clients of other makers may send such")
 	f.StringVar(&cfg.LogFormat, "log-format", "text", "`FORMAT` of the log on standard error: text or json")
 	f.StringVar(&cfg.LogLevel, "log-level", "info", "least `LEVEL` that is logged: debug, info, warn or error")
 }

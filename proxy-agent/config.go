@@ -28,6 +28,8 @@ type Config struct {
 	Name      string
 	LogFormat string
 	LogLevel  string
+	// RequireSealed refuses offers that the broker can read.
+	RequireSealed bool
 }
 
 // The kinds of sandbox.
@@ -36,8 +38,12 @@ const (
 	sandboxNone       = "none"
 )
 
-// keyName is the private key's file in the state directory.
-const keyName = "agent_key"
+// Files in the state directory.
+const (
+	keyName     = "agent_key"        // the private key
+	sealingName = "sealing_key"      // what offers are sealed to
+	usedName    = "used-grants.json" // grants that must not count twice
+)
 
 // validateState fills in where the agent keeps its things.
 func (c *Config) validateState() error {

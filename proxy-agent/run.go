@@ -12,11 +12,11 @@ import (
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/rendezvous"
 	"github.com/farforge/farforge/proxy-agent/build"
-	"github.com/farforge/farforge/proxy-agent/sandbox"
 	"github.com/farforge/farforge/proxy-agent/session"
 	"github.com/farforge/farforge/proxy-agent/worker"
 )
@@ -38,7 +38,7 @@ func (p program) run(cfg *Config) error {
 	if len(catalog.Capabilities()) == 0 {
 		return usage(errors.New("no recipe works on this machine, so the agent could build nothing"), missing(catalog)...)
 	}
-	if sb.Name() == sandboxNone {
+	if cfg.Sandbox == sandboxNone {
 		log.Warn("builds run without a sandbox: every client has all that this account has")
 	}
 	workspaces, err := build.OpenWorkspaces(filepath.Join(cfg.StateDir, "workspaces"))
@@ -52,29 +52,35 @@ func (p program) run(cfg *Config) error {
 	}
 	defer broker.Close()
 
-	err = p.work(cfg, log, key, broker, sb, catalog, workspaces)
-	return explain(err, key, cfg)
-}
-
-func (p program) work(cfg *Config, log *slog.Logger, key *identity.Key, broker *rendezvous.Client,
-	sb sandbox.Sandbox, catalog *build.Catalog, workspaces *build.Workspaces) error {
-	return worker.New(worker.Config{
-		Broker: broker, Key: key, Capabilities: catalog.Capabilities(),
+	sealing, err := envelope.LoadOrGenerateKey(filepath.Join(cfg.StateDir, sealingName))
+	if err != nil {
+		return usage(err)
+	}
+	bound, err := sealing.Bind(key)
+	if err != nil {
+		return usage(err)
+	}
+	pinned := func(ctx context.Context) (*grant.KeySet, error) {
+		return session.PinnedKeys(ctx, cfg.StateDir, broker.Origin(), broker.JWKS, func(ids []string) {
+			log.Warn("the broker has new signing keys, which are not trusted", "keys", ids)
+		})
+	}
+	err = worker.New(worker.Config{
+		Broker: broker, Key: key, Sealing: bound, Capabilities: catalog.Capabilities(),
 		Capacity: worker.Capacity{Cores: cfg.Cores, MemoryMB: cfg.MemoryMB, Jobs: cfg.Jobs},
-		Version:  version(), Logger: log,
-		Keys: func(ctx context.Context) (*grant.KeySet, error) {
-			return session.PinnedKeys(ctx, cfg.StateDir, broker.Origin(), broker.JWKS, func(ids []string) {
-				log.Warn("the broker has new signing keys, which are not trusted", "keys", ids)
-			})
-		},
-		Host: func(keys *grant.KeySet) *session.Host {
+		Version:  version(), Logger: log, Keys: pinned,
+		Host: func(keys *grant.KeySet) (*session.Host, error) {
 			fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", broker.Origin(), abilities(catalog))
 			return session.NewHost(session.Config{
-				Agent: key.Fingerprint(), Broker: broker.Origin(), Keys: keys, Catalog: catalog,
-				Sandbox: sb, Workspaces: workspaces, Loopback: broker.Loopback(), Logger: log,
+				Key: key, Sealing: sealing, RequireSealed: cfg.RequireSealed,
+				Broker: broker.Origin(), Keys: keys, Refetch: pinned, Clock: broker,
+				UsedGrants: filepath.Join(cfg.StateDir, usedName),
+				Catalog:    catalog, Sandbox: sb, Workspaces: workspaces, Version: version(),
+				Loopback: broker.Loopback(), Logger: log,
 			})
 		},
 	}).Run(p.ctx, p.drain)
+	return explain(err, key, cfg)
 }
 
 // explain turns what ended the work into what the operator reads.

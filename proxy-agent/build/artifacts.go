@@ -15,6 +15,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/flashmap"
+	"github.com/farforge/farforge/common/provenance"
 )
 
 // Caps on what a job sends back.
@@ -95,6 +96,9 @@ func (a *Artifacts) digest(files map[string]bool) error {
 	}
 	var total int64
 	for path := range files {
+		if err := checkName(path); err != nil {
+			return err
+		}
 		f, err := a.Open(path)
 		if err != nil {
 			return err
@@ -112,6 +116,22 @@ func (a *Artifacts) digest(files map[string]bool) error {
 		a.List = append(a.List, api.Artifact{Path: path, Size: size, SHA256: hex.EncodeToString(h.Sum(nil))})
 	}
 	slices.SortFunc(a.List, func(x, y api.Artifact) int { return strings.Compare(x.Path, y.Path) })
+	return nil
+}
+
+// checkName refuses an artifact that could pass for the agent's own statement,
+// also on systems that do not tell upper from lower case.
+func checkName(path string) error {
+	first, _, _ := strings.Cut(path, "/")
+	for _, reserved := range []string{provenance.FileName, provenance.SignatureName} {
+		if strings.EqualFold(first, reserved) {
+			return &channel.Problem{
+				Code:    channel.ProblemNoArtifacts,
+				Message: fmt.Sprintf("the build made an artifact %s, and %s is what the agent's own statement about the build is called", path, reserved),
+				Hints:   []string{"have the build give that file another name, or the recipe leave it out"},
+			}
+		}
+	}
 	return nil
 }
 

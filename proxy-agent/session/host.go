@@ -5,26 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
-	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/peer"
 	"github.com/farforge/farforge/proxy-agent/build"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
-// ErrReplay is wrapped by the error for a grant whose job was served before.
-var ErrReplay = errors.New("the grant was used before")
-
 // Config is what all sessions of an agent share.
 type Config struct {
-	Agent      string        // the agent's own fingerprint, "SHA256:…"
-	Broker     string        // the broker's origin, which must be a grant's issuer
-	Keys       *grant.KeySet // that the broker signs grants with
+	Key     *identity.Key // the agent's own; signs answers and provenance
+	Sealing *envelope.Key // opens sealed offers
+	// RequireSealed refuses offers that a broker could read.
+	RequireSealed bool
+
+	Broker string        // the broker's origin, which must be a grant's issuer
+	Keys   *grant.KeySet // that the broker signs grants with
+	// Refetch returns the broker's keys as they are now, so that the agent
+	// follows a rotation. Nil: they never change.
+	Refetch func(context.Context) (*grant.KeySet, error)
+	// Clock is the broker's; nil takes this machine's for it.
+	Clock Clock
+	// UsedGrants is the file that keeps a grant from being used twice, also
+	// over a restart. Empty: over a restart it could.
+	UsedGrants string
+
 	Catalog    *build.Catalog
 	Sandbox    sandbox.Sandbox
 	Workspaces *build.Workspaces
+	Version    string // of this program, for the provenance
 	// Loopback is for a broker and clients on this very machine; see peer.Config.
 	Loopback bool
 	Logger   *slog.Logger
@@ -33,48 +46,42 @@ type Config struct {
 // Host makes sessions. It is safe for concurrent use.
 type Host struct {
 	Config
-	used once
+	trust    trust
+	used     *once
+	warnSkew sync.Once
 }
 
-// NewHost returns a host.
-func NewHost(cfg Config) *Host {
+// NewHost returns a host. The error is about the file of used grants.
+func NewHost(cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Host{Config: cfg}
-}
-
-// Admit checks whether a job that the broker handed over may be served, without
-// using up its grant.
-func (h *Host) Admit(job *api.Job) (*grant.Grant, error) {
-	g, err := h.Keys.Verify(job.Grant, time.Now(), grant.Leeway)
+	if cfg.Clock == nil {
+		cfg.Clock = localClock{}
+	}
+	used, err := openOnce(cfg.UsedGrants)
 	if err != nil {
 		return nil, err
 	}
-	if g.JobID != job.JobID {
-		return nil, fmt.Errorf("the grant is for job %s and came with job %s", g.JobID, job.JobID)
-	}
-	if g.Issuer != h.Broker {
-		return nil, fmt.Errorf("the grant was issued by %s and came from %s", g.Issuer, h.Broker)
-	}
-	if err := g.CheckAudience(h.Agent); err != nil {
-		return nil, err
-	}
-	fingerprint, err := peer.OfferFingerprint(job.Offer)
-	if err != nil {
-		return nil, err
-	}
-	if err := g.CheckFingerprint(fingerprint); err != nil {
-		return nil, err
-	}
-	return g, nil
+	h := &Host{Config: cfg, used: used}
+	h.trust.refetch = cfg.Refetch
+	h.trust.keys.Store(cfg.Keys)
+	h.checkClock()
+	return h, nil
 }
 
-// Answer uses up an admitted grant and makes the answer to the job's offer. The
-// session must be ended with Serve or Close.
-func (h *Host) Answer(ctx context.Context, job *api.Job, g *grant.Grant) (*Session, []byte, error) {
-	if !h.used.take(g.JobID, time.Now(), g.ExpiresAt.Add(2*grant.Leeway)) {
-		return nil, nil, fmt.Errorf("%w, for job %s", ErrReplay, g.JobID)
+// Answer uses up an admitted grant and makes the answer to the job's offer:
+// signed, and sealed if the offer was. The session must be ended with Serve or
+// Close.
+func (h *Host) Answer(ctx context.Context, a *Admitted) (*Session, []byte, error) {
+	g := a.Grant
+	if err := h.used.take(g.JobID, h.Clock.Now(), g.ExpiresAt.Add(2*leeway)); err != nil {
+		return nil, nil, err
+	}
+	// Made here, so that what is signed is what will be presented.
+	cert, err := peer.NewCertificate()
+	if err != nil {
+		return nil, nil, err
 	}
 	s := &Session{
 		host: h, grant: g, began: time.Now(),
@@ -82,11 +89,15 @@ func (h *Host) Answer(ctx context.Context, job *api.Job, g *grant.Grant) (*Sessi
 		refused: make(chan string, 8),
 		limits:  newLimits(g),
 	}
-	config := peer.Config{ICEServers: job.ICEServers, Loopback: h.Loopback, Logger: s.log}
-	conn, answer, err := peer.NewAnswer(ctx, config, job.Offer, s.allow)
+	config := peer.Config{Certificate: cert, ICEServers: a.ice, Loopback: h.Loopback, Logger: s.log}
+	conn, answer, err := peer.NewAnswer(ctx, config, a.offer.SDP, s.allow)
 	if err != nil {
 		return nil, nil, err
 	}
+	sealed, err := a.offer.SealAnswer(h.Key, g.JobID, answer, cert.Fingerprint())
+	if err != nil {
+		return nil, nil, fmt.Errorf("answer job %s: %w", g.JobID, errors.Join(err, conn.Close()))
+	}
 	s.conn = conn
-	return s, answer, nil
+	return s, sealed, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/provenance"
 	"github.com/farforge/farforge/proxy-agent/build"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
@@ -48,6 +49,7 @@ type job struct {
 	control *control
 	request *channel.Build
 	began   time.Time
+	built   built
 	ending  Ending
 }
 
@@ -72,10 +74,14 @@ func (j *job) run(ctx context.Context, ws *build.Workspace) error {
 		return err
 	}
 	defer artifacts.Close()
+	signed, err := j.attest(artifacts)
+	if err != nil {
+		return err
+	}
 	if err := j.control.stage(ctx, channel.Stage{Name: channel.StageArtifacts}); err != nil {
 		return err
 	}
-	return j.deliver(ctx, artifacts)
+	return j.deliver(ctx, signed)
 }
 
 // receive fills the workspace. ReceiveTree judges every path; that the tree
@@ -89,6 +95,7 @@ func (j *job) receive(ctx context.Context, ws *build.Workspace) error {
 	if err != nil {
 		return err
 	}
+	j.built.source = provenance.SourceDigest(manifest)
 	j.log.Info("received the source", "project", shorten(j.request.Project), "files", len(manifest.Files), "bytes", got.Bytes)
 	return nil
 }
@@ -119,7 +126,9 @@ func (j *job) build(ctx context.Context, ws *build.Workspace, choice *build.Choi
 	}
 	logs := j.control.pumpLogs(ctx)
 	j.ending.setup = time.Since(j.began)
+	j.built.choice, j.built.command, j.built.started = choice, argv, time.Now()
 	result, err := choice.Run(ctx, j.host.Sandbox, ws, allow, logs.line)
+	j.built.finished = time.Now()
 	logs.finish()
 	j.ending.exitCode, j.ending.build = result.ExitCode, result.Duration
 	if err != nil {
@@ -143,18 +152,21 @@ func (j *job) failed(command string, result sandbox.Result) error {
 	return p
 }
 
-func (j *job) deliver(ctx context.Context, artifacts *build.Artifacts) error {
+// deliver sends the artifacts with their provenance. The result lists the
+// artifacts alone, as the statement does: it says what was built, and the
+// statement is not.
+func (j *job) deliver(ctx context.Context, signed *firmware) error {
 	m, err := j.channel(ctx, channel.LabelFirmware)
 	if err != nil {
 		return err
 	}
-	sent, err := channel.SendTree(ctx, m, artifacts.Manifest(), artifacts.OpenFile, nil)
+	sent, err := channel.SendTree(ctx, m, signed.manifest(), signed.open, nil)
 	if err != nil {
 		return err
 	}
 	j.log.Info("delivered the artifacts", "files", sent.Files, "bytes", sent.Bytes)
 	j.ending.Outcome = api.OutcomeSucceeded
-	j.ending.Artifacts, j.ending.flashMap = artifacts.List, artifacts.FlashMap
+	j.ending.Artifacts, j.ending.flashMap = signed.artifacts.List, signed.artifacts.FlashMap
 	return nil
 }
 

@@ -20,7 +20,9 @@ import (
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/peer"
 	"github.com/farforge/farforge/proxy-agent/build"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
@@ -28,10 +30,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const (
-	agentName  = "SHA256:agent"
-	brokerName = "https://broker.example.org"
-)
+const brokerName = "https://broker.example.org"
 
 // recipe runs a script of the project's own.
 const recipe = `name = "script"
@@ -56,41 +55,80 @@ type world struct {
 	host   *Host
 	signer *grant.Signer
 	dir    string // of the workspaces
-	log    *bytes.Buffer
 }
 
-func newWorld(t *testing.T) *world {
+func newSigner(t *testing.T) *grant.Signer {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, signer: grant.NewSigner(key), dir: t.TempDir()}
+	return grant.NewSigner(key)
+}
+
+// newWorld makes an agent's host, after change.
+func newWorld(t *testing.T, change ...func(*Config)) *world {
+	t.Helper()
+	w := &world{t: t, signer: newSigner(t), dir: t.TempDir()}
 	workspaces, err := build.OpenWorkspaces(w.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { workspaces.Close() })
-	r, err := build.Parse("test.toml", []byte(recipe))
-	if err != nil {
-		t.Fatal(err)
-	}
 	sb := sandbox.Sandbox(sandbox.NewBubblewrap(t.Context()))
 	if err := sb.Check(t.Context()); err != nil {
 		t.Logf("without a sandbox, because: %v", err)
 		sb = sandbox.None{}
 	}
-	catalog, err := build.Detect(t.Context(), sb, []*build.Recipe{r})
+	key, err := identity.GenerateKey(filepath.Join(t.TempDir(), "key"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.host = NewHost(Config{
-		Agent: agentName, Broker: brokerName, Keys: grant.NewKeySet(w.signer.Public()),
-		Catalog: catalog, Sandbox: sb, Workspaces: workspaces, Loopback: true,
-		Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
-	})
+	sealing, err := envelope.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		Key: key, Sealing: sealing, Broker: brokerName, Keys: grant.NewKeySet(w.signer.Public()),
+		Sandbox: sb, Workspaces: workspaces, Version: "test", Loopback: true,
+		Logger: textLogger(testWriter{t}),
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	if w.host, err = NewHost(cfg); err != nil {
+		t.Fatal(err)
+	}
+	w.recipe(recipe)
 	return w
 }
+
+// recipe makes the agent build by it, and no other.
+func (w *world) recipe(text string) {
+	w.t.Helper()
+	r, err := build.Parse("test.toml", []byte(text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if w.host.Catalog, err = build.Detect(w.t.Context(), w.host.Sandbox, []*build.Recipe{r}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// candidate is what a broker says of the agent.
+func (w *world) candidate() api.Candidate {
+	w.t.Helper()
+	sealing, err := w.host.Sealing.Bind(w.host.Key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return api.Candidate{
+		Name: "anvil", Fingerprint: w.host.Key.Fingerprint(), PublicKey: w.host.Key.PublicLine(""), Sealing: sealing,
+	}
+}
+
+// textLogger writes to w; for a test in one goroutine.
+func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // testWriter shows the agent's log with the test it belongs to.
 type testWriter struct{ t *testing.T }
@@ -117,7 +155,7 @@ func (w *world) grant(cert *peer.Certificate, change ...func(*grant.Grant)) *gra
 	g := &grant.Grant{
 		Issuer: brokerName, Subject: "anonymous", JobID: "01JOB",
 		IssuedAt: now, ExpiresAt: now.Add(30 * time.Second),
-		PeerFingerprint: cert.Fingerprint(), Agents: []string{agentName}, Channels: allChannels,
+		PeerFingerprint: cert.Fingerprint(), Agents: []string{w.host.Key.Fingerprint()}, Channels: allChannels,
 		CPUCores: 1, MemoryMB: 512, SessionSecs: 60, Target: "esp32c3",
 	}
 	for _, c := range change {
@@ -154,20 +192,32 @@ func (w *world) connect(ctx context.Context, labels []string, change ...func(*gr
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	job := w.job(w.grant(cert, change...), offer.Bytes())
-	g, err := w.host.Admit(job)
+	// As our own client does: sealed, and the answer's signature checked.
+	sealed, err := envelope.SealOffer(offer.Bytes(), []api.Candidate{w.candidate()})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s, answer, err := w.host.Answer(w.t.Context(), job, g)
+	g := w.grant(cert, change...)
+	admitted, err := w.host.Admit(w.job(g, sealed.Body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, answer, err := w.host.Answer(w.t.Context(), admitted)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	opened, err := sealed.OpenAnswer(g.JobID, answer)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	c := &client{t: w.t, ending: make(chan Ending, 1)}
 	served := make(chan struct{})
 	go func() { defer close(served); c.ending <- s.Serve(ctx) }()
-	if c.conn, err = offer.Connect(w.t.Context(), answer); err != nil {
+	if c.conn, err = offer.Connect(w.t.Context(), opened.SDP); err != nil {
 		w.t.Fatal(err)
+	}
+	if presented := c.conn.RemoteFingerprint(); presented != opened.DTLSFingerprint {
+		w.t.Fatalf("the agent signed for %s and presents %s", opened.DTLSFingerprint, presented)
 	}
 	w.t.Cleanup(func() { c.conn.Close(); <-served })
 	if c.control, err = c.conn.Channel(w.t.Context(), channel.LabelControl); err != nil {
@@ -187,18 +237,22 @@ func (c *client) send(msg *channel.Message) {
 func (c *client) build(files map[string]string) {
 	c.t.Helper()
 	c.send(&channel.Message{Type: channel.TypeBuild, Build: &channel.Build{Project: "test"}})
-	manifest := &channel.Manifest{}
-	for path, text := range files {
-		sum := sha256.Sum256([]byte(text))
-		manifest.Files = append(manifest.Files, channel.File{Path: path, Kind: channel.KindFile, Size: int64(len(text)), SHA256: hex.EncodeToString(sum[:])})
-	}
 	source := c.open(channel.LabelSource)
-	_, err := channel.SendTree(c.t.Context(), source, manifest, func(f channel.File) (io.ReadCloser, error) {
+	_, err := channel.SendTree(c.t.Context(), source, manifestOf(files), func(f channel.File) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(files[f.Path])), nil
 	}, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+func manifestOf(files map[string]string) *channel.Manifest {
+	manifest := &channel.Manifest{}
+	for path, text := range files {
+		sum := sha256.Sum256([]byte(text))
+		manifest.Files = append(manifest.Files, channel.File{Path: path, Kind: channel.KindFile, Size: int64(len(text)), SHA256: hex.EncodeToString(sum[:])})
+	}
+	return manifest
 }
 
 func (c *client) open(label string) channel.Messages {

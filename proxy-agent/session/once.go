@@ -1,33 +1,98 @@
 package session
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
 
-// once remembers job ids for as long as a grant for them could still be valid.
-// It forgets when the agent restarts; what a replayed grant is worth then is
-// bounded by the certificate that it names, whose key only its client has.
+// ErrReplay is wrapped by the error for a grant whose job was served before.
+var ErrReplay = errors.New("the grant was used before")
+
+// maxUsed bounds how many used grants are remembered. An agent cannot serve
+// nearly as many in their short life.
+const maxUsed = 4096
+
+// once remembers job ids for as long as a grant for them could still be valid,
+// in a file that only the agent's user can read, so that a restart does not
+// make it forget. It is safe for concurrent use.
 type once struct {
+	file string // empty: only in memory
+
 	mu   sync.Mutex
 	used map[string]time.Time // until when
 }
 
-// take reports whether id is new, and remembers it until the given time.
-func (o *once) take(id string, now, until time.Time) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.used == nil {
+func openOnce(file string) (*once, error) {
+	o := &once{file: file, used: map[string]time.Time{}}
+	if file == "" {
+		return o, nil
+	}
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return o, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &o.used)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the used grants in %s: %w; a minute after the agent's last job nothing in it matters, and it can be deleted", file, err)
+	}
+	if o.used == nil { // the file said null
 		o.used = map[string]time.Time{}
 	}
+	return o, nil
+}
+
+// take remembers id until the given time. It fails if id is remembered
+// already, or cannot be.
+func (o *once) take(id string, now, until time.Time) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for other, end := range o.used {
 		if now.After(end) {
 			delete(o.used, other)
 		}
 	}
 	if _, ok := o.used[id]; ok {
-		return false
+		return fmt.Errorf("%w, for job %s", ErrReplay, id)
+	}
+	if len(o.used) >= maxUsed {
+		return fmt.Errorf("%d grants were used in a short time; no more are accepted until they have expired", maxUsed)
 	}
 	o.used[id] = until
-	return true
+	if err := o.save(); err != nil {
+		delete(o.used, id)
+		return fmt.Errorf("remember that the grant for job %s is used: %w", id, err)
+	}
+	return nil
+}
+
+// save writes the file whole or not at all. It does not wait for the disk: a
+// machine that lost power is not back before the grants have expired.
+func (o *once) save() error {
+	if o.file == "" {
+		return nil
+	}
+	data, err := json.Marshal(o.used)
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(o.file), filepath.Base(o.file)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(data)
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), o.file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	return nil
 }

@@ -13,16 +13,20 @@ import (
 	"github.com/farforge/farforge/common/peer"
 )
 
-// limits bound what a client sends, on all its channels together, to what its
-// grant allows.
+// limits bound what goes over all channels of a session together to what its
+// grant allows: bytes in each direction, and messages from the client.
 type limits struct {
-	bytes, messages *rate.Limiter
+	received, sent *rate.Limiter // bytes
+	messages       *rate.Limiter
 }
 
 func newLimits(g *grant.Grant) limits {
-	l := limits{bytes: rate.NewLimiter(rate.Inf, 0), messages: rate.NewLimiter(rate.Inf, 0)}
+	unlimited := func() *rate.Limiter { return rate.NewLimiter(rate.Inf, 0) }
+	l := limits{received: unlimited(), sent: unlimited(), messages: unlimited()}
 	if kbps := g.MaxBandwidthKbps; kbps > 0 {
-		l.bytes = rate.NewLimiter(rate.Limit(kbps)*1000/8, channel.MaxMessage)
+		bytes := rate.Limit(kbps) * 1000 / 8
+		l.received = rate.NewLimiter(bytes, channel.MaxMessage)
+		l.sent = rate.NewLimiter(bytes, channel.MaxMessage)
 	}
 	if n := g.MaxMessageRate; n > 0 {
 		l.messages = rate.NewLimiter(rate.Limit(n), n)
@@ -30,10 +34,10 @@ func newLimits(g *grant.Grant) limits {
 	return l
 }
 
-// wire is a channel of the connection. It is read late instead of refusing what
-// comes too fast: flow control then slows the client down. Its errors wrap
-// peer.ErrLost unless they are the context's, also where the transport noticed
-// the end before the connection did.
+// wire is a channel of the connection that keeps to the limits. It is read late
+// instead of refusing what comes too fast: flow control then slows the client
+// down. Its errors wrap peer.ErrLost unless they are the context's, also where
+// the transport noticed the end before the connection did.
 type wire struct {
 	channel.Messages
 	label  string
@@ -47,7 +51,7 @@ func (s *Session) wire(m channel.Messages, label string) *wire {
 
 // ReadMessage waits before it reads, so that no message is lost when ctx ends.
 func (w *wire) ReadMessage(ctx context.Context) ([]byte, error) {
-	if err := wait(ctx, w.limits.bytes, w.owed); err != nil {
+	if err := wait(ctx, w.limits.received, w.owed); err != nil {
 		return nil, err
 	}
 	w.owed = 0
@@ -61,6 +65,9 @@ func (w *wire) ReadMessage(ctx context.Context) ([]byte, error) {
 
 // WriteMessage implements channel.Messages.
 func (w *wire) WriteMessage(ctx context.Context, message []byte) error {
+	if err := wait(ctx, w.limits.sent, len(message)); err != nil {
+		return err
+	}
 	return w.lost(ctx, w.Messages.WriteMessage(ctx, message))
 }
 

@@ -5,16 +5,33 @@ import (
 	"errors"
 
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/proxy-agent/session"
 )
 
 // accept starts a job that the broker handed over, or reports at once that it
 // is refused, so that another agent gets it. ctx stops the job.
 func (w *Worker) accept(ctx context.Context, job *api.Job) {
-	g, err := w.host.Admit(job)
+	admitted, err := w.host.Admit(job)
+	if !errors.Is(err, session.ErrUnknownKey) {
+		w.begin(ctx, job, admitted, err)
+		return
+	}
+	// The broker may have a new key; polls go on while we look.
+	w.jobs.Go(func() {
+		soon, cancel := context.WithTimeout(ctx, api.AnswerTimeout)
+		defer cancel()
+		if problem := w.host.RefreshKeys(soon); problem != nil {
+			w.Logger.Warn("could not follow the broker's keys", "error", problem)
+		}
+		admitted, err := w.host.Admit(job)
+		w.begin(ctx, job, admitted, err)
+	})
+}
+
+// begin serves an admitted job if there is room for it. err is Admit's.
+func (w *Worker) begin(ctx context.Context, job *api.Job, admitted *session.Admitted, err error) {
 	if err == nil {
-		err = w.ledger.reserve(g)
+		err = w.ledger.reserve(admitted.Grant)
 	}
 	if err != nil {
 		w.Logger.Warn("refused a job", "job", job.JobID, "reason", err)
@@ -22,21 +39,22 @@ func (w *Worker) accept(ctx context.Context, job *api.Job) {
 		return
 	}
 	w.jobs.Go(func() {
-		ending := w.serve(ctx, job, g)
-		w.ledger.release(g.JobID)
+		ending := w.serve(ctx, admitted)
+		w.ledger.release(job.JobID)
 		if ending != nil {
-			w.report(ctx, g.JobID, *ending)
+			w.report(ctx, job.JobID, *ending)
 		}
 	})
 }
 
 // serve answers the job's offer and serves the client. It returns nil if the
 // answer came too late: the job is another agent's then.
-func (w *Worker) serve(ctx context.Context, job *api.Job, g *grant.Grant) *session.Ending {
+func (w *Worker) serve(ctx context.Context, admitted *session.Admitted) *session.Ending {
+	g := admitted.Grant
 	// Not until job.AnswerBy, which is a time on the broker's clock.
 	soon, cancel := context.WithTimeout(ctx, api.AnswerTimeout)
 	defer cancel()
-	s, answer, err := w.host.Answer(soon, job, g)
+	s, answer, err := w.host.Answer(soon, admitted)
 	if err != nil {
 		w.Logger.Warn("could not answer a job", "job", g.JobID, "error", err)
 		outcome := api.OutcomeAgentFailed

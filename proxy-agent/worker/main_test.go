@@ -12,6 +12,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/rendezvous"
@@ -39,12 +41,13 @@ files = ["*.bin"]
 
 // agent is a worker and all that a test needs to drive it.
 type agent struct {
-	t      *testing.T
-	dir    string // of its state
-	broker *farend.Broker
-	drain  chan struct{}
-	stop   context.CancelFunc
-	ended  chan error // one, when Run has returned
+	t       *testing.T
+	dir     string // of its state
+	sealing *api.SealingKey
+	broker  *farend.Broker
+	drain   chan struct{}
+	stop    context.CancelFunc
+	ended   chan error // one, when Run has returned
 }
 
 // newAgent makes an agent that runs once start is called.
@@ -72,23 +75,32 @@ func newAgent(t *testing.T) (*agent, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sealing, err := envelope.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound, err := sealing.Bind(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := func(ctx context.Context) (*grant.KeySet, error) {
+		return session.PinnedKeys(ctx, dir, client.Origin(), client.JWKS, nil)
+	}
 	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
 	w := New(Config{
-		Broker: client, Key: key, Logger: log, Version: "test",
+		Broker: client, Key: key, Sealing: bound, Logger: log, Version: "test", Keys: pinned,
 		Capabilities: catalog.Capabilities(),
 		Capacity:     Capacity{Cores: 4, MemoryMB: 2048, Jobs: 2},
-		Keys: func(ctx context.Context) (*grant.KeySet, error) {
-			return session.PinnedKeys(ctx, dir, client.Origin(), client.JWKS, nil)
-		},
-		Host: func(keys *grant.KeySet) *session.Host {
+		Host: func(keys *grant.KeySet) (*session.Host, error) {
 			return session.NewHost(session.Config{
-				Agent: key.Fingerprint(), Broker: client.Origin(), Keys: keys, Catalog: catalog,
+				Key: key, Sealing: sealing, Broker: client.Origin(), Keys: keys, Refetch: pinned, Clock: client,
+				UsedGrants: filepath.Join(dir, "used.json"), Catalog: catalog,
 				Sandbox: sandbox.None{}, Workspaces: workspaces, Loopback: true, Logger: log,
 			})
 		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	a := &agent{t: t, dir: dir, broker: b, drain: make(chan struct{}), stop: cancel, ended: make(chan error, 1)}
+	a := &agent{t: t, dir: dir, sealing: bound, broker: b, drain: make(chan struct{}), stop: cancel, ended: make(chan error, 1)}
 	started := false
 	t.Cleanup(func() {
 		cancel()

@@ -102,7 +102,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 }
 
 func (w *Worker) status(draining bool) *api.Status {
-	s := &api.Status{Version: w.Version, Capabilities: w.Capabilities, Draining: draining}
+	s := &api.Status{Version: w.Version, Capabilities: w.Capabilities, Sealing: w.Sealing, Draining: draining}
 	w.ledger.fill(s)
 	return s
 }

@@ -32,9 +32,11 @@ type Config struct {
 	Broker *rendezvous.Client
 	Key    *identity.Key
 	// Host makes the host that serves jobs, once the broker's keys are known.
-	Host func(keys *grant.KeySet) *session.Host
+	Host func(keys *grant.KeySet) (*session.Host, error)
 	// Keys returns the keys that grants are verified with.
-	Keys         func(context.Context) (*grant.KeySet, error)
+	Keys func(context.Context) (*grant.KeySet, error)
+	// Sealing is what clients seal their offers to.
+	Sealing      *api.SealingKey
 	Capabilities []api.Capability
 	Capacity     Capacity
 	Version      string
@@ -110,8 +112,8 @@ func (w *Worker) enrol(ctx context.Context, drain <-chan struct{}) error {
 		if err != nil {
 			return err
 		}
-		w.host = w.Host(keys)
-		return nil
+		w.host, err = w.Host(keys)
+		return err
 	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

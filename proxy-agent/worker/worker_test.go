@@ -23,6 +23,7 @@ func TestPollCarriesWhatTheAgentIs(t *testing.T) {
 	want := api.Status{
 		Version: "test", TotalCores: 4, FreeCores: 4, TotalMemMB: 2048, FreeMemMB: 2048,
 		Capabilities: []api.Capability{{Target: "esp32c3", Toolchain: "sh", Version: "1.0"}},
+		Sealing:      a.sealing,
 	}
 	for range 3 { // and it goes on after each
 		p := a.broker.Next()

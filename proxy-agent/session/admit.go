@@ -1,0 +1,70 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/envelope"
+	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/peer"
+)
+
+// leeway is how far a grant's times may be off the broker's clock as we know
+// it, which is to a second or so.
+const leeway = 5 * time.Second
+
+var (
+	// ErrUnknownKey is wrapped by the error for a grant that names a key that
+	// is not pinned. After RefreshKeys it may be.
+	ErrUnknownKey = errors.New("the agent has not pinned the key that the grant names")
+	// ErrPlainOffer is wrapped by the error for an offer that is not sealed
+	// where it must be.
+	ErrPlainOffer = errors.New("the offer is not sealed, and this agent was told to take no other (--require-sealed)")
+)
+
+// Admitted is a job that may be served.
+type Admitted struct {
+	Grant *grant.Grant
+	offer *envelope.Received
+	ice   []api.ICEServer
+}
+
+// Admit checks whether a job that the broker handed over may be served, without
+// using up its grant.
+func (h *Host) Admit(job *api.Job) (*Admitted, error) {
+	h.checkClock()
+	g, err := h.trust.verify(job.Grant, h.Clock.Now())
+	if err != nil {
+		return nil, h.blameClock(err)
+	}
+	if g.JobID != job.JobID {
+		return nil, fmt.Errorf("the grant is for job %s and came with job %s", g.JobID, job.JobID)
+	}
+	if g.Issuer != h.Broker {
+		return nil, fmt.Errorf("the grant was issued by %s and came from %s", g.Issuer, h.Broker)
+	}
+	// Used grants are remembered for as long as they live, so that must be short.
+	if life := g.ExpiresAt.Sub(g.IssuedAt); life > api.GrantLife+leeway {
+		return nil, fmt.Errorf("the grant could be redeemed for %v, and no more than %v are accepted", life, api.GrantLife)
+	}
+	if err := g.CheckAudience(h.Key.Fingerprint()); err != nil {
+		return nil, err
+	}
+	offer, err := envelope.OpenOffer(h.Sealing, job.Offer)
+	if err != nil {
+		return nil, err
+	}
+	if h.RequireSealed && !offer.Sealed {
+		return nil, ErrPlainOffer
+	}
+	fingerprint, err := peer.OfferFingerprint(offer.SDP)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.CheckFingerprint(fingerprint); err != nil {
+		return nil, err
+	}
+	return &Admitted{Grant: g, offer: offer, ice: job.ICEServers}, nil
+}

@@ -1,0 +1,93 @@
+//go:build unix
+
+package session
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/farforge/farforge/common/grant"
+)
+
+// TestFollowsARotationWithoutRestart has the broker rotate its key under a
+// running agent, and an impostor try the same.
+func TestFollowsARotationWithoutRestart(t *testing.T) {
+	dir := t.TempDir()
+	var published atomic.Pointer[grant.Published]
+	pinned := func(ctx context.Context) (*grant.KeySet, error) {
+		return PinnedKeys(ctx, dir, brokerName, func(context.Context) (*grant.Published, error) { return published.Load(), nil }, nil)
+	}
+	w := newWorld(t, func(c *Config) {
+		published.Store(&grant.Published{Keys: c.Keys})
+		c.Refetch = pinned
+		if _, err := pinned(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	cert := newCertificate(t)
+	offer := newOffer(t, cert)
+	old, next, impostor := w.signer, newSigner(t), newSigner(t)
+
+	// Not vouched for: the keys stay as they are.
+	w.signer = impostor
+	published.Store(&grant.Published{Keys: grant.NewKeySet(impostor.Public())})
+	job := w.job(w.grant(cert), offer.Bytes())
+	if _, err := w.host.Admit(job); !errors.Is(err, ErrUnknownKey) {
+		t.Fatalf("an impostor's grant: %v", err)
+	}
+	var change *KeyChange
+	if err := w.host.RefreshKeys(t.Context()); !errors.As(err, &change) {
+		t.Errorf("following an impostor: %v", err)
+	}
+	if _, err := w.host.Admit(job); !errors.Is(err, ErrUnknownKey) {
+		t.Errorf("an impostor's grant, after fetching its keys: %v", err)
+	}
+
+	w.host.trust.fetched = time.Time{} // a while later
+	rotation, err := old.SignRotation(next.Public(), brokerName, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	published.Store(&grant.Published{Keys: grant.NewKeySet(old.Public(), next.Public()), Rotations: []string{rotation}})
+	w.signer = next
+	job = w.job(w.grant(cert), offer.Bytes())
+	if _, err := w.host.Admit(job); !errors.Is(err, ErrUnknownKey) {
+		t.Fatalf("a new key's grant: %v", err)
+	}
+	if err := w.host.RefreshKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.host.Admit(job); err != nil {
+		t.Errorf("a new key's grant, after fetching the keys: %v", err)
+	}
+	w.signer = old
+	if _, err := w.host.Admit(w.job(w.grant(cert), offer.Bytes())); err != nil {
+		t.Errorf("the old key's grant, while it is published: %v", err)
+	}
+}
+
+func TestKeysAreNotFetchedAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetched := 0
+		h, err := NewHost(Config{Keys: grant.NewKeySet(), Refetch: func(context.Context) (*grant.KeySet, error) {
+			fetched++
+			return grant.NewKeySet(), nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 { // over ten seconds
+			if err := h.RefreshKeys(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if fetched != 2 {
+			t.Errorf("fetched %d times", fetched)
+		}
+	})
+}
