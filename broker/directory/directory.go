@@ -2,15 +2,17 @@
 // authorized_agents file lists them, and what is known of each since the
 // broker started.
 //
-//	authorized_agents ──▶ Replace ─┐
+//	authorized_agents ──▶ File ────┐
 //	poll ──▶ Saw, Park ────────────┼──▶ Directory ──▶ Snapshot ──▶ scheduler
-//	report ──▶ Report ─────────────┘             └──▶ Lookup ──▶ authentication
+//	report ──▶ Report ─────────────┘             ├──▶ Lookup ──▶ authentication
+//	                                             └──▶ Revoked ──▶ whoever serves them
 //
 // Its size is bounded by the file: an agent that is not listed leaves no
 // trace. All state of one agent is in atomics, so readers never wait for polls.
 package directory
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,24 +26,33 @@ import (
 
 // Directory is safe for concurrent use.
 type Directory struct {
+	table atomic.Pointer[table]
+
 	replacing sync.Mutex
-	table     atomic.Pointer[table]
+	revoked   func(identity.Authorized) // guarded by replacing
 }
 
-// table is never changed once published; its entries are.
+// table is never changed once published; the states in it are.
 type table struct {
 	list   []*entry
 	byName map[string]*entry // by fingerprint
 }
 
+// entry is a line of the list and what is known of its agent. The state goes
+// on when the line changes and the key stays.
 type entry struct {
-	who      identity.Authorized
-	line     string // who's key, as candidates carry it
+	who  identity.Authorized
+	line string // who's key, as candidates carry it
+	*state
+}
+
+type state struct {
 	status   atomic.Pointer[api.Status]
 	sealing  atomic.Pointer[binding]
 	lastSeen atomic.Int64 // Unix nanoseconds; 0 is never
 	parked   atomic.Int32
 	outcomes [len(outcomes)]atomic.Int64
+	gone     chan struct{} // closed once the agent is not listed any more
 }
 
 // New returns a directory of the listed agents.
@@ -52,8 +63,18 @@ func New(agents []identity.Authorized) *Directory {
 	return d
 }
 
-// Replace sets who is listed. Agents that stay keep their state; what is known
-// of the others is forgotten. It returns how many were added and removed.
+// OnRevoked sets what is called for every agent that is taken off the list,
+// after Lookup does not find it any more. It must be quick, and not call
+// Replace.
+func (d *Directory) OnRevoked(f func(identity.Authorized)) {
+	d.replacing.Lock()
+	defer d.replacing.Unlock()
+	d.revoked = f
+}
+
+// Replace sets who is listed. Agents that stay keep their state, also under
+// another name; what is known of the others is forgotten. It returns how many
+// were added and removed.
 func (d *Directory) Replace(agents []identity.Authorized) (added, removed int) {
 	d.replacing.Lock()
 	defer d.replacing.Unlock()
@@ -64,36 +85,33 @@ func (d *Directory) Replace(agents []identity.Authorized) (added, removed int) {
 		switch {
 		case e == nil:
 			added++
-			e = newEntry(who)
-		case e.who.Name != who.Name: // renamed: readers hold the old entry
-			e = e.renamed(who)
+			e = newEntry(who, &state{gone: make(chan struct{})})
+		case e.who.Name != who.Name || !slices.Equal(e.who.Targets, who.Targets) || !e.who.Expires.Equal(who.Expires):
+			e = newEntry(who, e.state)
 		}
 		next.list = append(next.list, e)
 		next.byName[who.Fingerprint] = e
 	}
 	d.table.Store(next)
-	return added, len(old.list) - (len(next.list) - added)
+	for _, e := range old.list {
+		if _, stays := next.byName[e.who.Fingerprint]; stays {
+			continue
+		}
+		removed++
+		close(e.gone)
+		if d.revoked != nil {
+			d.revoked(e.who)
+		}
+	}
+	return added, removed
 }
 
-func newEntry(who identity.Authorized) *entry {
-	e := &entry{who: who}
+func newEntry(who identity.Authorized, s *state) *entry {
+	e := &entry{who: who, state: s}
 	if who.Key != nil {
 		e.line = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(who.Key)))
 	}
 	return e
-}
-
-// renamed returns a copy with another name. Polls that are parked meanwhile
-// are counted again as soon as they are renewed.
-func (e *entry) renamed(who identity.Authorized) *entry {
-	n := newEntry(who)
-	n.status.Store(e.status.Load())
-	n.sealing.Store(e.sealing.Load())
-	n.lastSeen.Store(e.lastSeen.Load())
-	for i := range n.outcomes {
-		n.outcomes[i].Store(e.outcomes[i].Load())
-	}
-	return n
 }
 
 // Lookup returns the listed agent with the fingerprint.
@@ -121,15 +139,16 @@ func (d *Directory) Saw(fingerprint string, status *api.Status, now time.Time) e
 }
 
 // Park records that a poll of the agent is parked until unpark is called,
-// once.
-func (d *Directory) Park(fingerprint string) (unpark func(now time.Time)) {
+// once. gone is closed when the agent is taken off the list. ok is false if it
+// is not on it.
+func (d *Directory) Park(fingerprint string) (unpark func(now time.Time), gone <-chan struct{}, ok bool) {
 	e, ok := d.table.Load().byName[fingerprint]
 	if !ok {
-		return func(time.Time) {}
+		return nil, nil, false
 	}
 	e.parked.Add(1)
 	return func(now time.Time) {
 		e.lastSeen.Store(now.UnixNano())
 		e.parked.Add(-1)
-	}
+	}, e.gone, true
 }

@@ -3,6 +3,7 @@ package directory
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +25,12 @@ func TestStateFollowsTheAgent(t *testing.T) {
 	d := New(listed("a", "b"))
 	status := &api.Status{TotalCores: 4}
 	d.Saw("SHA256:a", status, now)
-	unpark := d.Park("SHA256:a")
+	unpark, gone, _ := d.Park("SHA256:a")
+	select {
+	case <-gone:
+		t.Error("a listed agent is gone")
+	default:
+	}
 
 	a, ok := d.Agent("SHA256:a")
 	if !ok || a.Status != status || !a.Parked || !a.LastSeen.Equal(now) || a.Name != "a" {
@@ -46,7 +52,9 @@ func TestStateFollowsTheAgent(t *testing.T) {
 func TestUnlistedAgentsLeaveNoTrace(t *testing.T) {
 	d := New(listed("a"))
 	d.Saw("SHA256:x", &api.Status{}, time.Now())
-	d.Park("SHA256:x")(time.Now())
+	if _, _, ok := d.Park("SHA256:x"); ok {
+		t.Error("an agent parks that is not listed")
+	}
 	d.Report("SHA256:x", api.OutcomeSucceeded)
 	if _, ok := d.Agent("SHA256:x"); ok || d.Snapshot().Len() != 1 || len(d.Outcomes("SHA256:x")) != 0 {
 		t.Error("the directory remembers an agent that is not listed")
@@ -60,12 +68,21 @@ func TestReplaceKeepsWhoStays(t *testing.T) {
 	d := New(listed("a", "b"))
 	d.Saw("SHA256:a", &api.Status{TotalCores: 4}, time.Now())
 	d.Report("SHA256:a", api.OutcomeSucceeded)
+	unparkA, goneA, _ := d.Park("SHA256:a")
+	unparkB, goneB, _ := d.Park("SHA256:b")
+	var revoked []string
+	d.OnRevoked(func(who identity.Authorized) {
+		if _, still := d.Lookup(who.Fingerprint); still {
+			t.Errorf("%s is found while it is revoked", who.Name)
+		}
+		revoked = append(revoked, who.Name)
+	})
 	next := listed("c", "a")
-	next[1].Name = "renamed"
+	next[1].Name, next[1].Targets = "renamed", []string{"esp32"}
 	if added, removed := d.Replace(next); added != 1 || removed != 1 {
 		t.Errorf("%d added, %d removed", added, removed)
 	}
-	if a, _ := d.Agent("SHA256:a"); a.Name != "renamed" || a.Status.TotalCores != 4 {
+	if a, _ := d.Agent("SHA256:a"); a.Name != "renamed" || a.Status.TotalCores != 4 || !a.Parked || !a.MayBuild("esp32") || a.MayBuild("esp32c3") {
 		t.Errorf("the agent that stayed: %+v", a)
 	}
 	if got := d.Outcomes("SHA256:a"); !maps.Equal(got, map[api.Outcome]int64{api.OutcomeSucceeded: 1}) {
@@ -73,6 +90,20 @@ func TestReplaceKeepsWhoStays(t *testing.T) {
 	}
 	if _, ok := d.Lookup("SHA256:b"); ok {
 		t.Error("the agent that was taken out is still listed")
+	}
+	if !slices.Equal(revoked, []string{"b"}) {
+		t.Errorf("revoked: %v", revoked)
+	}
+	<-goneB
+	select {
+	case <-goneA:
+		t.Error("the agent that stays is gone")
+	default:
+	}
+	unparkA(time.Now())
+	unparkB(time.Now())
+	if a, _ := d.Agent("SHA256:a"); a.Parked {
+		t.Error("it is parked for ever under its new name")
 	}
 }
 
@@ -103,14 +134,16 @@ func TestConcurrentUse(t *testing.T) {
 			for n := range 500 {
 				id := fmt.Sprintf("SHA256:%c", 'a'+(i+n)%3)
 				d.Saw(id, &api.Status{}, time.Now())
-				unpark := d.Park(id)
+				unpark, _, ok := d.Park(id)
 				if n%50 == 0 {
 					d.Replace(listed("a", string(rune('b'+n%2))))
 				}
 				for s, k := d.Snapshot(), 0; k < s.Len(); k++ {
 					s.At(k)
 				}
-				unpark(time.Now())
+				if ok {
+					unpark(time.Now())
+				}
 			}
 		})
 	}

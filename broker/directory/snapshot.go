@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"slices"
 	"time"
 
 	"github.com/farforge/farforge/common/api"
@@ -12,6 +13,8 @@ type Agent struct {
 	Name        string
 	// PublicKey is its key, one line in OpenSSH format, without a comment.
 	PublicKey string
+	// Targets are what its operator lets it build for; empty is all.
+	Targets []string
 	// Sealing is what its offers are sealed to, checked to be its own; nil if it
 	// has none.
 	Sealing *api.SealingKey
@@ -26,6 +29,11 @@ type Agent struct {
 // or was not seen longer ago than grace.
 func (a *Agent) Alive(now time.Time, grace time.Duration) bool {
 	return a.Status != nil && (a.Parked || now.Sub(a.LastSeen) <= grace)
+}
+
+// MayBuild tells whether the operator lets the agent build for the target.
+func (a *Agent) MayBuild(target string) bool {
+	return len(a.Targets) == 0 || slices.Contains(a.Targets, target)
 }
 
 // Snapshot is a list of agents to read by index. The list is fixed; each
@@ -45,7 +53,7 @@ func (s Snapshot) At(i int) Agent { return s.list[i].view() }
 func (e *entry) view() Agent {
 	a := Agent{
 		Fingerprint: e.who.Fingerprint, Name: e.who.Name,
-		PublicKey: e.line, Sealing: e.sealingKey(),
+		PublicKey: e.line, Targets: e.who.Targets, Sealing: e.sealingKey(),
 		Status: e.status.Load(), Parked: e.parked.Load() > 0,
 	}
 	if seen := e.lastSeen.Load(); seen != 0 {

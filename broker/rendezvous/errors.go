@@ -22,6 +22,8 @@ var (
 	ErrDraining = errors.New("the broker is shutting down")
 	// ErrSuperseded: newer polls of the same agent take over again and again.
 	ErrSuperseded = errors.New("other polls of this agent take over again and again")
+	// ErrGone: the agent may not serve any more.
+	ErrGone = errors.New("the agent may not serve any more")
 	// ErrUnknownJob: nothing is known of the job, or nothing any more.
 	ErrUnknownJob = errors.New("the job is unknown")
 	// ErrTaken: the agent does not hold the job; another has it, or the answer.

@@ -13,6 +13,8 @@ type Poll struct {
 	Free Capacity
 	// Wait is how long to stay parked.
 	Wait time.Duration
+	// Gone, once closed, ends the wait with ErrGone. Nil never does.
+	Gone <-chan struct{}
 }
 
 // Assignment is a job in the hands of the agent that claimed it.
@@ -29,7 +31,7 @@ type Assignment struct {
 // Park waits until a job comes for the agent. It returns nil without an error
 // when the wait ends without one, or at once when the same agent parks again;
 // ErrSuperseded if that happens so often that two agents must be at it;
-// ErrDraining; or the cause of ctx, in which case no job is left with the agent.
+// ErrDraining; ErrGone, or a job all the same, once p.Gone is closed; or the cause of ctx, in which case no job is left with the agent.
 func (r *Rendezvous) Park(ctx context.Context, p Poll) (*Assignment, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -63,6 +65,8 @@ func (r *Rendezvous) Park(ctx context.Context, p Poll) (*Assignment, error) {
 	case <-timer.C:
 	case <-r.draining:
 		end = ErrDraining
+	case <-p.Gone:
+		end = ErrGone
 	case <-ctx.Done():
 		end = context.Cause(ctx)
 	}

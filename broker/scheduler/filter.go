@@ -35,11 +35,16 @@ func step(a *directory.Agent, n *Need, o *Options) stage {
 	case n.Sealed && a.Sealing == nil:
 		return cannotOpen
 	}
+	// Which targets a job has that names none, its agent learns only from the
+	// source. One that is limited to some cannot promise to keep to them.
+	if n.Target == "" && len(a.Targets) > 0 {
+		return wrongTarget
+	}
 	if n.Target != "" || n.Toolchain != "" {
 		reached := wrongTarget
 		for i := range a.Status.Capabilities {
 			c := &a.Status.Capabilities[i]
-			if n.Target != "" && c.Target != n.Target {
+			if n.Target != "" && c.Target != n.Target || !a.MayBuild(c.Target) {
 				continue
 			}
 			reached = wrongToolchain

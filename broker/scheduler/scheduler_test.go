@@ -43,6 +43,8 @@ func drains(a *directory.Agent)   { a.Status.Draining = true }
 func lost(a *directory.Agent)     { a.Parked, a.LastSeen = false, now.Add(-time.Hour) }
 func neverSaw(a *directory.Agent) { a.Parked, a.Status = false, nil }
 
+func limited(a *directory.Agent) { a.Targets = []string{"esp32c3"} }
+
 var small = Need{Cores: 1, MemoryMB: 1}
 
 func options(seed uint64) Options {
@@ -154,6 +156,12 @@ func TestToolchainVersions(t *testing.T) {
 		{Need{Target: "esp32c3", Toolchain: "gcc"}, api.CodeNoToolchain},
 		{Need{Target: "esp32s3", Toolchain: "esp-idf"}, api.CodeNoTarget},
 	} {
+		if tt.n.Target == "esp32c3" { // a limit that allows it changes nothing
+			l := fleet{with(f[0], limited)}
+			if _, unmet := Choose(l, tt.n, options(0)); (unmet == nil) != (tt.code == "") {
+				t.Errorf("limited, %+v: %+v, want %q", tt.n, unmet, tt.code)
+			}
+		}
 		_, unmet := Choose(f, tt.n, options(0))
 		if (unmet == nil) != (tt.code == "") || unmet != nil && unmet.Code != tt.code {
 			t.Errorf("%+v: %+v, want %q", tt.n, unmet, tt.code)
@@ -199,6 +207,12 @@ func TestUnmetNeedsAreNamed(t *testing.T) {
 			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32, esp32c3)"}},
 		{"size", two, Need{Cores: 64, MemoryMB: 100}, api.CodeNoCapacity, "no agent that could build this has 64 cores and 100 MiB of memory",
 			[]string{"ask for less; there are agents of 8 cores with 8192 MiB"}},
+		{"only a target that its operator does not allow", fleet{with(agent("a", idf...), limited)}, Need{Target: "esp32"}, api.CodeNoTarget, "no agent can build for esp32",
+			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32c3)"}},
+		{"no target where agents are limited", fleet{with(agent("a", idf...), limited)}, small, api.CodeNoTarget, "no agent can build what names no target",
+			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32c3)"}},
+		{"only a toolchain where agents are limited", fleet{with(agent("a", idf...), limited)}, Need{Toolchain: "esp-idf"}, api.CodeNoTarget, "no agent can build with esp-idf",
+			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32c3)"}},
 		{"no toolchains at all", fleet{agent("a")}, Need{Target: "esp32"}, api.CodeNoTarget, "no agent can build for esp32",
 			[]string{"1 agent is online; none offers any toolchain"}},
 		{"long and hostile lists", fleet{many}, Need{Target: "x"}, api.CodeNoTarget, "no agent can build for x",

@@ -87,6 +87,9 @@ func explain(s Snapshot, n Need, o Options) *Unmet {
 
 func cannot(n Need) string {
 	b := "no agent can build"
+	if n.Target == "" && n.Toolchain == "" {
+		b += " what names no target"
+	}
 	if n.Target != "" {
 		b += " for " + n.Target
 	}
@@ -109,6 +112,9 @@ func offers(online []directory.Agent) string {
 	targets := map[string]map[string]bool{}
 	for _, a := range online {
 		for _, c := range a.Status.Capabilities {
+			if !a.MayBuild(c.Target) {
+				continue
+			}
 			key := strings.TrimRight(c.Toolchain+" "+printable(c.Version), " ")
 			if targets[key] == nil {
 				targets[key] = map[string]bool{}

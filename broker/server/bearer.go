@@ -56,9 +56,13 @@ func (s *Server) agentOf(r *http.Request) (identity.Authorized, error) {
 		if who, ok := s.cfg.Directory.Lookup(fingerprint); ok {
 			return who, nil
 		}
-		err = errUnlisted
+		return identity.Authorized{}, unlistedProblem()
 	}
 	return identity.Authorized{}, problem(http.StatusUnauthorized, api.CodeBadToken, err.Error(), "open a new session with "+api.PathAgentHello)
 }
 
-var errUnlisted = errors.New("the agent is not listed any more")
+// unlistedProblem ends the session of an agent that was revoked.
+func unlistedProblem() error {
+	return problem(http.StatusUnauthorized, api.CodeBadToken, "the agent is not listed any more",
+		"ask the broker's operator to list its key again")
+}

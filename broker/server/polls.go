@@ -34,13 +34,23 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		return drainingProblem()
 	}
 	hold(w, held)
-	unpark := s.cfg.Directory.Park(who.Fingerprint)
+	unpark, gone, listed := s.cfg.Directory.Park(who.Fingerprint)
+	if !listed {
+		return unlistedProblem()
+	}
 	job, err := s.meet.Park(r.Context(), rendezvous.Poll{
 		Agent: who.Fingerprint,
 		Free:  rendezvous.Capacity{Cores: status.FreeCores, MemoryMB: status.FreeMemMB},
-		Wait:  held,
+		Wait:  held, Gone: gone,
 	})
 	unpark(s.now())
+	if _, listed := s.cfg.Directory.Lookup(who.Fingerprint); !listed {
+		// It was revoked while it waited. A job that just came goes to another.
+		if job != nil {
+			job.HandBack()
+		}
+		return unlistedProblem()
+	}
 	switch {
 	case err == rendezvous.ErrDraining, err == nil && job == nil:
 		w.result = "nothing"

@@ -71,6 +71,7 @@ func New(cfg Config) (*Server, error) {
 	s.started = s.now()
 	s.metrics = newMetrics(s)
 	s.handler = s.routes()
+	cfg.Directory.OnRevoked(s.revoked)
 	return s, nil
 }
 
