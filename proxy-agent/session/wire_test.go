@@ -24,25 +24,39 @@ func (e endlessMessages) ReadMessage(context.Context) ([]byte, error) {
 	return make([]byte, e.size), e.err
 }
 
-func TestSenderIsSlowedDownToItsGrant(t *testing.T) {
+func (e endlessMessages) WriteMessage(context.Context, []byte) error { return e.err }
+
+func TestBothEndsAreSlowedDownToTheGrant(t *testing.T) {
+	receive := func(ctx context.Context, w *wire) error { _, err := w.ReadMessage(ctx); return err }
+	send := func(ctx context.Context, w *wire) error { return w.WriteMessage(ctx, make([]byte, 50_000)) }
 	for _, c := range []struct {
 		name  string
 		grant grant.Grant
 		size  int
+		pass  func(context.Context, *wire) error
 		count int
 		want  time.Duration
 	}{
-		{"unlimited", grant.Grant{}, 1000, 1000, 0},
-		{"messages", grant.Grant{MaxMessageRate: 10}, 1, 31, 2100 * time.Millisecond}, // 10 at once, then 10 a second
-		// 64 KiB at once, then a megabit is 125 000 bytes a second.
-		{"bandwidth", grant.Grant{MaxBandwidthKbps: 1000}, 50_000, 11, (500_000 - 65_536) * time.Second / 125_000},
+		{"unlimited", grant.Grant{}, 1000, receive, 1000, 0},
+		{"unlimited out", grant.Grant{}, 0, send, 1000, 0},
+		{"messages", grant.Grant{MaxMessageRate: 10}, 1, receive, 31, 2100 * time.Millisecond}, // 10 at once, then 10 a second
+		{"messages of the agent are not counted", grant.Grant{MaxMessageRate: 10}, 0, send, 31, 0},
+		// 64 KiB at once, then a megabit is 125 000 bytes a second. What was
+		// received is paid for before the next is.
+		{"bandwidth", grant.Grant{MaxBandwidthKbps: 1000}, 50_000, receive, 11, (500_000 - 65_536) * time.Second / 125_000},
+		{"bandwidth out", grant.Grant{MaxBandwidthKbps: 1000}, 0, send, 10, (500_000 - 65_536) * time.Second / 125_000},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &Session{limits: newLimits(&c.grant)}
-			one := s.wire(endlessMessages{size: c.size}, "source")
+			// Two channels of a session share what it is allowed.
+			wires := []*wire{s.wire(endlessMessages{size: c.size}, "source"), s.wire(endlessMessages{size: c.size}, "espctl")}
+			if c.pass(t.Context(), wires[0]) != nil {
+				t.Fatal("the first message does not pass")
+			}
+			wires[1].owed, wires[0].owed = wires[0].owed, 0 // as if it had come there
 			began := time.Now()
-			for range c.count {
-				if _, err := one.ReadMessage(t.Context()); err != nil {
+			for range c.count - 1 {
+				if err := c.pass(t.Context(), wires[1]); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -67,10 +67,15 @@ func (a *auth) with(ctx context.Context, request func(session string) error) err
 			return err
 		}
 		err = request(session)
-		var p *api.Problem
-		if !errors.As(err, &p) || p.Status != http.StatusUnauthorized || !again {
+		if !refused(err) || !again {
 			return err
 		}
 		a.drop(session)
 	}
+}
+
+// refused tells whether the broker does not accept who asks.
+func refused(err error) bool {
+	var p *api.Problem
+	return errors.As(err, &p) && (p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden)
 }

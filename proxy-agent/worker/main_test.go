@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ type agent struct {
 	t       *testing.T
 	dir     string // of its state
 	sealing *api.SealingKey
+	log     *record
 	broker  *farend.Broker
 	drain   chan struct{}
 	stop    context.CancelFunc
@@ -86,7 +88,8 @@ func newAgent(t *testing.T) (*agent, func()) {
 	pinned := func(ctx context.Context) (*grant.KeySet, error) {
 		return session.PinnedKeys(ctx, dir, client.Origin(), client.JWKS, nil)
 	}
-	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
+	record := &record{t: t, grown: make(chan struct{})}
+	log := slog.New(slog.NewTextHandler(record, nil))
 	w := New(Config{
 		Broker: client, Key: key, Sealing: bound, Logger: log, Version: "test", Keys: pinned,
 		Capabilities: catalog.Capabilities(),
@@ -100,7 +103,7 @@ func newAgent(t *testing.T) (*agent, func()) {
 		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	a := &agent{t: t, dir: dir, sealing: bound, broker: b, drain: make(chan struct{}), stop: cancel, ended: make(chan error, 1)}
+	a := &agent{t: t, dir: dir, sealing: bound, log: record, broker: b, drain: make(chan struct{}), stop: cancel, ended: make(chan error, 1)}
 	started := false
 	t.Cleanup(func() {
 		cancel()
@@ -128,9 +131,35 @@ func startAgent(t *testing.T) *agent {
 	return a
 }
 
-type testWriter struct{ t *testing.T }
+// record shows the agent's log with the test it belongs to, and keeps it.
+type record struct {
+	t *testing.T
 
-func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Log(strings.TrimSpace(string(p)))
+	mu    sync.Mutex
+	text  strings.Builder
+	grown chan struct{} // closed and replaced with each line
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.t.Log(strings.TrimSpace(string(p)))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.text.Write(p)
+	close(r.grown)
+	r.grown = make(chan struct{})
 	return len(p), nil
+}
+
+// await waits until the agent has logged text.
+func (r *record) await(t *testing.T, text string) {
+	t.Helper()
+	for {
+		r.mu.Lock()
+		found, grown := strings.Contains(r.text.String(), text), r.grown
+		r.mu.Unlock()
+		if found {
+			return
+		}
+		farend.Receive(t, grown, text)
+	}
 }

@@ -20,7 +20,8 @@ type polled struct {
 }
 
 // poll keeps a poll waiting at the broker and starts the jobs that come, until
-// drain is closed, ctx ends, or the broker refuses the agent.
+// drain is closed or ctx ends. An agent that the operator has taken off the
+// list goes on to ask, ever more rarely, while its jobs end.
 func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 	polls, cancel := context.WithCancel(ctx) // jobs outlive the polls
 	var under sync.WaitGroup
@@ -51,6 +52,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 	}
 
 	var backoff rendezvous.Backoff
+	unlisted := rendezvous.Backoff{Base: time.Second, Max: 2 * time.Minute}
 	var again, leave <-chan time.Time // when to poll after a failure; when to go
 	draining := false
 	send(false)
@@ -63,6 +65,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 			}
 			if p.err == nil {
 				backoff.Reset()
+				unlisted.Reset()
 			}
 			switch {
 			case draining && waiting == 0:
@@ -75,6 +78,11 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 				// A newer one is under way.
 			case p.err == nil:
 				send(false)
+			case refused(p.err):
+				pause := unlisted.Next(p.err)
+				w.Logger.Error("this agent is no longer listed by the broker: it gets no jobs until the operator lists it again; jobs under way go on",
+					"fingerprint", w.Key.Fingerprint(), "asking_again_in", pause.Round(time.Millisecond), "error", p.err)
+				again = time.After(pause)
 			case !rendezvous.Retryable(p.err):
 				return p.err
 			default:

@@ -72,8 +72,8 @@ func New(cfg Config) *Worker {
 // returns nil. When ctx ends first, jobs are stopped, which their clients and
 // the broker are told, and Run returns the context's error.
 //
-// A broker that cannot be reached is waited for. One that refuses the agent is
-// an error: an *api.Problem, or a *session.KeyChange.
+// A broker that cannot be reached is waited for. One that refuses the agent from
+// the start is an error: an *api.Problem, or a *session.KeyChange.
 func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
 	defer w.jobs.Wait()
 	err := w.enrol(ctx, drain)

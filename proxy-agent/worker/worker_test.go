@@ -7,6 +7,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -188,6 +190,82 @@ func TestRefusalsEndTheAgent(t *testing.T) {
 			t.Errorf("Run returned %v", err)
 		}
 	})
+}
+
+// TestRevokedAgent has the operator take the agent off the list in the middle
+// of a job, and put it back.
+func TestRevokedAgent(t *testing.T) {
+	a := startAgent(t)
+	c := a.broker.NewClient("01A")
+	a.broker.Next().Reply(http.StatusOK, c.Job)
+	p := a.broker.Next()
+	mark := filepath.Join(t.TempDir(), "go")
+	c.Build(a.broker, "until [ -e '"+mark+"' ]; do sleep 0.02; done; exit 7")
+	a.broker.Refuse(&api.Problem{Title: "not listed", Status: http.StatusUnauthorized, Code: api.CodeBadSignature})
+	a.broker.Forget()
+	p.Reply(http.StatusForbidden, &api.Problem{Title: "revoked", Status: http.StatusForbidden, Code: api.CodeForbidden})
+	a.log.await(t, "no longer listed by the broker")
+	select {
+	case p := <-a.broker.Polls:
+		t.Errorf("it polls: %+v", p.Status)
+	case err := <-a.ended:
+		t.Fatalf("Run returned %v", err)
+	default:
+	}
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := c.Result(); r.ExitCode != 7 {
+		t.Errorf("the job was hurt: result %+v", r)
+	}
+	a.broker.Refuse(nil)
+	again := a.broker.Next()
+	if s := again.Status; s.FreeCores != 4 || s.Draining {
+		t.Errorf("listed again, it says %+v", s)
+	}
+	if n := a.broker.Enrolled(); n != 2 {
+		t.Errorf("enrolled %d times", n)
+	}
+}
+
+func TestDrainWhileRevoked(t *testing.T) {
+	a := startAgent(t)
+	p := a.broker.Next()
+	a.broker.Refuse(&api.Problem{Title: "not listed", Status: http.StatusUnauthorized, Code: api.CodeBadSignature})
+	a.broker.Forget()
+	p.Reply(http.StatusUnauthorized, &api.Problem{Title: "bad token", Code: api.CodeBadToken})
+	a.log.await(t, "no longer listed by the broker")
+	close(a.drain)
+	if err := farend.Receive(t, a.ended, "end"); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+// TestNewKeyOfTheBroker has the broker rotate its key under a running agent.
+func TestNewKeyOfTheBroker(t *testing.T) {
+	a := startAgent(t)
+	a.broker.Next().Reply(http.StatusNoContent, nil)
+	p := a.broker.Next()
+	a.broker.Rotate()
+	c := a.broker.NewClient("01A")
+	p.Reply(http.StatusOK, c.Job)
+	c.Build(a.broker, "exit 7")
+	if r := c.Result(); r.ExitCode != 7 {
+		t.Errorf("result %+v", r)
+	}
+}
+
+// TestSealedOffer is one job of which the broker sees no address.
+func TestSealedOffer(t *testing.T) {
+	a := startAgent(t)
+	p := a.broker.Next()
+	c := a.broker.NewClient("01A")
+	c.Seal(a.broker, p.Status.Sealing)
+	p.Reply(http.StatusOK, c.Job)
+	c.Build(a.broker, "exit 7") // checks and opens the answer
+	if r := c.Result(); r.ExitCode != 7 {
+		t.Errorf("result %+v", r)
+	}
 }
 
 func TestDrain(t *testing.T) {

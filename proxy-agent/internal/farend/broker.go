@@ -33,6 +33,7 @@ type Broker struct {
 	http *httptest.Server
 
 	mu       sync.Mutex
+	keys     grant.Published
 	refuse   *api.Problem
 	sessions []string // that are valid, in their order
 	enrolled int
@@ -64,6 +65,7 @@ func NewBroker(t *testing.T, key *identity.Key) *Broker {
 	}
 	b := &Broker{
 		t: t, Signer: grant.NewSigner(private), Agent: agent,
+		keys:  grant.Published{Keys: grant.NewKeySet(private.Public().(ed25519.PublicKey))},
 		Polls: make(chan *Poll), Answers: make(chan Answer, 8), Reports: make(chan api.Report, 8),
 	}
 	mux := http.NewServeMux()
@@ -73,11 +75,31 @@ func NewBroker(t *testing.T, key *identity.Key) *Broker {
 	mux.HandleFunc("POST "+api.PathAnswer, b.authorized(b.answer))
 	mux.HandleFunc("POST "+api.PathAgentReport, b.authorized(b.report))
 	mux.HandleFunc("GET "+api.PathJWKS, func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, grant.NewKeySet(b.Signer.Public()))
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		reply(w, http.StatusOK, &b.keys)
 	})
 	b.http = httptest.NewUnstartedServer(mux)
 	t.Cleanup(b.http.Close)
 	return b
+}
+
+// Rotate has the broker sign with a new key, for which the old one vouches.
+func (b *Broker) Rotate() {
+	b.t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	next := grant.NewSigner(private)
+	rotation, err := b.Signer.SignRotation(next.Public(), b.URL(), time.Now())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.Signer = next
+	b.keys = grant.Published{Keys: grant.NewKeySet(next.Public()), Rotations: append(b.keys.Rotations, rotation)}
 }
 
 // Start begins to serve. Connections made before wait.
@@ -122,7 +144,8 @@ func (b *Broker) session(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, api.SessionResponse{Session: session, ExpiresAt: time.Now().Add(api.SessionLife), Name: "anvil"})
 }
 
-// Refuse sets what a session request gets, instead of a session.
+// Refuse sets what a session request gets, instead of a session; nil accepts it
+// again.
 func (b *Broker) Refuse(p *api.Problem) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

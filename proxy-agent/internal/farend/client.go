@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/peer"
 )
@@ -21,6 +24,7 @@ type Client struct {
 
 	t     *testing.T
 	offer *peer.Offer
+	sent  *envelope.Offer
 	conn  *peer.Conn
 }
 
@@ -49,7 +53,8 @@ func (b *Broker) NewClient(jobID string, change ...func(*grant.Grant)) *Client {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	c := &Client{t: b.t, offer: offer, Job: &api.Job{JobID: jobID, Grant: token, Offer: offer.Bytes(), AnswerBy: now.Add(api.AnswerTimeout)}}
+	sent := envelope.PlainOffer(offer.Bytes(), []api.Candidate{{Name: b.Agent.Name, Fingerprint: b.Agent.Fingerprint}})
+	c := &Client{t: b.t, offer: offer, sent: sent, Job: &api.Job{JobID: jobID, Grant: token, Offer: offer.Bytes(), AnswerBy: now.Add(api.AnswerTimeout)}}
 	b.t.Cleanup(func() {
 		if c.conn != nil {
 			c.conn.Close()
@@ -60,6 +65,20 @@ func (b *Broker) NewClient(jobID string, change ...func(*grant.Grant)) *Client {
 	return c
 }
 
+// Seal seals the offer to the agent, which has sent its key with a poll.
+func (c *Client) Seal(b *Broker, key *api.SealingKey) {
+	c.t.Helper()
+	agent := api.Candidate{
+		Name: b.Agent.Name, Fingerprint: b.Agent.Fingerprint, Sealing: key,
+		PublicKey: string(ssh.MarshalAuthorizedKey(b.Agent.Key)),
+	}
+	var err error
+	if c.sent, err = envelope.SealOffer(c.offer.Bytes(), []api.Candidate{agent}); err != nil {
+		c.t.Fatal(err)
+	}
+	c.Job.Offer = c.sent.Body
+}
+
 // Build connects by the agent's answer and has the script, as build.sh, built.
 func (c *Client) Build(b *Broker, script string) {
 	c.t.Helper()
@@ -67,9 +86,15 @@ func (c *Client) Build(b *Broker, script string) {
 	if answer.JobID != c.Job.JobID {
 		c.t.Fatalf("the answer is for job %s", answer.JobID)
 	}
-	var err error
-	if c.conn, err = c.offer.Connect(c.t.Context(), answer.Body); err != nil {
+	opened, err := c.sent.OpenAnswer(c.Job.JobID, answer.Body)
+	if err != nil {
 		c.t.Fatal(err)
+	}
+	if c.conn, err = c.offer.Connect(c.t.Context(), opened.SDP); err != nil {
+		c.t.Fatal(err)
+	}
+	if presented := c.conn.RemoteFingerprint(); presented != opened.DTLSFingerprint {
+		c.t.Errorf("the agent signed for the certificate %s and presents %s", opened.DTLSFingerprint, presented)
 	}
 	control, source := c.open(channel.LabelControl), c.open(channel.LabelSource)
 	if err := channel.WriteControl(c.t.Context(), control, &channel.Message{Type: channel.TypeBuild, Build: &channel.Build{}}); err != nil {

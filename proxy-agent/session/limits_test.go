@@ -1,0 +1,71 @@
+//go:build unix
+
+package session
+
+import (
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/grant"
+)
+
+// TestBandwidthOfARealConnection sends a megabyte that does not compress there
+// and back, at four megabits a second each way. A limit can only be kept from
+// below: how much longer it takes is the machine's affair.
+func TestBandwidthOfARealConnection(t *testing.T) {
+	const size, bytesPerSecond = 1_000_000, 500_000
+	const least = (size - 2*channel.MaxMessage) * time.Second / bytesPerSecond // what may go at once does
+	noise := make([]byte, size)
+	rand.Read(noise)
+	files := map[string]string{"build.sh": "mkdir $1; cp noise $1/app.bin", "noise": string(noise)}
+	w := newWorld(t)
+	for _, c := range []struct {
+		job     string
+		kbps    int
+		limited bool
+	}{{"01FREE", 0, false}, {"01SLOW", bytesPerSecond * 8 / 1000, true}} {
+		client := w.connect(t.Context(), allChannels, func(g *grant.Grant) { g.JobID, g.MaxBandwidthKbps = c.job, c.kbps })
+		began := time.Now()
+		client.build(files) // returns when the agent has received all
+		up := time.Since(began)
+		client.next(channel.TypeStage)
+		client.next(channel.TypeStage)
+		client.next(channel.TypeStage)
+		began = time.Now()
+		client.firmware()
+		down := time.Since(began)
+		if r, _ := client.result(); r.Outcome != api.OutcomeSucceeded {
+			t.Fatalf("%s: result %+v, %+v", c.job, r, r.Problem)
+		}
+		t.Logf("%s: %v up, %v down", c.job, up, down)
+		if c.limited && (up < least || down < least) {
+			t.Errorf("%s: %v up, %v down; the grant makes it %v at least", c.job, up, down, least)
+		}
+		if up > 30*time.Second || down > 30*time.Second {
+			t.Errorf("%s: %v up, %v down", c.job, up, down)
+		}
+	}
+}
+
+// TestMessageRateOfARealConnection floods the control channel: the agent reads
+// on at the granted pace, and so comes late to what stands behind the flood.
+func TestMessageRateOfARealConnection(t *testing.T) {
+	const rate, flood = 20, 60
+	w := newWorld(t)
+	c := w.connect(t.Context(), allChannels, func(g *grant.Grant) { g.MaxMessageRate = rate })
+	began := time.Now()
+	for range flood {
+		c.send(&channel.Message{Type: "flood"})
+	}
+	c.send(&channel.Message{Type: channel.TypeCancel})
+	if r, _ := c.result(); r.Outcome != api.OutcomeCanceled {
+		t.Errorf("result %+v", r)
+	}
+	least := (flood + 1 - rate) * time.Second / rate
+	if took := time.Since(began); took < least*9/10 || took > least+20*time.Second {
+		t.Errorf("%d messages took %v; at %d a second it is %v", flood+1, took, rate, least)
+	}
+}
