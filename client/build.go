@@ -54,7 +54,7 @@ Standard output lists them as sha256sum does.`,
 // build does one build, from the project's files to its artifacts.
 func (a *app) build(ctx context.Context, c buildConfig) (built *console.Built, set *artifacts.Set, err error) {
 	start := time.Now()
-	broker, err := c.broker(a.log)
+	broker, err := c.broker(ctx, a.log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -87,7 +87,7 @@ func (a *app) build(ctx context.Context, c buildConfig) (built *console.Built, s
 		recipe = p.Config.Recipe
 	}
 	outcome, err := session.Run(ctx, session.Job{
-		Broker: broker, Need: c.need(p.Config, key),
+		Broker: broker.Client, As: broker.as.Name, Need: c.need(p.Config, key),
 		Build:  channel.Build{Project: p.Name(), Recipe: recipe},
 		Source: manifest, Open: p.OpenFile, Sink: incoming.Sink(),
 		Patience: c.QueueTimeout, Events: a.ui.Event, Logger: a.log,

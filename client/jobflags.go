@@ -2,11 +2,14 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/farforge/farforge/client/credential"
 	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
@@ -32,6 +35,7 @@ type jobOptions struct {
 	QueueTimeout time.Duration
 	Agents       []string
 	Out          string
+	signInOptions
 }
 
 func (o *jobOptions) register(f *pflag.FlagSet) {
@@ -47,6 +51,7 @@ func (o *jobOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.QueueTimeout, "queue-timeout", 5*time.Minute, "how long to wait for an agent to take the job; 0 is for ever")
 	f.StringArrayVar(&o.Agents, "agent", nil, "only this agent, by `NAME` or fingerprint; may be repeated")
 	f.StringVar(&o.Out, "out", "", "also copy the artifacts to this `FOLDER`")
+	o.signInOptions.register(f)
 }
 
 // Validate reports what is wrong before anything is read or asked.
@@ -60,16 +65,37 @@ func (o *jobOptions) Validate() error {
 	case o.QueueTimeout < 0:
 		return usage("--queue-timeout: %v is negative", o.QueueTimeout)
 	}
-	return nil
+	return o.signInOptions.Validate()
+}
+
+// introducer is the way to a broker, and who asks it.
+type introducer struct {
+	*rendezvous.Client
+	as *credential.Credential
+}
+
+func (i *introducer) Close() {
+	i.Client.Close()
+	i.as.Close()
 }
 
 // broker returns the way to the broker.
-func (o *jobOptions) broker(log *slog.Logger) (*rendezvous.Client, error) {
-	c, err := rendezvous.New(rendezvous.Config{URL: o.URL, UserAgent: "farforge-client/" + version(), Logger: log})
-	if err != nil {
+func (o *jobOptions) broker(ctx context.Context, log *slog.Logger) (*introducer, error) {
+	config := rendezvous.Config{URL: o.URL, UserAgent: "farforge-client/" + version(), Logger: log}
+	if _, err := rendezvous.New(config); err != nil {
 		return nil, cli.Fail(cli.Usage, err, "a broker's URL looks like https://broker.example.org")
 	}
-	return c, nil
+	as, err := o.signInOptions.Open(config, credential.AskOnTerminal(ctx), os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	config.Token = as.Token
+	c, err := rendezvous.New(config)
+	if err != nil {
+		as.Close()
+		return nil, cli.Fail(cli.Usage, err)
+	}
+	return &introducer{c, as}, nil
 }
 
 // need is what to ask of the broker: the flags, then the project file.

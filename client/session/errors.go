@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"time"
 
@@ -16,43 +15,6 @@ import (
 	"github.com/farforge/farforge/common/peer"
 	"github.com/farforge/farforge/common/rendezvous"
 )
-
-// brokerError is for what went wrong before an agent answered.
-func brokerError(ctx context.Context, err error) error {
-	var p *api.Problem
-	var u *rendezvous.Unreachable
-	switch {
-	case ctx.Err() != nil:
-		return canceledError(ctx)
-	case errors.As(err, &p):
-		return problemError(p)
-	case errors.As(err, &u):
-		return cli.Fail(cli.Broker, u).
-			Hint("check the URL (--url, FARFORGE_URL) and that this machine can reach it")
-	default:
-		return cli.Fail(cli.Usage, err)
-	}
-}
-
-// problemError is for an error that the broker answered with.
-func problemError(p *api.Problem) error {
-	text := p.Detail
-	if text == "" {
-		text = p.Title
-	}
-	exit := cli.Broker
-	switch p.Code {
-	case api.CodeNoAgent, api.CodeNoTarget, api.CodeNoToolchain, api.CodeNoCapacity, api.CodeNoAnswer:
-		exit = cli.NoAgent
-	default:
-		text = fmt.Sprintf("the broker refuses: %s (%d %s)", text, p.Status, p.Code)
-	}
-	e := cli.Fail(exit, errors.New(text), p.Hints...)
-	if p.RetryAfter > 0 && (exit == cli.NoAgent || p.Status == http.StatusTooManyRequests) {
-		e.Hint(fmt.Sprintf("the broker suggests another try in %d s", p.RetryAfter))
-	}
-	return e
-}
 
 func impatient(patience time.Duration, position int, err error) error {
 	var u *rendezvous.Unreachable

@@ -37,9 +37,14 @@ type Stage struct{ channel.Stage }
 // Log is output of the build, whole lines.
 type Log struct{ channel.Log }
 
-// Notice is something that the agent refuses or complains about, and that does
-// not end the job by itself.
+// Notice is something that the agent refuses or complains about, or that this
+// end has to say, and that does not end the job by itself.
 type Notice struct{ channel.Problem }
+
+// The codes of this end's own notices.
+const (
+	NoticeClockSkew channel.ProblemCode = "clock_skew"
+)
 
 // Upload and Download tell how many bytes of contents have gone, and how many
 // will. The last of each has them equal.

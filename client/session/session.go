@@ -33,6 +33,9 @@ const (
 // Job is what to build and how to go about it.
 type Job struct {
 	Broker *rendezvous.Client
+	// As is who the broker was told that asks, for messages; empty is nobody in
+	// particular.
+	As string
 	// Need is what is asked of the broker. The certificate's fingerprint and
 	// the channels are filled in.
 	Need api.GrantRequest
@@ -122,6 +125,9 @@ func connect(ctx context.Context, job *Job, events *teller) (*peer.Conn, *Outcom
 	position := 0
 	introduced, err := job.Broker.Introduce(waiting, &need, func(ctx context.Context, granted *api.GrantResponse) ([]byte, error) {
 		events.event(Granted{JobID: granted.JobID, Candidates: granted.Candidates})
+		if p := skewed(job.Broker.Skew()); p != nil {
+			events.event(Notice{*p})
+		}
 		config := peer.Config{Certificate: cert, ICEServers: granted.ICEServers, Loopback: job.Broker.Loopback(), Logger: job.Logger}
 		made, err := peer.NewOffer(ctx, config, labels)
 		if err != nil {
@@ -140,7 +146,7 @@ func connect(ctx context.Context, job *Job, events *teller) (*peer.Conn, *Outcom
 		if ctx.Err() == nil && errors.Is(context.Cause(waiting), errPatience) {
 			return nil, nil, impatient(job.Patience, position, err)
 		}
-		return nil, nil, brokerError(ctx, err)
+		return nil, nil, brokerError(ctx, job, err)
 	}
 	connecting, cancelConnecting := context.WithTimeout(ctx, connectTimeout)
 	defer cancelConnecting()

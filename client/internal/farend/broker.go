@@ -11,6 +11,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +48,7 @@ type Broker struct {
 	group  sync.WaitGroup
 	mu     sync.Mutex
 	needs  []api.GrantRequest
+	tokens []string
 	waited int
 }
 
@@ -59,8 +62,14 @@ type Settings struct {
 	Waits int
 	// Hold keeps offers from being answered, until their request ends.
 	Hold bool
-	// Problem is the answer to every grant request, if it is set.
-	Problem *api.Problem
+	// Problem is the answer to grant requests, if it is set: to the first
+	// Refusals, or to all if that is 0.
+	Problem  *api.Problem
+	Refusals int
+	// Ahead is by how much the broker's clock is ahead of the client's.
+	Ahead time.Duration
+	// Users are the keys that may open a user's session, by fingerprint.
+	Users []string
 }
 
 // New starts a broker with one agent. The test waits for both at its end, and
@@ -71,7 +80,15 @@ func New(t T, agent Agent) *Broker {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+api.PathGrantRequest, b.grant)
 	mux.HandleFunc("POST "+api.PathOffer, b.offer)
-	server := httptest.NewServer(mux)
+	mux.HandleFunc("POST "+api.PathUserHello, b.userHello)
+	mux.HandleFunc("POST "+api.PathUserSession, b.userSession)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.mu.Lock()
+		ahead := b.Ahead
+		b.mu.Unlock()
+		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		mux.ServeHTTP(w, r)
+	}))
 	b.URL = server.URL
 	t.Cleanup(func() {
 		server.CloseClientConnections()
@@ -96,6 +113,14 @@ func (b *Broker) Needs() []api.GrantRequest {
 	return append([]api.GrantRequest(nil), b.needs...)
 }
 
+// Tokens returns the bearer tokens of the grant requests so far; that of a
+// request without is empty.
+func (b *Broker) Tokens() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.tokens...)
+}
+
 func (b *Broker) grant(w http.ResponseWriter, r *http.Request) {
 	var need api.GrantRequest
 	if err := json.NewDecoder(r.Body).Decode(&need); err != nil {
@@ -106,12 +131,14 @@ func (b *Broker) grant(w http.ResponseWriter, r *http.Request) {
 	}
 	b.mu.Lock()
 	b.needs = append(b.needs, need)
+	b.tokens = append(b.tokens, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 	problem := b.Problem
+	if b.Refusals > 0 && len(b.needs) > b.Refusals {
+		problem = nil
+	}
 	b.mu.Unlock()
 	if problem != nil {
-		w.Header().Set("Content-Type", api.TypeProblem)
-		w.WriteHeader(problem.Status)
-		_ = json.NewEncoder(w).Encode(problem)
+		refuse(w, problem)
 		return
 	}
 	reply(w, http.StatusOK, api.GrantResponse{
@@ -154,6 +181,15 @@ func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
 	})
 	w.Header().Set("Content-Type", api.TypeOpaque)
 	_, _ = w.Write(answer)
+}
+
+func refuse(w http.ResponseWriter, p *api.Problem) {
+	w.Header().Set("Content-Type", api.TypeProblem)
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p)
 }
 
 func reply(w http.ResponseWriter, status int, v any) {

@@ -1,0 +1,114 @@
+package credential
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/identity"
+)
+
+const (
+	// maxSecret bounds a secret, in bytes. Tokens of large issuers have 4 KiB.
+	maxSecret = 16 << 10
+	// passphraseTries is how often a passphrase may be mistyped.
+	passphraseTries = 3
+)
+
+// fromFile reads the secret for every request anew, because whoever issues
+// short-lived tokens replaces the file. It reads it once at the start, so that
+// what is wrong with it is said before anything else is done.
+func fromFile(what, path string) (*Credential, error) {
+	name := what + path
+	if _, err := readSecret(name, path); err != nil {
+		return nil, err
+	}
+	return &Credential{Name: name, Token: func(context.Context) (string, error) { return readSecret(name, path) }}, nil
+}
+
+func fromVariable(what, variable, value string) (*Credential, error) {
+	token, err := oneToken(what+variable, value)
+	if err != nil {
+		return nil, err
+	}
+	return &Credential{Name: what + variable, Token: func(context.Context) (string, error) { return token, nil }}, nil
+}
+
+// readSecret reads a file that only its owner may read.
+func readSecret(name, path string) (string, error) {
+	fail := func(err error) error { return cli.Failf(cli.Usage, "cannot use %s: %w", name, err) }
+	f, err := os.Open(path)
+	if err != nil {
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return "", fail(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fail(err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", fail(errors.New("it is not a regular file"))
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return "", cli.Failf(cli.Usage, "cannot use %s: the file has mode %04o, so others on this machine can read it", name, mode).
+			Hint("run:  chmod 600 " + path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return "", fail(err)
+	}
+	return oneToken(name, string(text))
+}
+
+// oneToken accepts what fits into an Authorization header (RFC 6750, section
+// 2.1). It never shows the secret.
+func oneToken(name, text string) (string, error) {
+	token := strings.TrimSpace(text)
+	outside := func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }
+	switch {
+	case token == "":
+		return "", cli.Failf(cli.Usage, "cannot use %s: there is nothing in it", name)
+	case len(token) > maxSecret:
+		return "", cli.Failf(cli.Usage, "cannot use %s: it is longer than %d bytes", name, maxSecret)
+	case strings.ContainsFunc(token, outside):
+		return "", cli.Failf(cli.Usage, "cannot use %s: it is not one line with a key or token and nothing else", name)
+	}
+	return token, nil
+}
+
+// load reads the SSH key and lets a passphrase be mistyped.
+func load(path string, loader identity.Loader) (*identity.Key, error) {
+	for try := 1; ; try++ {
+		key, err := loader.Load(path)
+		if err == nil {
+			return key, nil
+		}
+		if errors.Is(err, x509.IncorrectPasswordError) && try < passphraseTries {
+			continue
+		}
+		var known *cli.Error
+		if errors.As(err, &known) {
+			return nil, known
+		}
+		e := cli.Fail(cli.Usage, err)
+		if loader.Passphrase == nil && protected(path) {
+			e.Hint("in a terminal the passphrase is asked for")
+		}
+		return nil, e
+	}
+}
+
+func protected(path string) bool {
+	text, err := os.ReadFile(path)
+	return err == nil && bytes.Contains(text, []byte("PRIVATE KEY-----"))
+}

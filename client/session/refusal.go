@@ -1,0 +1,93 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/rendezvous"
+)
+
+// brokerError is for what went wrong before an agent answered.
+func brokerError(ctx context.Context, job *Job, err error) error {
+	var p *api.Problem
+	var u *rendezvous.Unreachable
+	var known *cli.Error
+	switch {
+	case ctx.Err() != nil:
+		return canceledError(ctx)
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &p):
+		return problemError(job, p)
+	case errors.As(err, &u):
+		return cli.Fail(cli.Broker, u).
+			Hint("check the URL (--url, FARFORGE_URL) and that this machine can reach it")
+	default:
+		return cli.Fail(cli.Usage, err)
+	}
+}
+
+// problemError is for an error that the broker answered with.
+func problemError(job *Job, p *api.Problem) error {
+	text := p.Detail
+	if text == "" {
+		text = p.Title
+	}
+	exit := cli.Broker
+	switch p.Code {
+	case api.CodeNoAgent, api.CodeNoTarget, api.CodeNoToolchain, api.CodeNoCapacity, api.CodeNoAnswer:
+		exit = cli.NoAgent
+	default:
+		text = fmt.Sprintf("the broker refuses: %s (%d %s)", text, p.Status, p.Code)
+	}
+	e := cli.Fail(exit, errors.New(text), p.Hints...)
+	switch p.Status {
+	case http.StatusUnauthorized:
+		if job.As == "" {
+			e.Hint("it was not told who asks; say so with --access-key-file, --user-key or --oidc", "the broker's operator gives access keys and lists SSH keys")
+		} else {
+			e.Hint("it was asked with " + job.As + "; has it expired, or been withdrawn? the broker's operator knows")
+		}
+	case http.StatusForbidden:
+		if job.As != "" {
+			e.Hint("it was asked with " + job.As + "; the broker's operator says what that allows")
+		}
+	case http.StatusTooManyRequests:
+		if job.As == "" {
+			e.Hint("it was not told who asks; brokers allow more to users that they know")
+		} else {
+			e.Hint("it was asked with " + job.As + ", to which its limits apply")
+		}
+	}
+	if p.RetryAfter > 0 && (exit == cli.NoAgent || p.Status == http.StatusTooManyRequests) {
+		e.Hint(fmt.Sprintf("the broker suggests another try in %v", time.Duration(p.RetryAfter)*time.Second))
+	}
+	if p.Status == http.StatusUnauthorized || p.Status == http.StatusGone {
+		if skew := skewed(job.Broker.Skew()); skew != nil {
+			e.Hint(skew.Message)
+		}
+	}
+	return e
+}
+
+// skewed tells of a clock that is so far off that lifetimes are misjudged; it is
+// nil for one that is not. ahead is by how much the broker's clock is.
+func skewed(ahead time.Duration) *channel.Problem {
+	if ahead.Abs() <= rendezvous.MaxSkew {
+		return nil
+	}
+	which := "behind"
+	if ahead < 0 {
+		which = "ahead of"
+	}
+	return &channel.Problem{
+		Code:    NoticeClockSkew,
+		Message: fmt.Sprintf("this machine's clock is %v %s the broker's; set it, or keys and tokens look expired that are not", ahead.Abs().Round(time.Second), which),
+	}
+}

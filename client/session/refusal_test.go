@@ -1,0 +1,92 @@
+package session
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/cli"
+)
+
+// TestRefusedUsers: which identity was used, and what to do.
+func TestRefusedUsers(t *testing.T) {
+	t.Parallel()
+	problem := func(status int, code api.Code, retry int) *api.Problem {
+		return &api.Problem{Status: status, Code: code, Detail: "no", RetryAfter: retry}
+	}
+	tests := []struct {
+		name    string
+		as      string
+		problem *api.Problem
+		ahead   time.Duration
+		want    string
+		hint    string
+	}{
+		{"nobody", "", problem(401, api.CodeUnauthorized, 0), 0, "the broker refuses: no (401 unauthorized)", "--access-key-file, --user-key or --oidc"},
+		{"bad token", "the access key in k", problem(401, api.CodeBadToken, 0), 0, "(401 bad_token)", "it was asked with the access key in k; has it expired"},
+		{"bad token and a wrong clock", "the OIDC token in t", problem(401, api.CodeBadToken, 0), -2 * time.Minute, "(401 bad_token)", "clock is 2m0s ahead of the broker's"},
+		{"not allowed", "the SSH key SHA256:x", problem(403, api.CodeForbidden, 0), 0, "(403 forbidden)", "it was asked with the SSH key SHA256:x"},
+		{"quota", "the SSH key SHA256:x", problem(429, api.CodeTooFast, 300), 0, "(429 too_fast)", "another try in 5m0s"},
+		{"quota of nobody", "", problem(429, api.CodeTooFast, 300), 0, "(429 too_fast)", "was not told who asks"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := farend.New(t, nil)
+			b.Set(func(s *farend.Settings) { s.Problem, s.Ahead = tt.problem, tt.ahead })
+			x := newTry(t, b)
+			x.job.As = tt.as
+			start := time.Now()
+			_, err := Run(t.Context(), x.job)
+			var e *cli.Error
+			if !errors.As(err, &e) || e.Exit != cli.Broker || !strings.Contains(err.Error(), tt.want) || !strings.Contains(strings.Join(e.Hints, "\n"), tt.hint) {
+				t.Errorf("got %v, %+v", err, e)
+			}
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("it waited %v", took)
+			}
+		})
+	}
+}
+
+// TestShortRetryAfterIsHonoured: the user notices nothing but the wait.
+func TestShortRetryAfterIsHonoured(t *testing.T) {
+	t.Parallel()
+	b := farend.New(t, farend.Succeeds(farend.Made()))
+	b.Set(func(s *farend.Settings) {
+		s.Problem, s.Refusals = &api.Problem{Status: http.StatusTooManyRequests, Code: api.CodeTooFast, Detail: "slower", RetryAfter: 1}, 1
+	})
+	start := time.Now()
+	if _, err := Run(t.Context(), newTry(t, b).job); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took < time.Second || len(b.Needs()) != 2 {
+		t.Errorf("it asked %d times within %v", len(b.Needs()), took)
+	}
+}
+
+func TestWrongClockIsNamed(t *testing.T) {
+	t.Parallel()
+	for ahead, want := range map[time.Duration]string{
+		0: "", 20 * time.Second: "", 5 * time.Minute: "behind the broker's", -5 * time.Minute: "ahead of the broker's",
+	} {
+		b := farend.New(t, farend.Succeeds(farend.Made()))
+		b.Set(func(s *farend.Settings) { s.Ahead = ahead })
+		x := newTry(t, b)
+		if _, err := Run(t.Context(), x.job); err != nil {
+			t.Fatal(err)
+		}
+		told := slices.ContainsFunc(x.events, func(e Event) bool {
+			n, ok := e.(Notice)
+			return ok && n.Code == NoticeClockSkew && (want == "" || strings.Contains(n.Message, want))
+		})
+		if told != (want != "") {
+			t.Errorf("a clock %v off: told %v", ahead, told)
+		}
+	}
+}
