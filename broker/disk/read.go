@@ -35,12 +35,12 @@ func (v Version) Changed(path string) bool {
 
 // Read returns what the file holds and which version of it that is, or
 // ErrTooLong if it is longer than most bytes. It never reads more than that.
-// The version is returned with every error but that of a file which cannot be
-// opened.
+// The version is returned with an error, too.
 func Read(path string, most int64) ([]byte, Version, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, Version{}, err
+		info, _ := os.Stat(path) // there, but not for us
+		return nil, Version{info}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()

@@ -1,0 +1,130 @@
+package directory
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/farforge/farforge/broker/disk"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// What changes of the list fail with, besides errors of the file system.
+var (
+	// ErrListed: the key or the name is in the list already.
+	ErrListed = errors.New("it is in the list of agents already")
+	// ErrNotListed: nobody in the list has the name or fingerprint.
+	ErrNotListed = errors.New("it is not in the list of agents")
+	// ErrBadLine: what is to be added is no line of such a list.
+	ErrBadLine = errors.New("it cannot be added to the list of agents")
+)
+
+// AddLines appends the lines of text to the file, which is made if need be: all
+// of them or none. Blank lines and comments are kept. It fails with ErrBadLine
+// or ErrListed.
+func AddLines(path, text string) ([]identity.Authorized, error) {
+	added, err := identity.ParseAuthorized([]byte(text))
+	if err == nil && len(added) == 0 {
+		err = errors.New("there is no key in it")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadLine, err)
+	}
+	err = edit(path, func(data []byte, listed []identity.Authorized) ([]byte, error) {
+		for _, a := range added {
+			for _, b := range listed {
+				if a.Fingerprint == b.Fingerprint || a.Name == b.Name {
+					return nil, fmt.Errorf("%w: %s, %s", ErrListed, b.Name, b.Fingerprint)
+				}
+			}
+		}
+		if len(data) > 0 && data[len(data)-1] != '\n' {
+			data = append(data, '\n')
+		}
+		return append(data, strings.TrimSpace(text)+"\n"...), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return added, nil
+}
+
+// RemoveLine takes the agent with the name or fingerprint out of the file and
+// leaves all other lines as they are. It fails with ErrNotListed.
+func RemoveLine(path, id string) (identity.Authorized, error) {
+	var removed identity.Authorized
+	err := edit(path, func(data []byte, listed []identity.Authorized) ([]byte, error) {
+		i := slices.IndexFunc(listed, func(a identity.Authorized) bool { return a.Name == id || a.Fingerprint == id })
+		if i < 0 {
+			return nil, fmt.Errorf("%w: %s", ErrNotListed, id)
+		}
+		removed = listed[i]
+		rest := make([]byte, 0, len(data))
+		for line := range bytes.Lines(data) {
+			if a, err := identity.ParseAuthorizedEntry(string(bytes.TrimSpace(line))); err != nil || a.Fingerprint != removed.Fingerprint {
+				rest = append(rest, line...)
+			}
+		}
+		return rest, nil
+	})
+	return removed, err
+}
+
+// edit rewrites the file under a lock. What it writes it has read once as the
+// broker will.
+func edit(path string, change func(data []byte, listed []identity.Authorized) ([]byte, error)) error {
+	unlock, err := disk.Lock(path)
+	if err != nil {
+		return fmt.Errorf("change the list of agents: %w", err)
+	}
+	defer unlock()
+	data, _, err := disk.Read(path, identity.MaxAuthorizedFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("change the list of agents: %w", err)
+	}
+	listed, err := identity.ParseAuthorized(data)
+	if err != nil {
+		return fmt.Errorf("change the list of agents: %s is broken, repair it first: %w", path, err)
+	}
+	if data, err = change(data, listed); err != nil {
+		return err
+	}
+	if _, err := identity.ParseAuthorized(data); err != nil {
+		return fmt.Errorf("change the list of agents: %w", err)
+	}
+	if err := disk.Replace(path, data, 0o644); err != nil {
+		return fmt.Errorf("change the list of agents: %w", err)
+	}
+	return nil
+}
+
+// Add adds one line to the file and lists its agent at once.
+func (f *File) Add(line string) (identity.Authorized, error) {
+	if _, err := identity.ParseAuthorizedEntry(line); err != nil {
+		return identity.Authorized{}, fmt.Errorf("%w: %w", ErrBadLine, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	added, err := AddLines(f.path, line)
+	if err != nil {
+		return identity.Authorized{}, err
+	}
+	_, _, err = f.read()
+	return added[0], err
+}
+
+// Remove takes the agent with the name or fingerprint out of the file and out
+// of the directory at once.
+func (f *File) Remove(id string) (identity.Authorized, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	removed, err := RemoveLine(f.path, id)
+	if err != nil {
+		return identity.Authorized{}, err
+	}
+	_, _, err = f.read()
+	return removed, err
+}
