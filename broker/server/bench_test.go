@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
@@ -50,6 +51,7 @@ func benchBroker() {
 	}
 	srv, err := New(Config{
 		Origin: benchOrigin, Signer: grant.NewSigner(benchKey()), Secret: benchKey().Seed(), Directory: directory.New(agents),
+		Users:         &users.Registry{Open: true},
 		AnswerTimeout: 20 * time.Second, // thousands of agents share two cores with the broker
 	})
 	if err != nil {

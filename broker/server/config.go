@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/quota"
+	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
 )
@@ -28,6 +30,13 @@ type Config struct {
 	// Secret authenticates challenges and sessions; at least 32 bytes.
 	Secret    []byte
 	Directory *directory.Directory
+	// Users says who may ask for grants. Default: nobody.
+	Users *users.Registry
+	// Ledger counts what users use. Default: one without limits.
+	Ledger *quota.Ledger
+	// Addresses limits the networks that requests come from, where a request
+	// costs something before it is known who asks. Nil: they are not limited.
+	Addresses *quota.Addresses
 	// RequireSealed refuses offers that the broker could read.
 	RequireSealed bool
 	// ICEServers are handed to both peers.
@@ -67,6 +76,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Keys == nil {
 		c.Keys = grant.NewKeySet(c.Signer.Public())
+	}
+	if c.Users == nil {
+		c.Users = &users.Registry{}
+	}
+	if c.Ledger == nil {
+		c.Ledger = quota.NewLedger(quota.Limits{})
 	}
 	if c.ICEServers == nil {
 		c.ICEServers = []api.ICEServer{}

@@ -14,13 +14,14 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// anyone is the subject of grants while the broker knows no users.
-const anyone = "anyone"
-
 // grantRequest serves POST /grant/request.
 func (s *Server) grantRequest(w *response, r *http.Request) error {
 	if s.draining.Load() {
 		return drainingProblem()
+	}
+	user, err := s.userOf(r)
+	if err != nil {
+		return err
 	}
 	var req api.GrantRequest
 	if err := readJSON(w, r, &req); err != nil {
@@ -30,6 +31,9 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 		return err
 	}
 	now := s.now()
+	if refusal := s.cfg.Ledger.Grant(user.ID, user.Limits, time.Duration(req.TimeoutSecs)*time.Second, now); refusal != nil {
+		return s.quotaProblem(refusal)
+	}
 	need := scheduler.NeedOf(&req)
 	need.Sealed = s.cfg.RequireSealed
 	candidates, unmet := scheduler.Choose(s.cfg.Directory.Snapshot(), need, scheduler.Options{
@@ -43,7 +47,7 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 		return fmt.Errorf("make a job id: %w", err)
 	}
 	g := &grant.Grant{
-		Issuer: s.cfg.Origin, Subject: anyone, JobID: id.String(),
+		Issuer: s.cfg.Origin, Subject: user.ID, JobID: id.String(),
 		PeerFingerprint: req.PeerFingerprint, Channels: req.RequiredChannels,
 		CPUCores: req.CPUCores, MemoryMB: req.MemoryMB, SessionSecs: req.TimeoutSecs,
 		Target: req.Target, Toolchain: req.Toolchain, Project: req.Project,

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
@@ -73,6 +74,7 @@ func (w *world) start() *broker {
 	cfg := Config{
 		Origin: "https://broker.example.org", Signer: grant.NewSigner(w.key), Secret: w.key.Seed(),
 		Directory: directory.New(w.agents), Version: "test",
+		Users: &users.Registry{Open: true},
 	}
 	w.adjust(&cfg)
 	srv, err := New(cfg)
@@ -317,7 +319,7 @@ func signWith(t testing.TB, key ed25519.PrivateKey, change func(*grant.Grant)) s
 	t.Helper()
 	now := time.Now()
 	g := &grant.Grant{
-		Issuer: "https://broker.example.org", Subject: anyone, JobID: someJob,
+		Issuer: "https://broker.example.org", Subject: users.Anyone, JobID: someJob,
 		IssuedAt: now, ExpiresAt: now.Add(api.GrantLife), PeerFingerprint: fingerprint,
 		Agents: []string{"SHA256:x"}, Channels: []string{"espctl"}, CPUCores: 1, MemoryMB: 1, SessionSecs: 1,
 	}

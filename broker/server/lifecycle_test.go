@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
 )
@@ -274,7 +275,7 @@ func TestARememberedGrantExpiresToo(t *testing.T) {
 	b := newWorld(t).start()
 	now := time.Now()
 	g := &grant.Grant{
-		Issuer: b.srv.cfg.Origin, Subject: anyone, JobID: someJob, PeerFingerprint: fingerprint,
+		Issuer: b.srv.cfg.Origin, Subject: users.Anyone, JobID: someJob, PeerFingerprint: fingerprint,
 		Agents: []string{"x"}, Channels: []string{"espctl"}, CPUCores: 1, MemoryMB: 1, SessionSecs: 1,
 	}
 	token, err := b.srv.sign(g)

@@ -16,6 +16,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	outcomes *prometheus.CounterVec
+	refusals *prometheus.CounterVec
 	match    prometheus.Histogram
 }
 
@@ -30,13 +31,17 @@ func newMetrics(s *Server) *metrics {
 			Name: "farforge_broker_reports_total",
 			Help: "Jobs that agents reported, by outcome.",
 		}, []string{"outcome"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "farforge_broker_refusals_total",
+			Help: "Requests for grants and sessions that were refused for who asks or how often, by kind.",
+		}, []string{"kind"}),
 		match: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "farforge_broker_match_seconds",
 			Help:    "From an offer's arrival to its answer, of offers that were answered.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25},
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.outcomes, m.match,
+	m.registry.MustRegister(m.requests, m.outcomes, m.refusals, m.match,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	gauge := func(name, help string, f func() float64) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
@@ -66,6 +71,9 @@ func newMetrics(s *Server) *metrics {
 	count("farforge_broker_polls_superseded_total", "Polls that a newer one of the same agent ended.", func(t rendezvous.Stats) int64 { return t.Superseded })
 	return m
 }
+
+// refused counts a refusal by its kind; there are only as many as the code has.
+func (m *metrics) refused(kind string) { m.refusals.WithLabelValues(kind).Inc() }
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})

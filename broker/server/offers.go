@@ -32,6 +32,10 @@ func (s *Server) offer(w *response, r *http.Request) error {
 		return problem(http.StatusForbidden, api.CodeForbidden, "the offer is in plain text, and this broker passes on only sealed ones",
 			"seal it with age to the candidates' sealing keys, as farforge's own client does")
 	}
+	fresh, err := s.takeRoom(g)
+	if err != nil {
+		return err
+	}
 	hold(w, held+s.cfg.AnswerTimeout)
 	start := time.Now()
 	answer, err := s.meet.Offer(r.Context(), rendezvous.Offer{
@@ -39,6 +43,7 @@ func (s *Server) offer(w *response, r *http.Request) error {
 		Need:       rendezvous.Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB},
 		Candidates: g.Agents, Wait: held,
 	})
+	s.leaveRoom(g, fresh, err)
 	var waiting *rendezvous.WaitingError
 	switch {
 	case err == nil:

@@ -38,10 +38,7 @@ func (s *Server) report(w *response, r *http.Request) error {
 	if known && holder != who.Fingerprint {
 		return problem(http.StatusForbidden, api.CodeForbidden, "the job is not this agent's")
 	}
-	if rep.Outcome == api.OutcomeRefused || rep.Outcome == api.OutcomeAgentFailed {
-		// Not worth waiting for an answer that will not come.
-		s.meet.Refuse(rep.JobID, who.Fingerprint, rep.Outcome == api.OutcomeAgentFailed)
-	}
+	s.ended(&rep, who.Fingerprint)
 	if s.reported.first(rep.JobID+who.Fingerprint, struct{}{}) {
 		s.cfg.Directory.Report(who.Fingerprint, rep.Outcome)
 		s.metrics.outcomes.WithLabelValues(string(rep.Outcome)).Inc()

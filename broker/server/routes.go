@@ -19,11 +19,13 @@ type handlerFunc func(w *response, r *http.Request) error
 
 func (s *Server) routes() http.Handler {
 	routes := []route{
-		{http.MethodPost, api.PathGrantRequest, "grant", s.grantRequest},
+		{http.MethodPost, api.PathGrantRequest, "grant", s.limited(s.grantRequest)},
 		{http.MethodPost, api.PathOffer, "offer", s.offer},
 		{http.MethodPost, api.PathAnswer, "answer", s.answer},
-		{http.MethodPost, api.PathAgentHello, "hello", s.greet(s.agentLogin())},
-		{http.MethodPost, api.PathAgentSession, "session", s.open(s.agentLogin())},
+		{http.MethodPost, api.PathAgentHello, "hello", s.limited(s.greet(s.agentLogin()))},
+		{http.MethodPost, api.PathAgentSession, "session", s.limited(s.open(s.agentLogin()))},
+		{http.MethodPost, api.PathUserHello, "user_hello", s.limited(s.greet(s.userLogin()))},
+		{http.MethodPost, api.PathUserSession, "user_session", s.limited(s.open(s.userLogin()))},
 		{http.MethodPost, api.PathAgentPoll, "poll", s.poll},
 		{http.MethodPost, api.PathAgentReport, "report", s.report},
 		{http.MethodGet, api.PathHealth, "health", s.health},

@@ -22,6 +22,7 @@ const (
 	CodeTooLarge        Code = "too_large"          // 413
 	CodeMediaType       Code = "media_type"         // 415
 	CodeTooFast         Code = "too_fast"           // 429
+	CodeQuota           Code = "quota"              // 429: the user's allowance is used up
 	CodeInternal        Code = "internal"           // 500
 	CodeNoAgent         Code = "no_agent"           // 503: none alive at all
 	CodeNoTarget        Code = "no_target"          // 503: none builds for the target

@@ -1,0 +1,80 @@
+package quota
+
+import (
+	"fmt"
+	"time"
+)
+
+// Refusal says which limit was reached and when to come back.
+type Refusal struct {
+	// Limit is "grants", "jobs" or "sessions".
+	Limit  string
+	Detail string
+	Hints  []string
+	// RetryAfter is when it may be worth trying again.
+	RetryAfter time.Duration
+}
+
+// lookAgain is when to ask for room that any job's end may make.
+const lookAgain = 15 * time.Second
+
+func tooManyGrants(l Limits, wait time.Duration) *Refusal {
+	return &Refusal{
+		Limit:      "grants",
+		Detail:     fmt.Sprintf("you asked for more than %d grants a minute", l.Grants),
+		Hints:      []string{"come back in " + roundUp(wait)},
+		RetryAfter: wait,
+	}
+}
+
+// room tells whether one more job with that session would be within the
+// limits.
+func (a *account) room(l Limits, session time.Duration, now time.Time) *Refusal {
+	var reserved time.Duration
+	var first time.Time // when the first of the jobs is over at the latest
+	for _, j := range a.jobs {
+		reserved += j.session
+		if first.IsZero() || j.until.Before(first) {
+			first = j.until
+		}
+	}
+	if l.Jobs > 0 && len(a.jobs) >= l.Jobs {
+		return &Refusal{
+			Limit:      "jobs",
+			Detail:     fmt.Sprintf("you have %s under way, and %d at once is your limit", count(len(a.jobs), "job"), l.Jobs),
+			Hints:      []string{fmt.Sprintf("come back when one has ended; that is in %s at the latest", roundUp(first.Sub(now)))},
+			RetryAfter: min(first.Sub(now), lookAgain),
+		}
+	}
+	if l.Sessions < 0 || a.used+reserved+session <= l.Sessions {
+		return nil
+	}
+	midnight := time.Unix((day(now)+1)*24*3600, 0)
+	r := &Refusal{
+		Limit: "sessions",
+		Detail: fmt.Sprintf("your jobs may take %s a day on agents: %s are used, %s are reserved by jobs under way, and this one asks for %s",
+			shortDuration(l.Sessions), roundUp(a.used), roundUp(reserved), roundUp(session)),
+		RetryAfter: midnight.Sub(now),
+	}
+	if left := (l.Sessions - a.used - reserved).Truncate(time.Second); left > 0 {
+		r.Hints = append(r.Hints, fmt.Sprintf("ask for at most %s (timeout_secs %d)", shortDuration(left), int(left/time.Second)))
+	}
+	if a.used+session <= l.Sessions {
+		r.RetryAfter = min(first.Sub(now), lookAgain)
+		r.Hints = append(r.Hints, "come back when one of your jobs has ended")
+	} else if session <= l.Sessions {
+		r.Hints = append(r.Hints, "come back after midnight UTC, in "+roundUp(r.RetryAfter))
+	}
+	return r
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func roundUp(d time.Duration) string {
+	return shortDuration((d + time.Second - 1).Truncate(time.Second))
+}

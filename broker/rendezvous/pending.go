@@ -1,0 +1,7 @@
+package rendezvous
+
+// Pending tells whether the job is known and may still get an answer.
+func (r *Rendezvous) Pending(jobID string) bool {
+	j, ok := r.jobs.get(jobID)
+	return ok && !j.over()
+}

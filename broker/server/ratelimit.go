@@ -1,0 +1,32 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// retryIssuer is when an issuer that did not answer is asked again.
+const retryIssuer = 10 * time.Second
+
+// limited lets a network through only so often, before anything that it sends
+// is read. It goes by the address of the connection: a header that tells
+// another address could be made up by anybody.
+func (s *Server) limited(serve handlerFunc) handlerFunc {
+	if s.cfg.Addresses == nil {
+		return serve
+	}
+	return func(w *response, r *http.Request) error {
+		from, _ := netip.ParseAddrPort(r.RemoteAddr) // what is no address shares one bucket
+		wait, ok := s.cfg.Addresses.Allow(from.Addr(), s.now())
+		if !ok {
+			s.metrics.refused("address")
+			return after(problem(http.StatusTooManyRequests, api.CodeTooFast, "too many requests come from your network",
+				"come back in "+strconv.Itoa(seconds(wait))+" s"), wait)
+		}
+		return serve(w, r)
+	}
+}

@@ -1,0 +1,76 @@
+package users
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/farforge/farforge/broker/quota"
+)
+
+// File is a users file, read again when it changes. It is safe for concurrent
+// use.
+type File struct{ *watched[table] }
+
+type table struct {
+	byUser map[string]*Entry
+	byKey  map[string]*Entry
+}
+
+// OpenFile reads a users file. The logger gets later changes.
+func OpenFile(path string, logger *slog.Logger) (*File, error) {
+	w, err := watch(path, func(data []byte) (table, error) {
+		entries, err := ParseFile(data)
+		t := table{byUser: map[string]*Entry{}, byKey: map[string]*Entry{}}
+		for _, e := range entries {
+			t.byUser[e.User] = e
+			if e.KeyID != "" {
+				t.byKey[e.KeyID] = e
+			}
+		}
+		return t, err
+	}, logger)
+	if err != nil {
+		return nil, err
+	}
+	return &File{w}, nil
+}
+
+// Len is how many users have an access key.
+func (f *File) Len() int { return len(f.current().byKey) }
+
+// authenticate returns the user whose access key it is. It fails with
+// ErrUnknown, whatever is wrong, or ErrExpired for the holder of a key that has
+// ended.
+func (f *File) authenticate(key AccessKey, now time.Time) (*Entry, error) {
+	hash := key.Hash()
+	e, listed := f.current().byKey[key.ID()]
+	stored := [sha256.Size]byte{} // which is the hash of nothing known
+	if listed {
+		stored = e.Hash
+	}
+	same := subtle.ConstantTimeCompare(hash[:], stored[:]) == 1
+	switch {
+	case !listed || !same:
+		return nil, ErrUnknown
+	case e.Expired(now):
+		return nil, fmt.Errorf("%w on %s", ErrExpired, stamp(e.Expires))
+	}
+	return e, nil
+}
+
+// limits returns the user's own limits.
+func (f *File) limits(user string) quota.Limits {
+	if e, ok := f.current().byUser[user]; ok {
+		return e.Limits
+	}
+	return quota.Limits{}
+}
+
+// knows tells whether the user has an access key that has not ended.
+func (f *File) knows(user string, now time.Time) bool {
+	e, ok := f.current().byUser[user]
+	return ok && e.KeyID != "" && !e.Expired(now)
+}
