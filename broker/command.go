@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,8 @@ It passes their offers and answers on; source, logs and firmware go directly
 between the two.
 
 Agents are listed in a file in OpenSSH's authorized_keys format, one public key
-a line, with the agent's name as the comment. The file is read again on SIGHUP.
+a line, with the agent's name as the comment; broker agents edits it. The file is
+read again when it changes, and on SIGHUP.
 
 The key that signs grants is made on the first start and kept in --state-dir. A
 broker that is started again with the same key goes on with the jobs of the one
@@ -53,6 +55,8 @@ func newCommand(serve func(*Config) error) *cobra.Command {
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return cli.Fail(cli.Usage, err, "see broker --help")
 	})
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.AddCommand(agentsCommand(os.Stdin, os.Stdout))
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&cfg.Addr, "addr", ":443", "listen on this `HOST:PORT`; port 0 takes a free one")

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "agentkey": agentKey, "certificate": certificate, "ready": ready, "get": get, "mode": mode,
+			"exits": exits, "agentkey": agentKey, "certificate": certificate, "ready": ready, "get": get, "mode": mode, "await": await,
 		},
 	})
 }
@@ -108,6 +109,28 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprintf(ts.Stdout(), "%s", body)
 	if got := strconv.Itoa(resp.StatusCode); got != args[0] {
 		ts.Fatalf("status %s, want %s", got, args[0])
+	}
+}
+
+// await FILE PATH REGEXP waits until a page has a line that matches; FILE holds
+// the URL.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := regexp.Compile("(?m)" + args[2])
+	ts.Check(err)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	url := strings.TrimSpace(ts.ReadFile(args[0])) + args[1]
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := client.Get(url)
+		ts.Check(err)
+		body, err := io.ReadAll(resp.Body)
+		ts.Check(err)
+		_ = resp.Body.Close()
+		if want.Match(body) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%s never came; the page has %s", want, body)
+		}
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/farforge/farforge/broker/server"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
-	"github.com/farforge/farforge/common/identity"
 )
 
 // signals are what the operator may send while the broker runs.
@@ -27,9 +26,9 @@ type signals struct {
 // serve runs the broker until it is drained or ctx ends.
 func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer) error {
 	logger := newLogger(c, stderr)
-	agents, err := readAgents(c.AuthorizedAgents)
+	list, err := directory.OpenFile(c.AuthorizedAgents, logger)
 	if err != nil {
-		return usage(err, "the file has one public key a line, as ssh-keygen writes it to NAME.pub")
+		return usage(fmt.Errorf("--authorized-agents: %w", err), "the file has one public key a line, as ssh-keygen writes it to NAME.pub")
 	}
 	key, err := loadKey(c.StateDir)
 	if err != nil {
@@ -52,9 +51,8 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	if origin == "" {
 		origin = url
 	}
-	list := directory.New(agents)
 	srv, err := server.New(server.Config{
-		Origin: origin, Signer: grant.NewSigner(key), Secret: secret, Directory: list,
+		Origin: origin, Signer: grant.NewSigner(key), Secret: secret, Directory: list.Directory(),
 		ICEServers: iceServers(c.ICEServers), RequireSealed: c.RequireSealed,
 		Limits:  server.Limits{Cores: c.MaxCores, MemoryMB: c.MaxMemory, Session: c.MaxSession},
 		MaxWait: c.MaxWait, AnswerTimeout: c.AnswerTimeout,
@@ -72,20 +70,11 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 			return usage(fmt.Errorf("--addr-file: %w", err))
 		}
 	}
-	fmt.Fprintf(stdout, "broker: listening on %s as %s, %d agents listed\n", url, origin, len(agents))
+	fmt.Fprintf(stdout, "broker: listening on %s as %s, %d agents listed\n", url, origin, list.Directory().Snapshot().Len())
 
 	var reloader sync.WaitGroup
 	ended := make(chan struct{})
-	reloader.Go(func() {
-		for {
-			select {
-			case <-ended:
-				return
-			case <-sig.reload:
-				reload(c.AuthorizedAgents, list, logger)
-			}
-		}
-	})
+	reloader.Go(func() { follow(ended, sig.reload, list) })
 	defer reloader.Wait()
 	defer close(ended)
 	return srv.Run(ctx, sig.drain, l)
@@ -99,29 +88,6 @@ func newLogger(c *Config, w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
-}
-
-func readAgents(path string) ([]identity.Authorized, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("--authorized-agents: %w", err)
-	}
-	agents, err := identity.ParseAuthorized(data)
-	if err != nil {
-		return nil, fmt.Errorf("--authorized-agents %s: %w", path, err)
-	}
-	return agents, nil
-}
-
-// reload reads the list of agents again; a list that is wrong changes nothing.
-func reload(path string, list *directory.Directory, logger *slog.Logger) {
-	agents, err := readAgents(path)
-	if err != nil {
-		logger.Error("the list of agents was not read again; the old one stays", "err", err)
-		return
-	}
-	added, removed := list.Replace(agents)
-	logger.Info("the list of agents was read again", "agents", len(agents), "added", added, "removed", removed)
 }
 
 func iceServers(urls []string) []api.ICEServer {

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// agentsCommand returns the verb that edits the list of agents.
+func agentsCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "agents",
+		Short: "List, add and remove the agents that may serve",
+		Long: `Edits the file that --authorized-agents names. A broker that runs with it takes
+the change up within a second: an agent that is removed loses its session at
+once and gets nothing more to do.
+
+The file has OpenSSH's authorized_keys format, one agent a line: options, public
+key, name. Two options are known:
+
+  targets="esp32,esp32c3"   build only for these; jobs that name no target
+                            go to other agents
+  expiry-time="20271231"    not after this day begins; YYYYMMDD[Z] or
+                            YYYYMMDDHHMM[SS][Z], Z is UTC`,
+		Example: `  proxy-agent keygen --name anvil | broker agents add --authorized-agents agents
+  broker agents list --authorized-agents agents
+  broker agents remove anvil --authorized-agents agents`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.PersistentFlags().StringVar(&path, "authorized-agents", "", "the agents that may serve, a `FILE` in authorized_keys format")
+	need := func(run func(args []string) error) func(*cobra.Command, []string) error {
+		return func(_ *cobra.Command, args []string) error {
+			if path == "" {
+				return usage(errors.New("--authorized-agents is missing"), "name the file that the broker runs with")
+			}
+			return run(args)
+		}
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "add [LINE|-]",
+		Short: "Add an agent by its public key, or those on standard input",
+		Long: `Adds a line, such as proxy-agent keygen prints it, or all lines on standard
+input: all of them or none. A key or a name that is listed already is refused.
+The file is made if it is not there.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: need(func(args []string) error {
+			text := "-"
+			if len(args) > 0 {
+				text = args[0]
+			}
+			if text == "-" {
+				data, err := io.ReadAll(io.LimitReader(stdin, identity.MaxAuthorizedFile+1))
+				if err != nil {
+					return usage(fmt.Errorf("read standard input: %w", err))
+				}
+				text = string(data)
+			}
+			added, err := directory.AddLines(path, text)
+			if err != nil {
+				return agentsFailed(err)
+			}
+			for _, a := range added {
+				fmt.Fprintf(stdout, "added %s, %s\n", a.Name, a.Fingerprint)
+			}
+			return nil
+		}),
+	}, &cobra.Command{
+		Use:   "remove NAME|FINGERPRINT",
+		Short: "Take an agent off the list",
+		Args:  cobra.ExactArgs(1),
+		RunE: need(func(args []string) error {
+			removed, err := directory.RemoveLine(path, args[0])
+			if err != nil {
+				return agentsFailed(err)
+			}
+			fmt.Fprintf(stdout, "removed %s, %s\n", removed.Name, removed.Fingerprint)
+			return nil
+		}),
+	})
+	var asJSON bool
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "Show the agents on the list",
+		Args:  cobra.NoArgs,
+		RunE: need(func([]string) error {
+			agents, err := directory.ReadFile(path)
+			if err != nil {
+				return usage(fmt.Errorf("read the list of agents: %w", err))
+			}
+			if asJSON {
+				return agentsJSON(stdout, agents)
+			}
+			return agentsTable(stdout, agents, time.Now())
+		}),
+	}
+	list.Flags().BoolVar(&asJSON, "json", false, "print JSON, for programs")
+	cmd.AddCommand(list)
+	return cmd
+}
+
+func agentsFailed(err error) error {
+	switch {
+	case errors.Is(err, directory.ErrNotListed):
+		return usage(err, "see: broker agents list")
+	case errors.Is(err, directory.ErrListed):
+		return usage(err, "to change its line, remove it first: broker agents remove")
+	case errors.Is(err, directory.ErrBadLine):
+		return usage(err, "give one public key a line, as proxy-agent keygen or ssh-keygen prints it")
+	default:
+		return usage(err)
+	}
+}
+
+// agentsTable prints for people. Names are printable; see
+// identity.ParseAuthorizedEntry.
+func agentsTable(w io.Writer, agents []identity.Authorized, now time.Time) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tFINGERPRINT\tTYPE\tTARGETS\tEXPIRES")
+	for _, a := range agents {
+		targets, expires := "any", "never"
+		if len(a.Targets) > 0 {
+			targets = strings.Join(a.Targets, ",")
+		}
+		if !a.Expires.IsZero() {
+			expires = a.Expires.Format(time.RFC3339)
+		}
+		if a.Expired(now) {
+			expires += " (over)"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", a.Name, a.Fingerprint, a.Key.Type(), targets, expires)
+	}
+	return t.Flush()
+}
+
+// listedAgent is an element of what agents list --json prints.
+type listedAgent struct {
+	Name        string     `json:"name"`
+	Fingerprint string     `json:"fingerprint"`
+	PublicKey   string     `json:"public_key"`
+	Targets     []string   `json:"targets,omitempty"`
+	Expires     *time.Time `json:"expires,omitempty"`
+}
+
+func agentsJSON(w io.Writer, agents []identity.Authorized) error {
+	out := make([]listedAgent, len(agents))
+	for i, a := range agents {
+		out[i] = listedAgent{
+			Name: a.Name, Fingerprint: a.Fingerprint, Targets: a.Targets,
+			PublicKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(a.Key))),
+		}
+		if !a.Expires.IsZero() {
+			out[i].Expires = &a.Expires
+		}
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(out)
+}
