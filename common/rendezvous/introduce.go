@@ -32,19 +32,18 @@ type Introduction struct {
 // answer (waiting is told of each), over broken connections and over a broker
 // that restarts, until ctx ends or the broker refuses.
 //
-// makeOffer is called once: should the grant expire while the broker is away,
-// the same offer goes out under a new one, of a new job.
+// makeOffer is called again for each new grant, should one expire while the
+// broker is away: it is for a new job, and its candidates, to whom the offer is
+// sealed, may be others.
 func (c *Client) Introduce(ctx context.Context, need *api.GrantRequest, makeOffer func(context.Context, *api.GrantResponse) ([]byte, error), waiting func(api.Waiting)) (*Introduction, error) {
-	var offer []byte
 	for {
 		granted, err := c.RequestGrant(ctx, need)
 		if err != nil {
 			return nil, err
 		}
-		if offer == nil {
-			if offer, err = makeOffer(ctx, granted); err != nil {
-				return nil, err
-			}
+		offer, err := makeOffer(ctx, granted)
+		if err != nil {
+			return nil, err
 		}
 		answer, err := c.Offer(ctx, granted, offer, waiting)
 		var p *api.Problem

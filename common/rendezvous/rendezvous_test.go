@@ -101,7 +101,7 @@ func TestIntroduceGoesOnOverWaits(t *testing.T) {
 }
 
 func TestIntroduceTakesANewGrantForAnExpiredOne(t *testing.T) {
-	var grants, made atomic.Int32
+	var grants atomic.Int32
 	c := broker(t, map[string]http.HandlerFunc{
 		"POST " + api.PathGrantRequest: func(w http.ResponseWriter, r *http.Request) {
 			reply(w, 200, api.GrantResponse{JobID: []string{"J1", "J2"}[grants.Add(1)-1], Grant: "g"})
@@ -111,15 +111,15 @@ func TestIntroduceTakesANewGrantForAnExpiredOne(t *testing.T) {
 				reply(w, http.StatusGone, api.Problem{Code: api.CodeExpired})
 				return
 			}
-			_, _ = w.Write([]byte("answer"))
+			body, _ := io.ReadAll(r.Body)
+			_, _ = w.Write(append([]byte("answer to the "), body...))
 		},
 	})
-	got, err := c.Introduce(t.Context(), &api.GrantRequest{}, func(context.Context, *api.GrantResponse) ([]byte, error) {
-		made.Add(1)
-		return []byte("offer"), nil
+	got, err := c.Introduce(t.Context(), &api.GrantRequest{}, func(_ context.Context, g *api.GrantResponse) ([]byte, error) {
+		return []byte("offer for " + g.JobID), nil
 	}, nil)
-	if err != nil || got.Grant.JobID != "J2" || made.Load() != 1 {
-		t.Fatalf("%+v, %v, %d offers made", got, err, made.Load())
+	if err != nil || got.Grant.JobID != "J2" || string(got.Answer) != "answer to the offer for J2" {
+		t.Fatalf("%+v, %v", got, err)
 	}
 }
 
