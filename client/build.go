@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"path"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/farforge/farforge/client/artifacts"
 	"github.com/farforge/farforge/client/console"
@@ -19,7 +22,28 @@ import (
 // buildConfig is the command line of client build.
 type buildConfig struct {
 	Dir string
+	sourceOptions
 	jobOptions
+}
+
+func (c *buildConfig) register(f *pflag.FlagSet) {
+	c.jobOptions.register(f)
+	c.sourceOptions.register(f)
+}
+
+// Validate reports what is wrong before anything is read or asked.
+func (c *buildConfig) Validate() error {
+	return cmp.Or(c.jobOptions.Validate(), c.sourceOptions.Validate())
+}
+
+// from takes the folder that the arguments name.
+func (c *buildConfig) from(args []string) error {
+	if len(args) > 0 && c.SourceURL != "" {
+		return cli.Failf(cli.Usage, "--source-url takes the place of the folder %s", args[0]).
+			Hint("name one of them; the artifacts of --source-url come to .farforge/out here")
+	}
+	c.Dir = folder(args)
+	return c.Validate()
 }
 
 func (a *app) buildCommand() *cobra.Command {
@@ -31,11 +55,13 @@ func (a *app) buildCommand() *cobra.Command {
 DIR/.farforge/out. They take the place of the last build's when all of them have
 arrived and are what the agent says they are.
 
+With --source-url and --source-sha256 the agent fetches the source, nothing is
+sent, and the artifacts come to .farforge/out here.
+
 Standard output lists them as sha256sum does.`,
 		Args: folderArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c.Dir = folder(args)
-			if err := c.Validate(); err != nil {
+			if err := c.from(args); err != nil {
 				return err
 			}
 			built, _, err := a.build(cmd.Context(), c)
@@ -64,9 +90,20 @@ func (a *app) build(ctx context.Context, c buildConfig) (built *console.Built, s
 		return nil, nil, err
 	}
 	defer p.Close()
-	manifest, err := p.Scan(ctx)
-	if err != nil {
-		return nil, nil, err
+	name, config := p.Name(), p.Config
+	if c.SourceURL != "" { // what lies here is another project
+		name, config = path.Base(c.SourceURL), project.Config{}
+	}
+	job := session.Job{
+		Broker: broker.Client, As: broker.as.Name,
+		Build:    channel.Build{Project: name, Recipe: cmp.Or(c.Recipe, config.Recipe), Source: c.reference()},
+		Patience: c.QueueTimeout, Events: a.ui.Event, Logger: a.log,
+	}
+	if job.Build.Source == nil {
+		if job.Source, err = p.Scan(ctx); err != nil {
+			return nil, nil, err
+		}
+		job.Open = p.OpenFile
 	}
 	state, err := p.State()
 	if err != nil {
@@ -82,16 +119,8 @@ func (a *app) build(ctx context.Context, c buildConfig) (built *console.Built, s
 		return nil, nil, err
 	}
 	scanned := time.Since(start)
-	recipe := c.Recipe
-	if recipe == "" {
-		recipe = p.Config.Recipe
-	}
-	outcome, err := session.Run(ctx, session.Job{
-		Broker: broker.Client, As: broker.as.Name, Need: c.need(p.Config, key),
-		Build:  channel.Build{Project: p.Name(), Recipe: recipe},
-		Source: manifest, Open: p.OpenFile, Sink: incoming.Sink(),
-		Patience: c.QueueTimeout, Events: a.ui.Event, Logger: a.log,
-	})
+	job.Need, job.Sink = c.need(config, key), incoming.Sink()
+	outcome, err := session.Run(ctx, job)
 	if err != nil {
 		return nil, nil, errors.Join(err, incoming.Discard())
 	}

@@ -43,7 +43,7 @@ func blocks(t *testing.T, language string) []string {
 func TestDocumentHasEveryFlag(t *testing.T) {
 	text := document(t)
 	have := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)`").FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z0-9-]+)`").FindAllStringSubmatch(text, -1) {
 		have[m[1]] = true
 	}
 	root := newCommand(&app{})

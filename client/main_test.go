@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"github.com/farforge/farforge/client/credential"
 	"github.com/farforge/farforge/client/flash/simulator"
 	"github.com/farforge/farforge/client/internal/farend"
 	"github.com/farforge/farforge/common/api"
@@ -45,13 +46,15 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
-			for _, name := range []string{"FARFORGE_URL", "ESPTOOL_PORT", "ESPTOOL_BAUD", "ESPTOOL_CHIP", "ESPTOOL_BEFORE", "ESPTOOL_AFTER"} {
+			for _, name := range []string{"FARFORGE_URL", credential.AccessKeyVariable, credential.OIDCTokenVariable, "ESPTOOL_PORT", "ESPTOOL_BAUD", "ESPTOOL_CHIP", "ESPTOOL_BEFORE", "ESPTOOL_AFTER"} {
 				e.Setenv(name, "")
 			}
+			e.Values[farEndKey{}] = new(*farend.Broker)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"farend": func(ts *testscript.TestScript, neg bool, args []string) { startFarEnd(t, ts, neg, args) },
+			"tokens": lastToken,
 			"board":  func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },
 			"exits":  exits,
 		},
@@ -85,9 +88,28 @@ func startFarEnd(t *testing.T, ts *testscript.TestScript, neg bool, args []strin
 	b := farend.New(scripted{t, ts}, agents[args[0]])
 	if len(args) > 1 {
 		problem := &api.Problem{Status: 503, Code: api.Code(args[1]), Detail: "no agent builds for esp32c3", Hints: []string{"1 agent is online; it builds for esp32"}}
+		if problem.Code == api.CodeUnauthorized {
+			problem = &api.Problem{Status: 401, Code: problem.Code, Detail: "the request carries no token that is known here"}
+		}
 		b.Set(func(s *farend.Settings) { s.Problem = problem })
 	}
 	ts.Setenv("FARFORGE_URL", b.URL)
+	*ts.Value(farEndKey{}).(**farend.Broker) = b
+}
+
+// farEndKey is where a script's last far end is kept.
+type farEndKey struct{}
+
+// lastToken is the script command "tokens TOKEN": the last grant request must
+// have come with it.
+func lastToken(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	if neg || len(args) != 1 || b == nil {
+		ts.Fatalf("usage: tokens TOKEN, after farend")
+	}
+	if got := b.Tokens(); len(got) == 0 || got[len(got)-1] != args[0] {
+		ts.Fatalf("the broker got the tokens %q", got)
+	}
 }
 
 // startBoard is the script command "board CHIP": a simulated board, whose port

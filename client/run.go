@@ -43,7 +43,9 @@ other, and takes the flags of all three. The port is chosen first, so that a
 board that is not there is noticed before the build.`,
 		Args: folderArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c.Dir = folder(args)
+			if err := c.from(args); err != nil {
+				return err
+			}
 			if err := c.Validate(); err != nil {
 				return err
 			}

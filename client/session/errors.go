@@ -70,7 +70,7 @@ func resultError(agent Agent, result *channel.Result) error {
 		exit = cli.BuildFailed
 	case channel.ProblemNoRecipe, channel.ProblemUngranted:
 		exit = cli.NoAgent
-	case channel.ProblemManifest, channel.ProblemSizeLimit:
+	case channel.ProblemManifest, channel.ProblemSizeLimit, channel.ProblemSource:
 		exit = cli.Usage
 	case channel.ProblemContent:
 		exit = cli.Verification

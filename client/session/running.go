@@ -63,7 +63,9 @@ func (r *running) drive(ctx context.Context) error {
 	controls, uploads, downloads := make(chan controlEnd, 1), make(chan uploadEnd, 1), make(chan downloadEnd, 1)
 	refused := make(chan *channel.Problem, 1)
 	group.Go(func() { result, err := r.listen(work, refused); controls <- controlEnd{result, err} })
-	group.Go(func() { sent, err := r.upload(work); uploads <- uploadEnd{sent, err} })
+	if r.job.Source != nil {
+		group.Go(func() { sent, err := r.upload(work); uploads <- uploadEnd{sent, err} })
+	}
 	group.Go(func() { got, err := r.download(work); downloads <- downloadEnd{got, err} })
 
 	deadline := time.NewTimer(time.Duration(r.job.Need.TimeoutSecs)*time.Second + overtime)

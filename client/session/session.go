@@ -41,7 +41,8 @@ type Job struct {
 	Need api.GrantRequest
 	// Build is what is asked of the agent.
 	Build channel.Build
-	// Source is what goes up, and Open opens a file of it.
+	// Source is what goes up, and Open opens a file of it. Both are nil when
+	// the agent is to fetch Build.Source.
 	Source *channel.Manifest
 	Open   func(channel.File) (io.ReadCloser, error)
 	// Sink is where the artifacts go.
@@ -99,7 +100,13 @@ func Run(ctx context.Context, job Job) (*Outcome, error) {
 	return outcome, nil
 }
 
-var labels = []string{channel.LabelControl, channel.LabelSource, channel.LabelFirmware}
+// labels are the channels that a job needs.
+func (j *Job) labels() []string {
+	if j.Source == nil {
+		return []string{channel.LabelControl, channel.LabelFirmware}
+	}
+	return []string{channel.LabelControl, channel.LabelSource, channel.LabelFirmware}
+}
 
 var errPatience = errors.New("no agent has taken the job")
 
@@ -111,7 +118,7 @@ func connect(ctx context.Context, job *Job, events *teller) (*peer.Conn, *Outcom
 	}
 	need := job.Need
 	need.PeerFingerprint = cert.Fingerprint()
-	need.RequiredChannels = labels
+	need.RequiredChannels = job.labels()
 	if err := need.Validate(); err != nil {
 		return nil, nil, cli.Failf(cli.Usage, "this cannot be asked of a broker: %w", err)
 	}
@@ -129,12 +136,14 @@ func connect(ctx context.Context, job *Job, events *teller) (*peer.Conn, *Outcom
 			events.event(Notice{*p})
 		}
 		config := peer.Config{Certificate: cert, ICEServers: granted.ICEServers, Loopback: job.Broker.Loopback(), Logger: job.Logger}
-		made, err := peer.NewOffer(ctx, config, labels)
-		if err != nil {
-			return nil, err
+		if offer == nil {
+			made, err := peer.NewOffer(ctx, config, need.RequiredChannels)
+			if err != nil {
+				return nil, err
+			}
+			offer = made
 		}
-		offer = made
-		return made.Bytes(), nil
+		return offer.Bytes(), nil
 	}, func(w api.Waiting) {
 		position = w.Position
 		events.event(Waiting{Position: w.Position})

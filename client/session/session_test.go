@@ -130,8 +130,30 @@ func TestSuccess(t *testing.T) {
 			t.Error("a transfer's last progress is missing")
 		}
 	}
-	if need := b.Needs()[0]; need.Target != "esp32c3" || !slices.Equal(need.RequiredChannels, labels) {
+	if need := b.Needs()[0]; need.Target != "esp32c3" || !slices.Equal(need.RequiredChannels, x.job.labels()) {
 		t.Errorf("the broker was asked for %+v", need)
+	}
+}
+
+// TestSourceByReference: the agent is told where the source is, and nothing
+// goes up.
+func TestSourceByReference(t *testing.T) {
+	t.Parallel()
+	source := channel.Source{URL: "https://example.org/hello.tar.gz", SHA256: strings.Repeat("ab", 32), StripComponents: 1}
+	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+		if s.Build.Source == nil || *s.Build.Source != source {
+			t.Errorf("the agent was asked for %+v", s.Build)
+		}
+		return farend.Succeeds(farend.Made())(ctx, s)
+	})
+	x := newTry(t, b)
+	x.job.Source, x.job.Open, x.job.Build.Source = nil, nil, &source
+	got, err := Run(t.Context(), x.job)
+	if err != nil || got.Sent.Files != 0 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if need := b.Needs()[0]; slices.Contains(need.RequiredChannels, channel.LabelSource) {
+		t.Errorf("the broker was asked for %q", need.RequiredChannels)
 	}
 }
 
@@ -156,6 +178,8 @@ func TestFailures(t *testing.T) {
 		{name: "time limit", agent: result(api.OutcomeTimedOut, channel.ProblemTimeLimit, "it took longer than 60 s"), exit: cli.BuildFailed, want: "longer than 60 s"},
 		{name: "no recipe", agent: result(api.OutcomeRefused, channel.ProblemNoRecipe, "no recipe recognises the project"), exit: cli.NoAgent, want: "no recipe"},
 		{name: "manifest refused", agent: result(api.OutcomeRefused, channel.ProblemManifest, "the manifest is refused"), exit: cli.Usage, want: "manifest"},
+		{name: "reference refused", agent: result(api.OutcomeRefused, channel.ProblemSource, "the host example.org is not allowed"), exit: cli.Usage, want: "example.org is not allowed"},
+		{name: "archive with another hash", agent: result(api.OutcomeRefused, channel.ProblemContent, "the archive has the SHA-256 ab"), exit: cli.Verification, want: "the archive has"},
 		{name: "agent's own failure", agent: result(api.OutcomeAgentFailed, channel.ProblemAgentFailure, "disk full"), exit: cli.LostAgent, want: "bench gave up: disk full"},
 		{name: "result without a reason", agent: func(ctx context.Context, s *farend.Session) error {
 			return s.End(ctx, channel.Result{Outcome: api.OutcomeRefused})

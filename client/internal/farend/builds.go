@@ -60,8 +60,10 @@ func Starts(ctx context.Context, s *Session) error {
 	if err := s.Say(ctx, Stage(channel.StageSource)); err != nil {
 		return err
 	}
-	if err := s.Source(ctx); err != nil {
-		return err
+	if s.Build.Source == nil { // else it pretends to have fetched it
+		if err := s.Source(ctx); err != nil {
+			return err
+		}
 	}
 	return s.Say(ctx, Stage(channel.StageBuild), Lines("cc main.c", "ld hello.elf"))
 }
