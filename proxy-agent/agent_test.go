@@ -46,6 +46,7 @@ type farm struct {
 	dir    string
 }
 
+// newFarm makes a farm whose agent has its key where it is looked for.
 func newFarm(t *testing.T) *farm {
 	t.Helper()
 	f := &farm{t: t, dir: t.TempDir()}
@@ -53,13 +54,27 @@ func newFarm(t *testing.T) *farm {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.prepare(key)
+	return f
+}
+
+// newFarmFor makes a farm for an agent that is told where its key is.
+func newFarmFor(t *testing.T, key *identity.Key) *farm {
+	t.Helper()
+	f := &farm{t: t, dir: t.TempDir()}
+	f.prepare(key)
+	return f
+}
+
+func (f *farm) prepare(key *identity.Key) {
+	t := f.t
+	t.Helper()
 	recipes := filepath.Join(f.dir, "recipes")
 	if err := errors.Join(os.Mkdir(recipes, 0o755), os.WriteFile(filepath.Join(recipes, "a.toml"), []byte(scriptRecipe), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	f.broker = farend.NewBroker(t, key)
 	f.broker.Start()
-	return f
 }
 
 // process is one run of the agent.

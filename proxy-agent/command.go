@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -38,6 +39,7 @@ const runExamples = `  proxy-agent run --url https://broker.example.org
 type program struct {
 	ctx            context.Context
 	drain          <-chan struct{}
+	stdin          *os.File
 	stdout, stderr io.Writer
 }
 
@@ -83,7 +85,8 @@ func newCommand(p program) *cobra.Command {
 func stateFlags(f *pflag.FlagSet, cfg *Config) {
 	f.SortFlags = false
 	f.StringVar(&cfg.StateDir, "state-dir", defaultStateDir(), "the `DIR` that keeps the agent's key, the broker's pinned keys and the workspaces; it is made if need be")
-	f.StringVar(&cfg.Key, "key", "", "the agent's private key, a `FILE` in OpenSSH format (default agent_key in the state directory)")
+	f.StringVar(&cfg.Key, "key", "", "the agent's key, a `FILE` in OpenSSH format: private, or public if ssh-agent holds the private half (default agent_key in the state directory)")
+	f.StringVar(&cfg.PassphraseFile, "passphrase-file", "", "a `FILE` with the key's passphrase, readable by its owner only; without it, it is asked for")
 	f.StringVar(&cfg.Name, "name", defaultName(), "what the agent is called, a `NAME` for logs and the key's comment")
 }
 

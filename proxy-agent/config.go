@@ -20,6 +20,7 @@ type Config struct {
 	URL       string
 	StateDir  string
 	Key       string // empty: in StateDir
+	ownKey    bool   // Key was empty
 	Recipes   string
 	Sandbox   string
 	Cores     int
@@ -28,6 +29,8 @@ type Config struct {
 	Name      string
 	LogFormat string
 	LogLevel  string
+	// PassphraseFile holds the passphrase of Key; empty: ask.
+	PassphraseFile string
 	// RequireSealed refuses offers that the broker can read.
 	RequireSealed bool
 }
@@ -57,6 +60,7 @@ func (c *Config) validateState() error {
 	}
 	c.StateDir = dir
 	if c.Key == "" {
+		c.ownKey = true
 		c.Key = filepath.Join(c.StateDir, keyName)
 	}
 	return nil

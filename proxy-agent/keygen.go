@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/farforge/farforge/common/identity"
 )
 
 func keygenCommand(p program, cfg *Config) *cobra.Command {
@@ -13,7 +11,8 @@ func keygenCommand(p program, cfg *Config) *cobra.Command {
 		Use:   "keygen",
 		Short: "Make the agent's key, if there is none, and print its public line",
 		Long: `Makes an ed25519 key in OpenSSH format, readable by its owner only, unless there
-is one already. Prints the public key as one line for the broker's file of
+is one already: any that ssh-keygen makes will do, with a passphrase or in
+ssh-agent (name the .pub file then). Prints the public key as one line for the broker's file of
 authorized agents, and nothing else.`,
 		Example: `  proxy-agent keygen --name anvil
   proxy-agent keygen | ssh broker.example.org 'cat >> /etc/farforge/authorized_agents'`,
@@ -22,9 +21,9 @@ authorized agents, and nothing else.`,
 			if err := cfg.validateState(); err != nil {
 				return err
 			}
-			key, err := identity.LoadOrGenerateKey(cfg.Key, cfg.Name)
+			key, _, err := p.openKey(cfg, true)
 			if err != nil {
-				return usage(err)
+				return err
 			}
 			_, err = fmt.Fprintln(p.stdout, key.PublicLine(cfg.Name))
 			return err

@@ -1,6 +1,6 @@
 // Command proxy-agent builds projects for clients on this machine. It asks a
 // broker for work, checks every grant itself, and runs builds in a sandbox.
-// README.md and doc/recipes.md tell the rest.
+// doc/agent.md and doc/recipes.md tell the rest.
 package main
 
 import (
@@ -17,7 +17,7 @@ func run() cli.Exit {
 	// third leaves at once.
 	ctx, drain, stop := cli.Signals(context.Background(), true)
 	defer stop()
-	cmd := newCommand(program{ctx: ctx, drain: drain, stdout: os.Stdout, stderr: os.Stderr})
+	cmd := newCommand(program{ctx: ctx, drain: drain, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
 	if err := cmd.Execute(); err != nil {
 		cli.Print(os.Stderr, err)
 		return cli.Code(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -24,12 +23,13 @@ import (
 // run is the agent's life: look at the machine, then work.
 func (p program) run(cfg *Config) error {
 	log := newLogger(cfg, p.stderr)
-	key, err := identity.LoadKey(cfg.Key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return usage(fmt.Errorf("the agent has no key at %s", cfg.Key), "make one and have the broker's operator list it:  proxy-agent keygen")
-	}
+	// A path that was given and does not exist is rather a typing mistake.
+	key, made, err := p.openKey(cfg, cfg.ownKey)
 	if err != nil {
-		return usage(err)
+		return err
+	}
+	if made {
+		fmt.Fprintf(p.stdout, "proxy-agent: made a key; the operator of the broker has to list this line:\n%s\n", key.PublicLine(cfg.Name))
 	}
 	sb, catalog, err := detect(p.ctx, cfg)
 	if err != nil {
