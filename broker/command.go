@@ -18,6 +18,10 @@ Agents are listed in a file in OpenSSH's authorized_keys format, one public key
 a line, with the agent's name as the comment; broker agents edits it. The file is
 read again when it changes, and on SIGHUP.
 
+Users are known by access keys, which broker users makes, by SSH keys, or by OIDC
+tokens such as GitHub's, which CI jobs have without any secret; any of them may
+be combined. Each user has limits. --open needs no user at all.
+
 The key that signs grants is made on the first start and kept in --state-dir. A
 broker that is started again with the same key goes on with the jobs of the one
 before it.
@@ -27,7 +31,7 @@ are still answered. The second stops at once.`
 
 const examples = `  # On a public host, with a certificate:
   broker --origin https://broker.example.org --cert cert.pem --key key.pem \
-         --authorized-agents agents --state-dir /var/lib/farforge --open
+         --authorized-agents agents --state-dir /var/lib/farforge --users users
 
   # On one machine, to try it out:
   broker --addr 127.0.0.1:0 --disable-tls --addr-file addr \
@@ -56,7 +60,7 @@ func newCommand(serve func(*Config) error) *cobra.Command {
 		return cli.Fail(cli.Usage, err, "see broker --help")
 	})
 	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.AddCommand(agentsCommand(os.Stdin, os.Stdout))
+	cmd.AddCommand(agentsCommand(os.Stdin, os.Stdout), usersCommand(os.Stdout))
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&cfg.Addr, "addr", ":443", "listen on this `HOST:PORT`; port 0 takes a free one")
@@ -67,7 +71,8 @@ func newCommand(serve func(*Config) error) *cobra.Command {
 	f.BoolVar(&cfg.DisableTLS, "disable-tls", false, "serve plain HTTP: on one machine, or behind a proxy that ends TLS")
 	f.StringVar(&cfg.AuthorizedAgents, "authorized-agents", "", "the agents that may serve, a `FILE` in authorized_keys format")
 	f.StringVar(&cfg.StateDir, "state-dir", "", "the `DIR` that keeps the grant signing key; it is made if need be")
-	f.BoolVar(&cfg.Open, "open", false, "give grants to anyone; required, as there is no user authentication yet")
+	f.BoolVar(&cfg.Open, "open", false, "give grants to anyone who presents no token")
+	cfg.Users.register(f)
 	f.BoolVar(&cfg.RequireSealed, "require-sealed", false, "refuse offers in plain text, which browsers and older clients send")
 	f.StringArrayVar(&cfg.ICEServers, "ice-server", nil, "tell peers of this STUN server, a `URL` such as stun:stun.example.org:3478; may be repeated")
 	f.DurationVar(&cfg.MaxSession, "max-session", 0, "longest session that is granted (default 1h)")

@@ -23,6 +23,7 @@ type Config struct {
 	AuthorizedAgents string
 	StateDir         string
 	Open             bool
+	Users            UserConfig
 	RequireSealed    bool
 	ICEServers       []string
 	MaxSession       time.Duration
@@ -61,9 +62,8 @@ func (c *Config) Validate() error {
 	if err := c.validateOrigin(host); err != nil {
 		return err
 	}
-	if !c.Open {
-		return usage(errors.New("anyone could use this broker: there is no user authentication yet"),
-			"add --open if that is what you want")
+	if err := c.Users.validate(c.Open); err != nil {
+		return err
 	}
 	for _, l := range []struct {
 		flag string

@@ -24,6 +24,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
 )
 
@@ -37,7 +38,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "agentkey": agentKey, "certificate": certificate, "ready": ready, "get": get, "mode": mode, "await": await,
+			"exits": exits, "agentkey": agentKey, "certificate": certificate, "ready": ready, "get": get, "grant": askGrant, "mode": mode, "await": await,
 		},
 	})
 }
@@ -131,6 +132,42 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		if time.Now().After(end) {
 			ts.Fatalf("%s never came; the page has %s", want, body)
 		}
+	}
+}
+
+// grant STATUS FILE [KEYFILE [PATIENCE]] asks for a grant with the token in the
+// file, again and again while the status is another and patience lasts; FILE
+// holds the URL. The body becomes standard output.
+func askGrant(ts *testscript.TestScript, neg bool, args []string) {
+	var patience time.Duration
+	if len(args) > 3 {
+		var err error
+		patience, err = time.ParseDuration(args[3])
+		ts.Check(err)
+	}
+	const need = `{"peer_fingerprint":"AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",` +
+		`"required_channels":["espctl"],"cpu_cores":1,"memory_mb":1,"timeout_secs":1}`
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		req, err := http.NewRequest(http.MethodPost, strings.TrimSpace(ts.ReadFile(args[1]))+api.PathGrantRequest, strings.NewReader(need))
+		ts.Check(err)
+		if len(args) > 2 {
+			req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[2])))
+		}
+		resp, err := client.Do(req)
+		ts.Check(err)
+		body, err := io.ReadAll(resp.Body)
+		ts.Check(err)
+		ts.Check(resp.Body.Close())
+		got := strconv.Itoa(resp.StatusCode)
+		if got != args[0] && time.Now().Before(end) {
+			continue
+		}
+		fmt.Fprintf(ts.Stdout(), "%s", body)
+		if got != args[0] {
+			ts.Fatalf("status %s, want %s: %s", got, args[0], body)
+		}
+		return
 	}
 }
 

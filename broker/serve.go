@@ -30,6 +30,11 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	if err != nil {
 		return usage(fmt.Errorf("--authorized-agents: %w", err), "the file has one public key a line, as ssh-keygen writes it to NAME.pub")
 	}
+	who, err := c.Users.registry(c.Open, logger)
+	if err != nil {
+		return err
+	}
+	defer who.Close()
 	key, err := loadKey(c.StateDir)
 	if err != nil {
 		return usage(err)
@@ -53,6 +58,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	}
 	srv, err := server.New(server.Config{
 		Origin: origin, Signer: grant.NewSigner(key), Secret: secret, Directory: list.Directory(),
+		Users: who, Accounts: c.Users.accounts(), Addresses: c.Users.addresses(),
 		ICEServers: iceServers(c.ICEServers), RequireSealed: c.RequireSealed,
 		Limits:  server.Limits{Cores: c.MaxCores, MemoryMB: c.MaxMemory, Session: c.MaxSession},
 		MaxWait: c.MaxWait, AnswerTimeout: c.AnswerTimeout,
@@ -74,7 +80,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 
 	var reloader sync.WaitGroup
 	ended := make(chan struct{})
-	reloader.Go(func() { follow(ended, sig.reload, list) })
+	reloader.Go(func() { follow(ended, sig.reload, list, who) })
 	defer reloader.Wait()
 	defer close(ended)
 	return srv.Run(ctx, sig.drain, l)

@@ -5,7 +5,7 @@
 // network, /24 of IPv4 and /56 of IPv6, because that is what one customer of a
 // provider can hold. Its memory is bounded whatever arrives.
 //
-// [Ledger] comes behind it and counts by user:
+// [Accounts] comes behind it and counts by user:
 //
 //	grant asked for ─▶ Grant   grants a minute; is there room for a job?
 //	offer arrives ───▶ Offer   takes the room: one job, its session's time

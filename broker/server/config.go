@@ -32,8 +32,8 @@ type Config struct {
 	Directory *directory.Directory
 	// Users says who may ask for grants. Default: nobody.
 	Users *users.Registry
-	// Ledger counts what users use. Default: one without limits.
-	Ledger *quota.Ledger
+	// Accounts counts what users use. Default: one without limits.
+	Accounts *quota.Accounts
 	// Addresses limits the networks that requests come from, where a request
 	// costs something before it is known who asks. Nil: they are not limited.
 	Addresses *quota.Addresses
@@ -80,8 +80,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Users == nil {
 		c.Users = &users.Registry{}
 	}
-	if c.Ledger == nil {
-		c.Ledger = quota.NewLedger(quota.Limits{})
+	if c.Accounts == nil {
+		c.Accounts = quota.NewAccounts(quota.Limits{})
 	}
 	if c.ICEServers == nil {
 		c.ICEServers = []api.ICEServer{}

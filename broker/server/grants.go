@@ -31,7 +31,7 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 		return err
 	}
 	now := s.now()
-	if refusal := s.cfg.Ledger.Grant(user.ID, user.Limits, time.Duration(req.TimeoutSecs)*time.Second, now); refusal != nil {
+	if refusal := s.cfg.Accounts.Grant(user.ID, user.Limits, time.Duration(req.TimeoutSecs)*time.Second, now); refusal != nil {
 		return s.quotaProblem(refusal)
 	}
 	need := scheduler.NeedOf(&req)

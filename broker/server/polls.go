@@ -76,7 +76,7 @@ func (s *Server) handOver(w *response, job *rendezvous.Assignment) error {
 			return err
 		}
 	}
-	s.cfg.Ledger.Claim(job.Offer.JobID, s.now())
+	s.cfg.Accounts.Claim(job.Offer.JobID, s.now())
 	w.result = "job"
 	return w.json(http.StatusOK, &api.Job{
 		JobID: job.Offer.JobID, Grant: token, Offer: job.Offer.Body,

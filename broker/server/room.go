@@ -19,7 +19,7 @@ func (s *Server) takeRoom(g *grant.Grant) (fresh bool, err error) {
 		s.metrics.refused("not_allowed")
 		return false, problem(http.StatusForbidden, api.CodeForbidden, "the user of this grant may not use this broker any more")
 	}
-	fresh, refusal := s.cfg.Ledger.Offer(user.ID, g.JobID, user.Limits, sessionOf(g), now)
+	fresh, refusal := s.cfg.Accounts.Offer(user.ID, g.JobID, user.Limits, sessionOf(g), now)
 	if refusal != nil {
 		return false, s.quotaProblem(refusal)
 	}
@@ -32,20 +32,20 @@ func (s *Server) leaveRoom(g *grant.Grant, fresh bool, err error) {
 	var waiting *rendezvous.WaitingError
 	switch {
 	case err == nil, errors.Is(err, rendezvous.ErrCollected):
-		s.cfg.Ledger.Answered(g.JobID)
+		s.cfg.Accounts.Answered(g.JobID)
 	case errors.As(err, &waiting):
 		if s.anyAlive(g.Agents) {
-			s.cfg.Ledger.Wait(g.JobID, s.now())
+			s.cfg.Accounts.Wait(g.JobID, s.now())
 		} else {
-			s.cfg.Ledger.Drop(g.JobID)
+			s.cfg.Accounts.Drop(g.JobID)
 		}
 	case errors.Is(err, rendezvous.ErrDraining):
-		s.cfg.Ledger.Wait(g.JobID, s.now())
+		s.cfg.Accounts.Wait(g.JobID, s.now())
 	case errors.Is(err, rendezvous.ErrNoAnswer):
-		s.cfg.Ledger.Drop(g.JobID)
+		s.cfg.Accounts.Drop(g.JobID)
 	case errors.Is(err, rendezvous.ErrAlreadyOffered), errors.Is(err, rendezvous.ErrFull):
 		if fresh { // else the room is another offer's of the same job
-			s.cfg.Ledger.Drop(g.JobID)
+			s.cfg.Accounts.Drop(g.JobID)
 		}
 	}
 	// A newer request for the job, or the same client again, goes on with the
@@ -57,15 +57,15 @@ func (s *Server) leaveRoom(g *grant.Grant, fresh bool, err error) {
 // on with another agent.
 func (s *Server) ended(rep *api.Report, agent string) {
 	if rep.Outcome != api.OutcomeRefused && rep.Outcome != api.OutcomeAgentFailed {
-		s.cfg.Ledger.End(rep.JobID, s.now())
+		s.cfg.Accounts.End(rep.JobID, s.now())
 		return
 	}
 	// The next agent may claim the job before Refuse returns.
-	s.cfg.Ledger.Wait(rep.JobID, s.now())
+	s.cfg.Accounts.Wait(rep.JobID, s.now())
 	// Not worth waiting for an answer that will not come.
 	s.meet.Refuse(rep.JobID, agent, rep.Outcome == api.OutcomeAgentFailed)
 	if !s.meet.Pending(rep.JobID) {
-		s.cfg.Ledger.Drop(rep.JobID)
+		s.cfg.Accounts.Drop(rep.JobID)
 	}
 }
 

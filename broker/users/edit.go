@@ -16,7 +16,7 @@ import (
 var (
 	ErrExists   = errors.New("there is such a user already")
 	ErrNoSuch   = errors.New("there is no such user")
-	ErrBadEntry = errors.New("the user cannot be written down")
+	ErrBadEntry = errors.New("the user cannot be added")
 )
 
 // Add is what a new user gets.
@@ -30,11 +30,9 @@ type Add struct {
 }
 
 // AddUser puts a user with a new access key into the file, which is made if
-// need be, and returns the key: it is nowhere else. It fails with ErrExists or
-// ErrBadEntry.
-func AddUser(path string, a Add, now time.Time) (AccessKey, error) {
-	key := NewAccessKey()
-	err := edit(path, true, func(lines []line) ([]line, error) {
+// need be. It fails with ErrExists or ErrBadEntry.
+func AddUser(path string, a Add, key AccessKey, now time.Time) error {
+	return edit(path, true, func(lines []line) ([]line, error) {
 		e := &Entry{
 			User: prefixKey + a.Name, KeyID: key.ID(), Hash: key.Hash(),
 			Created: now.UTC().Truncate(time.Second), Expires: a.Expires, Limits: a.Limits,
@@ -59,10 +57,6 @@ func AddUser(path string, a Add, now time.Time) (AccessKey, error) {
 		lines[i] = line{e.String(), e}
 		return lines, nil
 	})
-	if err != nil {
-		return AccessKey{}, err
-	}
-	return key, nil
 }
 
 // Remove takes a user out of the file. Name is that of an access key's user, or

@@ -146,12 +146,15 @@ func parseEntry(text string) (*Entry, error) {
 }
 
 func checkUser(id string) error {
+	strange := func(r rune) bool { return r <= ' ' || r > '~' }
 	switch {
 	case id == Anyone:
 	case strings.HasPrefix(id, prefixKey):
 		if name := strings.TrimPrefix(id, prefixKey); !nameForm.MatchString(name) {
 			return fmt.Errorf("%q is not a user's name: letters, digits and ._@+- up to 64", name)
 		}
+	case len(id) > 512 || strings.ContainsFunc(id, strange):
+		return fmt.Errorf("%.60q is not a user: it is longer than 512 bytes or not plain ASCII", id)
 	case strings.HasPrefix(id, prefixSSH+"SHA256:"), strings.HasPrefix(id, prefixOIDC+"https://") && strings.Contains(id, "#"):
 	default:
 		return fmt.Errorf("%q is not a user: key:NAME, ssh:SHA256:…, oidc:ISSUER#SUBJECT or anyone", id)

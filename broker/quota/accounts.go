@@ -11,8 +11,8 @@ import (
 // any more.
 const Memory = time.Minute
 
-// Ledger keeps an account for each user. It is safe for concurrent use.
-type Ledger struct {
+// Accounts keeps an account for each user. It is safe for concurrent use.
+type Accounts struct {
 	defaults Limits
 
 	mu       sync.Mutex
@@ -34,10 +34,10 @@ type job struct {
 	until   time.Time // when its room is given back whatever happens
 }
 
-// NewLedger makes an empty ledger. Users without limits of their own have the
+// NewAccounts makes an empty ledger. Users without limits of their own have the
 // defaults; what is not set there is no limit.
-func NewLedger(defaults Limits) *Ledger {
-	return &Ledger{
+func NewAccounts(defaults Limits) *Accounts {
+	return &Accounts{
 		defaults: defaults.Or(Limits{Jobs: Unlimited, Grants: Unlimited, Sessions: Unlimited}),
 		accounts: map[string]*account{}, jobs: map[string]*account{}, sweepAt: 1024,
 	}
@@ -45,7 +45,7 @@ func NewLedger(defaults Limits) *Ledger {
 
 // Grant takes a request for a grant into account and tells whether an offer
 // under it would find room for its session. It returns nil if so.
-func (l *Ledger) Grant(user string, own Limits, session time.Duration, now time.Time) *Refusal {
+func (l *Accounts) Grant(user string, own Limits, session time.Duration, now time.Time) *Refusal {
 	limits := own.Or(l.defaults)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +68,7 @@ func (l *Ledger) Grant(user string, own Limits, session time.Duration, now time.
 // Offer takes the room for a job, unless it has it already: an offer may be
 // posted again. fresh tells that it had not. The refusal is nil if there was
 // room.
-func (l *Ledger) Offer(user, jobID string, own Limits, session time.Duration, now time.Time) (fresh bool, refusal *Refusal) {
+func (l *Accounts) Offer(user, jobID string, own Limits, session time.Duration, now time.Time) (fresh bool, refusal *Refusal) {
 	limits := own.Or(l.defaults)
 	if limits.Jobs < 0 && limits.Sessions < 0 {
 		return false, nil // nothing to count
@@ -99,14 +99,14 @@ func (j *job) keep(now time.Time) {
 }
 
 // Claim begins the job's session. Unknown jobs are passed over, here and below.
-func (l *Ledger) Claim(jobID string, now time.Time) {
+func (l *Accounts) Claim(jobID string, now time.Time) {
 	l.change(jobID, func(_ *account, j *job) {
 		j.began, j.until = now, now.Add(j.session)
 	})
 }
 
 // Wait lets the job wait, or wait again after a claim that came to nothing.
-func (l *Ledger) Wait(jobID string, now time.Time) {
+func (l *Accounts) Wait(jobID string, now time.Time) {
 	l.change(jobID, func(_ *account, j *job) {
 		j.began, j.until = time.Time{}, now.Add(Memory)
 	})
@@ -115,7 +115,7 @@ func (l *Ledger) Wait(jobID string, now time.Time) {
 // Answered is told when the client has had the answer. A job that no agent
 // works on gives its room back: it has ended before, and its answer was only
 // fetched again.
-func (l *Ledger) Answered(jobID string) {
+func (l *Accounts) Answered(jobID string) {
 	l.change(jobID, func(a *account, j *job) {
 		if j.began.IsZero() {
 			l.drop(a, jobID)
@@ -124,12 +124,12 @@ func (l *Ledger) Answered(jobID string) {
 }
 
 // Drop gives the room of a job back that came to nothing.
-func (l *Ledger) Drop(jobID string) {
+func (l *Accounts) Drop(jobID string) {
 	l.change(jobID, func(a *account, _ *job) { l.drop(a, jobID) })
 }
 
 // End gives the job's room back and charges what its session took.
-func (l *Ledger) End(jobID string, now time.Time) {
+func (l *Accounts) End(jobID string, now time.Time) {
 	l.change(jobID, func(a *account, j *job) {
 		a.roll(now)
 		a.charge(j, now)
@@ -137,7 +137,7 @@ func (l *Ledger) End(jobID string, now time.Time) {
 	})
 }
 
-func (l *Ledger) change(jobID string, f func(*account, *job)) {
+func (l *Accounts) change(jobID string, f func(*account, *job)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if a := l.jobs[jobID]; a != nil {
@@ -145,7 +145,7 @@ func (l *Ledger) change(jobID string, f func(*account, *job)) {
 	}
 }
 
-func (l *Ledger) drop(a *account, jobID string) {
+func (l *Accounts) drop(a *account, jobID string) {
 	delete(a.jobs, jobID)
 	delete(l.jobs, jobID)
 }
@@ -166,7 +166,7 @@ func (a *account) roll(now time.Time) {
 }
 
 // settle ends what must be over.
-func (l *Ledger) settle(a *account, now time.Time) {
+func (l *Accounts) settle(a *account, now time.Time) {
 	a.roll(now)
 	for id, j := range a.jobs {
 		if !now.Before(j.until) {
@@ -180,7 +180,7 @@ func day(t time.Time) int64 { return t.Unix() / (24 * 3600) }
 
 // account returns the user's account. Accounts that say no more than a new one
 // would are dropped from time to time.
-func (l *Ledger) account(user string, now time.Time) *account {
+func (l *Accounts) account(user string, now time.Time) *account {
 	if a := l.accounts[user]; a != nil {
 		return a
 	}
@@ -199,7 +199,7 @@ func (l *Ledger) account(user string, now time.Time) *account {
 }
 
 // Len is how many users have an account, and how many jobs have room.
-func (l *Ledger) Len() (users, jobs int) {
+func (l *Accounts) Len() (users, jobs int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.accounts), len(l.jobs)
