@@ -47,18 +47,23 @@ func (s *Server) grantOf(r *http.Request) (string, *grant.Grant, error) {
 
 // agentOf returns the agent whose session the request carries.
 func (s *Server) agentOf(r *http.Request) (identity.Authorized, error) {
-	token, err := bearer(r)
-	if err != nil {
-		return identity.Authorized{}, err
+	who, _, err := s.agentSession(r)
+	return who, err
+}
+
+// agentSession is agentOf, and returns the session token too.
+func (s *Server) agentSession(r *http.Request) (who identity.Authorized, token string, err error) {
+	if token, err = bearer(r); err != nil {
+		return who, "", err
 	}
 	fingerprint, err := s.sessions.openSession(token, s.now())
 	if err == nil {
 		if who, ok := s.cfg.Directory.Lookup(fingerprint); ok {
-			return who, nil
+			return who, token, nil
 		}
-		return identity.Authorized{}, unlistedProblem()
+		return who, "", unlistedProblem()
 	}
-	return identity.Authorized{}, problem(http.StatusUnauthorized, api.CodeBadToken, err.Error(), "open a new session with "+api.PathAgentHello)
+	return who, "", problem(http.StatusUnauthorized, api.CodeBadToken, err.Error(), "open a new session with "+api.PathAgentHello)
 }
 
 // unlistedProblem ends the session of an agent that was revoked.

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -30,7 +31,7 @@ func (s *Server) greet(l login) handlerFunc {
 		if err := readJSON(w, r, &req); err != nil {
 			return err
 		}
-		fingerprint, err := keyOf(req.PublicKey, req.Nonce)
+		_, fingerprint, err := keyOf(req.PublicKey, req.Nonce)
 		if err != nil {
 			return err
 		}
@@ -49,7 +50,7 @@ func (s *Server) open(l login) handlerFunc {
 		if err := readJSON(w, r, &req); err != nil {
 			return err
 		}
-		fingerprint, err := keyOf(req.PublicKey, req.Nonce)
+		key, fingerprint, err := keyOf(req.PublicKey, req.Nonce)
 		if err != nil {
 			return err
 		}
@@ -59,15 +60,21 @@ func (s *Server) open(l login) handlerFunc {
 				"ask for a new one with "+l.hello)
 		}
 		who, listed := l.lookup(fingerprint)
-		if !listed {
-			who.Key = s.nobody
-		}
+		// The key that was shown has the fingerprint that was looked up. Checking
+		// with it, listed or not, is the same work for both: how long an answer
+		// takes does not tell who is listed.
 		message := identity.Challenge{Role: l.role, Origin: s.cfg.Origin, Challenge: req.Challenge, Nonce: req.Nonce, Fingerprint: fingerprint}.SignedBytes()
-		err = identity.Verify(who.Key, identity.NamespaceSession, message, req.Signature)
-		if err != nil || !listed || !s.used.first(string(req.Challenge), struct{}{}) {
+		err = s.check(key, identity.NamespaceSession, message, req.Signature)
+		if err != nil || !listed {
 			return problem(http.StatusUnauthorized, api.CodeBadSignature, "the key is not listed here, or the signature is not its own",
 				"is the public key in the broker's list of "+l.list+"?",
 				"is the broker's --origin the URL that was dialled?")
+		}
+		switch s.used.spend(req.Challenge, now) {
+		case spentBefore:
+			return problem(http.StatusUnauthorized, api.CodeBadToken, "the challenge was used already", "ask for a new one with "+l.hello)
+		case spentFull:
+			return after(problem(http.StatusTooManyRequests, api.CodeTooFast, "more sessions are being opened than the broker can keep apart"), 5*time.Second)
 		}
 		expires := now.UTC().Add(api.SessionLife)
 		token, err := l.seal.session(fingerprint, expires)
@@ -79,14 +86,18 @@ func (s *Server) open(l login) handlerFunc {
 	}
 }
 
-// keyOf returns the fingerprint of a public key in authorized_keys format.
-func keyOf(line string, nonce []byte) (string, error) {
-	key, err := identity.ParseAuthorizedLine(line)
+// keyOf returns a public key in authorized_keys format, and its fingerprint. A
+// key that no list can hold is refused before any work is done with it.
+func keyOf(line string, nonce []byte) (ssh.PublicKey, string, error) {
+	who, err := identity.ParseAuthorizedLine(line)
+	if err == nil {
+		err = identity.CheckStrength(who.Key)
+	}
 	if err != nil {
-		return "", malformed("public_key: " + strconv.QuoteToASCII(err.Error()))
+		return nil, "", malformed("public_key: " + strconv.QuoteToASCII(err.Error()))
 	}
 	if len(nonce) != api.NonceSize {
-		return "", malformed("nonce: want " + strconv.Itoa(api.NonceSize) + " bytes")
+		return nil, "", malformed("nonce: want " + strconv.Itoa(api.NonceSize) + " bytes")
 	}
-	return ssh.FingerprintSHA256(key.Key), nil
+	return who.Key, who.Fingerprint, nil
 }

@@ -9,7 +9,7 @@ import (
 
 // poll serves POST /agents/poll: it blocks until a job comes.
 func (s *Server) poll(w *response, r *http.Request) error {
-	who, err := s.agentOf(r)
+	who, session, err := s.agentSession(r)
 	if err != nil {
 		return err
 	}
@@ -50,6 +50,9 @@ func (s *Server) poll(w *response, r *http.Request) error {
 			job.HandBack()
 		}
 		return unlistedProblem()
+	}
+	if fresh := s.sessions.renew(session, who.Fingerprint, s.now()); fresh != "" {
+		w.Header().Set(api.SessionHeader, fresh)
 	}
 	switch {
 	case err == rendezvous.ErrDraining, err == nil && job == nil:

@@ -161,7 +161,9 @@ func TestSessionRefusals(t *testing.T) {
 	r, _ = b.greet(a)
 	a.sign(t, origin, r)
 	as[api.SessionResponse](t, try(r), 200)
-	wantProblem(t, try(r), 401, api.CodeBadSignature) // a second time
+	if p := wantProblem(t, try(r), 401, api.CodeBadToken); p.Detail != "the challenge was used already" {
+		t.Errorf("a second time: %+v", p)
+	}
 
 	for name, spoil := range map[string]func(*api.SessionRequest){
 		"another nonce":     func(r *api.SessionRequest) { r.Nonce[0] ^= 1 },

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
 )
 
@@ -108,9 +109,28 @@ func (s sealer) openSession(token string, now time.Time) (string, error) {
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(head[expirySize:]), nil
 }
 
+// expiryOf is when a challenge or a decoded session ends, in whole seconds.
+func expiryOf(head []byte) time.Time {
+	return time.Unix(int64(binary.BigEndian.Uint64(head)), 0)
+}
+
 func notAfter(head []byte, now time.Time) error {
-	if now.Unix() >= int64(binary.BigEndian.Uint64(head)) {
+	if !now.Before(expiryOf(head)) {
 		return errSealExpired
 	}
 	return nil
+}
+
+// renew returns a fresh session for the one that openSession has accepted, once
+// less than half of its life is left; before that it returns nothing.
+func (s sealer) renew(token, fingerprint string, now time.Time) string {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(b) != sessionSize || expiryOf(b).Sub(now) > api.SessionLife/2 {
+		return ""
+	}
+	fresh, err := s.session(fingerprint, now.Add(api.SessionLife))
+	if err != nil {
+		return ""
+	}
+	return fresh
 }

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -22,19 +20,25 @@ type Server struct {
 	meet     *rendezvous.Rendezvous
 	metrics  *metrics
 	sessions sealer
-	used     *recent[struct{}] // challenges that were redeemed
+	used     *spent            // challenges that were redeemed
 	reported *recent[struct{}] // jobs that were reported
 	// issued saves verifying the signatures of grants that this very process
 	// has made a moment ago, which is nearly all of them.
 	issued   *recent[*grant.Grant]
-	nobody   ssh.PublicKey
 	jwks     []byte
 	jwksTag  string
 	draining atomic.Bool
 	started  time.Time
 	now      func() time.Time
-	handler  http.Handler
+	// check is identity.Verify; tests count its calls.
+	check   func(key ssh.PublicKey, namespace string, message []byte, signature string) error
+	handler http.Handler
 }
+
+// maxSpent bounds the memory of redeemed challenges: two thousand logins a
+// second for as long as a challenge lives. Only who can sign with a listed key
+// adds to it.
+const maxSpent = 1 << 16
 
 // New makes a server. Close ends what it starts.
 func New(cfg Config) (*Server, error) {
@@ -46,24 +50,14 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("broker server: write the key set: %w", err)
 	}
-	// Signatures that claim to be by a key that is not listed are checked
-	// against this key, which nobody has, so that both take the same time.
-	public, _, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("broker server: %w", err)
-	}
-	nobody, err := ssh.NewPublicKey(public)
-	if err != nil {
-		return nil, fmt.Errorf("broker server: %w", err)
-	}
 	s := &Server{
 		cfg:      cfg,
 		meet:     rendezvous.New(rendezvous.Config{AnswerTimeout: cfg.AnswerTimeout}),
 		sessions: sealer{secret: cfg.Secret, origin: cfg.Origin, role: identity.RoleAgent},
-		used:     newRecent[struct{}](1 << 14),
+		used:     newSpent(maxSpent),
+		check:    identity.Verify,
 		reported: newRecent[struct{}](1 << 16),
 		issued:   newRecent[*grant.Grant](1 << 13),
-		nobody:   nobody,
 		jwks:     jwks,
 		jwksTag:  etag(jwks),
 		now:      time.Now,

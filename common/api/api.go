@@ -23,6 +23,11 @@ const (
 // shorter wait than [MaxWait], in whole seconds. Fronts and caches need it.
 const WaitParam = "wait"
 
+// SessionHeader is the response header in which a poll carries a fresh session
+// token, once the agent's own is past half its life ([SessionLife]). The agent
+// uses it from then on; both are good until they expire.
+const SessionHeader = "Farforge-Session"
+
 // Media types of the bodies.
 const (
 	TypeJSON    = "application/json"
