@@ -71,6 +71,7 @@ func newCommand(serve func(*Config) error) *cobra.Command {
 	f.BoolVar(&cfg.DisableTLS, "disable-tls", false, "serve plain HTTP: on one machine, or behind a proxy that ends TLS")
 	f.StringVar(&cfg.AuthorizedAgents, "authorized-agents", "", "the agents that may serve, a `FILE` in authorized_keys format")
 	f.StringVar(&cfg.StateDir, "state-dir", "", "the `DIR` that keeps the grant signing key; it is made if need be")
+	f.StringVar(&cfg.AdminTokenFile, "admin-token-file", "", "serve /services to who presents the token in this `FILE`; it is made if it is not there")
 	f.BoolVar(&cfg.Open, "open", false, "give grants to anyone who presents no token")
 	cfg.Users.register(f)
 	f.BoolVar(&cfg.RequireSealed, "require-sealed", false, "refuse offers in plain text, which browsers and older clients send")

@@ -22,6 +22,7 @@ type Config struct {
 	DisableTLS       bool
 	AuthorizedAgents string
 	StateDir         string
+	AdminTokenFile   string
 	Open             bool
 	Users            UserConfig
 	RequireSealed    bool

@@ -43,6 +43,10 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	if err != nil {
 		return err
 	}
+	services, err := newServices(c.AdminTokenFile, list)
+	if err != nil {
+		return usage(err)
+	}
 	l, err := listen(c)
 	if err != nil {
 		return err
@@ -59,7 +63,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	srv, err := server.New(server.Config{
 		Origin: origin, Signer: grant.NewSigner(key), Secret: secret, Directory: list.Directory(),
 		Users: who, Accounts: c.Users.accounts(), Addresses: c.Users.addresses(),
-		ICEServers: iceServers(c.ICEServers), RequireSealed: c.RequireSealed,
+		ICEServers: iceServers(c.ICEServers), RequireSealed: c.RequireSealed, Services: services,
 		Limits:  server.Limits{Cores: c.MaxCores, MemoryMB: c.MaxMemory, Session: c.MaxSession},
 		MaxWait: c.MaxWait, AnswerTimeout: c.AnswerTimeout,
 		HideMetrics: l.Metrics != nil, Logger: logger, UnsafeLogging: c.UnsafeLogging,
@@ -77,6 +81,10 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 		}
 	}
 	fmt.Fprintf(stdout, "broker: listening on %s as %s, %d agents listed\n", url, origin, list.Directory().Snapshot().Len())
+
+	if services != nil {
+		fmt.Fprintf(stdout, "broker: the admin token is in %s\n", c.AdminTokenFile)
+	}
 
 	var reloader sync.WaitGroup
 	ended := make(chan struct{})

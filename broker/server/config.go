@@ -37,6 +37,8 @@ type Config struct {
 	// Addresses limits the networks that requests come from, where a request
 	// costs something before it is known who asks. Nil: they are not limited.
 	Addresses *quota.Addresses
+	// Services lets operators rule over HTTP. Nil: there are no such paths.
+	Services *Services
 	// RequireSealed refuses offers that the broker could read.
 	RequireSealed bool
 	// ICEServers are handed to both peers.
@@ -71,6 +73,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("broker server: there is no key to sign grants with")
 	case len(c.Secret) < 32:
 		return c, errors.New("broker server: the secret is shorter than 32 bytes")
+	case c.Services != nil && len(c.Services.Token) < 32:
+		return c, errors.New("broker server: the admin token is shorter than 32 bytes")
 	case c.Directory == nil:
 		return c, errors.New("broker server: there is no directory of agents")
 	}

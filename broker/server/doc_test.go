@@ -45,6 +45,7 @@ func TestExamplesAreTheTypes(t *testing.T) {
 		"SessionRequest": &api.SessionRequest{}, "SessionResponse": &api.SessionResponse{},
 		"Status": &api.Status{}, "Job": &api.Job{}, "Report": &api.Report{},
 		"GrantRequest": &api.GrantRequest{}, "GrantResponse": &api.GrantResponse{}, "Waiting": &api.Waiting{},
+		"ListedAgent": &api.ListedAgent{}, "AddAgent": &api.AddAgent{},
 		"Health": &api.Health{}, "Problem": &api.Problem{},
 	} {
 		d := json.NewDecoder(strings.NewReader(ex[name]))
@@ -173,6 +174,19 @@ func TestExamplesAreServed(t *testing.T) {
 	}
 	as[struct{}](t, b.post(api.PathAgentReport, a.session, &report), 204)
 
+	shownAgent := as[api.ListedAgent](t, reply{status: 200, body: []byte(ex["ListedAgent"])}, 200)
+	var add api.AddAgent
+	into("AddAgent", &add)
+	admin := newWorld(t)
+	admin.serveList("")
+	ruled := admin.start()
+	like("ListedAgent", ruled.send(t.Context(), "POST", api.PathServiceAgent, adminToken, &add), 201)
+	one := like("ListedAgent", ruled.send(t.Context(), "GET", onePath(shownAgent.Fingerprint), adminToken, nil), 200)
+	if got := as[api.ListedAgent](t, reply{status: 200, body: one}, 200); got.Name != shownAgent.Name || got.PublicKey != shownAgent.PublicKey || !slices.Equal(got.Targets, shownAgent.Targets) {
+		t.Errorf("the broker lists %+v, the page %+v", got, shownAgent)
+	}
+	as[struct{}](t, ruled.send(t.Context(), "DELETE", onePath(shownAgent.Fingerprint), adminToken, nil), 204)
+
 	like("Health", b.send(t.Context(), "GET", api.PathHealth, "", nil), 200)
 	var problem, shown api.Problem
 	into("Problem", &shown)
@@ -217,9 +231,12 @@ func TestTablesAreTrue(t *testing.T) {
 			t.Errorf("the page lacks the row %q", row)
 		}
 	}
+	if !bytes.Contains(page, []byte("`"+api.SessionHeader+"`")) {
+		t.Errorf("the page does not tell of %s", api.SessionHeader)
+	}
 	for _, path := range []string{
 		api.PathGrantRequest, api.PathOffer, api.PathAnswer, api.PathAgentHello, api.PathAgentSession,
-		api.PathAgentPoll, api.PathAgentReport, api.PathHealth, api.PathMetrics, api.PathJWKS,
+		api.PathAgentPoll, api.PathAgentReport, api.PathServiceAgent, api.PathHealth, api.PathMetrics, api.PathJWKS,
 	} {
 		if !bytes.Contains(page, []byte(path+"`")) {
 			t.Errorf("the page does not tell of %s", path)

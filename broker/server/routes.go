@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/farforge/farforge/common/api"
@@ -31,10 +32,18 @@ func (s *Server) routes() http.Handler {
 		{http.MethodGet, api.PathHealth, "health", s.health},
 		{http.MethodGet, api.PathJWKS, "jwks", s.keySet},
 	}
+	routes = append(routes, s.servicesRoutes()...)
 	mux := http.NewServeMux()
+	methods := map[string][]string{} // by path
 	for _, rt := range routes {
 		mux.Handle(rt.method+" "+rt.path, s.wrap(rt.name, rt.serve))
-		mux.Handle(rt.path, s.wrap(rt.name, wrongMethod(rt.method)))
+		methods[rt.path] = append(methods[rt.path], rt.method)
+	}
+	for _, rt := range routes {
+		if allowed := methods[rt.path]; allowed != nil {
+			mux.Handle(rt.path, s.wrap(rt.name, wrongMethod(allowed...)))
+			delete(methods, rt.path)
+		}
 	}
 	if !s.cfg.HideMetrics {
 		mux.Handle("GET "+api.PathMetrics, s.Metrics())
@@ -46,10 +55,11 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-func wrongMethod(allowed string) handlerFunc {
-	if allowed == http.MethodGet {
-		allowed = strings.Join([]string{http.MethodGet, http.MethodHead}, ", ")
+func wrongMethod(methods ...string) handlerFunc {
+	if slices.Contains(methods, http.MethodGet) {
+		methods = append(methods, http.MethodHead)
 	}
+	allowed := strings.Join(methods, ", ")
 	return func(w *response, r *http.Request) error {
 		w.Header().Set("Allow", allowed)
 		return problem(http.StatusMethodNotAllowed, api.CodeWrongMethod, "this path takes "+allowed)

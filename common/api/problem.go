@@ -18,6 +18,7 @@ const (
 	CodeWrongMethod     Code = "method_not_allowed" // 405
 	CodeAlreadyOffered  Code = "already_offered"    // 409
 	CodeAlreadyAnswered Code = "already_answered"   // 409: or claimed by another agent since
+	CodeAlreadyListed   Code = "already_listed"     // 409: the agent's key or name
 	CodeExpired         Code = "expired"            // 410
 	CodeTooLarge        Code = "too_large"          // 413
 	CodeMediaType       Code = "media_type"         // 415

@@ -1,0 +1,161 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// Services is what an operator may do over HTTP, and who counts as one.
+type Services struct {
+	// Token is the admin token; who has it, rules. At least 32 bytes.
+	Token string
+	// Agents is the list that /services/agents shows and changes.
+	Agents *directory.File
+}
+
+// pathOneAgent is one agent's. Fingerprints may have slashes in them; here they
+// may stand as they are.
+const pathOneAgent = api.PathServiceAgent + "/{fingerprint...}"
+
+// servicesRoutes are served only if there is an admin token: else the paths
+// do not exist.
+func (s *Server) servicesRoutes() []route {
+	if s.cfg.Services == nil {
+		return nil
+	}
+	return []route{
+		{http.MethodGet, api.PathServiceAgent, "services_agents", s.limited(s.operator(s.listAgents))},
+		{http.MethodPost, api.PathServiceAgent, "services_agents", s.limited(s.operator(s.addAgent))},
+		{http.MethodGet, pathOneAgent, "services_agent", s.limited(s.operator(s.showAgent))},
+		{http.MethodDelete, pathOneAgent, "services_agent", s.limited(s.operator(s.removeAgent))},
+	}
+}
+
+// operator lets only holders of the admin token through. Digests are compared,
+// so that the time tells nothing, not even how long the token is.
+func (s *Server) operator(serve handlerFunc) handlerFunc {
+	want := sha256.Sum256([]byte(s.cfg.Services.Token))
+	return func(w *response, r *http.Request) error {
+		token, err := bearer(r)
+		if err != nil {
+			return err
+		}
+		if got := sha256.Sum256([]byte(token)); subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			s.cfg.Logger.Warn("somebody tried a wrong admin token")
+			return problem(http.StatusUnauthorized, api.CodeBadToken, "the admin token is wrong", "it is in the broker's --admin-token-file")
+		}
+		return serve(w, r)
+	}
+}
+
+// listAgents serves GET /services/agents. What does not fit into one response
+// is behind the link in its Link header (RFC 8288).
+func (s *Server) listAgents(w *response, r *http.Request) error {
+	after := r.URL.Query().Get("after")
+	body := []byte{'['}
+	last := ""
+	for agents, i := s.cfg.Directory.Snapshot(), 0; i < agents.Len(); i++ {
+		a := agents.At(i)
+		if after != "" { // go on behind it
+			if a.Fingerprint == after {
+				after = ""
+			}
+			continue
+		}
+		element, err := json.Marshal(s.listed(&a))
+		if err != nil {
+			return err
+		}
+		if len(body)+len(element)+2 > api.MaxBody {
+			next := api.PathServiceAgent + "?" + url.Values{"after": {last}}.Encode()
+			w.Header().Set("Link", "<"+next+`>; rel="next"`)
+			break
+		}
+		if last != "" {
+			body = append(body, ',')
+		}
+		body, last = append(body, element...), a.Fingerprint
+	}
+	if after != "" {
+		return problem(http.StatusGone, api.CodeExpired, "the agent behind which the list was to go on is not listed any more", "start again from the beginning")
+	}
+	return w.send(http.StatusOK, api.TypeJSON, append(body, ']'))
+}
+
+func (s *Server) listed(a *directory.Agent) *api.ListedAgent {
+	return &api.ListedAgent{
+		Fingerprint: a.Fingerprint, Name: a.Name, PublicKey: a.PublicKey, Targets: a.Targets,
+		Alive: a.Alive(s.now(), s.cfg.AgentGrace),
+	}
+}
+
+// showAgent serves GET /services/agents/{fingerprint}.
+func (s *Server) showAgent(w *response, r *http.Request) error {
+	a, ok := s.cfg.Directory.Agent(r.PathValue("fingerprint"))
+	if !ok {
+		return noSuchAgent()
+	}
+	return w.json(http.StatusOK, s.listed(&a))
+}
+
+// addAgent serves POST /services/agents.
+func (s *Server) addAgent(w *response, r *http.Request) error {
+	var req api.AddAgent
+	if err := readJSON(w, r, &req); err != nil {
+		return err
+	}
+	who, err := s.cfg.Services.Agents.Add(req.Line)
+	switch {
+	case errors.Is(err, directory.ErrBadLine):
+		return malformed("line: " + err.Error())
+	case errors.Is(err, directory.ErrListed):
+		return problem(http.StatusConflict, api.CodeAlreadyListed, err.Error(), "to change its line, remove the agent first")
+	case err != nil:
+		return err
+	}
+	s.cfg.Logger.Info("an operator added an agent", "agent", who.Name, "fingerprint", who.Fingerprint)
+	w.Header().Set("Location", api.PathServiceAgent+"/"+url.PathEscape(who.Fingerprint))
+	a, ok := s.cfg.Directory.Agent(who.Fingerprint)
+	if !ok { // it has expired already
+		a = directory.Agent{Fingerprint: who.Fingerprint, Name: who.Name, Targets: who.Targets, PublicKey: lineOf(who)}
+	}
+	return w.json(http.StatusCreated, s.listed(&a))
+}
+
+func lineOf(who identity.Authorized) string {
+	return string(bytes.TrimSpace(ssh.MarshalAuthorizedKey(who.Key)))
+}
+
+// removeAgent serves DELETE /services/agents/{fingerprint}.
+func (s *Server) removeAgent(w *response, r *http.Request) error {
+	fingerprint := r.PathValue("fingerprint")
+	if !strings.HasPrefix(fingerprint, "SHA256:") {
+		return noSuchAgent() // names may be anything; what is removed must be clear
+	}
+	who, err := s.cfg.Services.Agents.Remove(fingerprint)
+	switch {
+	case errors.Is(err, directory.ErrNotListed):
+		return noSuchAgent()
+	case err != nil:
+		return err
+	}
+	s.cfg.Logger.Info("an operator removed an agent", "agent", who.Name, "fingerprint", who.Fingerprint)
+	w.empty()
+	return nil
+}
+
+func noSuchAgent() error {
+	return problem(http.StatusNotFound, api.CodeNotFound, "no agent with this fingerprint is listed", "see GET "+api.PathServiceAgent)
+}
