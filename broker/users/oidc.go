@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -37,19 +36,10 @@ type OIDC struct {
 	cfg    OIDCConfig
 	client *http.Client
 
-	mu       sync.Mutex
-	verifier *oidc.IDTokenVerifier // once the issuer has told its metadata
-	retry    *rate.Limiter
+	mu     sync.Mutex
+	issuer *metadata // once the issuer has told
+	retry  *rate.Limiter
 }
-
-// How often the issuer is asked. Its keys are cached; a key that is unknown
-// makes go-oidc ask again, and whoever sends made-up tokens must not make the
-// broker flood the issuer.
-const (
-	fetchTimeout  = 10 * time.Second
-	fetchInterval = 5 * time.Second
-	fetchBurst    = 5
-)
 
 // NewOIDC checks the configuration. It does not ask the issuer yet: a broker
 // starts while the issuer is away.
@@ -63,27 +53,7 @@ func NewOIDC(cfg OIDCConfig) (*OIDC, error) {
 	case len(cfg.Allow) == 0:
 		return nil, errors.New("there is no rule: everybody with an account at the issuer could use this broker")
 	}
-	client := cfg.Client
-	if client == nil {
-		client = &http.Client{
-			Timeout: fetchTimeout,
-			Transport: &http.Transport{
-				Proxy:                 http.ProxyFromEnvironment,
-				DialContext:           (&net.Dialer{Timeout: fetchTimeout}).DialContext,
-				TLSHandshakeTimeout:   fetchTimeout,
-				ResponseHeaderTimeout: fetchTimeout,
-				IdleConnTimeout:       time.Minute,
-				ForceAttemptHTTP2:     true,
-			},
-		}
-	}
-	slow := *client
-	transport := client.Transport
-	if transport == nil {
-		transport = http.DefaultTransport
-	}
-	slow.Transport = &throttle{next: transport, limit: rate.NewLimiter(rate.Every(fetchInterval), fetchBurst)}
-	return &OIDC{cfg: cfg, client: &slow, retry: rate.NewLimiter(rate.Every(fetchInterval), 1)}, nil
+	return &OIDC{cfg: cfg, client: throttled(cfg.Client), retry: rate.NewLimiter(rate.Every(fetchInterval), 1)}, nil
 }
 
 // Issuer and Audience are what tokens must name.
@@ -92,34 +62,6 @@ func (o *OIDC) Audience() string { return o.cfg.Audience }
 
 // Close closes idle connections to the issuer.
 func (o *OIDC) Close() { o.client.CloseIdleConnections() }
-
-// throttle refuses requests that come too fast, and makes an issuer's failure
-// an error, so that it can be told from a token's.
-type throttle struct {
-	next  http.RoundTripper
-	limit *rate.Limiter
-}
-
-var errThrottled = errors.New("the issuer was asked a moment ago")
-
-func (t *throttle) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !t.limit.Allow() {
-		return nil, errThrottled
-	}
-	resp, err := t.next.RoundTrip(r)
-	if err == nil && resp.StatusCode >= 400 {
-		_ = resp.Body.Close()
-		return nil, fmt.Errorf("the issuer answered %s", resp.Status)
-	}
-	return resp, err
-}
-
-// CloseIdleConnections is what http.Client looks for.
-func (t *throttle) CloseIdleConnections() {
-	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
-}
 
 // Verify returns the id of the user that a token names. It fails with
 // ErrUnknown for a token that is wrong in any way, ErrNotAllowed for one that
@@ -130,21 +72,22 @@ func (o *OIDC) Verify(ctx context.Context, token string, now time.Time) (string,
 	if err := o.plausible(token, now); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
-	verifier, err := o.ready(ctx)
+	issuer, err := o.ready(ctx)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	verified, err := verifier.Verify(ctx, token)
+	keys := &askedKeys{KeySet: issuer.keys}
+	verified, err := oidc.NewVerifier(o.cfg.Issuer, keys, &oidc.Config{
+		ClientID: o.cfg.Audience, SupportedSigningAlgs: issuer.algorithms, Now: func() time.Time { return now },
+	}).Verify(ctx, token)
 	var unreachable *url.Error
 	switch {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
-	case errors.Is(err, errThrottled):
-		// Its key is not among those that were fetched a moment ago.
-		return "", fmt.Errorf("%w: %w", ErrUnknown, err)
-	case errors.As(err, &unreachable):
+	case errors.As(keys.err, &unreachable) && !errors.Is(keys.err, errThrottled):
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case err != nil:
+		// Also a key that is not among those that were fetched a moment ago.
 		return "", fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	claims := map[string]any{}
@@ -160,28 +103,6 @@ func (o *OIDC) Verify(ctx context.Context, token string, now time.Time) (string,
 		}
 	}
 	return "", ErrNotAllowed
-}
-
-// ready returns the verifier, and asks for the issuer's metadata first if that
-// was not possible before.
-func (o *OIDC) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.verifier != nil {
-		return o.verifier, nil
-	}
-	if !o.retry.Allow() {
-		return nil, errThrottled
-	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	ctx = oidc.ClientContext(ctx, o.client)
-	provider, err := oidc.NewProvider(ctx, o.cfg.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	o.verifier = provider.VerifierContext(ctx, &oidc.Config{ClientID: o.cfg.Audience})
-	return o.verifier, nil
 }
 
 // plausible looks at what the token says before anybody vouches for it.
