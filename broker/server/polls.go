@@ -63,6 +63,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		return meetProblem(err)
 	}
 	if err := s.handOver(w, job); err != nil {
+		s.cfg.Accounts.Wait(job.Offer.JobID, s.now())
 		job.HandBack()
 		return err
 	}

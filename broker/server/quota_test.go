@@ -1,0 +1,207 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/broker/quota"
+	"github.com/farforge/farforge/broker/users"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// limitTo is a club whose users have these limits.
+func limitTo(t *testing.T, l quota.Limits) (c *club, accounts *quota.Accounts) {
+	t.Helper()
+	c = newClub(t)
+	accounts = quota.NewAccounts(l)
+	c.adjust = func(cfg *Config) { cfg.Users, cfg.Accounts = c.reg, accounts }
+	return c, accounts
+}
+
+func (b *broker) granted(token string) api.GrantResponse {
+	b.t.Helper()
+	return as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, token, grantRequest()), 200)
+}
+
+func (b *broker) report(a *agent, job string, outcome api.Outcome) {
+	b.t.Helper()
+	rep := &api.Report{JobID: job, Outcome: outcome}
+	var err error
+	if rep.Signature, err = a.key.Sign(identity.NamespaceReport, rep.SignedBytes()); err != nil {
+		b.t.Fatal(err)
+	}
+	as[struct{}](b.t, b.post(api.PathAgentReport, a.session, rep), 204)
+}
+
+func TestJobsAtOnceOverHTTP(t *testing.T) {
+	c, accounts := limitTo(t, quota.Limits{Jobs: 2})
+	alice, bob := c.key(users.Add{Name: "alice"}), c.key(users.Add{Name: "bob"})
+	b := c.open()
+	room := func(want int) {
+		t.Helper()
+		b.until(fmt.Sprint(want, " jobs have room"), func() bool { _, jobs := accounts.Len(); return jobs == want })
+	}
+
+	// Grants alone take no room; offers do, and no more than there is.
+	var grants []api.GrantResponse
+	for range 4 {
+		grants = append(grants, b.granted(alice))
+	}
+	as[api.Waiting](t, <-b.offer(t.Context(), grants[0], "?wait=0"), 202)
+	as[api.Waiting](t, <-b.offer(t.Context(), grants[1], "?wait=0"), 202)
+	p := wantProblem(t, <-b.offer(t.Context(), grants[2], "?wait=0"), 429, api.CodeQuota)
+	if !strings.Contains(p.Detail, "2 jobs under way, and 2 at once is your limit") || p.RetryAfter == 0 || !strings.Contains(p.Hints[0], "come back when one has ended") {
+		t.Errorf("%+v", p)
+	}
+	wantProblem(t, b.post(api.PathGrantRequest, alice, grantRequest()), 429, api.CodeQuota)
+	as[api.Waiting](t, <-b.offer(t.Context(), grants[1], "?wait=0"), 202) // it has its room
+
+	// Another offer under a grant that is in use is refused and frees nothing.
+	wantProblem(t, b.post(pathOf(api.PathOffer, grants[0].JobID)+"?wait=0", grants[0].Grant, []byte("another offer")), 409, api.CodeAlreadyOffered)
+	room(2)
+
+	// Bob does not wait for alice.
+	other := b.granted(bob)
+	as[api.Waiting](t, <-b.offer(t.Context(), other, "?wait=0"), 202)
+	room(3)
+
+	// A job goes its whole way; only its report makes room.
+	offer := b.offer(t.Context(), grants[0], "")
+	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
+	as[api.Job](t, b.post(api.PathAgentPoll, c.agent.session, idleStatus()), 200)
+	as[struct{}](t, b.answer(c.agent, grants[0].JobID), 204)
+	wantAnswer(t, offer, c.agent)
+	wantProblem(t, <-b.offer(t.Context(), grants[2], "?wait=0"), 429, api.CodeQuota)
+	b.report(c.agent, grants[0].JobID, api.OutcomeSucceeded)
+	room(2)
+	// The client that lost its answer fetches it again, and takes no room.
+	wantAnswer(t, b.offer(t.Context(), grants[0], ""), c.agent)
+	room(2)
+	as[api.Waiting](t, <-b.offer(t.Context(), grants[2], "?wait=0"), 202)
+	room(3)
+	if n := b.refusals("user_jobs"); n != "3" {
+		t.Errorf("%s refusals were counted", n)
+	}
+}
+
+func TestFailedJobsGiveTheirRoomBack(t *testing.T) {
+	c, accounts := limitTo(t, quota.Limits{Jobs: 1, Sessions: time.Hour})
+	adjust := c.adjust
+	c.adjust = func(cfg *Config) { adjust(cfg); cfg.AnswerTimeout = 200 * time.Millisecond }
+	alice := c.key(users.Add{Name: "alice"})
+	b := c.open()
+	free := func() {
+		t.Helper()
+		if _, jobs := accounts.Len(); jobs != 0 {
+			t.Errorf("%d jobs have room", jobs)
+		}
+	}
+	claim := func() (api.GrantResponse, <-chan reply) {
+		t.Helper()
+		g := b.granted(alice)
+		offer := b.offer(t.Context(), g, "")
+		b.until("the offer waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
+		as[api.Job](t, b.post(api.PathAgentPoll, c.agent.session, idleStatus()), 200)
+		return g, offer
+	}
+	// The agent is silent.
+	_, offer := claim()
+	wantProblem(t, <-offer, 504, api.CodeNoAnswer)
+	free()
+	// It fails before its answer.
+	g, offer := claim()
+	b.report(c.agent, g.JobID, api.OutcomeAgentFailed)
+	wantProblem(t, <-offer, 504, api.CodeNoAnswer)
+	free()
+	// It refuses what it had answered.
+	g, offer = claim()
+	as[struct{}](t, b.answer(c.agent, g.JobID), 204)
+	wantAnswer(t, offer, c.agent)
+	b.report(c.agent, g.JobID, api.OutcomeRefused)
+	free()
+	// It refuses before its answer; the job waits on, in its room.
+	g, offer = claim()
+	b.report(c.agent, g.JobID, api.OutcomeRefused)
+	as[api.Job](t, b.post(api.PathAgentPoll, c.agent.session, idleStatus()), 200)
+	if _, jobs := accounts.Len(); jobs != 1 {
+		t.Errorf("%d jobs have room", jobs)
+	}
+	as[struct{}](t, b.answer(c.agent, g.JobID), 204)
+	wantAnswer(t, offer, c.agent)
+	b.report(c.agent, g.JobID, api.OutcomeBuildFailed)
+	free()
+}
+
+// What an agent that crashed held comes back when its session must be over.
+func TestACrashedAgentIsNotPaidForForEver(t *testing.T) {
+	c, _ := limitTo(t, quota.Limits{Jobs: 1})
+	alice := c.key(users.Add{Name: "alice"})
+	b := c.open()
+	need := grantRequest()
+	need.TimeoutSecs = 2
+	g := as[api.GrantResponse](t, b.post(api.PathGrantRequest, alice, need), 200)
+	poll := b.park(t.Context(), c.agent)
+	offer := b.offer(t.Context(), g, "")
+	as[api.Job](t, <-poll, 200)
+	as[struct{}](t, b.answer(c.agent, g.JobID), 204)
+	wantAnswer(t, offer, c.agent)
+	// No report ever comes.
+	p := wantProblem(t, b.post(api.PathGrantRequest, alice, need), 429, api.CodeQuota)
+	if p.RetryAfter < 1 || p.RetryAfter > 2 {
+		t.Errorf("come back after %d s of a session of 2 s", p.RetryAfter)
+	}
+	b.until("the room is back", func() bool { return b.post(api.PathGrantRequest, alice, need).status == 200 })
+}
+
+func TestGrantsAMinuteAndTimeADayOverHTTP(t *testing.T) {
+	c, _ := limitTo(t, quota.Limits{Grants: 3, Sessions: 90 * time.Second})
+	alice := c.key(users.Add{Name: "alice"})
+	ci := c.key(users.Add{Name: "ci", Limits: quota.Limits{Grants: quota.Unlimited, Sessions: quota.Unlimited}})
+	b := c.open()
+	g := b.granted(alice) // for 60 s
+	as[api.Waiting](t, <-b.offer(t.Context(), g, "?wait=0"), 202)
+	p := wantProblem(t, b.post(api.PathGrantRequest, alice, grantRequest()), 429, api.CodeQuota)
+	if !strings.Contains(p.Detail, "1m30s a day") || !strings.Contains(strings.Join(p.Hints, ""), "timeout_secs 30") {
+		t.Errorf("%+v", p)
+	}
+	less := grantRequest()
+	less.TimeoutSecs = 30
+	as[api.GrantResponse](t, b.post(api.PathGrantRequest, alice, less), 200)
+	p = wantProblem(t, b.post(api.PathGrantRequest, alice, less), 429, api.CodeTooFast)
+	if !strings.Contains(p.Detail, "more than 3 grants a minute") || p.RetryAfter < 1 || p.RetryAfter > 20 {
+		t.Errorf("%+v", p)
+	}
+	for range 10 {
+		b.granted(ci) // whose own limits are none
+	}
+	for kind, want := range map[string]string{"user_grants": "1", "user_sessions": "1"} {
+		if n := b.refusals(kind); n != want {
+			t.Errorf("%s: %q were counted", kind, n)
+		}
+	}
+}
+
+// A client that hangs up while it waits keeps its room only for as long as the
+// broker would take it back.
+func TestAClientThatHangsUp(t *testing.T) {
+	c, accounts := limitTo(t, quota.Limits{Jobs: 1})
+	alice := c.key(users.Add{Name: "alice"})
+	b := c.open()
+	g := b.granted(alice)
+	ctx, hangUp := context.WithCancel(t.Context())
+	offer := b.offer(ctx, g, "")
+	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
+	hangUp()
+	<-offer
+	b.until("the broker has seen it", func() bool { return b.srv.meet.Stats().Offering == 0 })
+	if _, r := accounts.Offer("key:alice", "next", quota.Limits{}, time.Minute, time.Now()); r == nil {
+		t.Error("the room was free at once, though the client may come back")
+	}
+	if _, r := accounts.Offer("key:alice", "next", quota.Limits{}, time.Minute, time.Now().Add(quota.Memory)); r != nil {
+		t.Errorf("the room did not come back: %+v", r)
+	}
+}
