@@ -1,0 +1,116 @@
+package relay
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Ports that the protocols are known by.
+const (
+	DefaultPort    = 3478
+	DefaultTLSPort = 5349
+)
+
+// Config is what a [Server] needs. Fields without a default must be set.
+type Config struct {
+	// Secret makes credentials; at least 16 bytes.
+	Secret []byte
+	// Host is the name that the certificate is for, for TURN over TLS.
+	Host string
+	// PublicIPs are where peers reach the relay: one address, or two of one
+	// family, both of this machine, for all tests of RFC 5780.
+	PublicIPs []netip.Addr
+	// Port serves UDP and TCP, and the next one UDP for tests of NATs. 0 takes
+	// free ports.
+	Port uint16
+	// TLS, if set, is served at TLSPort.
+	TLS     *tls.Config
+	TLSPort uint16
+	// Shared, if set, is the API's listener, where TURN over TCP is served
+	// beside it: for networks that open no other port. See [Server.API].
+	Shared net.Listener
+	// MinPort and MaxPort are the relayed ports. Default: 49152 to 49231.
+	MinPort, MaxPort uint16
+	// AllowPrivate relays to loopback and private addresses, for laboratories.
+	AllowPrivate bool
+	// MaxAllocations bounds those of one job. Default: 8, which is all that two
+	// peers make of all the ways to reach the relay.
+	MaxAllocations int
+	// JobKbps and TotalKbps bound the rate, in 1000 bits a second and in each
+	// direction. Defaults: 50 000 and 400 000.
+	JobKbps, TotalKbps int
+	// Registerer takes the metrics. Nil: nobody sees them.
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+}
+
+func (c Config) withDefaults() (Config, error) {
+	switch {
+	case len(c.Secret) < 16:
+		return c, errors.New("relay: the secret is shorter than 16 bytes")
+	case len(c.PublicIPs) < 1 || len(c.PublicIPs) > 2:
+		return c, fmt.Errorf("relay: %d public addresses, want one or two", len(c.PublicIPs))
+	case len(c.PublicIPs) == 2 && (c.PublicIPs[0].Is4() != c.PublicIPs[1].Is4() || c.PublicIPs[0] == c.PublicIPs[1]):
+		return c, errors.New("relay: the two public addresses must differ and be of one family")
+	case c.TLS != nil && c.Host == "":
+		return c, errors.New("relay: TLS needs the name that its certificate is for")
+	}
+	for _, ip := range c.PublicIPs {
+		if !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() {
+			return c, fmt.Errorf("relay: %v is no address that peers could reach", ip)
+		}
+	}
+	orDefault(&c.MinPort, 49152)
+	orDefault(&c.MaxPort, 49231)
+	orDefault(&c.MaxAllocations, 8)
+	orDefault(&c.JobKbps, 50_000)
+	orDefault(&c.TotalKbps, 400_000)
+	if c.MinPort > c.MaxPort {
+		return c, fmt.Errorf("relay: the ports %d-%d are no range", c.MinPort, c.MaxPort)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+func orDefault[T int | uint16](v *T, fallback T) {
+	if *v == 0 {
+		*v = fallback
+	}
+}
+
+// localHost returns what to bind to for a public address: the address itself
+// where this machine has it, and all addresses behind a one-to-one NAT.
+func localHost(ip netip.Addr, local []netip.Addr) string {
+	for _, own := range local {
+		if own == ip {
+			return ip.String()
+		}
+	}
+	if ip.Is4() {
+		return netip.IPv4Unspecified().String()
+	}
+	return netip.IPv6Unspecified().String()
+}
+
+// localAddresses lists this machine's.
+func localAddresses() ([]netip.Addr, error) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("relay: list this machine's addresses: %w", err)
+	}
+	var all []netip.Addr
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			all = append(all, p.Addr().Unmap())
+		}
+	}
+	return all, nil
+}
