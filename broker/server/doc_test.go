@@ -46,7 +46,7 @@ func TestExamplesAreTheTypes(t *testing.T) {
 		"Status": &api.Status{}, "Job": &api.Job{}, "Report": &api.Report{},
 		"GrantRequest": &api.GrantRequest{}, "GrantResponse": &api.GrantResponse{}, "Waiting": &api.Waiting{},
 		"ListedAgent": &api.ListedAgent{}, "AddAgent": &api.AddAgent{},
-		"Health": &api.Health{}, "Problem": &api.Problem{},
+		"Health": &api.Health{}, "Problem": &api.Problem{}, "QuotaProblem": &api.Problem{},
 	} {
 		d := json.NewDecoder(strings.NewReader(ex[name]))
 		d.DisallowUnknownFields()
@@ -236,7 +236,7 @@ func TestTablesAreTrue(t *testing.T) {
 	}
 	for _, path := range []string{
 		api.PathGrantRequest, api.PathOffer, api.PathAnswer, api.PathAgentHello, api.PathAgentSession,
-		api.PathAgentPoll, api.PathAgentReport, api.PathServiceAgent, api.PathHealth, api.PathMetrics, api.PathJWKS,
+		api.PathUserHello, api.PathUserSession, api.PathAgentPoll, api.PathAgentReport, api.PathServiceAgent, api.PathHealth, api.PathMetrics, api.PathJWKS,
 	} {
 		if !bytes.Contains(page, []byte(path+"`")) {
 			t.Errorf("the page does not tell of %s", path)
