@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/proxy-agent/source"
 )
 
 const longHelp = `The agent builds other people's projects on this machine. It asks a broker for
@@ -29,11 +30,19 @@ Builds run in a sandbox made by bubblewrap: no network, nothing of this machine 
 read but its programs, nothing to write but a private workspace. The agent needs
 no root and should not have it.
 
+The broker is not believed: the agent checks every grant itself, against keys that
+it pins at the first contact, signs its answers so that clients know whom they
+reach, and signs what it built.
+
 The first SIGINT or SIGTERM drains: no new jobs, those under way end. The second
-stops them. The third leaves at once.`
+stops them. The third leaves at once.
+
+doc/agent.md tells the rest.`
 
 const runExamples = `  proxy-agent run --url https://broker.example.org
-  proxy-agent run --url https://broker.example.org --cores 4 --memory 8192 --recipes ~/recipes`
+  proxy-agent run --url https://broker.example.org --cores 4 --memory 8192 --recipes ~/recipes
+  proxy-agent run --url https://broker.example.org --key ~/.ssh/id_ed25519.pub
+  proxy-agent run --url https://broker.example.org --source-hosts github.com,codeload.github.com`
 
 // program is what all commands share besides their flags.
 type program struct {
@@ -104,6 +113,8 @@ func runFlags(f *pflag.FlagSet, cfg *Config) {
 	f.IntVar(&cfg.Cores, "cores", defaultCores(), "processor cores that all jobs together may use, a `NUMBER`")
 	f.IntVar(&cfg.MemoryMB, "memory", defaultMemory(), "memory that all jobs together may use, in `MiB`")
 	f.IntVar(&cfg.Jobs, "jobs", 0, "jobs at a time, a `NUMBER` (default as many as cores)")
+	f.StringSliceVar(&cfg.SourceHosts, "source-hosts", nil, "let clients name archives on these hosts instead of uploading: `HOST[,HOST]`, each with :PORT unless that is 443 (default none)")
+	f.IntVar(&cfg.SourceMaxSizeMB, "source-max-size", source.DefaultMaxSize>>20, "the largest such archive, in `MiB`")
 	f.BoolVar(&cfg.RequireSealed, "require-sealed", false, "refuse offers that the broker could read; clients of other makers may send such")
 	f.StringVar(&cfg.LogFormat, "log-format", "text", "`FORMAT` of the log on standard error: text or json")
 	f.StringVar(&cfg.LogLevel, "log-level", "info", "least `LEVEL` that is logged: debug, info, warn or error")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
+	"github.com/farforge/farforge/proxy-agent/source"
 )
 
 // Config is the command line.
@@ -31,6 +32,9 @@ type Config struct {
 	LogLevel  string
 	// PassphraseFile holds the passphrase of Key; empty: ask.
 	PassphraseFile string
+	// SourceHosts may be fetched from; none by default.
+	SourceHosts     []string
+	SourceMaxSizeMB int // of an archive, MiB
 	// RequireSealed refuses offers that the broker can read.
 	RequireSealed bool
 }
@@ -100,6 +104,7 @@ func (c *Config) Validate() error {
 	}{
 		{"--cores", c.Cores < 1 || c.Cores > 1024, "between 1 and 1024"},
 		{"--memory", c.MemoryMB < 1 || c.MemoryMB > 4<<20, "between 1 and 4194304 MiB"},
+		{"--source-max-size", c.SourceMaxSizeMB < 1 || c.SourceMaxSizeMB > 4096, "between 1 and 4096 MiB"},
 		{"--jobs", c.Jobs < 1 || c.Jobs > 1024, "between 1 and 1024"},
 		{"--log-format", c.LogFormat != "text" && c.LogFormat != "json", "text or json"},
 	} {
@@ -107,10 +112,18 @@ func (c *Config) Validate() error {
 			return usage(fmt.Errorf("%s is out of range", l.flag), "it must be "+l.want)
 		}
 	}
+	if _, err := c.sources(); err != nil {
+		return usage(fmt.Errorf("--source-hosts: %w", err), "separate several by commas")
+	}
 	if err := new(slog.Level).UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return usage(fmt.Errorf("--log-level: %w", err), "it must be debug, info, warn or error")
 	}
 	return nil
+}
+
+// sources makes what fetches projects that clients name.
+func (c *Config) sources() (*source.Fetcher, error) {
+	return source.New(source.Config{Hosts: c.SourceHosts, MaxSize: int64(c.SourceMaxSizeMB) << 20})
 }
 
 func usage(err error, hints ...string) error { return cli.Fail(cli.Usage, err, hints...) }

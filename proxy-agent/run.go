@@ -16,13 +16,56 @@ import (
 	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/rendezvous"
 	"github.com/farforge/farforge/proxy-agent/build"
+	"github.com/farforge/farforge/proxy-agent/sandbox"
 	"github.com/farforge/farforge/proxy-agent/session"
+	"github.com/farforge/farforge/proxy-agent/source"
 	"github.com/farforge/farforge/proxy-agent/worker"
 )
 
+// parts are what an agent is made of.
+type parts struct {
+	log        *slog.Logger
+	key        *identity.Key
+	sealing    *envelope.Key
+	sources    *source.Fetcher
+	sandbox    sandbox.Sandbox
+	catalog    *build.Catalog
+	workspaces *build.Workspaces
+	broker     *rendezvous.Client
+}
+
 // run is the agent's life: look at the machine, then work.
-func (p program) run(cfg *Config) error {
-	log := newLogger(cfg, p.stderr)
+func (p program) run(cfg *Config) (err error) {
+	a := &parts{log: newLogger(cfg, p.stderr)}
+	if err := p.keys(cfg, a); err != nil {
+		return err
+	}
+	if a.sources, err = cfg.sources(); err != nil {
+		return usage(err)
+	}
+	if a.sandbox, a.catalog, err = detect(p.ctx, cfg); err != nil {
+		return err
+	}
+	if len(a.catalog.Capabilities()) == 0 {
+		return usage(errors.New("no recipe works on this machine, so the agent could build nothing"), missing(a.catalog)...)
+	}
+	if a.sandbox.Name() == sandboxNone {
+		a.log.Warn("builds run without a sandbox: every client has all that this account has")
+	}
+	if a.workspaces, err = build.OpenWorkspaces(filepath.Join(cfg.StateDir, "workspaces")); err != nil {
+		return usage(err)
+	}
+	defer a.workspaces.Close()
+	a.broker, err = rendezvous.New(rendezvous.Config{URL: cfg.URL, UserAgent: "farforge-proxy-agent/" + version(), Logger: a.log})
+	if err != nil {
+		return usage(err)
+	}
+	defer a.broker.Close()
+	return explain(p.work(cfg, a), a.key, cfg)
+}
+
+// keys reads the agent's two keys, or makes them at its first start.
+func (p program) keys(cfg *Config, a *parts) error {
 	// A path that was given and does not exist is rather a typing mistake.
 	key, made, err := p.openKey(cfg, cfg.ownKey)
 	if err != nil {
@@ -31,56 +74,39 @@ func (p program) run(cfg *Config) error {
 	if made {
 		fmt.Fprintf(p.stdout, "proxy-agent: made a key; the operator of the broker has to list this line:\n%s\n", key.PublicLine(cfg.Name))
 	}
-	sb, catalog, err := detect(p.ctx, cfg)
-	if err != nil {
-		return err
-	}
-	if len(catalog.Capabilities()) == 0 {
-		return usage(errors.New("no recipe works on this machine, so the agent could build nothing"), missing(catalog)...)
-	}
-	if cfg.Sandbox == sandboxNone {
-		log.Warn("builds run without a sandbox: every client has all that this account has")
-	}
-	workspaces, err := build.OpenWorkspaces(filepath.Join(cfg.StateDir, "workspaces"))
-	if err != nil {
-		return usage(err)
-	}
-	defer workspaces.Close()
-	broker, err := rendezvous.New(rendezvous.Config{URL: cfg.URL, UserAgent: "farforge-proxy-agent/" + version(), Logger: log})
-	if err != nil {
-		return usage(err)
-	}
-	defer broker.Close()
-
 	sealing, err := envelope.LoadOrGenerateKey(filepath.Join(cfg.StateDir, sealingName))
 	if err != nil {
 		return usage(err)
 	}
-	bound, err := sealing.Bind(key)
+	a.key, a.sealing = key, sealing
+	return nil
+}
+
+func (p program) work(cfg *Config, a *parts) error {
+	bound, err := a.sealing.Bind(a.key)
 	if err != nil {
 		return usage(err)
 	}
 	pinned := func(ctx context.Context) (*grant.KeySet, error) {
-		return session.PinnedKeys(ctx, cfg.StateDir, broker.Origin(), broker.JWKS, func(ids []string) {
-			log.Warn("the broker has new signing keys, which are not trusted", "keys", ids)
+		return session.PinnedKeys(ctx, cfg.StateDir, a.broker.Origin(), a.broker.JWKS, func(ids []string) {
+			a.log.Warn("the broker has new signing keys, which are not trusted", "keys", ids)
 		})
 	}
-	err = worker.New(worker.Config{
-		Broker: broker, Key: key, Sealing: bound, Capabilities: catalog.Capabilities(),
+	return worker.New(worker.Config{
+		Broker: a.broker, Key: a.key, Sealing: bound, Capabilities: a.catalog.Capabilities(),
 		Capacity: worker.Capacity{Cores: cfg.Cores, MemoryMB: cfg.MemoryMB, Jobs: cfg.Jobs},
-		Version:  version(), Logger: log, Keys: pinned,
+		Version:  version(), Logger: a.log, Keys: pinned,
 		Host: func(keys *grant.KeySet) (*session.Host, error) {
-			fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", broker.Origin(), abilities(catalog))
+			fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", a.broker.Origin(), abilities(a.catalog))
 			return session.NewHost(session.Config{
-				Key: key, Sealing: sealing, RequireSealed: cfg.RequireSealed,
-				Broker: broker.Origin(), Keys: keys, Refetch: pinned, Clock: broker,
-				UsedGrants: filepath.Join(cfg.StateDir, usedName),
-				Catalog:    catalog, Sandbox: sb, Workspaces: workspaces, Version: version(),
-				Loopback: broker.Loopback(), Logger: log,
+				Key: a.key, Sealing: a.sealing, RequireSealed: cfg.RequireSealed,
+				Broker: a.broker.Origin(), Keys: keys, Refetch: pinned, Clock: a.broker,
+				UsedGrants: filepath.Join(cfg.StateDir, usedName), Sources: a.sources,
+				Catalog: a.catalog, Sandbox: a.sandbox, Workspaces: a.workspaces, Version: version(),
+				Loopback: a.broker.Loopback(), Logger: a.log,
 			})
 		},
 	}).Run(p.ctx, p.drain)
-	return explain(err, key, cfg)
 }
 
 // explain turns what ended the work into what the operator reads.

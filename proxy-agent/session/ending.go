@@ -41,6 +41,7 @@ var outcomes = map[channel.ProblemCode]api.Outcome{
 	channel.ProblemMalformed:    api.OutcomeRefused,
 	channel.ProblemManifest:     api.OutcomeRefused,
 	channel.ProblemContent:      api.OutcomeRefused,
+	channel.ProblemSource:       api.OutcomeRefused,
 	channel.ProblemNoRecipe:     api.OutcomeRefused,
 	channel.ProblemSizeLimit:    api.OutcomeRefused,
 	channel.ProblemBuildFailed:  api.OutcomeBuildFailed,

@@ -14,6 +14,7 @@ import (
 	"github.com/farforge/farforge/common/peer"
 	"github.com/farforge/farforge/proxy-agent/build"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
+	"github.com/farforge/farforge/proxy-agent/source"
 )
 
 // Config is what all sessions of an agent share.
@@ -34,6 +35,10 @@ type Config struct {
 	// over a restart. Empty: over a restart it could.
 	UsedGrants string
 
+	// Sources fetches projects that clients name instead of uploading; nil
+	// fetches none.
+	Sources *source.Fetcher
+
 	Catalog    *build.Catalog
 	Sandbox    sandbox.Sandbox
 	Workspaces *build.Workspaces
@@ -51,7 +56,7 @@ type Host struct {
 	warnSkew sync.Once
 }
 
-// NewHost returns a host. The error is about the file of used grants.
+// NewHost returns a host. An error is about the file of used grants.
 func NewHost(cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -62,6 +67,11 @@ func NewHost(cfg Config) (*Host, error) {
 	used, err := openOnce(cfg.UsedGrants)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Sources == nil {
+		if cfg.Sources, err = source.New(source.Config{}); err != nil {
+			return nil, err
+		}
 	}
 	h := &Host{Config: cfg, used: used}
 	h.trust.refetch = cfg.Refetch

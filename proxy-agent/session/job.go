@@ -8,7 +8,6 @@ import (
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
-	"github.com/farforge/farforge/common/provenance"
 	"github.com/farforge/farforge/proxy-agent/build"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
@@ -82,30 +81,6 @@ func (j *job) run(ctx context.Context, ws *build.Workspace) error {
 		return err
 	}
 	return j.deliver(ctx, signed)
-}
-
-// receive fills the workspace. ReceiveTree judges every path; that the tree
-// goes through an os.Root is the second wall.
-func (j *job) receive(ctx context.Context, ws *build.Workspace) error {
-	m, err := j.channel(ctx, channel.LabelSource)
-	if err != nil {
-		return err
-	}
-	manifest, got, err := channel.ReceiveTree(ctx, m, channel.NewDirSink(ws.Root), nil)
-	if err != nil {
-		return err
-	}
-	j.built.source = provenance.SourceDigest(manifest)
-	j.log.Info("received the source", "project", shorten(j.request.Project), "files", len(manifest.Files), "bytes", got.Bytes)
-	return nil
-}
-
-// shorten keeps what a client calls its project from filling the agent's log.
-func shorten(name string) string {
-	if len(name) > 64 {
-		return name[:64] + "…"
-	}
-	return name
 }
 
 func (j *job) build(ctx context.Context, ws *build.Workspace, choice *build.Choice) error {
