@@ -22,9 +22,9 @@ Users are known by access keys, which broker users makes, by SSH keys, or by OID
 tokens such as GitHub's, which CI jobs have without any secret; any of them may
 be combined. Each user has limits. --open needs no user at all.
 
-The key that signs grants is made on the first start and kept in --state-dir. A
-broker that is started again with the same key goes on with the jobs of the one
-before it.
+The key that signs grants is made on the first start and kept in --state-dir;
+broker keys rotates it. A broker that is started again with the same folder goes
+on with the jobs of the one before it.
 
 The first SIGINT or SIGTERM drains: waits end, offers that an agent has claimed
 are still answered. The second stops at once.`
@@ -60,7 +60,7 @@ func newCommand(serve func(*Config) error) *cobra.Command {
 		return cli.Fail(cli.Usage, err, "see broker --help")
 	})
 	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.AddCommand(agentsCommand(os.Stdin, os.Stdout), usersCommand(os.Stdout))
+	cmd.AddCommand(agentsCommand(os.Stdin, os.Stdout), usersCommand(os.Stdout), keysCommand(os.Stdout))
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&cfg.Addr, "addr", ":443", "listen on this `HOST:PORT`; port 0 takes a free one")
@@ -70,7 +70,7 @@ func newCommand(serve func(*Config) error) *cobra.Command {
 	f.StringVar(&cfg.Key, "key", "", "the certificate's private key, a PEM `FILE`")
 	f.BoolVar(&cfg.DisableTLS, "disable-tls", false, "serve plain HTTP: on one machine, or behind a proxy that ends TLS")
 	f.StringVar(&cfg.AuthorizedAgents, "authorized-agents", "", "the agents that may serve, a `FILE` in authorized_keys format")
-	f.StringVar(&cfg.StateDir, "state-dir", "", "the `DIR` that keeps the grant signing key; it is made if need be")
+	f.StringVar(&cfg.StateDir, "state-dir", "", "the `DIR` that keeps the grant signing keys; it is made if need be")
 	f.StringVar(&cfg.AdminTokenFile, "admin-token-file", "", "serve /services to who presents the token in this `FILE`; it is made if it is not there")
 	f.BoolVar(&cfg.Open, "open", false, "give grants to anyone who presents no token")
 	cfg.Users.register(f)

@@ -12,9 +12,9 @@ import (
 	"sync"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/keyring"
 	"github.com/farforge/farforge/broker/server"
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/grant"
 )
 
 // signals are what the operator may send while the broker runs.
@@ -35,14 +35,6 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 		return err
 	}
 	defer who.Close()
-	key, err := loadKey(c.StateDir)
-	if err != nil {
-		return usage(err)
-	}
-	secret, err := deriveSecret(key)
-	if err != nil {
-		return err
-	}
 	services, err := newServices(c.AdminTokenFile, list)
 	if err != nil {
 		return usage(err)
@@ -60,8 +52,14 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	if origin == "" {
 		origin = url
 	}
+	ring, err := keyring.Open(c.StateDir, origin, logger)
+	if err != nil {
+		closeAll(l)
+		return usage(fmt.Errorf("--state-dir: %w", err))
+	}
+	keys := ring.Current()
 	srv, err := server.New(server.Config{
-		Origin: origin, Signer: grant.NewSigner(key), Secret: secret, Directory: list.Directory(),
+		Origin: origin, Signer: keys.Signer, Secret: ring.Secret(), Directory: list.Directory(),
 		Users: who, Accounts: c.Users.accounts(), Addresses: c.Users.addresses(),
 		ICEServers: iceServers(c.ICEServers), RequireSealed: c.RequireSealed, Services: services,
 		Limits:  server.Limits{Cores: c.MaxCores, MemoryMB: c.MaxMemory, Session: c.MaxSession},
@@ -74,6 +72,13 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 		return err
 	}
 	defer srv.Close()
+	useKeys := func(k keyring.Current) {
+		if err := srv.UseKeys(k.Signer, k.Published); err != nil {
+			logger.Error("the grant signing keys stay as they were", "err", err)
+		}
+	}
+	useKeys(keys)
+	ring.OnChange(useKeys)
 	if c.AddrFile != "" {
 		if err := writeAtomically(c.AddrFile, url+"\n"); err != nil {
 			closeAll(l)
@@ -88,7 +93,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 
 	var reloader sync.WaitGroup
 	ended := make(chan struct{})
-	reloader.Go(func() { follow(ended, sig.reload, list, who) })
+	reloader.Go(func() { follow(ended, sig.reload, list, who, ring) })
 	defer reloader.Wait()
 	defer close(ended)
 	return srv.Run(ctx, sig.drain, l)

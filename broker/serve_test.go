@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -96,37 +94,4 @@ func TestReload(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("serve: %v", err)
 	}
-}
-
-func TestSecretFollowsFromTheKey(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
-	first, err := loadKey(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := loadKey(dir)
-	if err != nil || !again.Equal(first) {
-		t.Fatalf("the second start has another key: %v", err)
-	}
-	a, errA := deriveSecret(first)
-	b, errB := deriveSecret(again)
-	if errA != nil || errB != nil || !bytes.Equal(a, b) || len(a) != 32 || bytes.Equal(a, first.Seed()) {
-		t.Error("the secret does not follow from the key")
-	}
-	if _, err := makeKey(filepath.Join(dir, keyFile)); !errors.Is(err, fs.ErrExist) {
-		t.Error("a key was overwritten")
-	}
-	if files, _ := os.ReadDir(dir); len(files) != 1 {
-		t.Errorf("%d files are in the state folder", len(files))
-	}
-}
-
-func FuzzParseKey(f *testing.F) {
-	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n-----END PRIVATE KEY-----\n"))
-	f.Add([]byte(""))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if key, err := parseKey(data); err == nil && len(key.Seed()) != 32 {
-			t.Errorf("a key of %d bytes", len(key))
-		}
-	})
 }

@@ -24,7 +24,8 @@ type Limits struct {
 type Config struct {
 	// Origin is the broker's own name, such as "https://broker.example.org".
 	Origin string
-	// Signer signs grants; Keys verifies them (default: the signer's key).
+	// Signer signs grants; Keys verifies them (default: the signer's key). Both
+	// are what to begin with; see [Server.UseKeys].
 	Signer *grant.Signer
 	Keys   *grant.KeySet
 	// Secret authenticates challenges and sessions; at least 32 bytes.

@@ -90,7 +90,7 @@ func (s *Server) sign(g *grant.Grant) (string, error) {
 	// Tokens count in whole seconds.
 	g.IssuedAt = s.now().UTC().Truncate(time.Second)
 	g.ExpiresAt = g.IssuedAt.Add(api.GrantLife)
-	token, err := s.cfg.Signer.Sign(g)
+	token, err := s.keys.Load().signer.Sign(g)
 	if err == nil {
 		s.issued.first(token, g)
 	}
@@ -103,7 +103,7 @@ func (s *Server) verify(token string) (*grant.Grant, error) {
 	if g, ok := s.issued.of(token); ok && now.Before(g.ExpiresAt) {
 		return g, nil
 	}
-	return s.cfg.Keys.Verify(token, now, 0)
+	return s.keys.Load().set.Verify(token, now, 0)
 }
 
 // renew signs a copy of the grant with a new life.

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 
 	"github.com/farforge/farforge/common/api"
@@ -18,19 +16,17 @@ func (s *Server) health(w *response, r *http.Request) error {
 }
 
 // keySet serves GET /.well-known/jwks.json: the keys that verify grants, as a
-// JWK Set (RFC 7517).
+// JWK Set (RFC 7517), and how they follow one another. A new key signs as soon
+// as it is here, so nobody in between may hand out an older set: caches ask
+// each time, and are told that nothing has changed.
 func (s *Server) keySet(w *response, r *http.Request) error {
+	k := s.keys.Load()
 	h := w.Header()
-	h.Set("Cache-Control", "public, max-age=300")
-	h.Set("ETag", s.jwksTag)
-	if r.Header.Get("If-None-Match") == s.jwksTag {
+	h.Set("Cache-Control", "public, no-cache")
+	h.Set("ETag", k.tag)
+	if r.Header.Get("If-None-Match") == k.tag {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	return w.send(http.StatusOK, "application/jwk-set+json", s.jwks)
-}
-
-func etag(b []byte) string {
-	sum := sha256.Sum256(b)
-	return `"` + hex.EncodeToString(sum[:16]) + `"`
+	return w.send(http.StatusOK, "application/jwk-set+json", k.jwks)
 }

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -25,8 +23,7 @@ type Server struct {
 	// issued saves verifying the signatures of grants that this very process
 	// has made a moment ago, which is nearly all of them.
 	issued   *recent[*grant.Grant]
-	jwks     []byte
-	jwksTag  string
+	keys     atomic.Pointer[keys]
 	draining atomic.Bool
 	started  time.Time
 	now      func() time.Time
@@ -46,10 +43,6 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	jwks, err := json.Marshal(cfg.Keys)
-	if err != nil {
-		return nil, fmt.Errorf("broker server: write the key set: %w", err)
-	}
 	s := &Server{
 		cfg:      cfg,
 		meet:     rendezvous.New(rendezvous.Config{AnswerTimeout: cfg.AnswerTimeout}),
@@ -58,9 +51,10 @@ func New(cfg Config) (*Server, error) {
 		check:    identity.Verify,
 		reported: newRecent[struct{}](1 << 16),
 		issued:   newRecent[*grant.Grant](1 << 13),
-		jwks:     jwks,
-		jwksTag:  etag(jwks),
 		now:      time.Now,
+	}
+	if err := s.UseKeys(cfg.Signer, &grant.Published{Keys: cfg.Keys}); err != nil {
+		return nil, err
 	}
 	s.started = s.now()
 	s.metrics = newMetrics(s)

@@ -34,7 +34,9 @@ func (w *world) serveList(text string) string {
 	return path
 }
 
-func onePath(fingerprint string) string { return api.PathServiceAgent + "/" + url.PathEscape(fingerprint) }
+func onePath(fingerprint string) string {
+	return api.PathServiceAgent + "/" + url.PathEscape(fingerprint)
+}
 
 func TestOperatorsRuleOverHTTP(t *testing.T) {
 	w := newWorld(t)
