@@ -18,8 +18,8 @@ func TestNetworks(t *testing.T) {
 			t.Errorf("%s is of %s, want %s", addr, got, want)
 		}
 	}
-	if Network(netip.Addr{}) != Network(netip.Addr{}) {
-		t.Error("what is no address is not one network")
+	if got := Network(netip.Addr{}); got != (netip.Prefix{}) {
+		t.Errorf("what is no address is of %s", got)
 	}
 }
 
