@@ -8,17 +8,27 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// Poll waits for a job. It returns nil without an error when none came.
-func (c *Client) Poll(ctx context.Context, session string, status *api.Status) (*api.Job, error) {
+// Polled is what came of a poll.
+type Polled struct {
+	// Job is nil when none came.
+	Job *api.Job
+	// Session is a fresh token to use from now on, for api.SessionLife; empty
+	// while the one that polled is young.
+	Session string
+}
+
+// Poll waits for a job.
+func (c *Client) Poll(ctx context.Context, session string, status *api.Status) (Polled, error) {
 	var job api.Job
 	resp, err := c.call(ctx, api.PathAgentPoll, session, true, status, &job)
 	if err != nil {
-		return nil, err
+		return Polled{}, err
 	}
-	if resp.status == http.StatusNoContent {
-		return nil, nil
+	p := Polled{Session: resp.header.Get(api.SessionHeader)}
+	if resp.status != http.StatusNoContent {
+		p.Job = &job
 	}
-	return &job, nil
+	return p, nil
 }
 
 // Answer sends the agent's answer to a job.

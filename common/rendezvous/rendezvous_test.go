@@ -282,6 +282,34 @@ func TestEveryMethodEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestPollTellsOfAFreshSession(t *testing.T) {
+	polls := 0
+	c := broker(t, map[string]http.HandlerFunc{
+		"POST " + api.PathAgentPoll: func(w http.ResponseWriter, r *http.Request) {
+			polls++
+			switch polls {
+			case 1:
+				w.WriteHeader(http.StatusNoContent)
+			case 2:
+				w.Header().Set(api.SessionHeader, "fresh")
+				w.WriteHeader(http.StatusNoContent)
+			case 3:
+				w.Header().Set(api.SessionHeader, "fresh")
+				reply(w, http.StatusOK, api.Job{JobID: "J"})
+			}
+		},
+	})
+	for i, want := range []struct {
+		session string
+		job     bool
+	}{{"", false}, {"fresh", false}, {"fresh", true}} {
+		got, err := c.Poll(t.Context(), "old", &api.Status{})
+		if err != nil || got.Session != want.session || (got.Job != nil) != want.job {
+			t.Errorf("poll %d: %+v, %v", i+1, got, err)
+		}
+	}
+}
+
 func TestAuthenticateRefusesAnotherOrigin(t *testing.T) {
 	c := broker(t, map[string]http.HandlerFunc{
 		"POST " + api.PathAgentHello: func(w http.ResponseWriter, _ *http.Request) {

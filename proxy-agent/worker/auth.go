@@ -49,6 +49,16 @@ func (a *auth) token(ctx context.Context) (string, error) {
 	return a.session, nil
 }
 
+// renew takes over the fresh session that a poll with the old one has brought,
+// if it has.
+func (a *auth) renew(old, fresh string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if fresh != "" && a.session == old {
+		a.session, a.until = fresh, time.Now().Add(api.SessionLife-renewBefore)
+	}
+}
+
 // drop forgets a session that the broker has refused.
 func (a *auth) drop(session string) {
 	a.mu.Lock()

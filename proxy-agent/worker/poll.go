@@ -40,8 +40,10 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 		number, status := newest, w.status(draining)
 		under.Go(func() {
 			p := polled{number: number}
-			p.err = w.auth.with(polls, func(session string) (err error) {
-				p.job, err = w.Broker.Poll(polls, session, status)
+			p.err = w.auth.with(polls, func(session string) error {
+				got, err := w.Broker.Poll(polls, session, status)
+				p.job = got.Job
+				w.auth.renew(session, got.Session)
 				return err
 			})
 			select {

@@ -141,6 +141,17 @@ func TestEnrolsAgainWhenItsSessionIsRefused(t *testing.T) {
 	}
 }
 
+func TestGoesOnWithTheSessionThatAPollBrings(t *testing.T) {
+	a := startAgent(t)
+	a.broker.Renew()
+	a.broker.Next().Reply(http.StatusNoContent, nil)
+	a.broker.Next().Reply(http.StatusNoContent, nil) // only the fresh one is valid
+	a.broker.Next()
+	if n := a.broker.Enrolled(); n != 1 {
+		t.Errorf("enrolled %d times", n)
+	}
+}
+
 func TestWaitsForABrokerThatIsAway(t *testing.T) {
 	a, start := newAgent(t)
 	start() // connections are accepted by nobody and time out or wait

@@ -37,6 +37,7 @@ type Broker struct {
 	refuse   *api.Problem
 	sessions []string // that are valid, in their order
 	enrolled int
+	renewed  bool // the next poll brings a fresh session
 }
 
 // Poll is one poll that waits for its reply.
@@ -159,6 +160,14 @@ func (b *Broker) Enrolled() int {
 	return b.enrolled
 }
 
+// Renew has the reply to the next poll carry a fresh session, and makes all
+// others invalid with it.
+func (b *Broker) Renew() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.renewed = true
+}
+
 // Forget makes all sessions invalid, as a restart with new keys does.
 func (b *Broker) Forget() {
 	b.mu.Lock()
@@ -202,6 +211,12 @@ func (b *Broker) poll(w http.ResponseWriter, r *http.Request) {
 	}
 	select {
 	case r := <-replied:
+		b.mu.Lock()
+		if b.renewed {
+			b.renewed, b.sessions = false, []string{"renewed"}
+			w.Header().Set(api.SessionHeader, "renewed")
+		}
+		b.mu.Unlock()
 		reply(w, r.status, r.body)
 	case <-r.Context().Done():
 	}
