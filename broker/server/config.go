@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/users"
@@ -44,6 +46,11 @@ type Config struct {
 	RequireSealed bool
 	// ICEServers are handed to both peers.
 	ICEServers []api.ICEServer
+	// Relay makes ICE servers for each job, which come first. Nil: there are
+	// none.
+	Relay Relay
+	// MoreMetrics are served beside the server's own.
+	MoreMetrics prometheus.Gatherers
 
 	// Limits caps grants. Defaults: api.MaxChannels, 64 cores, 128 GiB, 1 h.
 	Limits Limits

@@ -61,7 +61,7 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 	}
 	return w.json(http.StatusOK, &api.GrantResponse{
 		JobID: g.JobID, Grant: token, Candidates: candidates,
-		ICEServers: s.cfg.ICEServers, ExpiresAt: g.ExpiresAt,
+		ICEServers: s.iceServers(g), ExpiresAt: g.ExpiresAt,
 	})
 }
 

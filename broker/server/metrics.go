@@ -14,6 +14,7 @@ import (
 // values: no job, agent or address is ever one.
 type metrics struct {
 	registry *prometheus.Registry
+	more     prometheus.Gatherers
 	requests *prometheus.CounterVec
 	outcomes *prometheus.CounterVec
 	refusals *prometheus.CounterVec
@@ -22,7 +23,7 @@ type metrics struct {
 
 func newMetrics(s *Server) *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
+		registry: prometheus.NewRegistry(), more: s.cfg.MoreMetrics,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "farforge_broker_requests_total",
 			Help: "Requests by route and result; the result is an error code, or what else became of it.",
@@ -76,5 +77,5 @@ func newMetrics(s *Server) *metrics {
 func (m *metrics) refused(kind string) { m.refusals.WithLabelValues(kind).Inc() }
 
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(append(prometheus.Gatherers{m.registry}, m.more...), promhttp.HandlerOpts{})
 }

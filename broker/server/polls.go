@@ -62,7 +62,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 	case err != nil:
 		return meetProblem(err)
 	}
-	if err := s.handOver(w, job); err != nil {
+	if err := s.handOver(w, who.Fingerprint, job); err != nil {
 		s.cfg.Accounts.Wait(job.Offer.JobID, s.now())
 		job.HandBack()
 		return err
@@ -72,7 +72,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 
 // handOver sends the job to its agent. A grant that waited long is renewed:
 // the agent must not find it expired.
-func (s *Server) handOver(w *response, job *rendezvous.Assignment) error {
+func (s *Server) handOver(w *response, agent string, job *rendezvous.Assignment) error {
 	token := job.Offer.Token
 	if job.Offer.Grant.ExpiresAt.Sub(s.now()) < api.GrantLife/2 {
 		var err error
@@ -81,9 +81,10 @@ func (s *Server) handOver(w *response, job *rendezvous.Assignment) error {
 		}
 	}
 	s.cfg.Accounts.Claim(job.Offer.JobID, s.now())
+	s.mail.Claim(job.Offer.JobID, agent)
 	w.result = "job"
 	return w.json(http.StatusOK, &api.Job{
 		JobID: job.Offer.JobID, Grant: token, Offer: job.Offer.Body,
-		ICEServers: s.cfg.ICEServers, AnswerBy: job.AnswerBy.UTC(),
+		ICEServers: s.iceServers(job.Offer.Grant), AnswerBy: job.AnswerBy.UTC(),
 	})
 }

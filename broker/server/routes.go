@@ -23,6 +23,8 @@ func (s *Server) routes() http.Handler {
 		{http.MethodPost, api.PathGrantRequest, "grant", s.limited(s.grantRequest)},
 		{http.MethodPost, api.PathOffer, "offer", s.offer},
 		{http.MethodPost, api.PathAnswer, "answer", s.answer},
+		{http.MethodPost, api.PathCandidate, "candidate", s.candidate},
+		{http.MethodGet, api.PathEvents, "events", s.events},
 		{http.MethodPost, api.PathAgentHello, "hello", s.limited(s.greet(s.agentLogin()))},
 		{http.MethodPost, api.PathAgentSession, "session", s.limited(s.open(s.agentLogin()))},
 		{http.MethodPost, api.PathUserHello, "user_hello", s.limited(s.greet(s.userLogin()))},

@@ -7,7 +7,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/farforge/farforge/broker/mailbox"
 	"github.com/farforge/farforge/broker/rendezvous"
+	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
 )
@@ -16,6 +18,7 @@ import (
 type Server struct {
 	cfg      Config
 	meet     *rendezvous.Rendezvous
+	mail     *mailbox.Mailboxes
 	metrics  *metrics
 	sessions sealer
 	used     *spent            // challenges that were redeemed
@@ -46,6 +49,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:      cfg,
 		meet:     rendezvous.New(rendezvous.Config{AnswerTimeout: cfg.AnswerTimeout}),
+		mail:     mailbox.New(mailbox.Config{Memory: api.JobMemory, MaxBodies: api.MaxTrickled}),
 		sessions: sealer{secret: cfg.Secret, origin: cfg.Origin, role: identity.RoleAgent},
 		used:     newSpent(maxSpent),
 		check:    identity.Verify,
@@ -74,6 +78,7 @@ func (s *Server) Metrics() http.Handler { return s.metrics.handler() }
 func (s *Server) Drain() {
 	s.draining.Store(true)
 	s.meet.Drain()
+	s.mail.Drain()
 }
 
 // Idle tells whether no poll or offer is blocked.

@@ -1,0 +1,29 @@
+package api
+
+// Paths for ICE candidates that trickle (RFC 8838), each candidate in a request
+// of its own.
+const (
+	PathCandidate = "/signaling/{job_id}/candidate"
+	PathEvents    = "/signaling/{job_id}/events"
+)
+
+// AfterParam is the query parameter of GET /signaling/{job_id}/events: the
+// number of the last event that is known already, 0 at first.
+const AfterParam = "after"
+
+// Bounds of trickling.
+const (
+	// MaxCandidate bounds one candidate, sealed or not, in bytes.
+	MaxCandidate = 8 << 10
+	// MaxTrickled bounds the candidates of each end of a job.
+	MaxTrickled = 64
+)
+
+// Event is one element of the response to GET /signaling/{job_id}/events: a
+// candidate of the other end.
+type Event struct {
+	// Seq counts from 1; the last one seen goes into the next request.
+	Seq int `json:"seq"`
+	// Candidate is opaque to the broker.
+	Candidate []byte `json:"candidate"`
+}
