@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/farforge/farforge/common/amp"
 	"github.com/farforge/farforge/common/api"
 )
 
@@ -51,6 +52,7 @@ func (s *Server) routes() http.Handler {
 		mux.Handle("GET "+api.PathMetrics, s.Metrics())
 		mux.Handle(api.PathMetrics, s.wrap("metrics", wrongMethod(http.MethodGet)))
 	}
+	mux.Handle(amp.Prefix, s.wrap("amp", s.ampPage(mux)))
 	mux.Handle("/", s.wrap("none", func(_ *response, r *http.Request) error {
 		return problem(http.StatusNotFound, api.CodeNotFound, "there is nothing at this path")
 	}))

@@ -1,0 +1,109 @@
+package amp
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// Transport is an http.RoundTripper that sends requests through a cache. It is
+// safe for concurrent use.
+type Transport struct {
+	// Cache is the cache's URL, such as https://cdn.example/.
+	Cache *url.URL
+	// Base sends the requests to the cache. It should connect to the cache's own
+	// name, or a front of it, whatever the host of the request: see [CacheURL].
+	Base http.RoundTripper
+}
+
+// CacheError says that the cache answered, but not with the broker's response.
+type CacheError struct {
+	Cache  string
+	Status string
+	Err    error // of reading the page; nil when the status says it all
+}
+
+func (e *CacheError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("the AMP cache %s answers with something else than the broker's page: %v", e.Cache, e.Err)
+	}
+	return fmt.Sprintf("the AMP cache %s answers %s", e.Cache, e.Status)
+}
+
+func (e *CacheError) Unwrap() error { return e.Err }
+
+// RoundTrip sends the request. Of its headers only Authorization and
+// Content-Type go along. Errors are *TooLong, *CacheError, or of Base.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	inner := &Request{
+		Method: req.Method, Target: req.URL.RequestURI(),
+		Authorization: req.Header.Get("Authorization"), ContentType: req.Header.Get("Content-Type"),
+	}
+	if req.Body != nil {
+		body, err := io.ReadAll(io.LimitReader(req.Body, MaxMessage))
+		req.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		inner.Body = body
+	}
+	path, err := EncodePath(inner)
+	if err != nil {
+		return nil, err
+	}
+	at, err := CacheURL(t.Cache, &url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: path})
+	if err != nil {
+		return nil, err
+	}
+	outer, err := http.NewRequestWithContext(req.Context(), http.MethodGet, at.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	outer.Header["User-Agent"] = nil // none tells less than any
+	resp, err := t.Base.RoundTrip(outer)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(io.LimitReader(resp.Body, MaxPage+1))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, &CacheError{Cache: t.Cache.Host, Status: resp.Status}
+	}
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "text/html" {
+		return nil, &CacheError{t.Cache.Host, resp.Status, fmt.Errorf("its type is %q", kind)}
+	}
+	got, err := DecodePage(page)
+	if err != nil {
+		return nil, &CacheError{t.Cache.Host, resp.Status, err}
+	}
+	return got.http(req), nil
+}
+
+// CloseIdleConnections closes those of Base.
+func (t *Transport) CloseIdleConnections() {
+	if c, ok := t.Base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// http makes the response what an http.Client expects.
+func (r *Response) http(req *http.Request) *http.Response {
+	header := http.Header{"Content-Length": {strconv.Itoa(len(r.Body))}}
+	for name, value := range map[string]string{"Content-Type": r.ContentType, "Retry-After": r.RetryAfter, "Date": r.Date} {
+		if value != "" {
+			header.Set(name, value)
+		}
+	}
+	return &http.Response{
+		StatusCode: r.Status, Status: fmt.Sprintf("%d %s", r.Status, http.StatusText(r.Status)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+		Body: io.NopCloser(bytes.NewReader(r.Body)), ContentLength: int64(len(r.Body)), Request: req,
+	}
+}
