@@ -34,6 +34,8 @@ type Config struct {
 	// Wait is how long the broker may hold a poll or an offer; 0 is api.MaxWait.
 	// It has whole seconds.
 	Wait time.Duration
+	// Ways are how to get there; nil is directly. Close closes them.
+	Ways *Ways
 	// Token returns the bearer token for grant requests: an access key, an OIDC
 	// token, or what UserSession gives. Nil asks as nobody in particular.
 	Token func(context.Context) (string, error)
@@ -50,7 +52,7 @@ type Client struct {
 	wait   time.Duration
 	agent  string
 	log    *slog.Logger
-	http   *http.Client
+	ways   *Ways
 	token  func(context.Context) (string, error)
 	clock  clock
 	// reached is set once something there has answered as a broker does.
@@ -60,16 +62,9 @@ type Client struct {
 // New returns a client. It does not connect yet; only a bad Config is an
 // error.
 func New(cfg Config) (*Client, error) {
-	origin, err := identity.Origin(cfg.URL)
+	base, origin, err := parseURL(cfg.URL)
 	if err != nil {
 		return nil, err
-	}
-	base, err := url.Parse(strings.TrimSuffix(cfg.URL, "/"))
-	if err != nil {
-		return nil, fmt.Errorf("broker URL: %w", err)
-	}
-	if base.RawQuery != "" || base.Fragment != "" {
-		return nil, fmt.Errorf("broker URL: %q has a query or a fragment", cfg.URL)
 	}
 	if cfg.Wait == 0 {
 		cfg.Wait = api.MaxWait
@@ -80,22 +75,29 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Client{
-		base: base, origin: origin, wait: cfg.Wait, agent: cfg.UserAgent, log: cfg.Logger, token: cfg.Token,
-		http: &http.Client{
-			Transport: &http.Transport{
-				Proxy:                 http.ProxyFromEnvironment,
-				DialContext:           (&net.Dialer{Timeout: connectTimeout}).DialContext,
-				TLSHandshakeTimeout:   connectTimeout,
-				ResponseHeaderTimeout: cfg.Wait + slack,
-				IdleConnTimeout:       90 * time.Second,
-				MaxIdleConnsPerHost:   8,
-				ForceAttemptHTTP2:     true,
-			},
-			// A token must not follow a redirect to somebody else.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}, nil
+	if cfg.Ways == nil {
+		if cfg.Ways, err = NewWays(cfg.URL, Reach{}, nil, cfg.Logger); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Ways.origin != origin {
+		return nil, fmt.Errorf("the ways lead to %s, not to %s", cfg.Ways.origin, origin)
+	}
+	return &Client{base: base, origin: origin, wait: cfg.Wait, agent: cfg.UserAgent, log: cfg.Logger, token: cfg.Token, ways: cfg.Ways}, nil
+}
+
+// parseURL returns a broker's URL and its origin.
+func parseURL(raw string) (base *url.URL, origin string, err error) {
+	if origin, err = identity.Origin(raw); err != nil {
+		return nil, "", err
+	}
+	if base, err = url.Parse(strings.TrimSuffix(raw, "/")); err != nil {
+		return nil, "", fmt.Errorf("broker URL: %w", err)
+	}
+	if base.RawQuery != "" || base.Fragment != "" {
+		return nil, "", fmt.Errorf("broker URL: %q has a query or a fragment", raw)
+	}
+	return base, origin, nil
 }
 
 // Origin returns the broker's origin as identity.Origin spells it.
@@ -103,13 +105,16 @@ func (c *Client) Origin() string { return c.origin }
 
 // Loopback tells whether the broker is addressed on this very machine.
 func (c *Client) Loopback() bool {
-	host := c.base.Hostname()
+	host := strings.ToLower(c.base.Hostname())
 	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (ip != nil && ip.IsLoopback()) // RFC 6761, section 6.3
 }
 
+// Way returns how the broker is reached, once it has been.
+func (c *Client) Way() (Way, bool) { return c.ways.Current() }
+
 // Close closes idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.ways.Close() }
 
 // Unreachable is the error for a broker that did not answer, or not as a broker
 // does.
@@ -141,13 +146,37 @@ type response struct {
 	retryAfter time.Duration
 }
 
+// do sends the request on the way that worked last and, where no broker
+// answers on it, on the others. Requests may be repeated so: that is no more
+// than what happens when a response is lost.
 func (c *Client) do(ctx context.Context, r request) (*response, error) {
+	var failed failures
+	for _, route := range c.ways.order(r.waits) {
+		resp, err := c.through(ctx, route, r)
+		var u *Unreachable
+		if !errors.As(err, &u) {
+			if ctx.Err() == nil {
+				c.ways.worked(route, len(failed))
+			}
+			return resp, err
+		}
+		failed = append(failed, failure{route.Way, u.Err})
+	}
+	if len(failed) == 1 {
+		return nil, &Unreachable{URL: c.origin, Err: failed[0].err}
+	}
+	return nil, &Unreachable{URL: c.origin, Err: failed}
+}
+
+// through sends the request on one way.
+func (c *Client) through(ctx context.Context, route *route, r request) (*response, error) {
 	limit := slack
 	target := *c.base
 	target.Path += r.path
 	if r.waits {
-		limit += c.wait
-		target.RawQuery = url.Values{api.WaitParam: {strconv.Itoa(int(c.wait / time.Second))}}.Encode()
+		wait := min(c.wait, route.wait)
+		limit += wait
+		target.RawQuery = url.Values{api.WaitParam: {strconv.Itoa(int(wait / time.Second))}}.Encode()
 	}
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -165,7 +194,7 @@ func (c *Client) do(ctx context.Context, r request) (*response, error) {
 		req.Header.Set("User-Agent", c.agent)
 	}
 	sent := time.Now()
-	resp, err := c.http.Do(req)
+	resp, err := route.http.Do(req)
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
@@ -180,6 +209,9 @@ func (c *Client) do(ctx context.Context, r request) (*response, error) {
 	c.clock.learn(resp.Header, sent, time.Now(), r.waits)
 	if resp.StatusCode >= 300 {
 		return nil, c.refused(resp, body)
+	}
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/html" {
+		return nil, &Unreachable{URL: c.origin, Err: errors.New("what answers there is no broker: it sends a web page")}
 	}
 	return &response{status: resp.StatusCode, header: resp.Header, body: body, retryAfter: retryAfter(resp.Header)}, nil
 }
@@ -211,6 +243,31 @@ func (c *Client) refused(resp *http.Response, body []byte) error {
 		p.RetryAfter = int(after / time.Second)
 	}
 	return &p
+}
+
+// failure is why no broker answered on a way.
+type failure struct {
+	way Way
+	err error
+}
+
+// failures is the error when none did on any.
+type failures []failure
+
+func (f failures) Error() string {
+	var texts []string
+	for _, one := range f {
+		texts = append(texts, one.way.String()+": "+one.err.Error())
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (f failures) Unwrap() []error {
+	var all []error
+	for _, one := range f {
+		all = append(all, one.err)
+	}
+	return all
 }
 
 // retryAfter reads the header's form in seconds; our brokers send no dates.

@@ -7,17 +7,19 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/farforge/farforge/common/amp"
 	"github.com/farforge/farforge/common/api"
 )
 
-// Retryable tells whether the same request may succeed later: nobody answered,
-// or the broker said that it is too busy, shutting down or broken.
+// Retryable tells whether the same request may succeed later: nobody answered
+// (unless it is too long for the only way that there is), or the broker said that it is too busy, shutting down or broken.
 func Retryable(err error) bool {
 	var u *Unreachable
 	var p *api.Problem
 	switch {
 	case errors.As(err, &u):
-		return true
+		_, never := u.Err.(*amp.TooLong)
+		return !never
 	case errors.As(err, &p):
 		return p.Status == http.StatusTooManyRequests || p.Code == api.CodeDraining || p.Status == http.StatusInternalServerError
 	default:

@@ -1,0 +1,128 @@
+package front
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	idleTimeout = 90 * time.Second
+	maxIdle     = 8
+)
+
+// Config tells how connections are made. The zero value makes them as any Go
+// program does.
+type Config struct {
+	// Front is what to connect to and to name in the handshake, HOST or
+	// HOST:PORT, instead of the request's host.
+	Front string
+	// Imitate is one of [Names]; empty is Go's own handshake.
+	Imitate string
+	// Roots verify servers; nil are the system's.
+	Roots *x509.CertPool
+	// Proxy chooses a proxy; nil goes by the environment.
+	Proxy ProxyFunc
+	// ConnectTimeout bounds the TCP connection, and then the handshake; 0 is 10 s.
+	ConnectTimeout time.Duration
+	// HeaderTimeout bounds the time from a request to the head of its response;
+	// 0 is no bound but the request's context.
+	HeaderTimeout time.Duration
+	// Dial makes TCP connections; nil is a net.Dialer's DialContext.
+	Dial dialFunc
+}
+
+// Transport is an http.RoundTripper. It is safe for concurrent use.
+type Transport struct {
+	front string // HOST:PORT, or empty
+	plain *http.Transport
+	like  *imitator // nil: Go's own handshake
+}
+
+// New returns a transport. It does not connect yet.
+func New(c Config) (*Transport, error) {
+	if c.Proxy == nil {
+		c.Proxy, _ = Proxy("")
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 10 * time.Second
+	}
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{Timeout: c.ConnectTimeout}).DialContext
+	}
+	t := &Transport{plain: &http.Transport{
+		Proxy:                 func(r *http.Request) (*url.URL, error) { return c.Proxy(r.URL) },
+		DialContext:           c.Dial,
+		TLSClientConfig:       &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(maxIdle)},
+		TLSHandshakeTimeout:   c.ConnectTimeout,
+		ResponseHeaderTimeout: c.HeaderTimeout,
+		IdleConnTimeout:       idleTimeout,
+		MaxIdleConnsPerHost:   maxIdle,
+		ForceAttemptHTTP2:     true,
+	}}
+	if c.Front != "" {
+		address, err := Address(c.Front)
+		if err != nil {
+			return nil, err
+		}
+		t.front = address
+	}
+	if c.Imitate != "" {
+		hello, ok := imitations()[strings.ToLower(c.Imitate)]
+		if !ok {
+			return nil, fmt.Errorf("there is no handshake %q to imitate; there are %s", c.Imitate, strings.Join(Names(), ", "))
+		}
+		t.like = newImitator(hello, &dialer{c.Proxy, c.Dial, c.Roots}, c.ConnectTimeout)
+		t.like.h1.ResponseHeaderTimeout = c.HeaderTimeout
+	}
+	return t, nil
+}
+
+// Address returns HOST:PORT of a front that may be without port.
+func Address(front string) (string, error) {
+	u, err := url.Parse("https://" + front)
+	if err != nil || u.Hostname() == "" || u.Host != front {
+		return "", fmt.Errorf("the front %q is not like cdn.example or cdn.example:8443", front)
+	}
+	return withPort(u), nil
+}
+
+// errPlain: a front's whole point is what TLS hides.
+var errPlain = errors.New("a front needs an https URL")
+
+// RoundTrip sends a request, to the front if there is one. As http.RoundTripper
+// wants it, the request is not changed.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.front != "" {
+		if req.URL.Scheme != "https" {
+			if req.Body != nil {
+				req.Body.Close()
+			}
+			return nil, errPlain
+		}
+		fronted := req.Clone(req.Context())
+		if fronted.Host == "" {
+			fronted.Host = req.URL.Host
+		}
+		fronted.URL.Host = strings.TrimSuffix(t.front, ":443")
+		req = fronted
+	}
+	if t.like != nil && req.URL.Scheme == "https" {
+		return t.like.RoundTrip(req)
+	}
+	return t.plain.RoundTrip(req)
+}
+
+// CloseIdleConnections closes the connections that no request uses.
+func (t *Transport) CloseIdleConnections() {
+	t.plain.CloseIdleConnections()
+	if t.like != nil {
+		t.like.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,218 @@
+package front
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"time"
+
+	utls "github.com/refraction-networking/utls"
+	"golang.org/x/net/http2"
+)
+
+// imitator sends requests over connections whose handshake is a browser's.
+//
+// Browsers offer h2 and http/1.1, and only the handshake tells which one the
+// server takes; but net/http wants to know before. So the first connection to an
+// address is made before any transport is asked, and parked for the one that
+// fits; see doc/decisions/0005-utls-and-h2.md.
+type imitator struct {
+	hello   utls.ClientHelloID
+	dialer  *dialer
+	timeout time.Duration
+	h1      *http.Transport
+	h2      *http2.Transport
+	// first is held while the protocol of an address is found out.
+	first chan struct{}
+
+	mu     sync.Mutex
+	speaks map[string]string   // the protocol of the last connection, by address
+	parked map[string]*waiting // connections that no transport has yet
+}
+
+// waiting is a connection that waits to be used.
+type waiting struct {
+	*utls.UConn
+	since time.Time
+}
+
+// parkedLife is how long a connection may wait unused: the request that it was
+// made for takes it at once, unless it was canceled.
+const parkedLife = 5 * time.Second
+
+// errOther says that a connection speaks another protocol than the transport
+// that asked for it. It is parked for the other.
+var errOther = errors.New("the server speaks another version of HTTP than before")
+
+func newImitator(hello utls.ClientHelloID, d *dialer, timeout time.Duration) *imitator {
+	i := &imitator{
+		hello: hello, dialer: d, timeout: timeout, first: make(chan struct{}, 1),
+		speaks: map[string]string{}, parked: map[string]*waiting{},
+	}
+	i.h1 = &http.Transport{
+		DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return i.connection(ctx, address, "http/1.1")
+		},
+		IdleConnTimeout: idleTimeout, MaxIdleConnsPerHost: maxIdle,
+	}
+	i.h2 = &http2.Transport{
+		DialTLSContext: func(ctx context.Context, _, address string, _ *tls.Config) (net.Conn, error) {
+			return i.connection(ctx, address, http2.NextProtoTLS)
+		},
+		IdleConnTimeout: idleTimeout, ReadIdleTimeout: 30 * time.Second, PingTimeout: 10 * time.Second,
+	}
+	return i
+}
+
+func (i *imitator) RoundTrip(req *http.Request) (*http.Response, error) {
+	address := withPort(req.URL)
+	for again := false; ; again = true {
+		protocol, err := i.protocol(req.Context(), address)
+		if err != nil {
+			if req.Body != nil {
+				req.Body.Close()
+			}
+			return nil, err
+		}
+		var resp *http.Response
+		if protocol == http2.NextProtoTLS {
+			resp, err = i.h2.RoundTrip(req)
+		} else {
+			resp, err = i.h1.RoundTrip(req)
+		}
+		if err == nil || again || !errors.Is(err, errOther) {
+			return resp, err
+		}
+		// Nothing was sent, but the transport has closed the body.
+		if req.GetBody == nil && req.Body != nil {
+			return nil, err
+		}
+		if req.GetBody != nil {
+			body, err := req.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			req = req.Clone(req.Context())
+			req.Body = body
+		}
+	}
+}
+
+func (i *imitator) CloseIdleConnections() {
+	i.h1.CloseIdleConnections()
+	i.h2.CloseIdleConnections()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for address, conn := range i.parked {
+		conn.Close()
+		delete(i.parked, address)
+	}
+}
+
+// protocol returns what the server at the address speaks, and connects to find
+// out.
+func (i *imitator) protocol(ctx context.Context, address string) (string, error) {
+	if known := i.known(address); known != "" {
+		return known, nil
+	}
+	select {
+	case i.first <- struct{}{}:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	defer func() { <-i.first }()
+	if known := i.known(address); known != "" {
+		return known, nil
+	}
+	conn, err := i.handshake(ctx, address)
+	if err != nil {
+		return "", err
+	}
+	return i.park(address, conn), nil
+}
+
+func (i *imitator) known(address string) string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.speaks[address]
+}
+
+// park keeps a connection for the transport that fits, and returns its protocol.
+func (i *imitator) park(address string, conn *utls.UConn) string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if old := i.parked[address]; old != nil {
+		old.Close()
+	}
+	i.parked[address] = &waiting{conn, time.Now()}
+	i.speaks[address] = spoken(conn)
+	return i.speaks[address]
+}
+
+func spoken(conn *utls.UConn) string {
+	if conn.ConnectionState().NegotiatedProtocol == http2.NextProtoTLS {
+		return http2.NextProtoTLS
+	}
+	return "http/1.1"
+}
+
+// connection is how the transports get theirs.
+func (i *imitator) connection(ctx context.Context, address, protocol string) (net.Conn, error) {
+	i.mu.Lock()
+	conn := i.parked[address]
+	if conn != nil && (spoken(conn.UConn) == protocol || time.Since(conn.since) > parkedLife) {
+		delete(i.parked, address)
+	}
+	i.mu.Unlock()
+	if conn != nil && spoken(conn.UConn) == protocol {
+		if time.Since(conn.since) <= parkedLife {
+			return conn.UConn, nil
+		}
+		conn.Close()
+	}
+	fresh, err := i.handshake(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if spoken(fresh) != protocol {
+		i.park(address, fresh)
+		return nil, errOther
+	}
+	return fresh, nil
+}
+
+// handshake connects to HOST:PORT.
+func (i *imitator) handshake(ctx context.Context, address string) (_ *utls.UConn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*i.timeout) // one for TCP, one for TLS
+	defer cancel()
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	raw, err := i.dialer.connect(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	conn := utls.UClient(raw, &utls.Config{ServerName: host, RootCAs: i.dialer.roots, MinVersion: utls.VersionTLS12}, i.hello)
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.TLSHandshakeStart != nil {
+		trace.TLSHandshakeStart()
+	}
+	err = conn.HandshakeContext(ctx)
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.TLSHandshakeDone != nil {
+		s := conn.ConnectionState()
+		trace.TLSHandshakeDone(tls.ConnectionState{
+			Version: s.Version, HandshakeComplete: s.HandshakeComplete, CipherSuite: s.CipherSuite,
+			NegotiatedProtocol: s.NegotiatedProtocol, ServerName: host, PeerCertificates: s.PeerCertificates,
+		}, err)
+	}
+	if err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("TLS with %s: %w", host, err)
+	}
+	return conn, nil
+}

@@ -1,0 +1,71 @@
+package front
+
+import (
+	"slices"
+	"strings"
+
+	utls "github.com/refraction-networking/utls"
+)
+
+// imitations are the handshakes that can be imitated. The names are those that
+// Snowflake gives them. Left out is what a client cannot keep up (session
+// resumption, and randomised ones that sometimes offer h2 and sometimes not) and
+// Firefox 102, which utls has offer h2 alone: servers without it hang up.
+func imitations() map[string]utls.ClientHelloID {
+	return map[string]utls.ClientHelloID{
+		"hellorandomizedalpn":     utls.HelloRandomizedALPN,
+		"hellorandomizednoalpn":   utls.HelloRandomizedNoALPN,
+		"hellofirefox_auto":       utls.HelloFirefox_Auto,
+		"hellofirefox_55":         utls.HelloFirefox_55,
+		"hellofirefox_56":         utls.HelloFirefox_56,
+		"hellofirefox_63":         utls.HelloFirefox_63,
+		"hellofirefox_65":         utls.HelloFirefox_65,
+		"hellofirefox_99":         utls.HelloFirefox_99,
+		"hellofirefox_105":        utls.HelloFirefox_105,
+		"hellofirefox_120":        utls.HelloFirefox_120,
+		"hellochrome_auto":        utls.HelloChrome_Auto,
+		"hellochrome_58":          utls.HelloChrome_58,
+		"hellochrome_62":          utls.HelloChrome_62,
+		"hellochrome_70":          utls.HelloChrome_70,
+		"hellochrome_72":          utls.HelloChrome_72,
+		"hellochrome_83":          utls.HelloChrome_83,
+		"hellochrome_87":          utls.HelloChrome_87,
+		"hellochrome_96":          utls.HelloChrome_96,
+		"hellochrome_100":         utls.HelloChrome_100,
+		"hellochrome_102":         utls.HelloChrome_102,
+		"hellochrome_106_shuffle": utls.HelloChrome_106_Shuffle,
+		"hellochrome_120":         utls.HelloChrome_120,
+		"hellochrome_131":         utls.HelloChrome_131,
+		"hellochrome_133":         utls.HelloChrome_133,
+		"helloios_auto":           utls.HelloIOS_Auto,
+		"helloios_11_1":           utls.HelloIOS_11_1,
+		"helloios_12_1":           utls.HelloIOS_12_1,
+		"helloios_13":             utls.HelloIOS_13,
+		"helloios_14":             utls.HelloIOS_14,
+		"helloandroid_11_okhttp":  utls.HelloAndroid_11_OkHttp,
+		"helloedge_auto":          utls.HelloEdge_Auto,
+		"helloedge_85":            utls.HelloEdge_85,
+		"hellosafari_auto":        utls.HelloSafari_Auto,
+		"hellosafari_16_0":        utls.HelloSafari_16_0,
+		"hello360_auto":           utls.Hello360_Auto,
+		"hello360_7_5":            utls.Hello360_7_5,
+		"helloqq_auto":            utls.HelloQQ_Auto,
+		"helloqq_11_1":            utls.HelloQQ_11_1,
+	}
+}
+
+// Names returns what [Config.Imitate] may be, sorted.
+func Names() []string {
+	var names []string
+	for name := range imitations() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Known tells whether a name is one of Names, in any case.
+func Known(name string) bool {
+	_, ok := imitations()[strings.ToLower(name)]
+	return ok
+}

@@ -1,0 +1,114 @@
+package rendezvous
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// memory is a file that tells the next process which way to a broker worked. It
+// only saves time: what cannot be read or written is as if it were not there.
+type memory struct {
+	path string // empty: nothing is kept
+	log  *slog.Logger
+}
+
+// memoryLife is how long a way is remembered. After that the configured order
+// counts again, so that nobody stays with a detour for ever.
+const memoryLife = 24 * time.Hour
+
+// maxMemory bounds the file.
+const maxMemory = 64 << 10
+
+// kept is what the file has for each broker, by origin.
+type kept struct {
+	Leg string    `json:"leg"`
+	Via string    `json:"via,omitempty"`
+	At  time.Time `json:"at"`
+}
+
+func (m *memory) recall(origin string) (Way, bool) {
+	all, err := m.read()
+	if err != nil {
+		m.log.Debug("what worked last is not known", "error", err)
+		return Way{}, false
+	}
+	k, ok := all[origin]
+	if age := time.Since(k.At); !ok || age < 0 || age > memoryLife {
+		return Way{}, false
+	}
+	return Way{k.Leg, k.Via}, true
+}
+
+// keep writes the way down, beside those to other brokers. When two processes
+// do so at once, one of them is forgotten.
+func (m *memory) keep(origin string, way Way) {
+	if m.path == "" {
+		return
+	}
+	all, err := m.read()
+	if err != nil {
+		all = nil
+	}
+	fresh := map[string]kept{origin: {way.Leg, way.Via, time.Now().UTC().Truncate(time.Second)}}
+	for other, k := range all {
+		if other != origin && time.Since(k.At) <= memoryLife {
+			fresh[other] = k
+		}
+	}
+	if err := m.write(fresh); err != nil {
+		m.log.Debug("what works is not remembered", "error", err)
+	}
+}
+
+func (m *memory) read() (map[string]kept, error) {
+	if m.path == "" {
+		return nil, nil
+	}
+	info, err := os.Stat(m.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case info.Size() > maxMemory:
+		return nil, fmt.Errorf("%s is longer than %d bytes", m.path, maxMemory)
+	}
+	text, err := os.ReadFile(m.path)
+	if err != nil {
+		return nil, err
+	}
+	var all map[string]kept
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.path, err)
+	}
+	return all, nil
+}
+
+// write replaces the file at once; only its owner may read which brokers are
+// used.
+func (m *memory) write(all map[string]kept) error {
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(m.path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, filepath.Base(m.path)+".*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // in vain once it is renamed
+	_, err = f.Write(append(text, '\n'))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), m.path)
+}

@@ -1,0 +1,136 @@
+package rendezvous
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/farforge/farforge/common/front"
+)
+
+// The legs: kinds of ways to a broker.
+const (
+	LegDirect = "direct" // to its own name
+	LegFront  = "front"  // to a name that hides it; see common/front
+	LegAMP    = "amp"    // through an AMP cache; see common/amp
+)
+
+// Reach tells how a broker may be reached. The zero value goes directly.
+type Reach struct {
+	// Legs are tried in this order. Empty is what the rest asks for: fronts if
+	// there are any, then the cache if there is one, and directly only when
+	// there is neither, because who asks to be hidden must not be shown.
+	Legs []string
+	// Fronts are HOST or HOST:PORT, tried in random order.
+	Fronts []string
+	// AMPCache is the URL of an AMP cache. It is dialled by its own name or by
+	// one of AMPFronts, never by the name that it has for the broker.
+	AMPCache  string
+	AMPFronts []string
+	// Imitate is a name of [front.Names].
+	Imitate string
+	// Proxy is for [front.Proxy].
+	Proxy string
+	// CAFile has certificates, PEM, that are trusted besides the system's.
+	CAFile string
+	// File remembers what worked, for the next process; empty remembers
+	// nothing.
+	File string
+}
+
+// Register defines the flags, the same for every program that talks to a
+// broker.
+func (r *Reach) Register(f *pflag.FlagSet) {
+	f.StringSliceVar(&r.Fronts, "front", nil, "reach the broker behind this `HOST`, which is all that DNS and TLS show; several, with commas, are tried in random order")
+	f.StringVar(&r.AMPCache, "ampcache", "", "reach the broker through the AMP cache at this `URL`")
+	f.StringSliceVar(&r.AMPFronts, "ampcache-front", nil, "reach that cache behind this `HOST` (default its own name)")
+	f.StringSliceVar(&r.Legs, "rendezvous", nil, "which `WAYS` to the broker to try, in order: direct, front, amp (default those that --front and --ampcache ask for, or else direct)")
+	f.StringVar(&r.Imitate, "utls-imitate", "", "have TLS look like that of a browser, a `NAME` of: "+strings.Join(front.Names(), ", "))
+	f.StringVar(&r.Proxy, "proxy", "", "go through this proxy, a `URL` with http, https or socks5, or none (default what HTTPS_PROXY and NO_PROXY say)")
+	f.StringVar(&r.CAFile, "ca-file", "", "trust the certificates in this `FILE`, PEM, besides the system's")
+}
+
+// legs returns the legs in order.
+func (r *Reach) legs() []string {
+	if len(r.Legs) > 0 {
+		return r.Legs
+	}
+	var legs []string
+	if len(r.Fronts) > 0 {
+		legs = append(legs, LegFront)
+	}
+	if r.AMPCache != "" {
+		legs = append(legs, LegAMP)
+	}
+	if legs == nil {
+		legs = []string{LegDirect}
+	}
+	return legs
+}
+
+// Validate reports the first flag that is wrong. It does not open files.
+func (r *Reach) Validate() error {
+	legs := r.legs()
+	for i, leg := range legs {
+		switch {
+		case leg != LegDirect && leg != LegFront && leg != LegAMP:
+			return fmt.Errorf("--rendezvous: %q is not a way; there are direct, front and amp", leg)
+		case slices.Contains(legs[:i], leg):
+			return fmt.Errorf("--rendezvous: %s is there twice", leg)
+		case leg == LegFront && len(r.Fronts) == 0:
+			return fmt.Errorf("--rendezvous: front needs a --front")
+		case leg == LegAMP && r.AMPCache == "":
+			return fmt.Errorf("--rendezvous: amp needs an --ampcache")
+		}
+	}
+	for flag, hosts := range map[string][]string{"--front": r.Fronts, "--ampcache-front": r.AMPFronts} {
+		for _, host := range hosts {
+			if _, err := front.Address(host); err != nil {
+				return fmt.Errorf("%s: %w", flag, err)
+			}
+		}
+	}
+	if r.AMPCache != "" {
+		if u, err := url.Parse(r.AMPCache); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+			return fmt.Errorf("--ampcache: %q is not like https://cdn.example/", r.AMPCache)
+		}
+	} else if len(r.AMPFronts) > 0 {
+		return fmt.Errorf("--ampcache-front means nothing without --ampcache")
+	}
+	if r.Imitate != "" && !front.Known(r.Imitate) {
+		return fmt.Errorf("--utls-imitate: there is no %q; there are %s", r.Imitate, strings.Join(front.Names(), ", "))
+	}
+	if u, err := url.Parse(r.Proxy); err == nil && u.User != nil {
+		if _, secret := u.User.Password(); secret {
+			return fmt.Errorf("--proxy: other users of this machine can read a password on the command line; set HTTPS_PROXY instead")
+		}
+	}
+	if _, err := front.Proxy(r.Proxy); err != nil {
+		return fmt.Errorf("--proxy: %w", err)
+	}
+	return nil
+}
+
+// roots returns the certificates to verify servers with; nil are the system's.
+func (r *Reach) roots() (*x509.CertPool, error) {
+	if r.CAFile == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(r.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("--ca-file: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil { // a system without any
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("--ca-file: %s has no certificate in PEM form", r.CAFile)
+	}
+	return pool, nil
+}

@@ -1,0 +1,245 @@
+package rendezvous
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/farforge/farforge/common/amp"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/front"
+)
+
+// Way is one way to a broker.
+type Way struct {
+	// Leg is one of the Leg constants.
+	Leg string
+	// Via is the front, or the cache; it is empty for the direct way.
+	Via string
+}
+
+// String says it for people: "directly", "through the front cdn.example".
+func (w Way) String() string {
+	switch w.Leg {
+	case LegFront:
+		return "through the front " + w.Via
+	case LegAMP:
+		return "through the AMP cache " + w.Via
+	default:
+		return "directly"
+	}
+}
+
+// route is a way with what it takes to go it.
+type route struct {
+	Way
+	rank int // of its leg in the configured order
+	http *http.Client
+	wait time.Duration // the longest that a request may be held on it
+}
+
+const (
+	// connectFallback bounds connecting and handshake where another way is left.
+	connectFallback = 5 * time.Second
+	// ampWait is how long requests through a cache ask to be held: together
+	// with api.AnswerTimeout it is what caches wait for a page.
+	ampWait = 2 * time.Second
+	// lookBack is how long a worse way is used before better ones are tried
+	// again.
+	lookBack = 15 * time.Minute
+)
+
+// Ways are the ways to one broker, and which of them works. They are safe for
+// concurrent use, and may be shared by several clients.
+type Ways struct {
+	origin string
+	routes []*route // in the order of the legs; fronts shuffled
+	memory *memory
+	told   func(Way)
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	current *route    // the last that worked, here or in another process
+	proven  bool      // current has worked in this process
+	since   time.Time // when the better ones last did not
+}
+
+// NewWays prepares the ways to the broker at a URL. told, if not nil, is called
+// with the first way that works, and again whenever that changes; not from two
+// goroutines at once. It does not connect yet. Errors name flags.
+func NewWays(broker string, r Reach, told func(Way), log *slog.Logger) (*Ways, error) {
+	base, origin, err := parseURL(broker)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	roots, err := r.roots()
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := front.Proxy(r.Proxy)
+	if err != nil {
+		return nil, fmt.Errorf("--proxy: %w", err)
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	w := &Ways{origin: origin, told: told, log: log, memory: &memory{path: r.File, log: log}}
+	config := front.Config{Imitate: r.Imitate, Roots: roots, Proxy: proxy, HeaderTimeout: api.MaxWait + slack, ConnectTimeout: connectTimeout}
+	if legs := r.legs(); len(legs) > 1 || len(r.Fronts) > 1 {
+		config.ConnectTimeout = connectFallback
+	}
+	for rank, leg := range r.legs() {
+		switch leg {
+		case LegDirect:
+			err = w.add(rank, Way{Leg: leg}, config, nil)
+		case LegFront:
+			if base.Scheme != "https" {
+				return nil, fmt.Errorf("--front: the broker's URL is %s, and only https hides it", broker)
+			}
+			for _, host := range shuffled(r.Fronts) {
+				config.Front = host
+				if err = w.add(rank, Way{leg, host}, config, nil); err != nil {
+					return nil, err
+				}
+			}
+		case LegAMP:
+			cache, parseErr := url.Parse(r.AMPCache)
+			if parseErr != nil {
+				return nil, fmt.Errorf("--ampcache: %w", parseErr)
+			}
+			for _, host := range shuffled(r.AMPFronts, cache.Host) {
+				config.Front = host
+				via := cache.Host
+				if host != via {
+					via += " behind " + host
+				}
+				if err = w.add(rank, Way{leg, via}, config, cache); err != nil {
+					return nil, err
+				}
+			}
+		}
+		config.Front = ""
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(w.routes) > 1 {
+		w.recall()
+	}
+	return w, nil
+}
+
+// shuffled returns the hosts in random order, or the one to use without any.
+func shuffled(hosts []string, without ...string) []string {
+	if len(hosts) == 0 {
+		return without
+	}
+	out := slices.Clone(hosts)
+	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	return out
+}
+
+func (w *Ways) add(rank int, way Way, c front.Config, cache *url.URL) error {
+	transport, err := front.New(c)
+	if err != nil {
+		return err
+	}
+	r := &route{Way: way, rank: rank, wait: api.MaxWait, http: &http.Client{
+		Transport: transport,
+		// A token must not follow a redirect to somebody else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	if cache != nil {
+		r.http.Transport = &amp.Transport{Cache: cache, Base: transport}
+		r.wait = ampWait
+	}
+	w.routes = append(w.routes, r)
+	return nil
+}
+
+// All returns the ways, in the order in which they are tried at first.
+func (w *Ways) All() []Way {
+	var all []Way
+	for _, r := range w.routes {
+		all = append(all, r.Way)
+	}
+	return all
+}
+
+// Current returns the way that is in use, once one has worked.
+func (w *Ways) Current() (Way, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.proven {
+		return Way{}, false
+	}
+	return w.current.Way, true
+}
+
+// Close closes idle connections.
+func (w *Ways) Close() {
+	for _, r := range w.routes {
+		r.http.CloseIdleConnections()
+	}
+}
+
+// order returns the routes in the order in which a request should try them: what
+// worked last, then the others. From time to time the better ones come first
+// again, but not for a request that may be held for long.
+func (w *Ways) order(held bool) []*route {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.current == nil || (!held && w.current.rank > 0 && time.Since(w.since) > lookBack) {
+		return w.routes
+	}
+	out := []*route{w.current}
+	for _, r := range w.routes {
+		if r != w.current {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// worked notes that a broker has answered on a way. tried is how many others
+// have failed just before.
+func (w *Ways) worked(r *route, tried int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	news := !w.proven || w.current != r
+	if news || tried > 0 {
+		w.since = time.Now()
+	}
+	w.current, w.proven = r, true
+	if !news {
+		return
+	}
+	if len(w.routes) > 1 {
+		w.memory.keep(w.origin, r.Way)
+	}
+	w.log.Info("the broker answers", "way", r.String())
+	if w.told != nil {
+		w.told(r.Way)
+	}
+}
+
+// recall begins with what worked in an earlier process.
+func (w *Ways) recall() {
+	way, ok := w.memory.recall(w.origin)
+	if !ok {
+		return
+	}
+	for _, r := range w.routes {
+		if r.Way == way {
+			w.current, w.since = r, time.Now()
+		}
+	}
+}
