@@ -40,11 +40,10 @@ func (a *auth) token(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The broker's clock may differ from ours; its word is about its own. A
-	// session that seems over already is used until the broker refuses it.
-	now := time.Now()
-	life := max(s.ExpiresAt.Sub(now)-renewBefore, 10*time.Second)
-	a.session, a.until = s.Session, now.Add(life)
+	// The time is by the broker's clock. A session that seems over already is
+	// used until the broker refuses it.
+	life := max(s.ExpiresAt.Sub(a.broker.Now())-renewBefore, 10*time.Second)
+	a.session, a.until = s.Session, time.Now().Add(life)
 	a.log.Info("enrolled with the broker", "broker", a.broker.Origin(), "as", s.Name)
 	return a.session, nil
 }

@@ -29,8 +29,9 @@ type Broker struct {
 	Answers chan Answer
 	Reports chan api.Report
 
-	t    *testing.T
-	http *httptest.Server
+	t     *testing.T
+	http  *httptest.Server
+	ahead time.Duration
 
 	mu       sync.Mutex
 	keys     grant.Published
@@ -80,7 +81,10 @@ func NewBroker(t *testing.T, key *identity.Key) *Broker {
 		defer b.mu.Unlock()
 		reply(w, http.StatusOK, &b.keys)
 	})
-	b.http = httptest.NewUnstartedServer(mux)
+	b.http = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", b.now().UTC().Format(http.TimeFormat))
+		mux.ServeHTTP(w, r)
+	}))
 	t.Cleanup(b.http.Close)
 	return b
 }
@@ -103,6 +107,11 @@ func (b *Broker) Rotate() {
 	b.keys = grant.Published{Keys: grant.NewKeySet(next.Public()), Rotations: append(b.keys.Rotations, rotation)}
 }
 
+// Ahead puts the broker's clock ahead of this machine's. Call it before Start.
+func (b *Broker) Ahead(d time.Duration) { b.ahead = d }
+
+func (b *Broker) now() time.Time { return time.Now().Add(b.ahead) }
+
 // Start begins to serve. Connections made before wait.
 func (b *Broker) Start() { b.http.Start() }
 
@@ -123,7 +132,7 @@ func reply(w http.ResponseWriter, status int, body any) {
 }
 
 func (b *Broker) hello(w http.ResponseWriter, r *http.Request) {
-	reply(w, http.StatusOK, api.HelloResponse{Challenge: []byte("challenge"), Origin: b.URL(), ExpiresAt: time.Now().Add(time.Minute)})
+	reply(w, http.StatusOK, api.HelloResponse{Challenge: []byte("challenge"), Origin: b.URL(), ExpiresAt: b.now().Add(time.Minute)})
 }
 
 func (b *Broker) session(w http.ResponseWriter, r *http.Request) {
@@ -142,7 +151,7 @@ func (b *Broker) session(w http.ResponseWriter, r *http.Request) {
 	b.enrolled++
 	session := "session-" + string(rune('a'+b.enrolled))
 	b.sessions = append(b.sessions, session)
-	reply(w, http.StatusOK, api.SessionResponse{Session: session, ExpiresAt: time.Now().Add(api.SessionLife), Name: "anvil"})
+	reply(w, http.StatusOK, api.SessionResponse{Session: session, ExpiresAt: b.now().Add(api.SessionLife), Name: "anvil"})
 }
 
 // Refuse sets what a session request gets, instead of a session; nil accepts it

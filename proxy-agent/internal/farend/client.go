@@ -40,7 +40,7 @@ func (b *Broker) NewClient(jobID string, change ...func(*grant.Grant)) *Client {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	now := time.Now()
+	now := b.now()
 	g := &grant.Grant{
 		Issuer: b.URL(), Subject: "anonymous", JobID: jobID, IssuedAt: now, ExpiresAt: now.Add(30 * time.Second),
 		PeerFingerprint: cert.Fingerprint(), Agents: []string{b.Agent.Fingerprint}, Channels: labels,
