@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/keyring"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/identity"
+	"github.com/farforge/farforge/common/rendezvous"
+)
+
+// startBroker runs a broker in the folder until the test ends and returns a
+// client for it. Its list of agents is "agents", its state folder "state".
+func startBroker(t *testing.T, dir string) *rendezvous.Client {
+	t.Helper()
+	addr := filepath.Join(dir, "addr")
+	_ = os.Remove(addr)
+	cfg := &Config{
+		Addr: "127.0.0.1:0", AddrFile: addr, DisableTLS: true, Open: true,
+		AuthorizedAgents: filepath.Join(dir, "agents"), StateDir: filepath.Join(dir, "state"),
+		MaxWait: api.MaxWait, AnswerTimeout: api.AnswerTimeout, LogFormat: "text", LogLevel: "info",
+	}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	drain, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- serve(context.Background(), cfg, signals{drain: drain}, io.Discard, io.Discard)
+	}()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		url, err := os.ReadFile(addr)
+		if err == nil {
+			c, err := rendezvous.New(rendezvous.Config{URL: strings.TrimSpace(string(url))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				c.Close()
+				close(drain)
+				if err := <-done; err != nil {
+					t.Errorf("serve: %v", err)
+				}
+			})
+			return c
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("the broker did not start: %v", err)
+		default:
+		}
+		if time.Now().After(end) {
+			t.Fatal("the broker never came")
+		}
+	}
+}
+
+// TestRevokedInTheFile takes an agent off the list while its poll waits at a
+// real broker: the poll ends, and nothing that it holds is worth anything.
+func TestRevokedInTheFile(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	dir := t.TempDir()
+	key, err := identity.GenerateKey(filepath.Join(dir, "key"), "anvil")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "agents")
+	if _, err := directory.AddLines(list, key.PublicLine("anvil")); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("broker", func(t *testing.T) {
+		c := startBroker(t, dir)
+		session, err := c.Authenticate(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status := &api.Status{TotalCores: 1, FreeCores: 1, TotalMemMB: 1, FreeMemMB: 1}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := c.Poll(t.Context(), session.Session, status)
+			ended <- err
+		}()
+		awaitMetric(t, c, "farforge_broker_parked_polls 1\n")
+		if _, err := directory.RemoveLine(list, "anvil"); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		want := func(err error, code api.Code) {
+			t.Helper()
+			var p *api.Problem
+			if !errors.As(err, &p) || p.Status != http.StatusUnauthorized || p.Code != code {
+				t.Errorf("got %v, want %s", err, code)
+			}
+		}
+		want(<-ended, api.CodeBadToken)
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("its poll ended after %v", took)
+		}
+		_, err = c.Poll(t.Context(), session.Session, status)
+		want(err, api.CodeBadToken)
+		_, err = c.Authenticate(t.Context(), key)
+		want(err, api.CodeBadSignature)
+		_, err = c.RequestGrant(canceledSoon(t), &api.GrantRequest{
+			PeerFingerprint:  strings.TrimSuffix(strings.Repeat("AB:", 32), ":"),
+			RequiredChannels: []string{"espctl"}, CPUCores: 1, MemoryMB: 1, TimeoutSecs: 1,
+		})
+		var p *api.Problem
+		if !errors.As(err, &p) || p.Code != api.CodeNoAgent {
+			t.Errorf("a grant without any agent: %v", err)
+		}
+	})
+}
+
+// awaitMetric waits until the broker shows the line.
+func awaitMetric(t *testing.T, c *rendezvous.Client, line string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		resp, err := client.Get(c.Origin() + api.PathMetrics)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(body), line) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%q never came", line)
+		}
+	}
+}
+
+// canceledSoon ends the client's patience with a broker that has no agent.
+func canceledSoon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// TestRotatedUnderARunningBroker rotates as the command does, and follows as an
+// agent does. The session of before goes on.
+func TestRotatedUnderARunningBroker(t *testing.T) {
+	dir := t.TempDir()
+	key, err := identity.GenerateKey(filepath.Join(dir, "key"), "anvil")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := directory.AddLines(filepath.Join(dir, "agents"), key.PublicLine("anvil")); err != nil {
+		t.Fatal(err)
+	}
+	c := startBroker(t, dir)
+	session, err := c.Authenticate(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.JWKS(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, fresh, err := keyring.Rotate(filepath.Join(dir, "state"), time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		now, err := c.JWKS(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(now.Rotations) == 1 {
+			followed, err := first.Keys.Follow(now)
+			if err != nil || followed.KeyIDs()[0] != fresh.ID {
+				t.Errorf("followed to %v, %v; want %s", followed.KeyIDs(), err, fresh.ID)
+			}
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the broker never took the rotation up")
+		}
+	}
+	draining := &api.Status{TotalCores: 1, TotalMemMB: 1, Draining: true} // is answered at once
+	if _, err := c.Poll(t.Context(), session.Session, draining); err != nil {
+		t.Errorf("the session of before: %v", err)
+	}
+}
