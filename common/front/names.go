@@ -13,8 +13,8 @@ import (
 // Firefox 102, which utls has offer h2 alone: servers without it hang up.
 func imitations() map[string]utls.ClientHelloID {
 	return map[string]utls.ClientHelloID{
-		"hellorandomizedalpn":     utls.HelloRandomizedALPN,
-		"hellorandomizednoalpn":   utls.HelloRandomizedNoALPN,
+		"hellorandomizedalpn":     randomized(utls.HelloRandomizedALPN),
+		"hellorandomizednoalpn":   randomized(utls.HelloRandomizedNoALPN),
 		"hellofirefox_auto":       utls.HelloFirefox_Auto,
 		"hellofirefox_55":         utls.HelloFirefox_55,
 		"hellofirefox_56":         utls.HelloFirefox_56,
@@ -68,4 +68,13 @@ func Names() []string {
 func Known(name string) bool {
 	_, ok := imitations()[strings.ToLower(name)]
 	return ok
+}
+
+// randomized takes X25519MLKEM768 out of what may be offered: offered without a
+// share, servers ask for one, and utls cannot give it in its second hello.
+func randomized(id utls.ClientHelloID) utls.ClientHelloID {
+	weights := utls.DefaultWeights
+	weights.CurveIDs_Append_X25519 = 0 // X25519 itself is offered with TLS 1.3 all the same
+	id.Weights = &weights
+	return id
 }
