@@ -42,10 +42,10 @@ func (u *UserConfig) register(f *pflag.FlagSet) {
 	f.StringVar(&u.OIDCIssuer, "oidc-issuer", "", "take OIDC tokens of this issuer, a `URL` such as https://token.actions.githubusercontent.com")
 	f.StringVar(&u.OIDCAudience, "oidc-audience", "", "`AUDIENCE` that OIDC tokens must be made for, such as the broker's origin")
 	f.StringArrayVar(&u.OIDCAllow, "oidc-allow", nil, "admit OIDC tokens with these claims, a `RULE` CLAIM=GLOB[,CLAIM=GLOB]... such as repository=acme/*; may be repeated, one must fit")
-	f.IntVar(&u.Jobs, "user-jobs", 8, "jobs that a user may have at once, waiting ones included; 0 is no limit")
-	f.IntVar(&u.Grants, "user-grants", 60, "grants that a user may ask for a minute; 0 is no limit")
-	f.DurationVar(&u.Sessions, "user-sessions", 24*time.Hour, "time on agents that a user may have a day (UTC); 0 is no limit")
-	f.Float64Var(&u.AddressRate, "address-rate", 20, "requests a second that one network (IPv4 /24, IPv6 /56) may send for sessions and grants; 0 is no limit, for a broker behind a proxy")
+	f.IntVar(&u.Jobs, "user-jobs", 8, "`N` jobs that a user may have at once, waiting ones included; 0 is no limit")
+	f.IntVar(&u.Grants, "user-grants", 60, "`N` grants that a user may ask for a minute; 0 is no limit")
+	f.DurationVar(&u.Sessions, "user-sessions", 24*time.Hour, "`TIME` on agents that a user may have a day (UTC); 0 is no limit")
+	f.Float64Var(&u.AddressRate, "address-rate", 20, "`N` requests a second that one network (IPv4 /24, IPv6 /56) may send for sessions and grants; 0 is no limit, for a broker behind a proxy")
 }
 
 // validate looks at the flags alone.

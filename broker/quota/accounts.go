@@ -30,6 +30,7 @@ type account struct {
 
 type job struct {
 	session time.Duration
+	agent   string    // who claimed it last
 	began   time.Time // of the session; zero while the job waits
 	until   time.Time // when its room is given back whatever happens
 }
@@ -98,19 +99,31 @@ func (j *job) keep(now time.Time) {
 	}
 }
 
-// Claim begins the job's session. Unknown jobs are passed over, here and below.
-func (l *Accounts) Claim(jobID string, now time.Time) {
+// Claim begins the job's session with an agent. Unknown jobs are passed over,
+// here and below.
+func (l *Accounts) Claim(jobID, agent string, now time.Time) {
 	l.change(jobID, func(_ *account, j *job) {
-		j.began, j.until = now, now.Add(j.session)
+		j.agent, j.began, j.until = agent, now, now.Add(j.session)
 	})
+}
+
+// Refused is told when an agent reports that it did not take the job. It lets
+// the job wait again, and returns whether the agent was the last to claim it.
+func (l *Accounts) Refused(jobID, agent string, now time.Time) (was bool) {
+	l.change(jobID, func(_ *account, j *job) {
+		if was = j.agent == agent; was {
+			j.wait(now)
+		}
+	})
+	return was
 }
 
 // Wait lets the job wait, or wait again after a claim that came to nothing.
 func (l *Accounts) Wait(jobID string, now time.Time) {
-	l.change(jobID, func(_ *account, j *job) {
-		j.began, j.until = time.Time{}, now.Add(Memory)
-	})
+	l.change(jobID, func(_ *account, j *job) { j.wait(now) })
 }
+
+func (j *job) wait(now time.Time) { j.began, j.until = time.Time{}, now.Add(Memory) }
 
 // Answered is told when the client has had the answer. A job that no agent
 // works on gives its room back: it has ended before, and its answer was only
@@ -128,9 +141,13 @@ func (l *Accounts) Drop(jobID string) {
 	l.change(jobID, func(a *account, _ *job) { l.drop(a, jobID) })
 }
 
-// End gives the job's room back and charges what its session took.
-func (l *Accounts) End(jobID string, now time.Time) {
+// End is told when an agent reports the job's end. It gives the room back and
+// charges what the session took, if it was that agent's.
+func (l *Accounts) End(jobID, agent string, now time.Time) {
 	l.change(jobID, func(a *account, j *job) {
+		if j.agent != agent || j.began.IsZero() {
+			return
+		}
 		a.roll(now)
 		a.charge(j, now)
 		l.drop(a, jobID)
@@ -153,7 +170,7 @@ func (l *Accounts) drop(a *account, jobID string) {
 // charge is called after roll.
 func (a *account) charge(j *job, now time.Time) {
 	if j.began.IsZero() || day(j.began) != a.day {
-		return // no session, or one of another day
+		return // no session, or one that began on another day
 	}
 	a.used += max(0, min(now.Sub(j.began), j.session))
 }

@@ -67,7 +67,7 @@ func TestJobsAtOnce(t *testing.T) {
 	if r := offer(t, a, "2", time.Hour, now); r != nil {
 		t.Fatal(r)
 	}
-	a.Claim("2", now)
+	a.Claim("2", "agent", now)
 	// A job that waits and one that is built count alike, and both keep a
 	// grant from being given in vain.
 	wantRefusal(t, offer(t, a, "3", time.Hour, now), "jobs", "2 jobs under way, and 2 at once is your limit", "in 1m at the latest", 15*time.Second)
@@ -78,14 +78,22 @@ func TestJobsAtOnce(t *testing.T) {
 	if r := a.Grant("key:bob", Limits{}, time.Hour, now); r != nil {
 		t.Errorf("another user: %+v", r)
 	}
-	a.End("2", now.Add(time.Second))
+	a.End("2", "another", now) // which nobody believes
+	a.End("1", "agent", now)   // nor of a job that it never had
+	if a.Refused("2", "another", now) || a.Refused("unknown", "agent", now) {
+		t.Error("an agent refused what it did not have")
+	}
+	if _, jobs := a.Len(); jobs != 2 {
+		t.Errorf("%d jobs have room", jobs)
+	}
+	a.End("2", "agent", now.Add(time.Second))
 	if r := offer(t, a, "3", time.Hour, now.Add(time.Second)); r != nil {
 		t.Errorf("after one has ended: %+v", r)
 	}
 	for _, job := range []string{"1", "3", "3", "unknown"} {
 		a.Drop(job)
-		a.End(job, now)
-		a.Claim(job, now)
+		a.End(job, "agent", now)
+		a.Claim(job, "agent", now)
 		a.Wait(job, now)
 		a.Answered(job)
 	}
@@ -102,8 +110,8 @@ func TestRoomComesBackByItself(t *testing.T) {
 		after  time.Duration
 	}{
 		{"a client that went away while it waited", func(*Accounts) {}, Memory},
-		{"an agent that crashed", func(a *Accounts) { a.Claim("1", noon) }, 10 * time.Minute},
-		{"a claim that came to nothing", func(a *Accounts) { a.Claim("1", noon); a.Wait("1", noon) }, Memory},
+		{"an agent that crashed", func(a *Accounts) { a.Claim("1", "agent", noon) }, 10 * time.Minute},
+		{"a claim that came to nothing", func(a *Accounts) { a.Claim("1", "agent", noon); a.Wait("1", noon) }, Memory},
 		{"a client that asks again", func(a *Accounts) { a.Offer(alice, "1", Limits{}, 10*time.Minute, noon.Add(30*time.Second)) }, Memory + 30*time.Second},
 	} {
 		a := NewAccounts(Limits{Jobs: 1})
@@ -123,12 +131,12 @@ func TestRoomComesBackByItself(t *testing.T) {
 func TestAnAnswerThatIsFetchedAgainTakesNoRoom(t *testing.T) {
 	a := NewAccounts(Limits{Jobs: 1})
 	offer(t, a, "1", time.Hour, noon)
-	a.Claim("1", noon)
+	a.Claim("1", "agent", noon)
 	a.Answered("1") // the session goes on
 	if r := offer(t, a, "2", time.Hour, noon); r == nil {
 		t.Error("the answer ended the job")
 	}
-	a.End("1", noon)
+	a.End("1", "agent", noon)
 	offer(t, a, "1", time.Hour, noon) // its response was lost
 	a.Answered("1")
 	if r := offer(t, a, "2", time.Hour, noon); r != nil {
@@ -145,9 +153,9 @@ func TestSessionTimeADay(t *testing.T) {
 	// What is reserved may come back at any time, and less may fit now.
 	wantRefusal(t, a.Grant(alice, Limits{}, 30*time.Minute, now), "sessions",
 		"1h a day on agents: 0s are used, 40m are reserved by jobs under way, and this one asks for 30m", "at most 20m (timeout_secs 1200)", 15*time.Second)
-	a.Claim("1", now)
+	a.Claim("1", "agent", now)
 	now = now.Add(10 * time.Minute)
-	a.End("1", now)
+	a.End("1", "agent", now)
 	if r := a.Grant(alice, Limits{}, 50*time.Minute, now); r != nil {
 		t.Errorf("only what was used is charged: %+v", r)
 	}
@@ -157,7 +165,7 @@ func TestSessionTimeADay(t *testing.T) {
 	if r := offer(t, a, "2", 50*time.Minute, now); r != nil {
 		t.Fatal(r)
 	}
-	a.Claim("2", now)
+	a.Claim("2", "agent", now)
 	now = now.Add(2 * time.Hour)
 	r := a.Grant(alice, Limits{}, time.Second, now)
 	wantRefusal(t, r, "sessions", "1h are used", "midnight", 9*time.Hour+50*time.Minute)
@@ -170,8 +178,8 @@ func TestSessionTimeADay(t *testing.T) {
 	if r := offer(t, a, "3", time.Hour, midnight); r != nil {
 		t.Errorf("a new day: %+v", r)
 	}
-	a.Claim("3", midnight.Add(23*time.Hour+30*time.Minute))
-	a.End("3", midnight.Add(24*time.Hour+10*time.Minute))
+	a.Claim("3", "agent", midnight.Add(23*time.Hour+30*time.Minute))
+	a.End("3", "agent", midnight.Add(24*time.Hour+10*time.Minute))
 	if r := a.Grant(alice, Limits{}, time.Hour, midnight.Add(24*time.Hour+10*time.Minute)); r != nil {
 		t.Errorf("a session of the day before: %+v", r)
 	}
@@ -184,7 +192,14 @@ func TestSessionTimeADay(t *testing.T) {
 func TestFailuresCostNothing(t *testing.T) {
 	a := NewAccounts(Limits{Sessions: time.Hour})
 	offer(t, a, "1", time.Hour, noon)
-	a.Claim("1", noon)
+	a.Claim("1", "agent", noon)
+	if !a.Refused("1", "agent", noon) {
+		t.Error("the agent's refusal was not believed")
+	}
+	a.End("1", "agent", noon.Add(time.Minute)) // a second report changes nothing
+	if _, jobs := a.Len(); jobs != 1 {
+		t.Error("a job that goes on has no room")
+	}
 	a.Drop("1")
 	if r := a.Grant(alice, Limits{}, time.Hour, noon.Add(time.Minute)); r != nil {
 		t.Errorf("%+v", r)
@@ -200,7 +215,7 @@ func TestAccountsThatSayNothingAreDropped(t *testing.T) {
 		t.Errorf("%d accounts", users)
 	}
 	a.Offer("key:busy", "job", Limits{}, time.Hour, noon)
-	a.Claim("job", noon.Add(5000*time.Second))
+	a.Claim("job", "agent", noon.Add(5000*time.Second))
 	for i := range 3000 {
 		a.Grant(fmt.Sprint("oidc:https://y#", i), Limits{}, time.Minute, noon.Add(5000*time.Second))
 	}
@@ -223,11 +238,12 @@ func TestConcurrentUse(t *testing.T) {
 				if _, r := a.Offer(user, job, Limits{}, time.Minute, noon); r != nil {
 					continue
 				}
-				a.Claim(job, noon)
+				a.Claim(job, "agent", noon)
 				if i%2 == 0 {
 					a.Wait(job, noon)
 				}
-				a.End(job, noon)
+				a.Claim(job, "agent", noon)
+				a.End(job, "agent", noon)
 			}
 		})
 	}

@@ -80,7 +80,7 @@ func (s *Server) handOver(w *response, agent string, job *rendezvous.Assignment)
 			return err
 		}
 	}
-	s.cfg.Accounts.Claim(job.Offer.JobID, s.now())
+	s.cfg.Accounts.Claim(job.Offer.JobID, agent, s.now())
 	s.mail.Claim(job.Offer.JobID, agent)
 	w.result = "job"
 	return w.json(http.StatusOK, &api.Job{

@@ -54,17 +54,17 @@ func (s *Server) leaveRoom(g *grant.Grant, fresh bool, err error) {
 
 // ended gives the room of a job back that its agent has reported. An agent that
 // did not take the job, or failed, costs its user nothing, and the job may go
-// on with another agent.
+// on with another agent. What agents report of others' jobs changes nothing.
 func (s *Server) ended(rep *api.Report, agent string) {
 	if rep.Outcome != api.OutcomeRefused && rep.Outcome != api.OutcomeAgentFailed {
-		s.cfg.Accounts.End(rep.JobID, s.now())
+		s.cfg.Accounts.End(rep.JobID, agent, s.now())
 		return
 	}
-	// The next agent may claim the job before Refuse returns.
-	s.cfg.Accounts.Wait(rep.JobID, s.now())
+	// First, as the next agent may claim the job before Refuse returns.
+	was := s.cfg.Accounts.Refused(rep.JobID, agent, s.now())
 	// Not worth waiting for an answer that will not come.
 	s.meet.Refuse(rep.JobID, agent, rep.Outcome == api.OutcomeAgentFailed)
-	if !s.meet.Pending(rep.JobID) {
+	if was && !s.meet.Pending(rep.JobID) {
 		s.cfg.Accounts.Drop(rep.JobID)
 	}
 }
