@@ -30,6 +30,9 @@
 //	           └─────────┘
 //	any of them ──▶ dropped, Config.Memory after its last use
 //
+// An agent that may not serve any more is expelled: its claims end as if they
+// were late, and [Poll.Gone] ends its parked poll.
+//
 // A job that is away keeps its place in the lines but nobody can claim it: no
 // agent works for a client that may not come back. A client that went while
 // its job was claimed finds the answer if it comes back in time. A job is the

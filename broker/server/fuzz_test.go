@@ -53,6 +53,12 @@ func FuzzSession(f *testing.F) {
 		if _, err := testSealer.openSession(token, now); err == nil && token != good {
 			t.Errorf("%q was accepted beside %q", token, good)
 		}
+		// What is renewed is long; see TestThePollRenewsTheSession for its truth.
+		if fresh := testSealer.renew(token, testFingerprint, now); fresh != "" {
+			if fp, err := testSealer.openSession(fresh, now.Add(api.SessionLife-time.Second)); err != nil || fp != testFingerprint {
+				t.Errorf("%q became %q, %v", token, fresh, err)
+			}
+		}
 	})
 }
 
@@ -85,7 +91,7 @@ func FuzzBodies(f *testing.F) {
 	kinds := []func() any{
 		func() any { return new(api.GrantRequest) }, func() any { return new(api.HelloRequest) },
 		func() any { return new(api.SessionRequest) }, func() any { return new(api.Status) },
-		func() any { return new(api.Report) },
+		func() any { return new(api.Report) }, func() any { return new(api.AddAgent) },
 	}
 	status, _ := json.Marshal(idleStatus())
 	request, _ := json.Marshal(grantRequest())
