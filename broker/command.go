@@ -29,8 +29,8 @@ on with the jobs of the one before it.
 The first SIGINT or SIGTERM drains: waits end, offers that an agent has claimed
 are still answered. The second stops at once.`
 
-const examples = `  # On a public host, with a certificate:
-  broker --origin https://broker.example.org --cert cert.pem --key key.pem \
+const examples = `  # On a public host, with a certificate that comes by itself:
+  broker --acme-hostnames broker.example.org \
          --authorized-agents agents --state-dir /var/lib/farforge --users users
 
   # On one machine, to try it out:
@@ -65,8 +65,9 @@ func newCommand(serve func(*Config) error) *cobra.Command {
 	f.SortFlags = false
 	f.StringVar(&cfg.Addr, "addr", ":443", "listen on this `HOST:PORT`; port 0 takes a free one")
 	f.StringVar(&cfg.AddrFile, "addr-file", "", "write the URL that is listened on to this `FILE` once it is ready")
-	f.StringVar(&cfg.Origin, "origin", "", "the `URL` that agents and clients dial, such as https://broker.example.org; may be left out with --disable-tls on a loopback address")
-	f.StringVar(&cfg.Cert, "cert", "", "certificate chain, a PEM `FILE`")
+	f.StringVar(&cfg.Origin, "origin", "", "the `URL` that agents and clients dial, such as https://broker.example.org; may be left out with --acme-hostnames, and with --disable-tls on a loopback address")
+	cfg.ACME.register(f)
+	f.StringVar(&cfg.Cert, "cert", "", "certificate chain, a PEM `FILE`; it is read again when it changes")
 	f.StringVar(&cfg.Key, "key", "", "the certificate's private key, a PEM `FILE`")
 	f.BoolVar(&cfg.DisableTLS, "disable-tls", false, "serve plain HTTP: on one machine, or behind a proxy that ends TLS")
 	f.StringVar(&cfg.AuthorizedAgents, "authorized-agents", "", "the agents that may serve, a `FILE` in authorized_keys format")

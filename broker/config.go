@@ -20,6 +20,7 @@ type Config struct {
 	Origin           string
 	Cert, Key        string
 	DisableTLS       bool
+	ACME             ACMEConfig
 	AuthorizedAgents string
 	StateDir         string
 	AdminTokenFile   string
@@ -45,15 +46,10 @@ func (c *Config) Validate() error {
 	if err != nil {
 		return usage(fmt.Errorf("--addr: %w", err), "give a host and a port, such as :443 or 127.0.0.1:8080")
 	}
+	if err := c.validateTLS(); err != nil {
+		return err
+	}
 	switch {
-	case !c.DisableTLS && c.Cert == "" && c.Key == "":
-		return usage(errors.New("there is no certificate to serve TLS with"),
-			"give --cert and --key",
-			"or --disable-tls, if a proxy ends TLS or all is on one machine")
-	case c.DisableTLS && (c.Cert != "" || c.Key != ""):
-		return usage(errors.New("--disable-tls contradicts --cert and --key"), "leave one of the two out")
-	case (c.Cert == "") != (c.Key == ""):
-		return usage(errors.New("--cert and --key go together"), "give both")
 	case c.AuthorizedAgents == "":
 		return usage(errors.New("--authorized-agents is missing: no agent could serve"),
 			"put the agents' public keys into a file, one a line, and name it")
@@ -99,6 +95,9 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) validateOrigin(host string) error {
+	if c.Origin == "" && len(c.ACME.Hostnames) > 0 {
+		c.Origin = "https://" + c.ACME.Hostnames[0]
+	}
 	if c.Origin == "" {
 		if c.DisableTLS && isLoopback(host) {
 			return nil // known once the port is

@@ -38,7 +38,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "agentkey": agentKey, "certificate": certificate, "ready": ready, "get": get, "grant": askGrant, "mode": mode, "await": await,
+			"exits": exits, "agentkey": agentKey, "certificate": makeCertificate, "ready": ready, "get": get, "grant": askGrant, "mode": mode, "await": await,
 		},
 	})
 }
@@ -60,8 +60,8 @@ func agentKey(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// certificate CERT KEY makes a self-signed certificate for 127.0.0.1.
-func certificate(ts *testscript.TestScript, neg bool, args []string) {
+// makeCertificate is certificate CERT KEY: it makes a self-signed certificate for 127.0.0.1.
+func makeCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ts.Check(err)
 	template := &x509.Certificate{

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -39,10 +37,15 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	if err != nil {
 		return usage(err)
 	}
+	certs, err := openCertificates(c, logger)
+	if err != nil {
+		return err
+	}
 	l, err := listen(c)
 	if err != nil {
 		return err
 	}
+	l.TLS = certs.tls()
 	scheme := "http"
 	if l.TLS != nil {
 		scheme = "https"
@@ -54,7 +57,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	}
 	ring, err := keyring.Open(c.StateDir, origin, logger)
 	if err != nil {
-		closeAll(l)
+		l.close()
 		return usage(fmt.Errorf("--state-dir: %w", err))
 	}
 	keys := ring.Current()
@@ -68,7 +71,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 		Version: version(),
 	})
 	if err != nil {
-		closeAll(l)
+		l.close()
 		return err
 	}
 	defer srv.Close()
@@ -81,7 +84,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	ring.OnChange(useKeys)
 	if c.AddrFile != "" {
 		if err := writeAtomically(c.AddrFile, url+"\n"); err != nil {
-			closeAll(l)
+			l.close()
 			return usage(fmt.Errorf("--addr-file: %w", err))
 		}
 	}
@@ -93,10 +96,11 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 
 	var reloader sync.WaitGroup
 	ended := make(chan struct{})
-	reloader.Go(func() { follow(ended, sig.reload, list, who, ring) })
+	reloader.Go(func() { follow(ended, sig.reload, list, who, ring, certs) })
 	defer reloader.Wait()
 	defer close(ended)
-	return srv.Run(ctx, sig.drain, l)
+	defer certs.start(l.http01, origin, logger)()
+	return srv.Run(ctx, sig.drain, l.Listeners)
 }
 
 func newLogger(c *Config, w io.Writer) *slog.Logger {
@@ -115,34 +119,6 @@ func iceServers(urls []string) []api.ICEServer {
 		servers[i] = api.ICEServer{URLs: []string{u}}
 	}
 	return servers
-}
-
-// listen opens all listeners, or none.
-func listen(c *Config) (l server.Listeners, err error) {
-	if !c.DisableTLS {
-		cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-		if err != nil {
-			return l, usage(fmt.Errorf("--cert and --key: %w", err))
-		}
-		l.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	}
-	if l.API, err = net.Listen("tcp", c.Addr); err != nil {
-		return l, usage(fmt.Errorf("--addr: %w", err), "is another program listening there, or may this user not use the port?")
-	}
-	if c.MetricsAddr != "" {
-		if l.Metrics, err = net.Listen("tcp", c.MetricsAddr); err != nil {
-			_ = l.API.Close()
-			return l, usage(fmt.Errorf("--metrics-addr: %w", err))
-		}
-	}
-	return l, nil
-}
-
-func closeAll(l server.Listeners) {
-	_ = l.API.Close()
-	if l.Metrics != nil {
-		_ = l.Metrics.Close()
-	}
 }
 
 // writeAtomically writes a file that readers see whole or not at all.
