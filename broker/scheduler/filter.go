@@ -40,27 +40,32 @@ func step(a *directory.Agent, n *Need, o *Options) stage {
 	if n.Target == "" && len(a.Targets) > 0 {
 		return wrongTarget
 	}
-	if n.Target != "" || n.Toolchain != "" {
-		reached := wrongTarget
-		for i := range a.Status.Capabilities {
-			c := &a.Status.Capabilities[i]
-			if n.Target != "" && c.Target != n.Target || !a.MayBuild(c.Target) {
-				continue
-			}
-			reached = wrongToolchain
-			if n.Toolchain == "" || c.Toolchain == n.Toolchain && api.VersionMatches(n.Version, c.Version) {
-				reached = able
-				break
-			}
-		}
-		if reached != able {
-			return reached
-		}
+	if reached := meets(a, n); reached != able {
+		return reached
 	}
 	if a.Status.TotalCores < n.Cores || a.Status.TotalMemMB < n.MemoryMB {
 		return tooSmall
 	}
 	return able
+}
+
+// meets tells how far the agent's capabilities come in meeting the need.
+func meets(a *directory.Agent, n *Need) stage {
+	if n.Target == "" && n.Toolchain == "" {
+		return able
+	}
+	reached := wrongTarget
+	for i := range a.Status.Capabilities {
+		c := &a.Status.Capabilities[i]
+		if n.Target != "" && c.Target != n.Target || !a.MayBuild(c.Target) {
+			continue
+		}
+		reached = wrongToolchain
+		if n.Toolchain == "" || c.Toolchain == n.Toolchain && api.VersionMatches(n.Version, c.Version) {
+			return able
+		}
+	}
+	return reached
 }
 
 // isAmong tells whether the list has the agent, by name or fingerprint.

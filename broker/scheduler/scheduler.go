@@ -38,6 +38,8 @@ type Need struct {
 	Exclude []string
 	// Sealed asks for agents that can open sealed offers.
 	Sealed bool
+	// Project is an opaque key of what is built; empty: unknown.
+	Project string
 }
 
 // NeedOf returns what the request asks for.
@@ -46,6 +48,7 @@ func NeedOf(r *api.GrantRequest) Need {
 	return Need{
 		Target: r.Target, Toolchain: name, Version: version,
 		Cores: r.CPUCores, MemoryMB: r.MemoryMB, Agents: r.Agents, Exclude: r.ExcludeAgents,
+		Project: r.Project,
 	}
 }
 

@@ -165,6 +165,9 @@ type Status struct {
 	FreeMemMB    int          `json:"free_memory_mb"`
 	RunningJobs  []string     `json:"running_jobs,omitempty"`
 	Capabilities []Capability `json:"capabilities"`
+	// Warm are the projects whose workspaces are kept here, as the keys that
+	// grant requests carry, of late use first. Null: the agent does not tell.
+	Warm []string `json:"warm,omitempty"`
 	// Sealing is what clients seal their offers to, if they seal.
 	Sealing *SealingKey `json:"sealing,omitempty"`
 	// Draining: finishes what it has and takes nothing new. Such a poll is

@@ -67,10 +67,17 @@ func (s *Status) Validate() error {
 		return fmt.Errorf("free_memory_mb: %d of %d", s.FreeMemMB, s.TotalMemMB)
 	case len(s.Capabilities) > MaxCapabilities:
 		return fmt.Errorf("capabilities: %d, at most %d are allowed", len(s.Capabilities), MaxCapabilities)
+	case len(s.Warm) > MaxWarm:
+		return fmt.Errorf("warm: %d, at most %d are allowed", len(s.Warm), MaxWarm)
 	case len(s.Version) > 64:
 		return errors.New("version: longer than 64 bytes")
 	case s.Sealing != nil && (len(s.Sealing.Recipient) > 128 || len(s.Sealing.Signature) > 2048):
 		return errors.New("sealing: the recipient is longer than 128 bytes or the signature than 2048")
+	}
+	for _, w := range s.Warm {
+		if len(w) > 128 {
+			return errors.New("warm: a key is longer than 128 bytes")
+		}
 	}
 	for _, c := range s.Capabilities {
 		if !nameForm.MatchString(c.Target) || !nameForm.MatchString(c.Toolchain) || len(c.Version) > 32 {

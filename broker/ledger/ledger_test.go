@@ -1,0 +1,160 @@
+package ledger
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+var start = time.Unix(1_000_000, 0)
+
+func after(d time.Duration) time.Time { return start.Add(d) }
+
+func TestReserve(t *testing.T) {
+	var a Account
+	r := func(job string, cores int) Reservation {
+		return Reservation{Job: job, Need: Capacity{cores, 100}, Since: start, Until: after(time.Hour)}
+	}
+	if a.Reserve(r("early", 1)) {
+		t.Fatal("reserved on an agent of which nothing is known")
+	}
+	whole := Capacity{8, 1000}
+	a.Status(whole, whole, nil, start)
+	for _, tt := range []struct {
+		job   string
+		cores int
+		ok    bool
+		free  int
+	}{{"a", 4, true, 4}, {"b", 5, false, 4}, {"b", 4, true, 0}, {"b", 4, true, 0}, {"c", 1, false, 0}} {
+		if ok := a.Reserve(r(tt.job, tt.cores)); ok != tt.ok || a.Free().Cores != tt.free {
+			t.Fatalf("%+v: %v, %+v free", tt, ok, a.Free())
+		}
+	}
+	// The status that was on its way knows of neither; the next knows a.
+	a.Status(whole, whole, nil, after(time.Second))
+	if a.Free().Cores != 0 {
+		t.Fatalf("an old status freed what was promised: %+v", a.Free())
+	}
+	a.Status(whole, Capacity{4, 900}, []string{"a"}, after(2*time.Second))
+	if a.Free().Cores != 0 {
+		t.Fatalf("a was counted as ended, or twice: %+v", a.Free())
+	}
+	if !a.Release("a") || a.Release("a") || a.Free().Cores != 4 {
+		t.Fatalf("released a: %+v", a.Free())
+	}
+	// A crashed job: the agent never lists b.
+	a.Status(whole, whole, nil, after(settle+time.Second))
+	if a.Free() != whole || len(a.Held()) != 0 {
+		t.Fatalf("b did not heal: %+v", a.Free())
+	}
+	// An agent that is gone says nothing any more: time heals.
+	a.Reserve(r("d", 8))
+	a.Expire(after(time.Hour))
+	if a.Free().Cores != 0 {
+		t.Fatal("expired too early")
+	}
+	a.Expire(after(time.Hour + 1))
+	if a.Free() != whole {
+		t.Fatalf("d did not expire: %+v", a.Free())
+	}
+}
+
+// TestFreeHasOtherLoad: what runs beside Farforge's jobs is respected.
+func TestFreeHasOtherLoad(t *testing.T) {
+	var a Account
+	a.Status(Capacity{8, 1000}, Capacity{3, 1000}, nil, start)
+	if a.Reserve(Reservation{Job: "a", Need: Capacity{4, 1}, Since: start, Until: after(1)}) {
+		t.Fatal("promised cores that the agent says are taken")
+	}
+}
+
+// TestNeverOversold lets a ledger and an agent talk past each other in random
+// order: statuses arrive late, jobs begin and end at any moment, reports get
+// lost. What really runs on the agent must fit at every moment, and everything
+// must be free again once all has been quiet.
+func TestNeverOversold(t *testing.T) {
+	for seed := range uint64(300) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		whole := Capacity{8, 8000}
+		type job struct {
+			need  Capacity
+			began bool
+		}
+		type status struct {
+			free    Capacity
+			running []string
+			sent    time.Time
+		}
+		var (
+			a       Account
+			now     = start
+			claimed = map[string]*job{} // on its way to the agent, or running there
+			mail    []status
+		)
+		used := func(onlyBegan bool) (c Capacity) {
+			for _, j := range claimed {
+				if j.began || !onlyBegan {
+					c.Cores += j.need.Cores
+					c.MemoryMB += j.need.MemoryMB
+				}
+			}
+			return c
+		}
+		says := func() status {
+			s := status{free: whole.less(used(true)), sent: now}
+			for id, j := range claimed {
+				if j.began {
+					s.running = append(s.running, id)
+				}
+			}
+			return s
+		}
+		a.Status(whole, whole, nil, now)
+		for n := range 400 {
+			now = now.Add(time.Duration(rnd.IntN(700)) * time.Millisecond)
+			a.Expire(now)
+			switch rnd.IntN(6) {
+			case 0, 1:
+				id, need := fmt.Sprint("job", n), Capacity{1 + rnd.IntN(4), 500 * (1 + rnd.IntN(6))}
+				if a.Reserve(Reservation{Job: id, Need: need, Since: now, Until: now.Add(time.Hour)}) {
+					claimed[id] = &job{need: need}
+				}
+			case 2:
+				mail = append(mail, says())
+			case 3:
+				if len(mail) > 0 { // in order, but late
+					a.Status(whole, mail[0].free, mail[0].running, mail[0].sent)
+					mail = mail[1:]
+				}
+			default:
+				for id, j := range claimed { // any of them
+					if !j.began {
+						j.began = true
+					} else {
+						delete(claimed, id)
+						if rnd.IntN(4) > 0 { // or else the report is lost
+							a.Release(id)
+						}
+					}
+					break
+				}
+			}
+			for _, j := range claimed { // no job takes longer to begin than claims live
+				if !j.began && rnd.IntN(8) == 0 {
+					j.began = true
+				}
+			}
+			if u := used(false); !whole.Fits(u) {
+				t.Fatalf("seed %d, step %d: %+v promised of %+v", seed, n, u, whole)
+			}
+		}
+		clear(claimed)
+		now = now.Add(settle + time.Second)
+		s := says()
+		a.Status(whole, s.free, s.running, s.sent)
+		if a.Free() != whole {
+			t.Fatalf("seed %d: %+v free at the end, %d held", seed, a.Free(), len(a.Held()))
+		}
+	}
+}

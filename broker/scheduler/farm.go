@@ -1,0 +1,231 @@
+package scheduler
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/ledger"
+	"github.com/farforge/farforge/common/api"
+)
+
+// Farm is all agents as the scheduler sees them: what they say of themselves,
+// what is promised to jobs, and what was learned from results. It is safe for
+// concurrent use; each call sees and leaves it consistent.
+type Farm struct {
+	mu      sync.Mutex
+	agents  []*member
+	byID    map[string]*member // by fingerprint
+	byName  map[string]*member
+	classes []*class
+
+	size     estimate // of a job, farm-wide
+	rel      reliability
+	kinds    map[uint64]*kind
+	projects map[uint64]*project
+
+	scratch scratch
+}
+
+// kind is what is known, farm-wide, of jobs for one target with one toolchain.
+type kind struct {
+	size, warm estimate
+	// lost is the decayed mean of the seconds that a failed attempt took.
+	lost, losses float64
+}
+
+// project is what is known, farm-wide, of one project's jobs of one kind.
+type project struct {
+	size estimate
+	// on is where it was built of late, newest first.
+	on   [8]*member
+	used int64
+}
+
+// member is one agent. Its cells are short lists, not maps: they are read for
+// every candidate.
+type member struct {
+	view     directory.Agent
+	account  ledger.Account
+	class    *class
+	place    place
+	salt     uint64
+	waiting  float64 // jobs in its line, each shared among its candidates
+	rel      reliability
+	speed    estimate
+	kinds    []cell   // by kind
+	projects []cell   // by kind and project; newest last
+	warm     []uint64 // projects whose workspaces it says it has
+	tells    bool     // whether it says so
+	mark     uint64   // of the last choice that looked at it
+}
+
+type cell struct {
+	key uint64
+	e   estimate
+}
+
+// How much is remembered. A farm of 100 000 agents with full lists takes
+// 150 MiB; what is forgotten first is what was longest unused.
+const (
+	maxKinds       = 32
+	maxAgentKinds  = 16
+	maxAgentBuilds = 24
+	maxProjects    = 50_000
+)
+
+// What is believed before any result: factors give or take these spreads. The
+// memories differ as the causes do: a machine's speed changes within hours
+// (heat, other work), the size of a project within days.
+var (
+	sizePrior    = prior{variance: 4, memory: 30 * 24 * 3600}
+	kindPrior    = prior{variance: 0.5, memory: 30 * 24 * 3600}
+	projectPrior = prior{variance: 1, memory: 7 * 24 * 3600}
+	speedPrior   = prior{variance: 0.3, memory: 3 * 3600}
+	ownKindPrior = prior{variance: 0.03, memory: 12 * 3600}
+	ownPrior     = prior{variance: 0.03, memory: 12 * 3600}
+	warmPrior    = prior{variance: 0.5, memory: 30 * 24 * 3600}
+)
+
+// farmRate is the share of successes that is expected of an unknown farm.
+const farmRate = 0.97
+
+// NewFarm returns a farm without agents.
+func NewFarm() *Farm {
+	return &Farm{
+		byID: map[string]*member{}, byName: map[string]*member{},
+		kinds: map[uint64]*kind{}, projects: map[uint64]*project{},
+	}
+}
+
+// Saw takes in what an agent says of itself, or that it is parked or not any
+// more. sent is when it said so.
+func (f *Farm) Saw(v directory.Agent, sent time.Time) {
+	if v.Status == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.byID[v.Fingerprint]
+	if a == nil {
+		a = &member{salt: hash(v.Fingerprint), place: place{bucket: -1}}
+		f.agents = append(f.agents, a)
+		f.byID[v.Fingerprint] = a
+	}
+	if a.view.Name != v.Name {
+		delete(f.byName, a.view.Name)
+		f.byName[v.Name] = a
+	}
+	old := a.view
+	a.view = v
+	if old.Status != v.Status {
+		s := v.Status
+		a.account.Status(ledger.Capacity{Cores: s.TotalCores, MemoryMB: s.TotalMemMB},
+			ledger.Capacity{Cores: s.FreeCores, MemoryMB: s.FreeMemMB}, s.RunningJobs, sent)
+		a.tells = s.Warm != nil
+		a.warm = a.warm[:0]
+		for _, w := range s.Warm {
+			a.warm = append(a.warm, hash(w))
+		}
+	}
+	if old.Status == nil || !alike(&old, &v) {
+		f.unplace(a)
+		a.class = f.classOf(&v)
+	}
+	f.replace(a, sent.UnixNano())
+}
+
+// Reserve promises a share of the agent to a job, or returns false if there is
+// not enough.
+func (f *Farm) Reserve(fingerprint string, r ledger.Reservation) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.byID[fingerprint]
+	if a == nil || !a.account.Reserve(r) {
+		return false
+	}
+	f.replace(a, r.Since.UnixNano())
+	return true
+}
+
+// Release ends a job's reservation, if there is one.
+func (f *Farm) Release(fingerprint, job string, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if a := f.byID[fingerprint]; a != nil && a.account.Release(job) {
+		f.replace(a, now.UnixNano())
+	}
+}
+
+// Free is what the agent can still promise.
+func (f *Farm) Free(fingerprint string, now time.Time) ledger.Capacity {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.byID[fingerprint]
+	if a == nil {
+		return ledger.Capacity{}
+	}
+	a.account.Expire(now)
+	return a.account.Free()
+}
+
+// Queue adds a waiting job's share to the lines of its candidates, or takes it
+// away with share < 0.
+func (f *Farm) Queue(candidates []api.Candidate, share float64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range candidates {
+		if a := f.byID[candidates[i].Fingerprint]; a != nil {
+			a.waiting = max(a.waiting+share/float64(len(candidates)), 0)
+		}
+	}
+}
+
+// Keep forgets the agents that are not listed any more.
+func (f *Farm) Keep(listed func(fingerprint string) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.agents = slices.DeleteFunc(f.agents, func(a *member) bool {
+		if listed(a.view.Fingerprint) {
+			return false
+		}
+		f.unplace(a)
+		delete(f.byID, a.view.Fingerprint)
+		delete(f.byName, a.view.Name)
+		return true
+	})
+}
+
+// isWarm tells whether the agent has a workspace of the project: it says so
+// or, if it never says, it has built the project of late.
+func (a *member) isWarm(name, project uint64) bool {
+	if a.tells {
+		return slices.Contains(a.warm, name)
+	}
+	return project != 0 && find(a.projects, project) != nil
+}
+
+// hash is FNV-1a of the strings with a zero byte behind each. It is the same in
+// every process, so that one seed always gives one choice.
+func hash(s ...string) uint64 {
+	h := uint64(14695981039346656037)
+	for _, s := range s {
+		for i := range len(s) {
+			h = (h ^ uint64(s[i])) * 1099511628211
+		}
+		h = h * 1099511628211
+	}
+	return h
+}
+
+// kindKey and projectKey name a job's levels. A project belongs to its kind: it
+// is another job for another target.
+func kindKey(target, toolchain string) uint64 { return hash(target, toolchain) }
+
+func projectKey(kind uint64, name string) uint64 {
+	if name == "" {
+		return 0
+	}
+	return mix(kind ^ hash(name))
+}

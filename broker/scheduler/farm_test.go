@@ -1,0 +1,290 @@
+package scheduler
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/ledger"
+	"github.com/farforge/farforge/common/api"
+)
+
+var idf = Need{Target: "esp32c3", Toolchain: "esp-idf", Cores: 2, MemoryMB: 512, Project: "p"}
+
+func farmOf(agents ...directory.Agent) *Farm {
+	f := NewFarm()
+	for _, a := range agents {
+		f.Saw(a, now)
+	}
+	return f
+}
+
+func buildsIDF(name string) directory.Agent { return agent(name, "esp32c3 esp-idf 5.3.1") }
+
+func (f *Farm) built(name string, seconds float64, n int) {
+	for range n {
+		f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain, Project: idf.Project,
+			Verdict: Built, Took: time.Duration(seconds * float64(time.Second)), At: now})
+	}
+}
+
+func (f *Farm) failed(name string, n int, at time.Time) {
+	for range n {
+		f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain, Verdict: Failed, Took: time.Second, At: at})
+	}
+}
+
+// firsts counts who is first in many choices.
+func (f *Farm) firsts(n Need, at time.Time) map[string]int {
+	first := map[string]int{}
+	for seed := range uint64(200) {
+		if got := f.Choose(n, Options{Now: at, Grace: time.Hour, Max: 4, Seed: seed}); len(got) > 0 {
+			first[got[0].Name]++
+		}
+	}
+	return first
+}
+
+func TestFarmPrefersTheFast(t *testing.T) {
+	f := farmOf(buildsIDF("slow"), buildsIDF("fast"), buildsIDF("average"))
+	for range 10 {
+		f.built("slow", 100, 1)
+		f.built("average", 50, 1)
+		f.built("fast", 25, 1)
+	}
+	if got := f.firsts(idf, now); got["fast"] < 195 {
+		t.Errorf("first of 200: %v", got)
+	}
+	got := f.Choose(idf, options(1))
+	if len(got) != 3 || got[0].Name != "fast" || got[2].Name != "slow" {
+		t.Fatalf("%+v", got)
+	}
+	for i, want := range []float64{25, 50, 100} {
+		if s := got[i].Score; s.Duration < want*0.7 || s.Duration > want*1.4 || s.Wait != 0 || s.Success < 0.85 {
+			t.Errorf("%s: %+v", got[i].Name, s)
+		}
+	}
+	// A day without news: what was learned fades, and others get a chance.
+	later := now.Add(24 * time.Hour)
+	if got := f.firsts(idf, later); got["fast"] > 160 {
+		t.Errorf("first of 200 after a day: %v", got)
+	}
+}
+
+func TestFarmPrefersTheWarm(t *testing.T) {
+	f := farmOf(buildsIDF("a"), buildsIDF("b"), buildsIDF("c"))
+	// All are alike; second builds of a project take a third of the time.
+	for p := range 40 {
+		for _, name := range []string{"a", "b", "c"} {
+			for _, seconds := range []float64{60, 20, 20} {
+				f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain, Project: fmt.Sprint("other", p),
+					Verdict: Built, Took: time.Duration(seconds * float64(time.Second)), At: now})
+			}
+		}
+	}
+	f.built("b", 60, 1)
+	if got := f.firsts(idf, now); got["b"] < 190 {
+		t.Errorf("first of 200: %v", got)
+	}
+	got := f.Choose(idf, options(1))
+	if w := got[0].Warmth; got[0].Name != "b" || w < 0.25 || w > 0.45 || got[1].Warmth != 1 {
+		t.Errorf("%+v", got)
+	}
+	// An agent that says what it keeps is believed over what was seen.
+	b := buildsIDF("b")
+	b.Status.Warm = []string{}
+	f.Saw(b, now)
+	c := buildsIDF("c")
+	c.Status.Warm = []string{idf.Project}
+	f.Saw(c, now)
+	if got := f.firsts(idf, now); got["c"] < 190 {
+		t.Errorf("first of 200, with a workspace that the agent tells of: %v", got)
+	}
+}
+
+func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
+	f := farmOf(buildsIDF("good"), buildsIDF("best"))
+	for range 30 {
+		f.built("good", 60, 1)
+		f.built("best", 20, 1)
+	}
+	f.failed("best", 1, now)
+	if got := f.firsts(idf, now); got["best"] == 0 {
+		t.Errorf("one failure made an agent that had done well an outcast: %v", got)
+	}
+	f.failed("best", 3, now)
+	if got := f.firsts(idf, now.Add(time.Second)); got["best"] != 0 {
+		t.Errorf("after four failures in a row: %v", got)
+	}
+	later := now.Add(maxRest*time.Second + 1)
+	if got := f.firsts(idf, later); got["best"] < 195 {
+		t.Errorf("after its rest: %v", got)
+	}
+	// One trial at a time.
+	if !f.Reserve("SHA256:best", ledger.Reservation{Job: "trial", Need: ledger.Capacity{Cores: 1, MemoryMB: 1}, Since: later, Until: later.Add(time.Hour), Done: later.Add(time.Minute)}) {
+		t.Fatal("no room for the trial")
+	}
+	if got := f.firsts(idf, later); got["best"] != 0 {
+		t.Errorf("while it is on trial: %v", got)
+	}
+	f.Release("SHA256:best", "trial", later)
+	f.built("best", 20, 3)
+	if got := f.firsts(idf, later); got["best"] < 195 {
+		t.Errorf("after it did well again: %v", got)
+	}
+	// Errors in the users' sources are no failures.
+	for range 20 {
+		f.Learn(Result{Agent: "SHA256:best", Target: idf.Target, Toolchain: idf.Toolchain, Verdict: Worked, Took: time.Second, At: later})
+	}
+	if got := f.firsts(idf, later); got["best"] < 195 {
+		t.Errorf("after errors in the source: %v", got)
+	}
+}
+
+func TestFarmWeighsWaitingAgainstSpeed(t *testing.T) {
+	full := func(name string, f *Farm, left time.Duration) {
+		a := with(buildsIDF(name), busy)
+		f.Saw(a, now)
+		if !f.Reserve("SHA256:"+name, ledger.Reservation{Job: "x", Need: ledger.Capacity{Cores: 8, MemoryMB: 1}, Since: now.Add(-time.Second), Until: now.Add(time.Hour), Done: now.Add(left)}) {
+			t.Fatal("no room")
+		}
+	}
+	for _, tt := range []struct {
+		left time.Duration
+		want string
+	}{{5 * time.Second, "fast"}, {10 * time.Minute, "slow"}} {
+		f := farmOf(buildsIDF("slow"), buildsIDF("fast"))
+		for range 20 {
+			f.built("slow", 100, 1)
+			f.built("fast", 25, 1)
+		}
+		full("fast", f, tt.left)
+		if got := f.firsts(idf, now); got[tt.want] < 190 {
+			t.Errorf("the fast one is free in %v: %v", tt.left, got)
+		}
+		got := f.Choose(idf, options(1))
+		if tt.want == "fast" && (len(got) != 1 || got[0].Wait < 4 || got[0].Wait > 6) {
+			t.Errorf("a slow one would take the job away, or the wait is wrong: %+v", got)
+		}
+	}
+}
+
+func TestFarmMeetsNeeds(t *testing.T) {
+	f := farmOf(
+		buildsIDF("a"), agent("gcc", "esp32c3 gcc 1"), with(buildsIDF("drains"), drains), with(buildsIDF("lost"), lost),
+		with(buildsIDF("small"), func(a *directory.Agent) { a.Status.TotalCores, a.Status.FreeCores = 1, 1 }),
+	)
+	for _, tt := range []struct {
+		change func(*Need)
+		want   string
+	}{
+		{func(*Need) {}, "a"},
+		{func(n *Need) { n.Toolchain = "gcc" }, "gcc"},
+		{func(n *Need) { n.Target = "esp32s3" }, ""},
+		{func(n *Need) { n.Version = "5.4" }, ""},
+		{func(n *Need) { n.Agents = []string{"SHA256:a", "drains"} }, "a"},
+		{func(n *Need) { n.Exclude = []string{"a"} }, ""},
+		{func(n *Need) { n.Cores, n.Agents = 1, []string{"small"} }, "small"},
+	} {
+		n := idf
+		tt.change(&n)
+		var c []api.Candidate
+		for _, r := range f.Choose(n, options(1)) {
+			c = append(c, r.Candidate)
+		}
+		if names(c) != tt.want {
+			t.Errorf("%+v: %q, want %q", n, names(c), tt.want)
+		}
+	}
+	f.Keep(func(fingerprint string) bool { return fingerprint != "SHA256:a" })
+	if got := f.Choose(idf, options(1)); len(got) != 0 {
+		t.Errorf("an agent that is not listed any more: %+v", got)
+	}
+}
+
+func TestSameSeedSameChoice(t *testing.T) {
+	f, _ := largeFarm(500)
+	for seed := range uint64(20) {
+		a, b := f.Choose(idf, options(seed)), f.Choose(idf, options(seed))
+		if !slices.Equal(a, b) {
+			t.Fatalf("seed %d: %v and %v", seed, a, b)
+		}
+	}
+}
+
+// TestTwoOffersNeverOversell races claims for the same agents.
+func TestTwoOffersNeverOversell(t *testing.T) {
+	f := farmOf(buildsIDF("a"), buildsIDF("b"))
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	used := map[string]int{}
+	for g := range 8 {
+		rnd := rand.New(rand.NewPCG(uint64(g), 0))
+		wg.Go(func() {
+			for i := range 500 {
+				id, job, cores := "SHA256:"+string("ab"[rnd.IntN(2)]), fmt.Sprint(g, i), 1+rnd.IntN(5)
+				f.Choose(idf, options(uint64(i)))
+				if !f.Reserve(id, ledger.Reservation{Job: job, Need: ledger.Capacity{Cores: cores, MemoryMB: 1}, Since: now, Until: now.Add(time.Hour)}) {
+					continue
+				}
+				mu.Lock()
+				used[id] += cores
+				if used[id] > 8 {
+					t.Errorf("%s: %d cores promised of 8", id, used[id])
+				}
+				mu.Unlock()
+				if rnd.IntN(3) == 0 {
+					f.Learn(Result{Agent: id, Verdict: Worked, At: now})
+				}
+				mu.Lock()
+				used[id] -= cores
+				mu.Unlock()
+				f.Release(id, job, now)
+			}
+		})
+	}
+	wg.Wait()
+	for _, id := range []string{"SHA256:a", "SHA256:b"} {
+		if c := f.Free(id, now); c != (ledger.Capacity{Cores: 8, MemoryMB: 8192}) {
+			t.Errorf("%s: %+v free at the end", id, c)
+		}
+	}
+}
+
+// largeFarm has agents of different speeds, a third of them busy.
+func largeFarm(size int) (*Farm, *rand.Rand) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	f := NewFarm()
+	for i := range size {
+		a := buildsIDF(fmt.Sprint(i))
+		if rnd.IntN(3) == 0 {
+			a = with(with(a, busy), free(1))
+		}
+		f.Saw(a, now)
+		for range 3 {
+			f.Learn(Result{Agent: a.Fingerprint, Target: idf.Target, Toolchain: idf.Toolchain, Project: fmt.Sprint(rnd.IntN(size)),
+				Verdict: Built, Took: time.Duration(float64(time.Minute) * (0.5 + rnd.Float64())), At: now})
+		}
+	}
+	return f, rnd
+}
+
+func BenchmarkFarmChoose(b *testing.B) {
+	for _, size := range []int{100, 1000, 100_000} {
+		b.Run(fmt.Sprint("agents=", size), func(b *testing.B) {
+			f, _ := largeFarm(size)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				n := idf
+				n.Project = fmt.Sprint(i % 1000)
+				if len(f.Choose(n, options(uint64(i)))) == 0 {
+					b.Fatal("nobody")
+				}
+			}
+		})
+	}
+}

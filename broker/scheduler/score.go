@@ -1,0 +1,175 @@
+package scheduler
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// Score is why an agent is where it is in the list: each term of the expected
+// time to a successful result, in seconds.
+//
+//	Expected = (Wait + Success·Duration + (1−Success)·Lost) / Success
+//
+// That is the time of attempts that are repeated until one succeeds: each waits
+// and then takes Duration or, if it fails, Lost.
+type Score struct {
+	Expected float64 `json:"expected_seconds"`
+	Wait     float64 `json:"wait_seconds"`
+	Duration float64 `json:"duration_seconds"`
+	Lost     float64 `json:"lost_seconds"`
+	Success  float64 `json:"success"`
+	// Speed and Warmth are the factors in Duration that belong to this agent
+	// alone: below 1 is faster than the farm's average.
+	Speed  float64 `json:"speed_factor"`
+	Warmth float64 `json:"warmth_factor"`
+	// Doubt is the deviation of the logarithm of Duration that more results of
+	// this agent would take away, and Luck what was drawn from it.
+	Doubt float64 `json:"doubt"`
+	Luck  float64 `json:"luck_factor"`
+	// Resting agents failed again and again; they are tried again in time.
+	Resting bool `json:"resting,omitempty"`
+}
+
+// boldness scales the draws. Thompson's rule draws from the whole posterior
+// (1); among hundreds of agents the best of so many draws is nearly always one
+// that is merely unknown, and half of it explores enough. An agent that a job
+// would have to wait for is judged without luck: curiosity is for idle
+// capacity, in a queue it only costs.
+const boldness = 0.5
+
+// wanted is a job's side of its scores, the same for all agents.
+type wanted struct {
+	need       *Need
+	kind, proj uint64
+	name       uint64  // of the project, for any kind
+	size       float64 // logarithm of the seconds on an average agent
+	warm       float64 // logarithm of what a warm workspace makes of them
+	lost       float64
+	typical    float64 // seconds of any job of this kind on an average agent
+	farmRate   float64
+	now        int64
+}
+
+func (f *Farm) want(n *Need, now int64) wanted {
+	w := wanted{need: n, kind: kindKey(n.Target, n.Toolchain), now: now}
+	w.proj = projectKey(w.kind, n.Project)
+	w.name = hash(n.Project)
+	w.size = math.Log(60)
+	if f.size.at != 0 {
+		w.size = sizePrior.at(f.size, now).mean
+	}
+	if k := f.kinds[w.kind]; k != nil {
+		w.size += kindPrior.at(k.size, now).mean
+		w.warm = warmPrior.at(k.warm, now).mean
+		w.lost = k.lost
+	}
+	w.typical = math.Exp(w.size + w.warm)
+	if p := f.projects[w.proj]; p != nil {
+		w.size += projectPrior.at(p.size, now).mean
+	}
+	if w.lost == 0 {
+		w.lost = math.Exp(w.size) / 2
+	}
+	w.farmRate = f.rel.rate(farmRate)
+	return w
+}
+
+// score rates one agent. It allocates nothing.
+func (w *wanted) score(a *member, rnd *rand.Rand) (s Score) {
+	e := speedPrior.at(a.speed, w.now)
+	mean, doubt := e.mean, e.variance
+	if c := find(a.kinds, w.kind); c != nil {
+		e = ownKindPrior.at(c.e, w.now)
+		mean += e.mean
+		doubt += e.variance
+	} else {
+		doubt += ownKindPrior.variance
+	}
+	s.Speed, s.Warmth = math.Exp(mean), 1
+	if w.proj != 0 && a.isWarm(w.name, w.proj) {
+		own := 0.0
+		if c := find(a.projects, w.proj); c != nil {
+			e = ownPrior.at(c.e, w.now)
+			own = e.mean
+			doubt += e.variance
+		}
+		s.Warmth = math.Exp(w.warm + own)
+	}
+	s.Doubt = math.Sqrt(doubt)
+	s.Wait = a.wait(w, s.Speed)
+	bold := boldness
+	if s.Wait > 0 {
+		bold = 0
+	}
+	s.Luck = math.Exp(bold * s.Doubt * rnd.NormFloat64())
+	s.Duration = math.Exp(w.size+noise/2) * s.Speed * s.Warmth * s.Luck
+	s.Lost = w.lost
+
+	// The Beta posterior of the success rate, drawn as the normal distribution
+	// of its mean and variance: two gamma draws would cost ten times as much.
+	rate := a.rel.rate(w.farmRate)
+	weight := a.rel.good + a.rel.bad + shrink
+	s.Success = min(max(rate+bold*rnd.NormFloat64()*math.Sqrt(rate*(1-rate)/(weight+1)), 0.01), 1)
+	if s.Resting = a.rel.resting(a.salt, len(a.account.Held()), w.now); s.Resting {
+		s.Success = 1e-6 // behind all others, however long they are busy
+	}
+	s.Expected = (s.Wait + s.Success*s.Duration + (1-s.Success)*s.Lost) / s.Success
+	return s
+}
+
+func find(cells []cell, key uint64) *cell {
+	for i := range cells {
+		if cells[i].key == key {
+			return &cells[i]
+		}
+	}
+	return nil
+}
+
+// wait is how long until the job could start: nothing if it fits, else until
+// enough of the running jobs should be done, and then for its place behind
+// those that wait already.
+func (a *member) wait(w *wanted, speed float64) float64 {
+	left := a.account.Free()
+	need := w.need
+	if left.Cores >= need.Cores && left.MemoryMB >= need.MemoryMB && a.view.Parked {
+		return 0
+	}
+	held := a.account.Held()
+	lanes := max(float64(a.account.Total().Cores/max(need.Cores, 1)), 1)
+	// What waits is expected to be like what runs.
+	average := w.typical * speed
+	for i := range held {
+		average += (held[i].Done.Sub(held[i].Since).Seconds() - average) / float64(i+1)
+	}
+	if len(held) == 0 { // not parked, or busy with something else
+		return average * a.waiting / lanes
+	}
+	// The soonest ends, as many as are needed. Few jobs run on one agent.
+	var seconds float64
+	var taken uint64
+	for left.Cores < need.Cores || left.MemoryMB < need.MemoryMB {
+		next, at := -1, math.Inf(1)
+		for i := range min(len(held), 64) {
+			if taken&(1<<i) != 0 {
+				continue
+			}
+			// A job that is overdue is expected to take as long again as a
+			// tenth of its time: it can end at any moment.
+			expected := held[i].Done.Sub(held[i].Since).Seconds()
+			rest := max(float64(held[i].Done.UnixNano()-w.now)/1e9, expected/10)
+			if rest < at {
+				next, at = i, rest
+			}
+		}
+		if next < 0 {
+			seconds = max(seconds, average)
+			break
+		}
+		taken |= 1 << next
+		left.Cores += held[next].Need.Cores
+		left.MemoryMB += held[next].Need.MemoryMB
+		seconds = at
+	}
+	return seconds + average*a.waiting/lanes
+}

@@ -1,0 +1,100 @@
+package simulation
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/plotutil"
+	"gonum.org/v1/plot/vg"
+)
+
+var loads = []float64{0.3, 0.7, 0.95}
+
+// BenchmarkFarm plays every policy at every load, prints a table, and draws it
+// as SVG into the folder that SIMULATION_PLOTS names, or else a temporary one.
+// Its metrics are ratios to the oracle and to the least loaded.
+func BenchmarkFarm(b *testing.B) {
+	dir := os.Getenv("SIMULATION_PLOTS")
+	if dir == "" {
+		dir = filepath.Join(os.TempDir(), "farforge-simulation")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	for _, size := range []struct {
+		agents, jobs int
+		seeds        uint64
+	}{{50, 20000, 3}, {1000, 40000, 1}} {
+		for _, arrivals := range []string{"poisson", "bursty"} {
+			table := map[string][]Summary{}
+			for _, load := range loads {
+				b.Run(fmt.Sprintf("agents=%d/%s/load=%v", size.agents, arrivals, load), func(b *testing.B) {
+					var got map[string]Summary
+					for b.Loop() {
+						got = compare(Setting{Agents: size.agents, Jobs: size.jobs, Load: load, Bursty: arrivals == "bursty", Drift: true}, size.seeds)
+					}
+					for name, s := range got {
+						table[name] = append(table[name], s)
+					}
+					f, o, l := got["farforge"], got["oracle"], got["least loaded"]
+					b.ReportMetric(f.Mean/o.Mean, "mean/oracle")
+					b.ReportMetric(f.P95/o.P95, "p95/oracle")
+					b.ReportMetric(f.Mean/l.Mean, "mean/leastloaded")
+				})
+			}
+			if len(table["oracle"]) == len(loads) { // or a pattern left some out
+				tell(table, fmt.Sprintf("%d agents, %s arrivals", size.agents, arrivals))
+				for _, m := range []struct {
+					name string
+					of   func(Summary) float64
+				}{{"mean", func(s Summary) float64 { return s.Mean }}, {"p95", func(s Summary) float64 { return s.P95 }}} {
+					file := filepath.Join(dir, fmt.Sprintf("%s-%d-%s.svg", m.name, size.agents, arrivals))
+					if err := draw(table, m.name, m.of, file); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		}
+	}
+	fmt.Println("plots are in", dir)
+}
+
+func tell(table map[string][]Summary, title string) {
+	fmt.Printf("\n%s: seconds from arrival to success\n%-14s", title, "")
+	for _, load := range loads {
+		fmt.Printf("  load %2.0f %%: mean    p95  warm tries", 100*load)
+	}
+	fmt.Println()
+	for _, c := range contenders {
+		fmt.Printf("%-14s", c.name)
+		for _, s := range table[c.name] {
+			fmt.Printf("  %17.1f %6.1f  %.2f  %.2f", s.Mean, s.P95, s.Warm, s.Attempts)
+		}
+		fmt.Println()
+	}
+}
+
+func draw(table map[string][]Summary, name string, of func(Summary) float64, file string) error {
+	p := plot.New()
+	p.X.Label.Text = "load"
+	p.Y.Label.Text = name + ", seconds from arrival to success"
+	p.Y.Scale = plot.LogScale{}
+	p.Y.Tick.Marker = plot.LogTicks{Prec: -1}
+	p.Legend.Top, p.Legend.Left = true, true
+	var lines []any
+	for _, c := range contenders {
+		xy := make(plotter.XYs, len(loads))
+		for i, s := range table[c.name] {
+			xy[i] = plotter.XY{X: loads[i], Y: of(s)}
+		}
+		lines = append(lines, c.name, xy)
+	}
+	if err := plotutil.AddLinePoints(p, lines...); err != nil {
+		return fmt.Errorf("plot %s: %w", file, err)
+	}
+	return p.Save(16*vg.Centimeter, 10*vg.Centimeter, file)
+}

@@ -1,0 +1,267 @@
+package simulation
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/ledger"
+	"github.com/farforge/farforge/broker/scheduler"
+	"github.com/farforge/farforge/common/api"
+)
+
+// width is how many candidates a job has at most, as in the broker.
+const width = 4
+
+// blind is what most policies have in common: they learn nothing.
+type blind struct{}
+
+func (blind) changed(*run, int)          {}
+func (blind) queued(*run, *job, float64) {}
+func (blind) began(*run, *job)           {}
+func (blind) ended(*run, *job, bool)     {}
+
+// uniform takes any agents.
+type uniform struct {
+	blind
+	rnd *rand.Rand
+}
+
+func (p *uniform) choose(r *run, _ *job) []int { return p.some(r, width) }
+
+func (p *uniform) some(r *run, n int) []int {
+	var c []int
+	for len(c) < n {
+		if a := p.rnd.IntN(len(r.agents)); !slices.Contains(c, a) {
+			c = append(c, a)
+		}
+	}
+	return c
+}
+
+// roundRobin takes the agents in turn.
+type roundRobin struct {
+	blind
+	next int
+}
+
+func (p *roundRobin) choose(r *run, _ *job) []int {
+	c := make([]int, width)
+	for i := range c {
+		c[i] = (p.next + i) % len(r.agents)
+	}
+	p.next++
+	return c
+}
+
+// leastLoaded takes those with the largest share of their slots left, waiting
+// jobs counted; chance among equals.
+type leastLoaded struct {
+	blind
+	rnd *rand.Rand
+}
+
+func (r *run) load(agent int) float64 {
+	s := &r.agents[agent]
+	return (float64(len(s.running)) + s.waiting) / float64(r.machines[agent].slots)
+}
+
+func (p *leastLoaded) choose(r *run, _ *job) []int {
+	return lowest(r, width, func(a int) float64 { return r.load(a) + 1e-6*p.rnd.Float64() })
+}
+
+// twoChoices draws two agents and takes the less loaded first.
+type twoChoices struct{ uniform }
+
+func (p *twoChoices) choose(r *run, _ *job) []int {
+	c := p.some(r, 2)
+	if r.load(c[1]) < r.load(c[0]) {
+		c[0], c[1] = c[1], c[0]
+	}
+	return c
+}
+
+// snowflake is the rule of Snowflake's broker: of the proxies that poll at this
+// moment, the one that says it serves the fewest clients, from a heap. It
+// knows neither how many a proxy could serve nor how well. Where its clients
+// are turned away when nobody polls, here they wait for whoever polls next,
+// which favours it.
+type snowflake struct {
+	blind
+	rnd *rand.Rand
+}
+
+func (p *snowflake) choose(r *run, _ *job) []int {
+	c := lowest(r, 1, func(a int) float64 {
+		if !r.room(a) {
+			return math.Inf(1)
+		}
+		return float64(len(r.agents[a].running)) + 1e-6*p.rnd.Float64()
+	})
+	if !r.room(c[0]) {
+		return nil
+	}
+	return c
+}
+
+func lowest(r *run, n int, f func(agent int) float64) []int {
+	c := make([]int, 0, n)
+	v := make([]float64, 0, n)
+	for a := range r.agents {
+		x := f(a)
+		if len(c) == n && x >= v[n-1] {
+			continue
+		}
+		if len(c) < n {
+			c, v = append(c, 0), append(v, 0)
+		}
+		i := len(c) - 1
+		for i > 0 && v[i-1] > x {
+			c[i], v[i] = c[i-1], v[i-1]
+			i--
+		}
+		c[i], v[i] = a, x
+	}
+	return c
+}
+
+// oracle knows the truth: each agent's present speed and reliability, the
+// sizes of the projects and where they are warm. Only the luck of a single
+// build is hidden from it. It uses the scheduler's formula, over all agents. It
+// is greedy: it does the best for each job in turn, not for the farm, and so can
+// be beaten.
+type oracle struct{ blind }
+
+// oracleCut is the scheduler's closeTo for the oracle. Of 0.02 to 0.3 this suits it
+// best; the scheduler is served best by less.
+const oracleCut = 0.2
+
+func (o oracle) choose(r *run, j *job) []int {
+	c := lowest(r, width, func(a int) float64 { v, _ := o.expected(r, j, a); return v })
+	best, took := o.expected(r, j, c[0])
+	for i := range c {
+		if v, _ := o.expected(r, j, c[i]); v-best > took*oracleCut {
+			return c[:i]
+		}
+	}
+	return c
+}
+
+func (oracle) expected(r *run, j *job, a int) (expected, took float64) {
+	m, s := &r.machines[a], &r.agents[a]
+	pace := m.pace(r.now)
+	if pace == 0 {
+		return math.Inf(1), math.Inf(1)
+	}
+	mean := math.Exp(spread * spread / 2)
+	took = r.sizes[j.order.project] * mean / pace
+	if slices.Contains(s.warm, j.order.project) {
+		took *= warmFactor
+	}
+	wait := 0.0
+	if !r.room(a) {
+		wait = math.Inf(1)
+		for _, k := range s.running {
+			full := r.sizes[k.order.project] * mean / pace
+			if k.warm {
+				full *= warmFactor
+			}
+			wait = min(wait, max(k.began+full-r.now, full/10))
+		}
+		wait += 60 / pace * s.waiting / float64(m.slots)
+	}
+	return (wait + m.reliable*took + (1-m.reliable)*took/2) / m.reliable, took
+}
+
+// learned is the broker's own scheduler.
+type learned struct {
+	farm  *scheduler.Farm
+	seed  uint64
+	names []string
+	views []directory.Agent
+	index map[string]int
+}
+
+var epoch = time.Unix(1_700_000_000, 0)
+
+func (r *run) time() time.Time { return epoch.Add(time.Duration(r.now * 1e9)) }
+
+var caps = []api.Capability{{Target: "esp32", Toolchain: "esp-idf", Version: "5.3.1"}}
+
+func newLearned(w *world) *learned {
+	p := &learned{farm: scheduler.NewFarm(), seed: w.Seed, index: map[string]int{}}
+	for i := range w.machines {
+		name := fmt.Sprint("agent", i)
+		p.names = append(p.names, name)
+		p.index[name] = i
+		p.views = append(p.views, directory.Agent{Fingerprint: name, Name: name})
+	}
+	return p
+}
+
+func (p *learned) need(j *job) scheduler.Need {
+	return scheduler.Need{Target: "esp32", Toolchain: "esp-idf", Cores: 1, MemoryMB: 1, Project: fmt.Sprint("project", j.order.project)}
+}
+
+func (p *learned) choose(r *run, j *job) []int {
+	p.seed++
+	ranked := p.farm.Choose(p.need(j), scheduler.Options{Now: r.time(), Grace: time.Minute, Max: width, Seed: p.seed})
+	c := make([]int, len(ranked))
+	for i := range ranked {
+		c[i] = p.index[ranked[i].Fingerprint]
+	}
+	return c
+}
+
+// changed is a poll: it says what runs, and is parked if there is room.
+func (p *learned) changed(r *run, agent int) {
+	s, slots := &r.agents[agent], r.machines[agent].slots
+	status := &api.Status{TotalCores: slots, FreeCores: slots - len(s.running), TotalMemMB: slots, FreeMemMB: slots - len(s.running), Capabilities: caps}
+	for _, j := range s.running {
+		status.RunningJobs = append(status.RunningJobs, fmt.Sprint(j.id))
+	}
+	status.Warm = []string{}
+	for _, w := range s.warm {
+		status.Warm = append(status.Warm, fmt.Sprint("project", w))
+	}
+	v := &p.views[agent]
+	v.Status, v.Parked, v.LastSeen = status, r.room(agent), r.time()
+	p.farm.Saw(*v, r.time())
+}
+
+func (p *learned) queued(_ *run, j *job, share float64) {
+	c := make([]api.Candidate, len(j.candidates))
+	for i, a := range j.candidates {
+		c[i].Fingerprint = p.names[a]
+	}
+	p.farm.Queue(c, share)
+}
+
+func (p *learned) began(r *run, j *job) {
+	name := p.names[j.agent]
+	now := r.time()
+	expected := p.farm.Expect(name, p.need(j), now)
+	if !p.farm.Reserve(name, ledger.Reservation{
+		Job: fmt.Sprint(j.id), Need: ledger.Capacity{Cores: 1, MemoryMB: 1},
+		Since: now, Until: now.Add(24 * time.Hour), Done: now.Add(expected),
+	}) {
+		panic("the ledger refused what the world has room for")
+	}
+}
+
+func (p *learned) ended(r *run, j *job, ok bool) {
+	name := p.names[j.agent]
+	p.farm.Release(name, fmt.Sprint(j.id), r.time())
+	n := p.need(j)
+	res := scheduler.Result{
+		Agent: name, Target: n.Target, Toolchain: n.Toolchain, Project: n.Project,
+		Verdict: scheduler.Built, Took: time.Duration((r.now - j.began) * 1e9), At: r.time(),
+	}
+	if !ok {
+		res.Verdict = scheduler.Failed
+	}
+	p.farm.Learn(res)
+}

@@ -1,0 +1,117 @@
+package simulation
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// contender is a policy by its name; one is made for each run.
+type contender struct {
+	name string
+	make func(w *world) policy
+}
+
+func luck(w *world) *rand.Rand { return rand.New(rand.NewPCG(w.Seed, 99)) }
+
+var contenders = []contender{
+	{"random", func(w *world) policy { return &uniform{rnd: luck(w)} }},
+	{"round robin", func(*world) policy { return &roundRobin{} }},
+	{"least loaded", func(w *world) policy { return &leastLoaded{rnd: luck(w)} }},
+	{"two choices", func(w *world) policy { return &twoChoices{uniform{rnd: luck(w)}} }},
+	{"snowflake", func(w *world) policy { return &snowflake{rnd: luck(w)} }},
+	{"farforge", func(w *world) policy { return newLearned(w) }},
+	{"oracle", func(*world) policy { return oracle{} }},
+}
+
+// compare lets the named contenders loose on worlds of one setting, with the
+// seeds 0 to n−1, and returns the averages of their summaries.
+func compare(s Setting, n uint64, names ...string) map[string]Summary {
+	all := map[string]Summary{}
+	for seed := range n {
+		s.Seed = seed
+		w := newWorld(s)
+		for _, c := range contenders {
+			if len(names) > 0 && !slices.Contains(names, c.name) {
+				continue
+			}
+			got, sum := play(w, c.make(w)).summary(), all[c.name]
+			sum.add(got, float64(n))
+			all[c.name] = sum
+		}
+	}
+	return all
+}
+
+func (s *Summary) add(t Summary, n float64) {
+	s.Mean += t.Mean / n
+	s.P50 += t.P50 / n
+	s.P95 += t.P95 / n
+	s.P99 += t.P99 / n
+	s.Attempts += t.Attempts / n
+	s.Busy += t.Busy / n
+	s.Warm += t.Warm / n
+	s.GaveUp += t.GaveUp
+}
+
+// TestCloseToOracle fails when the scheduler gets worse than its aims.
+func TestCloseToOracle(t *testing.T) {
+	for _, tt := range []struct{ load, within, better float64 }{
+		{0.3, 1.10, 0.75}, {0.7, 1.10, 0.75}, {0.95, 1.20, 0.75},
+	} {
+		for _, bursty := range []bool{false, true} {
+			if short && (bursty || tt.load != 0.7) {
+				continue
+			}
+			t.Run(fmt.Sprintf("load=%v/bursty=%v", tt.load, bursty), func(t *testing.T) {
+				got := compare(Setting{Agents: 50, Jobs: 10000, Load: tt.load, Drift: true, Bursty: bursty}, 3, "farforge", "oracle", "least loaded")
+				f, o, l := got["farforge"], got["oracle"], got["least loaded"]
+				t.Logf("mean %.1f s, oracle %.1f, least loaded %.1f; p95 %.1f, oracle %.1f", f.Mean, o.Mean, l.Mean, f.P95, o.P95)
+				if f.Mean > o.Mean*tt.within || f.P95 > o.P95*tt.within {
+					t.Errorf("mean and p95 are %.3f and %.3f of the oracle's; %.2f is the aim", f.Mean/o.Mean, f.P95/o.P95, tt.within)
+				}
+				if f.Mean > l.Mean*tt.better {
+					t.Errorf("the mean is %.3f of that of the least loaded; %.2f is the aim", f.Mean/l.Mean, tt.better)
+				}
+				if f.GaveUp > 0 {
+					t.Errorf("%d jobs were given up", f.GaveUp)
+				}
+			})
+		}
+	}
+}
+
+// TestBrokenAgent breaks the best agent of each farm, which then fails
+// whatever it gets within seconds and so is always free for more.
+func TestBrokenAgent(t *testing.T) {
+	for _, load := range loads {
+		if short && load != 0.7 {
+			continue
+		}
+		for seed := range uint64(3) {
+			w := newWorld(Setting{Agents: 50, Jobs: 10000, Load: load, Break: 0.4, Seed: seed})
+			r := play(w, newLearned(w))
+			share := r.brokenShare()
+			t.Logf("load %v, seed %d: %.2f %% of the jobs while broken; back %.0f s after recovery", load, seed, 100*share, r.backAfter)
+			if !(share < 0.02) {
+				t.Errorf("load %v, seed %d: a broken agent got %.2f %% of the jobs", load, seed, 100*share)
+			}
+			if r.backAfter > 600 {
+				t.Errorf("load %v, seed %d: back after %.0f s", load, seed, r.backAfter)
+			}
+		}
+	}
+}
+
+// TestSameSeedSameDay: a run can be repeated to the last bit.
+func TestSameSeedSameDay(t *testing.T) {
+	s := Setting{Agents: 20, Jobs: 1000, Load: 0.8, Drift: true, Bursty: true, Seed: 7}
+	for _, c := range contenders {
+		a, b := newWorld(s), newWorld(s)
+		if x, y := play(a, c.make(a)), play(b, c.make(b)); !slices.EqualFunc(x.times, y.times, func(s, t float64) bool { return math.Float64bits(s) == math.Float64bits(t) }) {
+			t.Errorf("%s: two runs differ", c.name)
+		}
+	}
+}
