@@ -44,11 +44,10 @@ func keyID(token string) string {
 	if err != nil {
 		return ""
 	}
-	var h struct {
-		KeyID string `json:"kid"`
-	}
-	_ = json.Unmarshal(data, &h) // what is no JSON names no key
-	return h.KeyID
+	var h map[string]any // not a struct, which would also take "KID"
+	_ = json.Unmarshal(data, &h)
+	id, _ := h["kid"].(string) // what is no JSON names no key
+	return id
 }
 
 // RefreshKeys fetches the broker's keys again, unless that was done a moment

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/farforge/farforge/common/grant"
 )
 
@@ -88,6 +90,24 @@ func TestKeysAreNotFetchedAgainAndAgain(t *testing.T) {
 		}
 		if fetched != 2 {
 			t.Errorf("fetched %d times", fetched)
+		}
+	})
+}
+
+// FuzzKeyID reads the key id as the library that verifies the token does.
+func FuzzKeyID(f *testing.F) {
+	f.Add("eyJhbGciOiJFZERTQSIsImtpZCI6ImEifQ.e30.c2ln")
+	f.Add("eyJraWQiOjF9.e30.")
+	f.Add("eyJraWQiOiJhIiwiS0lEIjoiYiJ9.e30.") // {"kid":"a","KID":"b"}
+	f.Add("..")
+	f.Fuzz(func(t *testing.T, token string) {
+		got := keyID(token)
+		parsed, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(token, jwt.MapClaims{})
+		if err != nil {
+			return // no key is looked for then
+		}
+		if want, ok := parsed.Header["kid"].(string); ok && got != want {
+			t.Errorf("%q: got %q, want %q", token, got, want)
 		}
 	})
 }
