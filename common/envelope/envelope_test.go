@@ -201,6 +201,15 @@ func TestSealingKeyStaysInItsFile(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("mode %v, %v", info.Mode(), err)
 	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadOrGenerateKey(path); err == nil {
+		t.Fatal("a key that others can read was taken")
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(path, []byte("AGE-SECRET-KEY-1"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -32,12 +32,19 @@ func NewKey() (*Key, error) {
 }
 
 // LoadOrGenerateKey reads the sealing key at path, or makes one there with mode
-// 0600.
+// 0600. A key that others may read is refused.
 func LoadOrGenerateKey(path string) (*Key, error) {
-	data, err := os.ReadFile(path)
+	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return generate(path)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("read the sealing key: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("read the sealing key: %s has mode %04o, others can read it; delete it, and another is made", path, mode)
+	}
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the sealing key: %w", err)
 	}

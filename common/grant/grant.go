@@ -60,8 +60,8 @@ type Grant struct {
 	MemoryMB int
 	// SessionSecs bounds the whole session, in seconds.
 	SessionSecs int
-	// MaxBandwidthKbps and MaxMessageRate (messages a second) bound what the
-	// client sends; 0 is unlimited.
+	// MaxBandwidthKbps bounds what goes in each direction, and MaxMessageRate
+	// (messages a second) what the client sends; 0 is unlimited.
 	MaxBandwidthKbps int
 	MaxMessageRate   int
 	Target           string
