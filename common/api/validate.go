@@ -71,8 +71,8 @@ func (s *Status) Validate() error {
 		return fmt.Errorf("warm: %d, at most %d are allowed", len(s.Warm), MaxWarm)
 	case len(s.Version) > 64:
 		return errors.New("version: longer than 64 bytes")
-	case s.Sealing != nil && (len(s.Sealing.Recipient) > 128 || len(s.Sealing.Signature) > 2048):
-		return errors.New("sealing: the recipient is longer than 128 bytes or the signature than 2048")
+	case s.Sealing != nil && (len(s.Sealing.Recipient) > 128 || len(s.Sealing.Signature) > 4096):
+		return errors.New("sealing: the recipient is longer than 128 bytes or the signature than 4096")
 	}
 	for _, w := range s.Warm {
 		if len(w) > 128 {
