@@ -96,6 +96,15 @@ func orDefault[T int | int64 | time.Duration](v *T, fallback T) {
 // Drain ends every wait, and those to come at once.
 func (m *Mailboxes) Drain() { m.drainOnce.Do(func() { close(m.draining) }) }
 
+// Touch keeps what the job has, if anything: its client still waits.
+func (m *Mailboxes) Touch(jobID string) {
+	s := m.lock(jobID)
+	defer s.mu.Unlock()
+	if b := s.m[jobID]; b != nil {
+		b.lastUsed = time.Now()
+	}
+}
+
 // Claim gives the agent's end of the job to the agent.
 func (m *Mailboxes) Claim(jobID, agent string) {
 	s := m.lock(jobID)

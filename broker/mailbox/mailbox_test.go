@@ -147,6 +147,9 @@ func TestForgets(t *testing.T) {
 		time.Sleep(59 * time.Second)
 		want(t, m, "bench", 0, "1 c1") // a use
 		time.Sleep(59 * time.Second)
+		m.Touch("job")
+		m.Touch("another")
+		time.Sleep(59 * time.Second)
 		want(t, m, "bench", 0, "1 c1")
 		time.Sleep(2 * time.Minute)
 		if err := m.Put("job", "bench", nil); !errors.Is(err, ErrUnknown) {

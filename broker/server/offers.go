@@ -37,6 +37,7 @@ func (s *Server) offer(w *response, r *http.Request) error {
 		return err
 	}
 	hold(w, held+s.cfg.AnswerTimeout)
+	s.mail.Touch(g.JobID)
 	start := time.Now()
 	answer, err := s.meet.Offer(r.Context(), rendezvous.Offer{
 		JobID: g.JobID, Client: g.PeerFingerprint, Token: token, Grant: g, Body: body,

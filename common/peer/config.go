@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
-	"github.com/pion/transport/v4"
-	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/farforge/farforge/common/api"
@@ -29,6 +27,10 @@ const (
 	disconnectedAfter = 4 * time.Second
 	failedAfter       = 6 * time.Second
 	keepalive         = time.Second
+	// relayAfter is how long a relay is held back for a direct way that takes
+	// longer to find. It counts for what an unknown address sends, too, which
+	// may be a relay that ICE was not told of yet.
+	relayAfter = time.Second
 )
 
 // Config is how to connect. The zero value works; it is not kept or changed.
@@ -39,6 +41,12 @@ type Config struct {
 	// Loopback uses loopback addresses and no others: both ends are on one
 	// machine, and nothing leaves it.
 	Loopback bool
+	// Trickle lets candidates follow the description by themselves; see
+	// [Trickle]. Without it nothing goes out before all are gathered, which
+	// takes seconds where a STUN server does not answer.
+	Trickle bool
+	// HideLocal keeps addresses of the local network from the other end.
+	HideLocal bool
 	// Logger gets state changes; nil discards them.
 	Logger *slog.Logger
 }
@@ -76,14 +84,15 @@ func NewCertificate() (*Certificate, error) {
 func (c *Certificate) Fingerprint() string { return c.fingerprint }
 
 // connection makes the peer connection that both ends start from.
-func (c Config) connection() (*webrtc.PeerConnection, error) {
+func (c Config) connection() (*Conn, error) {
 	var s webrtc.SettingEngine
 	s.DetachDataChannels()
 	s.SetSCTPMaxMessageSize(channel.MaxMessage)
 	s.SetICETimeouts(disconnectedAfter, failedAfter, keepalive)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetSrflxAcceptanceMinWait(0)
-	s.SetRelayAcceptanceMinWait(0)
+	s.SetPrflxAcceptanceMinWait(relayAfter)
+	s.SetRelayAcceptanceMinWait(relayAfter)
 	// ICE has already shown that the peer owns its address, which is all that
 	// the extra round trip of HelloVerify would show (RFC 8842, section 5.5).
 	s.SetDTLSInsecureSkipHelloVerify(true)
@@ -91,11 +100,11 @@ func (c Config) connection() (*webrtc.PeerConnection, error) {
 		s.SetIncludeLoopbackCandidate(true)
 		s.SetIPFilter(net.IP.IsLoopback)
 	}
-	std, err := stdnet.NewNet()
+	n, err := newNetwork()
 	if err != nil {
 		return nil, fmt.Errorf("list the network interfaces: %w", err)
 	}
-	s.SetNet(bufferedNet{std})
+	s.SetNet(n)
 
 	cert := c.Certificate
 	if cert == nil {
@@ -111,19 +120,5 @@ func (c Config) connection() (*webrtc.PeerConnection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up WebRTC: %w", err)
 	}
-	return pc, nil
-}
-
-// bufferedNet gives the UDP sockets larger buffers.
-type bufferedNet struct{ *stdnet.Net }
-
-func (n bufferedNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
-	conn, err := n.Net.ListenUDP(network, local)
-	if err != nil {
-		return nil, err
-	}
-	// Smaller buffers are slower, not wrong.
-	_ = conn.SetReadBuffer(socketBuffer)
-	_ = conn.SetWriteBuffer(socketBuffer)
-	return conn, nil
+	return newConn(pc, n, c), nil
 }

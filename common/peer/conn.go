@@ -26,8 +26,9 @@ var ErrLost = errors.New("the peer connection is lost")
 // Conn is a connection between two peers. Its methods are safe for concurrent
 // use.
 type Conn struct {
-	pc  *webrtc.PeerConnection
-	log *slog.Logger
+	pc      *webrtc.PeerConnection
+	log     *slog.Logger
+	trickle *Trickle
 
 	connected chan struct{} // closed when first connected
 	done      chan struct{} // closed when over
@@ -49,17 +50,19 @@ type slot struct {
 	m     *messages
 }
 
-func newConn(pc *webrtc.PeerConnection, log *slog.Logger) *Conn {
+func newConn(pc *webrtc.PeerConnection, n *network, cfg Config) *Conn {
+	log := cfg.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := &Conn{
-		pc: pc, log: log,
+		pc: pc, log: log, trickle: newTrickle(pc, cfg, n.hostAddresses(cfg.Loopback)),
 		connected: make(chan struct{}), done: make(chan struct{}),
 		slots: map[string]*slot{},
 	}
 	c.closeOnce = sync.OnceValue(func() error {
 		c.end(fmt.Errorf("%w: it was closed here", ErrLost))
+		n.abandon()
 		return pc.GracefulClose()
 	})
 	pc.OnConnectionStateChange(c.stateChanged)
@@ -142,9 +145,15 @@ func (c *Conn) RemoteFingerprint() string {
 // before Connected.
 func (c *Conn) Relayed() bool {
 	pair, err := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
-	return err == nil && pair != nil &&
-		(pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay)
+	if err != nil || pair == nil {
+		return false
+	}
+	return pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay ||
+		c.trickle.isRelay(pair.Remote.Address, pair.Remote.Port)
 }
+
+// Trickle returns the candidates that come and go by themselves.
+func (c *Conn) Trickle() *Trickle { return c.trickle }
 
 // Traffic returns how many bytes of messages went over all channels.
 func (c *Conn) Traffic() (sent, received int64) { return c.sent.Load(), c.received.Load() }

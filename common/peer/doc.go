@@ -9,8 +9,10 @@
 //	Channel("espctl") ◀════════════════════▶ Channel("espctl")
 //
 // An offer or answer is the JSON that browsers make of an
-// RTCSessionDescription: {"type":"offer","sdp":"…"}. All candidates are in it;
-// nothing trickles.
+// RTCSessionDescription: {"type":"offer","sdp":"…"}. Candidates that are not in
+// it follow by themselves if both ends can do that (RFC 8838); see [Trickle]. A
+// description without "a=ice-options:trickle" has all of them, and so has the
+// answer to it.
 //
 // Both ends use a fresh ECDSA P-256 certificate for each connection. Its
 // fingerprint is what a grant is bound to, so the agent compares

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
@@ -22,11 +23,11 @@ type Offer struct {
 // NewOffer makes an offer with one data channel for each label. Close it, or
 // close the connection that Connect returns.
 func NewOffer(ctx context.Context, cfg Config, labels []string) (*Offer, error) {
-	pc, err := cfg.connection()
+	conn, err := cfg.connection()
 	if err != nil {
 		return nil, err
 	}
-	conn := newConn(pc, cfg.Logger)
+	pc := conn.pc
 	for _, label := range labels {
 		dc, err := pc.CreateDataChannel(label, nil)
 		if err != nil {
@@ -38,7 +39,7 @@ func NewOffer(ctx context.Context, cfg Config, labels []string) (*Offer, error) 
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make the offer: %w", err), conn.Close())
 	}
-	bytes, err := describe(ctx, pc, offer)
+	bytes, err := conn.describe(ctx, offer, cfg.Trickle)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make the offer: %w", err), conn.Close())
 	}
@@ -53,7 +54,7 @@ func (o *Offer) Bytes() []byte { return o.bytes }
 func (o *Offer) Connect(ctx context.Context, answer []byte) (*Conn, error) {
 	description, err := parse(answer, webrtc.SDPTypeAnswer)
 	if err == nil {
-		err = o.conn.pc.SetRemoteDescription(description)
+		err = o.conn.setRemote(description)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("take the answer: %w", err), o.conn.Close())
@@ -63,6 +64,9 @@ func (o *Offer) Connect(ctx context.Context, answer []byte) (*Conn, error) {
 	}
 	return o.conn, nil
 }
+
+// Trickle returns the candidates that come and go by themselves.
+func (o *Offer) Trickle() *Trickle { return o.conn.trickle }
 
 // Close gives the offer up.
 func (o *Offer) Close() error { return o.conn.Close() }
@@ -77,39 +81,79 @@ func NewAnswer(ctx context.Context, cfg Config, offer []byte, allow func(label s
 	if err != nil {
 		return nil, nil, fmt.Errorf("take the offer: %w", err)
 	}
-	pc, err := cfg.connection()
+	conn, err := cfg.connection()
 	if err != nil {
 		return nil, nil, err
 	}
-	conn := newConn(pc, cfg.Logger)
+	pc := conn.pc
 	pc.OnDataChannel(func(dc *webrtc.DataChannel) { conn.incoming(dc, allow) })
-	if err := pc.SetRemoteDescription(description); err != nil {
+	if err := conn.setRemote(description); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("take the offer: %w", err), conn.Close())
 	}
 	answer, err := pc.CreateAnswer(nil)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("make the answer: %w", err), conn.Close())
 	}
-	bytes, err := describe(ctx, pc, answer)
+	bytes, err := conn.describe(ctx, answer, cfg.Trickle && trickles(description.SDP))
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("make the answer: %w", err), conn.Close())
 	}
 	return conn, bytes, nil
 }
 
-// describe sets the local description and returns it once it holds all
-// candidates.
-func describe(ctx context.Context, pc *webrtc.PeerConnection, description webrtc.SessionDescription) ([]byte, error) {
-	gathered := webrtc.GatheringCompletePromise(pc)
-	if err := pc.SetLocalDescription(description); err != nil {
+func (c *Conn) setRemote(description webrtc.SessionDescription) error {
+	if err := c.pc.SetRemoteDescription(description); err != nil {
+		return err
+	}
+	c.trickle.described(description.SDP)
+	return nil
+}
+
+// gatherTime bounds the wait for the candidates of a description that nothing
+// follows: an answer has to be there within api.AnswerTimeout.
+const gatherTime = 1500 * time.Millisecond
+
+// describe sets the local description and returns it: with the host candidates
+// if the others can follow, and else once it has all that come within
+// gatherTime.
+func (c *Conn) describe(ctx context.Context, description webrtc.SessionDescription, trickle bool) ([]byte, error) {
+	gathered := webrtc.GatheringCompletePromise(c.pc)
+	if err := c.pc.SetLocalDescription(description); err != nil {
 		return nil, err
 	}
+	wait, hosts := gatherTime, (chan struct{})(nil)
+	if trickle {
+		wait, hosts = hostTime, c.trickle.hostDone
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	select {
 	case <-gathered:
+	case <-hosts:
+	case <-timer.C:
 	case <-ctx.Done():
 		return nil, fmt.Errorf("gather candidates: %w", ctx.Err())
 	}
-	return json.Marshal(pc.LocalDescription())
+	local := *c.pc.LocalDescription()
+	if trickle {
+		local.SDP = sayTrickle(local.SDP)
+	}
+	if c.trickle.hide {
+		var err error
+		if local.SDP, err = hideLocalSDP(local.SDP); err != nil {
+			return nil, fmt.Errorf("take local addresses out: %w", err)
+		}
+	}
+	c.trickle.begin(local.SDP)
+	return json.Marshal(local)
+}
+
+// sayTrickle adds that this end trickles (RFC 8840, section 4.1.3).
+func sayTrickle(description string) string {
+	if strings.Contains(description, "a=ice-options:") {
+		return description
+	}
+	return strings.Replace(description, "a=ice-ufrag:", "a=ice-options:trickle\r\na=ice-ufrag:", 1)
 }
 
 func parse(data []byte, want webrtc.SDPType) (webrtc.SessionDescription, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -136,6 +137,7 @@ type request struct {
 	contentType  string
 	body         []byte
 	waits        bool // the broker may hold it
+	query        url.Values
 }
 
 // response is what came back, with a status below 300.
@@ -173,11 +175,16 @@ func (c *Client) through(ctx context.Context, route *route, r request) (*respons
 	limit := slack
 	target := *c.base
 	target.Path += r.path
+	query := maps.Clone(r.query)
 	if r.waits {
+		if query == nil {
+			query = url.Values{}
+		}
 		wait := min(c.wait, route.wait)
 		limit += wait
-		target.RawQuery = url.Values{api.WaitParam: {strconv.Itoa(int(wait / time.Second))}}.Encode()
+		query.Set(api.WaitParam, strconv.Itoa(int(wait/time.Second)))
 	}
+	target.RawQuery = query.Encode()
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(bounded, r.method, target.String(), bytes.NewReader(r.body))

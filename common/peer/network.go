@@ -1,0 +1,225 @@
+package peer
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/stdnet"
+)
+
+// dialTimeout bounds the connection to a relay over TCP. One that takes longer
+// is behind a firewall that drops packets.
+const dialTimeout = 5 * time.Second
+
+// network makes the sockets of one peer connection: with larger buffers, and so
+// that gathering can be cut short. Without that, closing a connection would wait
+// for STUN and TURN servers that do not answer.
+type network struct {
+	*stdnet.Net
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	sockets map[*socket]struct{}
+}
+
+func newNetwork() (*network, error) {
+	std, err := stdnet.NewNet()
+	if err != nil {
+		return nil, err
+	}
+	n := &network{Net: std, sockets: map[*socket]struct{}{}}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	return n, nil
+}
+
+// socket knows whether anything has ever come in.
+type socket struct {
+	n     *network
+	close func() error
+	heard atomic.Bool
+}
+
+func (n *network) track(close func() error) *socket {
+	s := &socket{n: n, close: close}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sockets[s] = struct{}{}
+	return s
+}
+
+func (s *socket) forget() {
+	s.n.mu.Lock()
+	defer s.n.mu.Unlock()
+	delete(s.n.sockets, s)
+}
+
+// abandon ends all that waits for an answer that has not come. Sockets that
+// were heard on go on: over one of them the other end is told good-bye.
+func (n *network) abandon() {
+	n.cancel()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for s := range n.sockets {
+		if !s.heard.Load() {
+			_ = s.close()
+		}
+	}
+}
+
+// ListenUDP implements transport.Net.
+func (n *network) ListenUDP(nw string, local *net.UDPAddr) (transport.UDPConn, error) {
+	conn, err := n.Net.ListenUDP(nw, local)
+	if err != nil {
+		return nil, err
+	}
+	// Smaller buffers are slower, not wrong.
+	_ = conn.SetReadBuffer(socketBuffer)
+	_ = conn.SetWriteBuffer(socketBuffer)
+	return &udpSocket{conn, n.track(conn.Close)}, nil
+}
+
+// ListenPacket implements transport.Net.
+func (n *network) ListenPacket(nw, address string) (net.PacketConn, error) {
+	conn, err := n.Net.ListenPacket(nw, address)
+	if err != nil {
+		return nil, err
+	}
+	if b, ok := conn.(interface {
+		SetReadBuffer(int) error
+		SetWriteBuffer(int) error
+	}); ok {
+		_ = b.SetReadBuffer(socketBuffer)
+		_ = b.SetWriteBuffer(socketBuffer)
+	}
+	return &packetSocket{conn, n.track(conn.Close)}, nil
+}
+
+// DialTCP implements transport.Net.
+func (n *network) DialTCP(nw string, local, remote *net.TCPAddr) (transport.TCPConn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	if local != nil {
+		dialer.LocalAddr = local
+	}
+	conn, err := dialer.DialContext(n.ctx, nw, remote.String())
+	if err != nil {
+		return nil, err
+	}
+	tcp := conn.(*net.TCPConn)
+	return &tcpSocket{tcp, n.track(tcp.Close)}, nil
+}
+
+// ResolveUDPAddr implements transport.Net.
+func (n *network) ResolveUDPAddr(nw, address string) (*net.UDPAddr, error) {
+	at, err := n.resolve(nw, address)
+	return net.UDPAddrFromAddrPort(at), err
+}
+
+// ResolveTCPAddr implements transport.Net.
+func (n *network) ResolveTCPAddr(nw, address string) (*net.TCPAddr, error) {
+	at, err := n.resolve(nw, address)
+	return net.TCPAddrFromAddrPort(at), err
+}
+
+// resolve is like net.ResolveUDPAddr, and can be cut short.
+func (n *network) resolve(nw, address string) (netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	port, err := net.DefaultResolver.LookupPort(n.ctx, nw, service)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	family := "ip"
+	if last := nw[len(nw)-1]; last == '4' || last == '6' {
+		family += string(last)
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(n.ctx, family, host)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return netip.AddrPortFrom(ips[0].Unmap(), uint16(port)), nil
+}
+
+type udpSocket struct {
+	transport.UDPConn
+	s *socket
+}
+
+func (c *udpSocket) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, from, err := c.UDPConn.ReadFrom(p)
+	if err == nil {
+		c.s.heard.Store(true)
+	}
+	return n, from, err
+}
+
+func (c *udpSocket) Close() error { c.s.forget(); return c.UDPConn.Close() }
+
+type packetSocket struct {
+	net.PacketConn
+	s *socket
+}
+
+func (c *packetSocket) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, from, err := c.PacketConn.ReadFrom(p)
+	if err == nil {
+		c.s.heard.Store(true)
+	}
+	return n, from, err
+}
+
+func (c *packetSocket) Close() error { c.s.forget(); return c.PacketConn.Close() }
+
+type tcpSocket struct {
+	transport.TCPConn
+	s *socket
+}
+
+func (c *tcpSocket) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	if err == nil {
+		c.s.heard.Store(true)
+	}
+	return n, err
+}
+
+func (c *tcpSocket) Close() error { c.s.forget(); return c.TCPConn.Close() }
+
+// hostAddresses lists the addresses that ICE gathers host candidates for, by
+// the rules of RFC 8445, section 5.1.1.1.
+func (n *network) hostAddresses(loopback bool) map[netip.Addr]bool {
+	found := map[netip.Addr]bool{}
+	interfaces, err := n.Interfaces()
+	if err != nil {
+		return found
+	}
+	for _, i := range interfaces {
+		addrs, err := i.Addrs()
+		if i.Flags&net.FlagUp == 0 || err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				ip := p.Addr().Unmap()
+				if ip.IsLoopback() == loopback && !(ip.Is6() && (ip.IsLinkLocalUnicast() || outdated(ip))) {
+					found[ip] = true
+				}
+			}
+		}
+	}
+	return found
+}
+
+// outdated tells of IPv6 addresses that ICE does not use: IPv4-compatible ones,
+// which ::1 looks like, and site-local ones.
+func outdated(ip netip.Addr) bool {
+	b := ip.As16()
+	return [12]byte(b[:12]) == [12]byte{} || b[0] == 0xfe && b[1]&0xc0 == 0xc0
+}

@@ -1,0 +1,344 @@
+package peer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// silent is a STUN and TURN server that never answers, over UDP and TCP.
+func silent(t testing.TB) []api.ICEServer {
+	t.Helper()
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := net.Listen("tcp4", udp.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = udp.Close(), tcp.Close() })
+	at := udp.LocalAddr().String()
+	return []api.ICEServer{{URLs: []string{"stun:" + at}}, {
+		URLs:     []string{"turn:" + at + "?transport=udp", "turn:" + at + "?transport=tcp"},
+		Username: "x", Credential: "y",
+	}}
+}
+
+// carry passes candidates from one end to the other until ctx ends, and tells
+// how many there were up to the last.
+func carry(ctx context.Context, t testing.TB, from, to *Trickle) <-chan int {
+	n := make(chan int, 1)
+	go func() {
+		for i := 0; ; i++ {
+			c, err := from.Local(ctx, i)
+			if err != nil {
+				n <- i
+				return
+			}
+			if _, err := to.Remote(c); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	return n
+}
+
+func sdpOf(t testing.TB, description []byte) string {
+	t.Helper()
+	var d webrtc.SessionDescription
+	if err := json.Unmarshal(description, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d.SDP
+}
+
+// TestNothingWaitsForGathering connects with servers that never answer. That
+// offer and answer are out while both ends still gather is what makes it fast.
+func TestNothingWaitsForGathering(t *testing.T) {
+	cfg := Config{Loopback: true, Trickle: true, ICEServers: silent(t)}
+	offer, err := NewOffer(t.Context(), cfg, []string{"espctl"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := offer.conn.pc.ICEGatheringState(); got != webrtc.ICEGatheringStateGathering {
+		t.Errorf("with the offer out the client is %v", got)
+	}
+	if text := sdpOf(t, offer.Bytes()); !strings.Contains(text, "typ host") || !trickles(text) {
+		t.Errorf("the offer has no host candidate, or does not say that more follow:\n%s", text)
+	}
+	conn, answer, err := NewAnswer(t.Context(), cfg, offer.Bytes(), func(string) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := conn.pc.ICEGatheringState(); got != webrtc.ICEGatheringStateGathering {
+		t.Errorf("with the answer out the agent is %v", got)
+	}
+	client, err := offer.Connect(t.Context(), answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := client.pc.ICEGatheringState(); got != webrtc.ICEGatheringStateGathering {
+		t.Errorf("connected, the client is %v", got)
+	}
+	start := time.Now()
+	if err := errors.Join(client.Close(), conn.Close()); err != nil {
+		t.Error(err)
+	}
+	// The servers would have had 5 s for STUN, and for TURN longer.
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("closing waited %v for servers that do not answer", took)
+	}
+}
+
+// TestTrickledCandidatesConnect leaves the descriptions without any candidate.
+func TestTrickledCandidatesConnect(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cfg := Config{Loopback: true, Trickle: true}
+	bare := func(description []byte) []byte {
+		var d webrtc.SessionDescription
+		if err := json.Unmarshal(description, &d); err != nil {
+			t.Fatal(err)
+		}
+		var kept []string
+		for line := range strings.Lines(d.SDP) {
+			if !strings.HasPrefix(line, "a=candidate:") && !strings.HasPrefix(line, "a=end-of-candidates") {
+				kept = append(kept, line)
+			}
+		}
+		d.SDP = sayTrickle(strings.Join(kept, ""))
+		out, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	offer, err := NewOffer(ctx, cfg, []string{"espctl"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, answer, err := NewAnswer(ctx, cfg, bare(offer.Bytes()), func(string) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// All of it trickles now.
+	for _, tr := range []*Trickle{offer.Trickle(), conn.Trickle()} {
+		again(tr)
+	}
+	up := carry(ctx, t, offer.Trickle(), conn.Trickle())
+	down := carry(ctx, t, conn.Trickle(), offer.Trickle()) // some of it before the answer
+	client, err := offer.Connect(ctx, bare(answer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if n, m := <-up, <-down; n < 2 || m < 2 { // one candidate, and the end
+		t.Errorf("%d candidates up, %d down", n, m)
+	}
+	if client.Relayed() || conn.Relayed() {
+		t.Error("a connection on loopback is told to be relayed")
+	}
+}
+
+// again makes all candidates trickle, those in the description too.
+func again(t *Trickle) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	d := t.pc.LocalDescription().SDP
+	t.told = map[string]bool{}
+	for line := range strings.Lines(d) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "a=candidate:"); ok {
+			t.add(webrtc.ICECandidateInit{Candidate: "candidate:" + value})
+		}
+	}
+	t.add(webrtc.ICECandidateInit{})
+	t.ended = true
+}
+
+// TestVanillaPeers: an end that does not trickle gets descriptions that have
+// everything, and they say so.
+func TestVanillaPeers(t *testing.T) {
+	for name, c := range map[string]struct{ client, agent bool }{
+		"the client": {false, true}, "the agent": {true, false}, "both": {false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			offer, err := NewOffer(t.Context(), Config{Loopback: true, Trickle: c.client}, []string{"espctl"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, answer, err := NewAnswer(t.Context(), Config{Loopback: true, Trickle: c.agent}, offer.Bytes(), func(string) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if !c.client && trickles(sdpOf(t, offer.Bytes())) || trickles(sdpOf(t, answer)) {
+				t.Error("more candidates are promised than can follow")
+			}
+			client, err := offer.Connect(t.Context(), answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+		})
+	}
+}
+
+func TestForeignCandidatesAreRefused(t *testing.T) {
+	cfg := Config{Loopback: true, Trickle: true}
+	offer, err := NewOffer(t.Context(), cfg, []string{"espctl"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer offer.Close()
+	conn, _, err := NewAnswer(t.Context(), cfg, offer.Bytes(), func(string) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	good := `{"candidate":"candidate:1 1 udp 1 203.0.113.9 9 typ host","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":"` + ufragOf(sdpOf(t, offer.Bytes())) + `"}`
+	for name, c := range map[string]string{
+		"no JSON": "candidate:1", "nameless": `{"candidate":""}`, "of another session": `{"candidate":"","usernameFragment":"guess"}`,
+		"too long": `{"candidate":"` + strings.Repeat("x", api.MaxCandidate) + `"}`,
+		"garbled":  strings.Replace(good, "203.0.113.9", "everywhere at once", 1),
+	} {
+		if _, err := conn.Trickle().Remote([]byte(c)); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if _, err := conn.Trickle().Remote([]byte(good)); err != nil {
+		t.Error(err)
+	}
+	// Before the answer nothing can be judged, but not without end.
+	for i := 0; ; i++ {
+		if _, err := offer.Trickle().Remote([]byte(good)); err != nil {
+			if i != api.MaxTrickled {
+				t.Errorf("after %d: %v", i, err)
+			}
+			break
+		}
+	}
+}
+
+func TestLocalEnds(t *testing.T) {
+	offer, err := NewOffer(t.Context(), Config{Loopback: true, Trickle: true, ICEServers: silent(t)}, []string{"espctl"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := offer.Trickle().Local(ctx, 99); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+	if err := offer.Close(); err != nil {
+		t.Error(err)
+	}
+	all, err := NewOffer(t.Context(), Config{Loopback: true}, []string{"espctl"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer all.Close()
+	if c, err := all.Trickle().Local(t.Context(), 0); !errors.Is(err, io.EOF) {
+		t.Errorf("after a description that has all comes %s, %v", c, err)
+	}
+}
+
+func TestHideLocal(t *testing.T) {
+	for in, want := range map[string]string{
+		"candidate:1 1 udp 7 192.168.1.7 4000 typ host":                              "",
+		"candidate:1 1 udp 7 100.64.1.7 4000 typ host":                               "",
+		"candidate:1 1 udp 7 fd12::1 4000 typ host":                                  "",
+		"candidate:1 1 udp 7 fe80::1 4000 typ host":                                  "",
+		"candidate:1 1 udp 7 0f8d.local 4000 typ host":                               "",
+		"candidate:1 1 udp 7 203.0.113.9 4000 typ host ufrag abc":                    "candidate:1 1 udp 7 203.0.113.9 4000 typ host ufrag abc",
+		"candidate:1 1 udp 7 203.0.113.9 4711 typ srflx raddr 10.0.0.2 rport 4000":   "candidate:1 1 udp 7 203.0.113.9 4711 typ srflx raddr 0.0.0.0 rport 9",
+		"candidate:1 1 udp 7 2001:db8::9 4711 typ srflx raddr fd00::2 rport 4000":    "candidate:1 1 udp 7 2001:db8::9 4711 typ srflx raddr :: rport 9",
+		"candidate:1 1 udp 7 203.0.113.1 49152 typ relay raddr 10.0.0.2 rport 50000": "candidate:1 1 udp 7 203.0.113.1 49152 typ relay raddr 0.0.0.0 rport 9",
+		"": "",
+	} {
+		got, ok := hideLocal(in)
+		if got != want || ok != (want != "" || in == "") {
+			t.Errorf("%s became %q, %v", in, got, ok)
+		}
+	}
+}
+
+// TestHiddenOffer has only local addresses, and tells none.
+func TestHiddenOffer(t *testing.T) {
+	offer, err := NewOffer(t.Context(), Config{Loopback: true, HideLocal: true}, []string{"espctl"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer offer.Close()
+	if text := sdpOf(t, offer.Bytes()); strings.Contains(text, "a=candidate") || strings.Contains(text, "127.0.0.1 ") {
+		t.Errorf("the offer tells of loopback:\n%s", text)
+	}
+	for i := 0; ; i++ {
+		c, err := offer.Trickle().Local(t.Context(), i)
+		if err != nil {
+			break
+		}
+		if strings.Contains(string(c), "127.0.0.1") {
+			t.Errorf("trickled %s", c)
+		}
+	}
+}
+
+func FuzzRemote(f *testing.F) {
+	f.Add([]byte(`{"candidate":"candidate:1 1 udp 1 203.0.113.9 9 typ relay raddr 0.0.0.0 rport 9","usernameFragment":"u"}`))
+	f.Add([]byte(`{"candidate":"","usernameFragment":"u"}`))
+	offer, err := NewOffer(f.Context(), Config{Loopback: true}, []string{"espctl"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	conn, _, err := NewAnswer(f.Context(), Config{Loopback: true}, offer.Bytes(), func(string) error { return nil })
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _, _ = offer.Close(), conn.Close() })
+	conn.trickle.ufrag = "u"
+	f.Fuzz(func(t *testing.T, candidate []byte) {
+		_, _ = conn.Trickle().Remote(candidate)
+		_, _ = hideLocal(string(candidate))
+	})
+}
+
+// BenchmarkSetUp measures from nothing to an open channel on loopback, with and
+// without servers that never answer.
+func BenchmarkSetUp(b *testing.B) {
+	for name, servers := range map[string][]api.ICEServer{"none": nil, "silent": silent(b)} {
+		b.Run(name, func(b *testing.B) {
+			cfg := Config{Loopback: true, Trickle: true, ICEServers: servers}
+			for b.Loop() {
+				offer, err := NewOffer(b.Context(), cfg, []string{"espctl"})
+				if err != nil {
+					b.Fatal(err)
+				}
+				conn, answer, err := NewAnswer(b.Context(), cfg, offer.Bytes(), func(string) error { return nil })
+				if err != nil {
+					b.Fatal(err)
+				}
+				client, err := offer.Connect(b.Context(), answer)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := client.Channel(b.Context(), "espctl"); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				_, _ = client.Close(), conn.Close()
+				b.StartTimer()
+			}
+		})
+	}
+}
