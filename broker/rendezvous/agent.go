@@ -1,30 +1,23 @@
 package rendezvous
 
 import (
-	"container/list"
 	"sync"
 	"time"
 )
 
 // agent is one agent's side of the meeting point: its parked poll, if any, and
-// the line of jobs that it may take, in the order of their tickets.
+// the line of jobs that it may take.
 type agent struct {
 	id string
 
 	mu       sync.Mutex
 	gone     bool // swept out of the map; look it up again
 	slot     *slot
-	line     list.List // of place
+	line     line
 	lastUsed time.Time
 	// superseded polls since counting began; see stormRate.
 	superseded int
 	counting   time.Time
-}
-
-// place is a job's place in the line of its candidate i.
-type place struct {
-	job *job
-	i   int
 }
 
 // slot is one parked poll. Who takes it out of agent.slot, under agent.mu, may
@@ -44,7 +37,6 @@ func (r *Rendezvous) lockAgent(id string, create bool) *agent {
 		a := p.m[id]
 		if a == nil && create {
 			a = &agent{id: id}
-			a.line.Init()
 			p.m[id] = a
 			r.stats.agents.Add(1)
 		}
@@ -60,7 +52,8 @@ func (r *Rendezvous) lockAgent(id string, create bool) *agent {
 	}
 }
 
-// enter puts the job into the line as candidate i, behind all older tickets.
+// enter puts the job into the line as candidate i, behind its user's
+// older ones.
 // The caller holds a.mu.
 func (a *agent) enter(r *Rendezvous, j *job, i int) {
 	if j.places[i] != nil {
@@ -73,13 +66,7 @@ func (a *agent) enter(r *Rendezvous, j *job, i int) {
 	}
 	j.queued = true
 	r.stats.queued.Add(1)
-	for e := a.line.Back(); e != nil; e = e.Prev() {
-		if e.Value.(place).job.ticket < j.ticket {
-			j.places[i] = a.line.InsertAfter(place{j, i}, e)
-			return
-		}
-	}
-	j.places[i] = a.line.PushFront(place{j, i})
+	j.places[i] = a.line.add(place{j, i})
 }
 
 // leave takes the job's place i out of the line. The caller holds a.mu.
@@ -87,7 +74,7 @@ func (a *agent) leave(r *Rendezvous, j *job, i int) {
 	if j.places[i] == nil {
 		return
 	}
-	a.line.Remove(j.places[i])
+	a.line.remove(j.places[i])
 	j.places[i] = nil
 	r.stats.queued.Add(-1)
 }

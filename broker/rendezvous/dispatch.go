@@ -49,12 +49,7 @@ func (r *Rendezvous) position(j *job) int {
 			continue
 		}
 		if own := j.places[i]; own != nil {
-			n := 1
-			for e := a.line.Front(); e != own; e = e.Next() {
-				if e.Value.(place).job.is(waiting) {
-					n++
-				}
-			}
+			n := a.line.position(own)
 			if best == 0 || n < best {
 				best = n
 			}

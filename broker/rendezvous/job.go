@@ -26,9 +26,10 @@ const (
 type job struct {
 	id         string
 	digest     [sha256.Size]byte // of the client and the offer
+	user       string
 	need       Capacity
 	candidates []string
-	ticket     uint64 // order in every line
+	ticket     uint64 // order among its user's jobs in every line
 
 	mu sync.Mutex
 	// state is written under mu; lines read it without.

@@ -14,6 +14,8 @@ type Offer struct {
 	JobID string
 	// Client is who offers; another client cannot take the job over.
 	Client string
+	// User is who is entitled to the job: lines are fair between users.
+	User string
 	// Token is the signed grant and Grant what it says; Body is the offer. All
 	// are passed to the agent unread and unchanged, and belong to the
 	// Rendezvous from here on.
@@ -81,7 +83,7 @@ func (r *Rendezvous) attach(o Offer) (*job, *call, error) {
 		}
 		r.stats.jobs.Add(1)
 		j = &job{
-			id: o.JobID, digest: digest, need: o.Need, candidates: o.Candidates,
+			id: o.JobID, digest: digest, user: o.User, need: o.Need, candidates: o.Candidates,
 			ticket: r.ticket.Add(1), places: make([]*list.Element, len(o.Candidates)),
 			offer: o, call: c, lastUsed: time.Now(),
 		}

@@ -129,18 +129,24 @@ func (a *agent) supersede(r *Rendezvous) {
 	r.stats.superseded.Add(1)
 }
 
-// next claims the first job in the line that fits. The caller holds a.mu.
+// next claims the job whose turn it is among those that fit. The caller holds
+// a.mu.
 func (a *agent) next(r *Rendezvous, free Capacity) *Assignment {
-	for e := a.line.Front(); e != nil; e = e.Next() {
-		p := e.Value.(place)
-		if !p.job.is(waiting) || !free.fits(p.job.need) {
-			continue
+	for {
+		p := a.line.next(free)
+		if p == nil {
+			return nil
 		}
 		if as := p.job.take(r, p.i); as != nil {
 			return as
 		}
+		// Another agent was faster; or this one was late with the job before. If
+		// the job has come back meanwhile, its dispatch waits for a.mu and enters
+		// it again.
+		if p.job.is(waiting) {
+			a.leave(r, p.job, p.i)
+		}
 	}
-	return nil
 }
 
 // stormRate is how often a second an agent may take over its own polls. One

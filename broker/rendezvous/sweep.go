@@ -39,7 +39,7 @@ func (r *Rendezvous) sweep(now time.Time) {
 		p.mu.Lock()
 		for id, a := range p.m {
 			a.mu.Lock()
-			if a.slot == nil && a.line.Len() == 0 && now.Sub(a.lastUsed) > r.cfg.Memory {
+			if a.slot == nil && a.line.jobs == 0 && now.Sub(a.lastUsed) > r.cfg.Memory {
 				a.gone = true
 				delete(p.m, id)
 				r.stats.agents.Add(-1)

@@ -40,7 +40,7 @@ func (s *Server) offer(w *response, r *http.Request) error {
 	s.mail.Touch(g.JobID)
 	start := time.Now()
 	answer, err := s.meet.Offer(r.Context(), rendezvous.Offer{
-		JobID: g.JobID, Client: g.PeerFingerprint, Token: token, Grant: g, Body: body,
+		JobID: g.JobID, Client: g.PeerFingerprint, User: g.Subject, Token: token, Grant: g, Body: body,
 		Need:       rendezvous.Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB},
 		Candidates: g.Agents, Wait: held,
 	})
