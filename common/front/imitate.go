@@ -1,5 +1,7 @@
 package front
 
+//lint:file-ignore SA1019 http.Transport, which http2.Transport's deprecation names, speaks h2 over *tls.Conn alone; see doc/decisions/0005-utls-and-h2.md
+
 import (
 	"context"
 	"crypto/tls"

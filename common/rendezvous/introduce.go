@@ -61,20 +61,25 @@ func (c *Client) Introduce(ctx context.Context, need *api.GrantRequest, makeOffe
 // RequestGrant asks for a grant, and repeats that while the broker is
 // unreachable, too busy or without any agent and patience lasts.
 func (c *Client) RequestGrant(ctx context.Context, need *api.GrantRequest) (*api.GrantResponse, error) {
-	var granted api.GrantResponse
-	err := c.insist(ctx, func() error {
-		granted = api.GrantResponse{}
-		token := ""
-		if c.token != nil {
-			var err error
-			if token, err = c.token(ctx); err != nil {
-				return err
-			}
-		}
-		_, err := c.call(ctx, api.PathGrantRequest, token, false, need, &granted)
+	var granted *api.GrantResponse
+	err := c.insist(ctx, func() (err error) {
+		granted, err = c.AskGrant(ctx, need)
 		return err
 	})
-	if err != nil {
+	return granted, err
+}
+
+// AskGrant asks for a grant once.
+func (c *Client) AskGrant(ctx context.Context, need *api.GrantRequest) (*api.GrantResponse, error) {
+	token := ""
+	if c.token != nil {
+		var err error
+		if token, err = c.token(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var granted api.GrantResponse
+	if _, err := c.call(ctx, api.PathGrantRequest, token, false, need, &granted); err != nil {
 		return nil, err
 	}
 	return &granted, nil

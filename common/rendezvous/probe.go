@@ -166,6 +166,9 @@ func (t *tracing) hooks() *httptrace.ClientTrace {
 			for _, a := range i.Addrs {
 				addresses = append(addresses, a.String())
 			}
+			if i.Err == nil && addresses == nil {
+				i.Err = errors.New("it has no address")
+			}
 			t.note(StepName, strings.Join(addresses, ", "), i.Err)
 		},
 		ConnectDone: func(_, address string, err error) { t.note(StepConnect, address, err) },

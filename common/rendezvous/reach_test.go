@@ -1,0 +1,504 @@
+package rendezvous
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/common/amp"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/front/fronttest"
+	"github.com/farforge/farforge/common/grant"
+)
+
+// hidden is what nobody on the network may see.
+const hidden = "broker.hidden.localhost"
+
+// nowhere is a name that resolves to nothing, without asking anybody: Go's
+// resolver knows that DNS has no such names (RFC 7686).
+const nowhere = "broker.onion"
+
+// far is a broker that is reached by the name hidden only.
+type far struct {
+	ca    *fronttest.CA
+	url   string // https://hidden
+	plain *httptest.Server
+	tls   *httptest.Server
+	hosts chan string // of the requests
+}
+
+// farBroker starts a broker that grants, answers offers, and can be asked
+// through an AMP cache.
+func farBroker(t *testing.T) *far {
+	t.Helper()
+	f := &far{ca: fronttest.NewCA(t), url: "https://" + hidden, hosts: make(chan string, 1000)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+api.PathGrantRequest, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			reply(w, 401, api.Problem{Title: "Unauthorized", Status: 401, Code: api.CodeUnauthorized, Detail: "who asks?"})
+			return
+		}
+		var need api.GrantRequest
+		if err := json.NewDecoder(r.Body).Decode(&need); err != nil {
+			t.Error(err)
+		}
+		if need.Target == "esp32s3" {
+			w.Header().Set("Retry-After", "7")
+			reply(w, 503, api.Problem{Title: "Service Unavailable", Status: 503, Code: api.CodeNoTarget, Detail: "none builds for that", Hints: []string{"x"}})
+			return
+		}
+		reply(w, 200, api.GrantResponse{JobID: "J1", Grant: "first"})
+	})
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwks, err := json.Marshal(grant.NewKeySet(public))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var offers atomic.Int32
+	mux.HandleFunc("POST "+api.PathOffer, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.URL.Query().Get(api.WaitParam) == "" || r.Header.Get("Content-Type") != api.TypeOpaque {
+			t.Errorf("%s of type %s", r.URL, r.Header.Get("Content-Type"))
+		}
+		if offers.Add(1)%2 == 1 {
+			w.Header().Set("Retry-After", "0")
+			reply(w, 202, api.Waiting{JobID: "J1", Grant: "second", Position: 3})
+			return
+		}
+		if got := r.Header.Get("Authorization"); got != "Bearer second" {
+			t.Errorf("the fresh grant was not used: %q", got)
+		}
+		w.Header().Set("Content-Type", api.TypeOpaque)
+		_, _ = w.Write(append([]byte("answer to "), body...))
+	})
+	mux.HandleFunc("GET "+api.PathHealth, func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, api.Health{Status: "ok", Version: "test"}) })
+	mux.HandleFunc("GET "+api.PathJWKS, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/jwk-set+json")
+		_, _ = w.Write(jwks)
+	})
+	mux.HandleFunc("GET "+amp.Prefix, func(w http.ResponseWriter, r *http.Request) {
+		in, err := amp.DecodePath(r.URL.Path)
+		if err != nil {
+			http.Error(w, err.Error(), 400)
+			return
+		}
+		inner, got := httptest.NewRequest(in.Method, in.Target, bytes.NewReader(in.Body)), httptest.NewRecorder()
+		inner.Header.Set("Authorization", in.Authorization)
+		inner.Header.Set("Content-Type", in.ContentType)
+		mux.ServeHTTP(got, inner)
+		page, err := amp.EncodePage(&amp.Response{
+			Status: got.Code, ContentType: got.Header().Get("Content-Type"), RetryAfter: got.Header().Get("Retry-After"),
+			Date: time.Now().UTC().Format(http.TimeFormat), Body: got.Body.Bytes(),
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", amp.TypePage)
+		_, _ = w.Write(page)
+	})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.hosts <- r.Host
+		mux.ServeHTTP(w, r)
+	})
+	f.plain = httptest.NewServer(handler)
+	f.tls = httptest.NewUnstartedServer(handler)
+	f.tls.TLS = f.ca.TLS(hidden, nowhere, "localhost", "127.0.0.1")
+	f.tls.EnableHTTP2 = true
+	f.tls.StartTLS()
+	t.Cleanup(f.plain.Close)
+	t.Cleanup(f.tls.Close)
+	return f
+}
+
+// nginx fronts for the broker under the name localhost.
+func (f *far) nginx(t *testing.T, h2 bool) *fronttest.Nginx {
+	t.Helper()
+	return fronttest.StartNginx(t, f.ca, h2, []string{"localhost"}, map[string]string{hidden: f.plain.URL})
+}
+
+// client returns a client that knows its token. told gets the ways that work.
+func (f *far) client(t *testing.T, r Reach, told func(Way)) *Client {
+	t.Helper()
+	if r.Proxy == "" {
+		r.Proxy = "none"
+	}
+	r.CAFile = f.ca.File()
+	ways, err := NewWays(f.url, r, told, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(Config{URL: f.url, Ways: ways, Token: func(context.Context) (string, error) { return "secret", nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// job does all that a client does with a broker, errors too.
+func job(t *testing.T, c *Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	places := 0
+	got, err := c.Introduce(ctx, &api.GrantRequest{}, func(context.Context, *api.GrantResponse) ([]byte, error) { return []byte("offer\x00\xff"), nil },
+		func(w api.Waiting) { places += w.Position })
+	if err != nil || string(got.Answer) != "answer to offer\x00\xff" || places != 3 {
+		t.Fatalf("%+v, place %d, %v", got, places, err)
+	}
+	_, err = c.AskGrant(ctx, &api.GrantRequest{Target: "esp32s3"})
+	if p, ok := err.(*api.Problem); !ok || p.Status != 503 || p.Code != api.CodeNoTarget || p.RetryAfter != 7 || len(p.Hints) != 1 {
+		t.Fatalf("a refusal arrives as %#v", err)
+	}
+}
+
+// port is the port of an address, behind localhost.
+func port(addr string) string {
+	_, p, _ := net.SplitHostPort(addr)
+	return "localhost:" + p
+}
+
+// TestFrontHidesTheBroker looks at every byte between a client and nginx.
+func TestFrontHidesTheBroker(t *testing.T) {
+	f := farBroker(t)
+	// What it looks for is there without a front.
+	open := fronttest.StartTap(t, f.tls.Listener.Addr().String())
+	plain := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: f.ca.Pool(), MinVersion: tls.VersionTLS12},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, open.Addr)
+		},
+	}}
+	resp, err := plain.Get(f.url + api.PathHealth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	plain.CloseIdleConnections()
+	if !bytes.Contains(open.All(), []byte(hidden)) || serverName(t, open.Sent()[0]) != hidden {
+		t.Fatal("the broker's name is not in a plain handshake; this test would see nothing")
+	}
+	<-f.hosts
+
+	hellos := map[string]string{}
+	for _, h2 := range []bool{false, true} {
+		nginx := f.nginx(t, h2)
+		for _, name := range []string{"", "hellochrome_auto", "hellofirefox_auto", "hellosafari_auto", "helloios_auto", "helloedge_auto", "hellorandomizedalpn"} {
+			tap := fronttest.StartTap(t, nginx.Addr)
+			job(t, f.client(t, Reach{Fronts: []string{port(tap.Addr)}, Imitate: name}, nil))
+			seen := tap.All()
+			if bytes.Contains(seen, []byte("hidden")) || bytes.Contains(seen, []byte("/grant")) || bytes.Contains(seen, []byte("secret")) {
+				t.Errorf("%q, h2 %v: the broker's name, a path or the token is in clear", name, h2)
+			}
+			for _, sent := range tap.Sent() {
+				if got := serverName(t, sent); got != "localhost" {
+					t.Errorf("%q: the handshake names %q", name, got)
+				}
+				hellos[name] = ciphers(t, sent)
+			}
+			for len(f.hosts) > 0 {
+				if got := <-f.hosts; got != hidden {
+					t.Errorf("%q: the broker was asked as %q", name, got)
+				}
+			}
+			asked := nginx.Asked(t)
+			want := "HTTP/1.1 localhost " + hidden + " POST"
+			if h2 {
+				want = "HTTP/2.0 localhost " + hidden + " POST"
+			}
+			if got := asked[len(asked)-1]; got != want {
+				t.Errorf("%q: nginx saw %q, want %q", name, got, want)
+			}
+		}
+	}
+	for _, name := range []string{"hellochrome_auto", "hellofirefox_auto"} {
+		if hellos[name] == hellos[""] {
+			t.Errorf("%s offers the same ciphers as Go", name)
+		}
+	}
+}
+
+// serverName reads the server name of a ClientHello, as an observer does. It is
+// written out here so that nothing of TLS libraries hides anything.
+func serverName(t *testing.T, sent []byte) string {
+	t.Helper()
+	_, extensions := hello(t, sent)
+	for len(extensions) >= 4 {
+		kind, n := int(extensions[0])<<8|int(extensions[1]), int(extensions[2])<<8|int(extensions[3])
+		if kind == 0 {
+			return string(extensions[4+5 : 4+n])
+		}
+		extensions = extensions[4+n:]
+	}
+	return ""
+}
+
+func ciphers(t *testing.T, sent []byte) string {
+	c, _ := hello(t, sent)
+	return string(c)
+}
+
+// hello returns the cipher suites and extensions of a ClientHello (RFC 8446,
+// section 4.1.2) in one or several records.
+func hello(t *testing.T, sent []byte) (ciphers, extensions []byte) {
+	t.Helper()
+	var message []byte
+	for len(sent) >= 5 && sent[0] == 22 && (len(message) < 4 || len(message) < 4+int(message[1])<<16+int(message[2])<<8+int(message[3])) {
+		n := int(sent[3])<<8 | int(sent[4])
+		message = append(message, sent[5:5+n]...)
+		sent = sent[5+n:]
+	}
+	if len(message) < 40 || message[0] != 1 {
+		t.Fatal("that is no ClientHello")
+	}
+	rest := message[4+2+32:]
+	rest = rest[1+int(rest[0]):] // session id
+	n := int(rest[0])<<8 | int(rest[1])
+	ciphers, rest = rest[2:2+n], rest[2+n:]
+	rest = rest[1+int(rest[0]):] // compression
+	return ciphers, rest[2:]
+}
+
+func TestProxies(t *testing.T) {
+	f := farBroker(t)
+	nginx := f.nginx(t, true)
+	at := port(nginx.Addr)
+	for name, proxy := range map[string]func() (string, *fronttest.Proxy){
+		"CONNECT": func() (string, *fronttest.Proxy) {
+			p := fronttest.StartConnect(t, nil, nginx.Addr)
+			return "http://" + p.Addr, p
+		},
+		"CONNECT over TLS": func() (string, *fronttest.Proxy) {
+			p := fronttest.StartConnect(t, f.ca.TLS("127.0.0.1"), nginx.Addr)
+			return "https://" + p.Addr, p
+		},
+		"SOCKS5": func() (string, *fronttest.Proxy) {
+			p := fronttest.StartSOCKS5(t, nginx.Addr)
+			return "socks5://" + p.Addr, p
+		},
+		"SOCKS5h": func() (string, *fronttest.Proxy) {
+			p := fronttest.StartSOCKS5(t, nginx.Addr)
+			return "socks5h://" + p.Addr, p
+		},
+	} {
+		for _, imitate := range []string{"", "hellofirefox_auto"} {
+			t.Run(name+" "+imitate, func(t *testing.T) {
+				to, p := proxy()
+				job(t, f.client(t, Reach{Fronts: []string{at}, Proxy: to, Imitate: imitate}, nil))
+				if asked, _ := p.Asked(); asked != at {
+					t.Errorf("the proxy was asked for %q, want %s", asked, at)
+				}
+				// A password comes from the environment only. Proxies are not
+				// asked for localhost there.
+				u, err := url.Parse(to)
+				if err != nil {
+					t.Fatal(err)
+				}
+				u.User = url.UserPassword("me", "word")
+				t.Setenv("HTTPS_PROXY", u.String())
+				t.Setenv("NO_PROXY", "")
+				c := f.client(t, Reach{Fronts: []string{"front.example:1"}, Proxy: "none", Imitate: imitate}, nil)
+				c.ways.routes[0].http.Transport = environment(t, f, imitate)
+				if _, err := c.AskGrant(t.Context(), &api.GrantRequest{}); err == nil {
+					t.Error("nginx has no certificate for front.example, and it was accepted")
+				}
+				asked, credentials := p.Asked()
+				if asked != "front.example:1" || credentials != "me:word" && credentials != "Basic bWU6d29yZA==" {
+					t.Errorf("the proxy was asked for %q with %q", asked, credentials)
+				}
+			})
+		}
+	}
+	// A proxy that refuses says so.
+	refusing := fronttest.StartConnect(t, nil, "")
+	for _, imitate := range []string{"", "hellochrome_auto"} {
+		c := f.client(t, Reach{Fronts: []string{at}, Proxy: "http://" + refusing.Addr, Imitate: imitate}, nil)
+		if _, err := c.AskGrant(t.Context(), &api.GrantRequest{}); err == nil || !strings.Contains(err.Error(), "Forbidden") {
+			t.Errorf("%q: %v", imitate, err)
+		}
+	}
+}
+
+// environment is the transport of a client that was not told of a proxy.
+func environment(t *testing.T, f *far, imitate string) http.RoundTripper {
+	t.Helper()
+	ways, err := NewWays(f.url, Reach{Fronts: []string{"front.example:1"}, Imitate: imitate, CAFile: f.ca.File()}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(ways.Close)
+	return ways.routes[0].http.Transport
+}
+
+func TestJobThroughAMPCache(t *testing.T) {
+	f := farBroker(t)
+	cache := fronttest.StartAMPCache(t, f.ca, "localhost", f.tls.Listener.Addr().String())
+	u, err := url.Parse(cache.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, imitate := range []string{"", "hellochrome_auto"} {
+		// The tap is a front of the cache, with a name of its own.
+		tap := fronttest.StartTap(t, "127.0.0.1:"+u.Port())
+		for _, r := range []Reach{
+			{AMPCache: cache.URL},
+			{AMPCache: cache.URL, AMPFronts: []string{port(tap.Addr)}},
+		} {
+			r.Imitate = imitate
+			before := cache.Served()
+			c := f.client(t, r, nil)
+			job(t, c)
+			if way, _ := c.Way(); way.Leg != LegAMP || !strings.HasPrefix(way.Via, u.Host) {
+				t.Errorf("the way is %v", way)
+			}
+			if got := cache.Served() - before; got != 4 {
+				t.Errorf("the cache served %d pages for a grant, two offers and a refusal", got)
+			}
+		}
+		if bytes.Contains(tap.All(), []byte("hidden")) {
+			t.Error("the broker's name is in clear")
+		}
+		for _, sent := range tap.Sent() {
+			if got := serverName(t, sent); got != "localhost" {
+				t.Errorf("the handshake names %q", got)
+			}
+		}
+	}
+	for _, why := range cache.Refused() {
+		t.Errorf("the cache refused: %s", why)
+	}
+	// What does not fit is said, at once.
+	c := f.client(t, Reach{AMPCache: cache.URL}, nil)
+	began := time.Now()
+	noise := make([]byte, 8000)
+	for i := range noise {
+		noise[i] = byte(i * i >> 3)
+	}
+	_, err = c.Offer(t.Context(), &api.GrantResponse{JobID: "J1", Grant: strings.Repeat("g", 8000)}, slices.Concat(noise, []byte(time.Now().String())), nil)
+	if Retryable(err) || time.Since(began) > time.Second {
+		t.Errorf("an offer that is too long: %v, after %v", err, time.Since(began))
+	}
+}
+
+func TestFallback(t *testing.T) {
+	f := farBroker(t)
+	filter := fronttest.StartFilter(t)
+	nginx := f.nginx(t, true)
+	cache := fronttest.StartAMPCache(t, f.ca, "localhost", f.tls.Listener.Addr().String())
+	f.url = "https://" + port(filter) // the direct way is cut off
+	behind := fronttest.StartNginx(t, f.ca, true, []string{"localhost"}, map[string]string{"localhost": f.plain.URL})
+	file := filepath.Join(t.TempDir(), "new", "rendezvous.json")
+	all := Reach{Legs: []string{LegDirect, LegFront, LegAMP}, Fronts: []string{port(filter), port(nginx.Addr), port(behind.Addr)}, AMPCache: cache.URL, File: file}
+
+	var told []Way
+	c := f.client(t, all, func(w Way) { told = append(told, w) })
+	if _, ok := c.Way(); ok {
+		t.Error("a way before the first request")
+	}
+	job(t, c)
+	job(t, c)
+	want := Way{LegFront, port(behind.Addr)} // the other one has no such host
+	if len(told) != 1 || told[0] != want {
+		t.Fatalf("told %v, want once %v", told, want)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+
+	// The next process begins with it, and does not touch the others.
+	c = f.client(t, all, nil)
+	if got := c.ways.order(false)[0].Way; got != want {
+		t.Errorf("the next process begins with %v", got)
+	}
+	// After a while it looks back, but not with a request that may be held.
+	c.ways.since = time.Now().Add(-2 * lookBack)
+	if got := c.ways.order(true)[0].Way; got != want {
+		t.Errorf("a poll begins with %v", got)
+	}
+	if got := c.ways.order(false)[0].Way.Leg; got != LegDirect {
+		t.Errorf("after %v it begins with %v", 2*lookBack, got)
+	}
+	if _, err := c.AskGrant(t.Context(), &api.GrantRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.ways.order(false)[0].Way; got != want {
+		t.Errorf("after it looked back in vain it begins with %v", got)
+	}
+
+	// None works: the error has every reason.
+	dead := all
+	dead.Legs, dead.Fronts, dead.AMPCache = []string{LegDirect, LegFront}, []string{port(filter)}, ""
+	_, err := f.client(t, dead, nil).AskGrant(t.Context(), &api.GrantRequest{})
+	if err == nil || !strings.Contains(err.Error(), "directly: ") || !strings.Contains(err.Error(), "through the front localhost:") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestFallbackToAMP(t *testing.T) {
+	f := farBroker(t)
+	filter := fronttest.StartFilter(t)
+	f.url = "https://" + port(filter)
+	cache := fronttest.StartAMPCache(t, f.ca, "localhost", f.tls.Listener.Addr().String())
+	var told []Way
+	c := f.client(t, Reach{Legs: []string{LegDirect, LegFront, LegAMP}, Fronts: []string{port(filter)}, AMPCache: cache.URL}, func(w Way) { told = append(told, w) })
+	job(t, c)
+	if len(told) != 1 || told[0].Leg != LegAMP {
+		t.Errorf("told %v", told)
+	}
+}
+
+func TestMemoryIsNoBurden(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "rendezvous.json")
+	m := &memory{path: path, log: discard()}
+	for _, text := range []string{"", "x", "[]", `{"https://x":{"leg":3}}`, strings.Repeat(" ", maxMemory+1)} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if way, ok := m.recall("https://x"); ok {
+			t.Errorf("%.20q: %v", text, way)
+		}
+		m.keep("https://x", Way{LegFront, "a"})
+		if way, ok := m.recall("https://x"); !ok || way != (Way{LegFront, "a"}) {
+			t.Errorf("after %.20q: %v, %v", text, way, ok)
+		}
+	}
+	m.keep("https://y", Way{LegDirect, ""})
+	if way, ok := m.recall("https://x"); !ok || way.Via != "a" {
+		t.Error("another broker's way is forgotten")
+	}
+	for age, want := range map[time.Duration]bool{time.Minute: true, 2 * memoryLife: false, -time.Hour: false} {
+		if err := m.write(map[string]kept{"https://x": {Leg: LegAMP, At: time.Now().Add(-age)}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := m.recall("https://x"); ok != want {
+			t.Errorf("at the age of %v: %v", age, ok)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("it leaves %v, %v", files, err)
+	}
+	nowhere := &memory{path: filepath.Join(path, "below", "a", "file"), log: discard()}
+	nowhere.keep("https://x", Way{LegDirect, ""})
+	if _, ok := nowhere.recall("https://x"); ok {
+		t.Error("it remembers without a file")
+	}
+}
