@@ -71,6 +71,7 @@ func innerRequest(outer *http.Request, in *amp.Request) (*http.Request, error) {
 	}
 	req.RequestURI, req.Host = in.Target, outer.Host
 	req.RemoteAddr, req.TLS = outer.RemoteAddr, outer.TLS
+	req.Header["X-Forwarded-For"] = outer.Header.Values("X-Forwarded-For")
 	if in.Authorization != "" {
 		req.Header.Set("Authorization", in.Authorization)
 	}

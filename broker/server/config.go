@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,6 +64,14 @@ type Config struct {
 	// MaxCandidates is how many agents may claim one job. Default: 8.
 	MaxCandidates int
 
+	// TrustedProxies are the networks of proxies whose X-Forwarded-For is
+	// believed. Default: none.
+	TrustedProxies []netip.Prefix
+	// AllowedOrigins are those whose pages may use what a browser needs for a
+	// job, or AnyOrigin. Default: none.
+	AllowedOrigins []string
+	// BinMetrics rounds counts that could single out a user.
+	BinMetrics bool
 	// HideMetrics leaves /metrics out of Handler; Metrics serves it still.
 	HideMetrics bool
 	// Logger gets what is worth knowing. Default: nothing is logged.

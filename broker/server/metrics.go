@@ -13,6 +13,7 @@ import (
 // metrics are one server's own; there is no global registry. Labels take few
 // values: no job, agent or address is ever one.
 type metrics struct {
+	binned   bool
 	registry *prometheus.Registry
 	more     prometheus.Gatherers
 	requests *prometheus.CounterVec
@@ -23,7 +24,7 @@ type metrics struct {
 
 func newMetrics(s *Server) *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(), more: s.cfg.MoreMetrics,
+		registry: prometheus.NewRegistry(), more: s.cfg.MoreMetrics, binned: s.cfg.BinMetrics,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "farforge_broker_requests_total",
 			Help: "Requests by route and result; the result is an error code, or what else became of it.",
@@ -77,5 +78,9 @@ func newMetrics(s *Server) *metrics {
 func (m *metrics) refused(kind string) { m.refusals.WithLabelValues(kind).Inc() }
 
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(append(prometheus.Gatherers{m.registry}, m.more...), promhttp.HandlerOpts{})
+	var all prometheus.Gatherer = append(prometheus.Gatherers{m.registry}, m.more...)
+	if m.binned {
+		all = binned{all}
+	}
+	return promhttp.HandlerFor(all, promhttp.HandlerOpts{})
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -13,15 +12,13 @@ import (
 const retryIssuer = 10 * time.Second
 
 // limited lets a network through only so often, before anything that it sends
-// is read. It goes by the address of the connection: a header that tells
-// another address could be made up by anybody.
+// is read. What has no address shares one bucket.
 func (s *Server) limited(serve handlerFunc) handlerFunc {
 	if s.cfg.Addresses == nil {
 		return serve
 	}
 	return func(w *response, r *http.Request) error {
-		from, _ := netip.ParseAddrPort(r.RemoteAddr) // what is no address shares one bucket
-		wait, ok := s.cfg.Addresses.Allow(from.Addr(), s.now())
+		wait, ok := s.cfg.Addresses.Allow(proxies(s.cfg.TrustedProxies).address(r), s.now())
 		if !ok {
 			s.metrics.refused("address")
 			return after(problem(http.StatusTooManyRequests, api.CodeTooFast, "too many requests come from your network",

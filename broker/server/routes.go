@@ -36,15 +36,23 @@ func (s *Server) routes() http.Handler {
 		{http.MethodGet, api.PathJWKS, "jwks", s.keySet},
 	}
 	routes = append(routes, s.servicesRoutes()...)
-	mux := http.NewServeMux()
+	mux, foreign := http.NewServeMux(), newCORS(s.cfg.AllowedOrigins)
 	methods := map[string][]string{} // by path
 	for _, rt := range routes {
-		mux.Handle(rt.method+" "+rt.path, s.wrap(rt.name, rt.serve))
+		h := s.wrap(rt.name, rt.serve)
+		if foreign.covers(rt.path) {
+			h = foreign.handle(h)
+		}
+		mux.Handle(rt.method+" "+rt.path, h)
 		methods[rt.path] = append(methods[rt.path], rt.method)
 	}
 	for _, rt := range routes {
 		if allowed := methods[rt.path]; allowed != nil {
-			mux.Handle(rt.path, s.wrap(rt.name, wrongMethod(allowed...)))
+			h := s.wrap(rt.name, wrongMethod(allowed...))
+			if foreign.covers(rt.path) {
+				h = foreign.preflight(h, allowed)
+			}
+			mux.Handle(rt.path, h)
 			delete(methods, rt.path)
 		}
 	}

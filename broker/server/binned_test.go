@@ -1,0 +1,77 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+func TestBinnedMetricsHideSingleUsers(t *testing.T) {
+	w := newWorld(t)
+	a := w.listAgent("bench-1")
+	w.adjust = func(c *Config) { c.BinMetrics = true }
+	b := w.start()
+	b.login(a)
+	read := func() string {
+		r := b.send(t.Context(), "GET", api.PathMetrics, "", nil)
+		if r.status != 200 {
+			t.Fatalf("metrics: %d %s", r.status, r.body)
+		}
+		var lines []string
+		for line := range strings.Lines(string(r.body)) {
+			if strings.HasPrefix(line, "farforge_") {
+				lines = append(lines, line)
+			}
+		}
+		return strings.Join(lines, "")
+	}
+	job := func() {
+		poll := b.park(t.Context(), a)
+		g := b.grant()
+		offer := b.offer(t.Context(), g, "")
+		as[api.Job](t, <-poll, 200)
+		if r := b.answer(a, g.JobID); r.status != 204 {
+			t.Fatalf("answer: %d %s", r.status, r.body)
+		}
+		wantAnswer(t, offer, a)
+	}
+	job()
+	once := read()
+	for _, line := range []string{
+		`farforge_broker_requests_total{result="answered",route="offer"} 8`,
+		`farforge_broker_claims_total 8`, `farforge_broker_match_seconds_count 8`,
+		`farforge_broker_match_seconds_bucket{le="+Inf"} 8`,
+		`farforge_broker_agents_listed 1`,
+	} {
+		if !strings.Contains(once, line+"\n") {
+			t.Errorf("metrics lack %s\n%s", line, once)
+		}
+	}
+	// How long matches took moves them between buckets; everything else must
+	// stay as it is.
+	job()
+	if again := read(); counts(again) != counts(once) {
+		t.Errorf("a second job can be seen:\n%s\nbefore:\n%s", again, once)
+	}
+	for range 7 {
+		job()
+	}
+	if line := `farforge_broker_claims_total 16`; !strings.Contains(read(), line+"\n") {
+		t.Errorf("metrics lack %s", line)
+	}
+	if all := string(b.send(t.Context(), "GET", api.PathMetrics, "", nil).body); strings.Contains(all, "process_open_fds") || !strings.Contains(all, "process_cpu_seconds_total") {
+		t.Error("the process's own metrics are not those that were chosen")
+	}
+}
+
+func counts(metrics string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(metrics) {
+		if !strings.Contains(line, "_bucket") && !strings.Contains(line, "_sum") {
+			fmt.Fprint(&kept, line)
+		}
+	}
+	return kept.String()
+}
