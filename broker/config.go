@@ -21,6 +21,7 @@ type Config struct {
 	Cert, Key        string
 	DisableTLS       bool
 	ACME             ACMEConfig
+	Reach            ReachConfig
 	AuthorizedAgents string
 	StateDir         string
 	AdminTokenFile   string
@@ -28,12 +29,14 @@ type Config struct {
 	Users            UserConfig
 	RequireSealed    bool
 	ICEServers       []string
+	Relay            RelayConfig
 	MaxSession       time.Duration
 	MaxCores         int
 	MaxMemory        int // MiB
 	MaxWait          time.Duration
 	AnswerTimeout    time.Duration
 	MetricsAddr      string
+	ExactMetrics     bool
 	LogFormat        string
 	LogLevel         string
 	UnsafeLogging    bool
@@ -60,6 +63,12 @@ func (c *Config) Validate() error {
 		return err
 	}
 	if err := c.Users.validate(c.Open); err != nil {
+		return err
+	}
+	if err := c.Reach.validate(c.Open); err != nil {
+		return err
+	}
+	if err := c.Relay.validate(); err != nil {
 		return err
 	}
 	for _, l := range []struct {

@@ -45,7 +45,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	if err != nil {
 		return err
 	}
-	l.TLS = certs.tls()
+	l.TLS, l.API = certs.tls(), c.Reach.throughProxies(l.API)
 	scheme := "http"
 	if l.TLS != nil {
 		scheme = "https"
@@ -61,12 +61,19 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 		return usage(fmt.Errorf("--state-dir: %w", err))
 	}
 	keys := ring.Current()
+	relay, err := c.Relay.open(&l.Listeners, origin, ring.Secret(), logger)
+	if err != nil {
+		l.close()
+		return err
+	}
+	defer relay.close()
 	srv, err := server.New(server.Config{
 		Origin: origin, Signer: keys.Signer, Secret: ring.Secret(), Directory: list.Directory(),
 		Users: who, Accounts: c.Users.accounts(), Addresses: c.Users.addresses(),
-		ICEServers: iceServers(c.ICEServers), RequireSealed: c.RequireSealed, Services: services,
+		ICEServers: iceServers(c.ICEServers), Relay: relay.Relay, MoreMetrics: relay.metrics, RequireSealed: c.RequireSealed, Services: services,
 		Limits:  server.Limits{Cores: c.MaxCores, MemoryMB: c.MaxMemory, Session: c.MaxSession},
 		MaxWait: c.MaxWait, AnswerTimeout: c.AnswerTimeout,
+		TrustedProxies: c.Reach.networks, AllowedOrigins: c.Reach.AllowedOrigins, BinMetrics: !c.ExactMetrics,
 		HideMetrics: l.Metrics != nil, Logger: logger, UnsafeLogging: c.UnsafeLogging,
 		Version: version(),
 	})
