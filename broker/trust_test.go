@@ -31,7 +31,7 @@ func startBroker(t *testing.T, dir string) *rendezvous.Client {
 	cfg := &Config{
 		Addr: "127.0.0.1:0", AddrFile: addr, DisableTLS: true, Open: true,
 		AuthorizedAgents: filepath.Join(dir, "agents"), StateDir: filepath.Join(dir, "state"),
-		MaxWait: api.MaxWait, AnswerTimeout: api.AnswerTimeout, LogFormat: "text", LogLevel: "info",
+		MaxWait: api.MaxWait, AnswerTimeout: api.AnswerTimeout, LogFormat: "text", LogLevel: "info", ExactMetrics: true,
 	}
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)

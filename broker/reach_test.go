@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+func TestReachConfig(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		reach      ReachConfig
+		env        string
+		open       bool
+		origins    string
+	}{
+		{name: "nothing"},
+		{name: "proxies", reach: ReachConfig{TrustedProxies: []string{"127.0.0.1", "::1", "10.1.2.3/8"}, ProxyProtocol: true}},
+		{name: "no network", want: `"proxy.example" is not a network`, reach: ReachConfig{TrustedProxies: []string{"proxy.example"}}},
+		{name: "everybody", want: "anyone could claim", reach: ReachConfig{TrustedProxies: []string{"0.0.0.0/0"}}},
+		{name: "PROXY from everybody", want: "goes with --trusted-proxies", reach: ReachConfig{ProxyProtocol: true}},
+		{name: "origins", reach: ReachConfig{AllowedOrigins: []string{"https://App.example.org:443/", "http://localhost:5173"}}, origins: "https://app.example.org http://localhost:5173"},
+		{name: "origins of the environment", env: "https://a.example, https://b.example:8443", origins: "https://a.example https://b.example:8443"},
+		{name: "the flag wins", env: "https://a.example", reach: ReachConfig{AllowedOrigins: []string{"https://b.example"}}, origins: "https://b.example"},
+		{name: "no origin", want: "--allowed-origins: \"app.example.org\" is no origin", reach: ReachConfig{AllowedOrigins: []string{"app.example.org"}}},
+		{name: "a path", want: "is no origin", reach: ReachConfig{AllowedOrigins: []string{"https://app.example.org/x"}}},
+		{name: "a wildcard in it", want: "is no origin", reach: ReachConfig{AllowedOrigins: []string{"https://*.example.org"}}},
+		{name: "null", want: "is no origin", reach: ReachConfig{AllowedOrigins: []string{"null"}}},
+		{name: "any on a closed broker", want: "which is for those who have a token", reach: ReachConfig{AllowedOrigins: []string{"*"}}},
+		{name: "any by the environment", want: "ALLOWED_ORIGINS: *", env: "*"},
+		{name: "any on an open broker", reach: ReachConfig{AllowedOrigins: []string{"*"}}, open: true, origins: "*"},
+		{name: "any and others", want: "the others say nothing", reach: ReachConfig{AllowedOrigins: []string{"*", "https://a.example"}}, open: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv(originsVariable, c.env)
+			err := c.reach.validate(c.open)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Fatalf("%v, want %q", err, c.want)
+			}
+			if got := strings.Join(c.reach.AllowedOrigins, " "); err == nil && got != c.origins {
+				t.Errorf("origins %q, want %q", got, c.origins)
+			}
+		})
+	}
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// TestClientsBehindProxies sends raw requests, as a proxy would, to a broker
+// that logs from where it believes they come.
+func TestClientsBehindProxies(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	const request = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+	v2 := "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\x7f\x00\x00\x01\x04\xd2\x00\x50"
+	for _, c := range []struct {
+		name  string
+		reach ReachConfig
+		send  string
+		want  string // in the log, or empty if the request must fail
+	}{
+		{"direct", ReachConfig{}, request + "X-Forwarded-For: 203.0.113.9\r\n\r\n", "peer=127.0.0.1"},
+		{"X-Forwarded-For", ReachConfig{TrustedProxies: []string{"127.0.0.1"}}, request + "X-Forwarded-For: 198.51.100.1, 203.0.113.9\r\n\r\n", "peer=203.0.113.9"},
+		{"X-Forwarded-For from elsewhere", ReachConfig{TrustedProxies: []string{"192.0.2.0/24"}}, request + "X-Forwarded-For: 203.0.113.9\r\n\r\n", "peer=127.0.0.1"},
+		{"PROXY v1", ReachConfig{TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "\r\n", "peer=203.0.113.9"},
+		{"PROXY v2", ReachConfig{TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true}, v2 + request + "\r\n", "peer=203.0.113.9"},
+		{"PROXY, then a claim", ReachConfig{TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "X-Forwarded-For: 198.51.100.1\r\n\r\n", "peer=203.0.113.9"},
+		{"no PROXY header where one must be", ReachConfig{TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true}, request + "\r\n", ""},
+		{"PROXY from elsewhere", ReachConfig{TrustedProxies: []string{"192.0.2.0/24"}, ProxyProtocol: true}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "\r\n", ""},
+		{"none from elsewhere", ReachConfig{TrustedProxies: []string{"192.0.2.0/24"}, ProxyProtocol: true}, request + "\r\n", "peer=127.0.0.1"},
+		{"PROXY that nobody expects", ReachConfig{}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "\r\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "agents"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg := &Config{
+				Addr: "127.0.0.1:0", AddrFile: filepath.Join(dir, "addr"), DisableTLS: true, Open: true, Reach: c.reach,
+				AuthorizedAgents: filepath.Join(dir, "agents"), StateDir: filepath.Join(dir, "state"),
+				MaxWait: api.MaxWait, AnswerTimeout: api.AnswerTimeout, LogFormat: "text", LogLevel: "debug", UnsafeLogging: true,
+			}
+			if err := cfg.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			log, drain, done := &lockedBuffer{}, make(chan struct{}), make(chan error, 1)
+			reload := make(chan os.Signal)
+			go func() {
+				done <- serve(context.Background(), cfg, signals{drain: drain, reload: reload}, io.Discard, log)
+			}()
+			defer func() {
+				close(drain)
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}()
+			select {
+			case reload <- os.Interrupt: // taken once the broker runs
+			case err := <-done:
+				done <- err
+				t.Fatal(err)
+			}
+			url, err := os.ReadFile(cfg.AddrFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := exchange(t, strings.TrimPrefix(strings.TrimSpace(string(url)), "http://"), c.send)
+			if ok := strings.HasPrefix(got, "HTTP/1.1 200 "); ok != (c.want != "") {
+				t.Fatalf("the broker said %q", got)
+			}
+			if !strings.Contains(log.String(), c.want+"\n") {
+				t.Errorf("the log lacks %q:\n%s", c.want, log)
+			}
+		})
+	}
+}
+
+// exchange sends text and returns what comes back.
+func exchange(t *testing.T, addr, text string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := fmt.Fprint(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := io.ReadAll(conn) // a reset is an answer, too
+	return string(got)
+}
