@@ -205,7 +205,7 @@ func (f *farm) path(name string) string { return filepath.Join(f.dir, name) }
 // startBroker starts the broker, or starts it again with what it has on disk.
 func (f *farm) startBroker(addr string) {
 	f.t.Helper()
-	f.broker = start(f.t, "broker", "--addr", addr, "--disable-tls", "--open", "--state-dir", f.path("broker"),
+	f.broker = start(f.t, "broker", "--addr", addr, "--disable-tls", "--open", "--exact-metrics", "--state-dir", f.path("broker"),
 		"--authorized-agents", f.path("authorized_agents"), "--log-level", "debug")
 	line := <-f.broker.first
 	_, rest, ok := strings.Cut(line, "listening on ")
