@@ -108,6 +108,7 @@ func buildFlags(f *pflag.FlagSet, cfg *Config) {
 func runFlags(f *pflag.FlagSet, cfg *Config) {
 	f.SortFlags = false
 	f.StringVar(&cfg.URL, "url", "", "the broker's `URL`, such as https://broker.example.org")
+	cfg.Reach.Register(f, false)
 	stateFlags(f, cfg)
 	buildFlags(f, cfg)
 	f.IntVar(&cfg.Cores, "cores", defaultCores(), "processor cores that all jobs together may use, a `NUMBER`")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
+	"github.com/farforge/farforge/common/rendezvous"
 	"github.com/farforge/farforge/proxy-agent/source"
 )
 
@@ -37,6 +38,8 @@ type Config struct {
 	SourceMaxSizeMB int // of an archive, MiB
 	// RequireSealed refuses offers that the broker can read.
 	RequireSealed bool
+	// Reach is how to get to the broker.
+	Reach rendezvous.Reach
 }
 
 // The kinds of sandbox.
@@ -50,6 +53,7 @@ const (
 	keyName     = "agent_key"        // the private key
 	sealingName = "sealing_key"      // what offers are sealed to
 	usedName    = "used-grants.json" // grants that must not count twice
+	reachName   = "rendezvous.json"  // how the broker was reached last
 )
 
 // validateState fills in where the agent keeps its things.
@@ -94,6 +98,10 @@ func (c *Config) Validate() error {
 	if _, err := identity.Origin(c.URL); err != nil {
 		return usage(fmt.Errorf("--url: %w", err), "give scheme and host, such as https://broker.example.org")
 	}
+	if err := c.Reach.Validate(); err != nil {
+		return usage(err, "doc/reach.md tells how to reach a broker where its name is blocked")
+	}
+	c.Reach.File = filepath.Join(c.StateDir, reachName)
 	if c.Jobs == 0 {
 		c.Jobs = max(c.Cores, 1)
 	}

@@ -56,7 +56,12 @@ func (p program) run(cfg *Config) (err error) {
 		return usage(err)
 	}
 	defer a.workspaces.Close()
-	a.broker, err = rendezvous.New(rendezvous.Config{URL: cfg.URL, UserAgent: "farforge-proxy-agent/" + version(), Logger: a.log})
+	// Which way works is logged once, and again when that changes.
+	ways, err := rendezvous.NewWays(cfg.URL, cfg.Reach, nil, a.log)
+	if err != nil {
+		return usage(err)
+	}
+	a.broker, err = rendezvous.New(rendezvous.Config{URL: cfg.URL, Ways: ways, UserAgent: "farforge-proxy-agent/" + version(), Logger: a.log})
 	if err != nil {
 		return usage(err)
 	}

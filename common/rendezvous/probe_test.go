@@ -117,12 +117,17 @@ func TestNobodyIsShownUnasked(t *testing.T) {
 func TestFlags(t *testing.T) {
 	var r Reach
 	f := pflag.NewFlagSet("x", pflag.ContinueOnError)
-	r.Register(f)
+	r.Register(f, true)
 	if err := f.Parse([]string{"--front", "a,b", "--front", "c", "--rendezvous", "direct,front"}); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Fronts) != 3 || len(r.Legs) != 2 || r.Validate() != nil {
 		t.Errorf("%+v, %v", r, r.Validate())
+	}
+	agent := pflag.NewFlagSet("x", pflag.ContinueOnError)
+	new(Reach).Register(agent, false)
+	if agent.Lookup("ampcache") != nil || agent.Lookup("front") == nil {
+		t.Error("an agent has the flags of a client")
 	}
 	usage := f.FlagUsages()
 	for _, name := range front.Names() {

@@ -44,14 +44,19 @@ type Reach struct {
 }
 
 // Register defines the flags, the same for every program that talks to a
-// broker.
-func (r *Reach) Register(f *pflag.FlagSet) {
+// broker. Those of an AMP cache are for clients: an agent's polls are too many
+// for a cache.
+func (r *Reach) Register(f *pflag.FlagSet, client bool) {
+	legs := "direct or front"
 	f.StringSliceVar(&r.Fronts, "front", nil, "reach the broker behind this `HOST`, which is all that DNS and TLS show; several, with commas, are tried in random order")
-	f.StringVar(&r.AMPCache, "ampcache", "", "reach the broker through the AMP cache at this `URL`")
-	f.StringSliceVar(&r.AMPFronts, "ampcache-front", nil, "reach that cache behind this `HOST` (default its own name)")
-	f.StringSliceVar(&r.Legs, "rendezvous", nil, "which `WAYS` to the broker to try, in order: direct, front, amp (default those that --front and --ampcache ask for, or else direct)")
+	if client {
+		legs = "direct, front or amp"
+		f.StringVar(&r.AMPCache, "ampcache", "", "reach the broker through the AMP cache at this `URL`")
+		f.StringSliceVar(&r.AMPFronts, "ampcache-front", nil, "reach that cache behind this `HOST` (default its own name)")
+	}
+	f.StringSliceVar(&r.Legs, "rendezvous", nil, "try these `WAYS` to the broker, in this order: "+legs+" (default what the flags above ask for, or else direct)")
 	f.StringVar(&r.Imitate, "utls-imitate", "", "have TLS look like that of a browser, a `NAME` of: "+strings.Join(front.Names(), ", "))
-	f.StringVar(&r.Proxy, "proxy", "", "go through this proxy, a `URL` with http, https or socks5, or none (default what HTTPS_PROXY and NO_PROXY say)")
+	f.StringVar(&r.Proxy, "proxy", "", "go through the proxy at this `URL` with http, https or socks5; none for no proxy (default what HTTPS_PROXY and NO_PROXY say)")
 	f.StringVar(&r.CAFile, "ca-file", "", "trust the certificates in this `FILE`, PEM, besides the system's")
 }
 
