@@ -20,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/farforge/farforge/common/amp"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/front/fronttest"
 	"github.com/farforge/farforge/common/grant"
@@ -94,29 +93,9 @@ func farBroker(t *testing.T) *far {
 		w.Header().Set("Content-Type", "application/jwk-set+json")
 		_, _ = w.Write(jwks)
 	})
-	mux.HandleFunc("GET "+amp.Prefix, func(w http.ResponseWriter, r *http.Request) {
-		in, err := amp.DecodePath(r.URL.Path)
-		if err != nil {
-			http.Error(w, err.Error(), 400)
-			return
-		}
-		inner, got := httptest.NewRequest(in.Method, in.Target, bytes.NewReader(in.Body)), httptest.NewRecorder()
-		inner.Header.Set("Authorization", in.Authorization)
-		inner.Header.Set("Content-Type", in.ContentType)
-		mux.ServeHTTP(got, inner)
-		page, err := amp.EncodePage(&amp.Response{
-			Status: got.Code, ContentType: got.Header().Get("Content-Type"), RetryAfter: got.Header().Get("Retry-After"),
-			Date: time.Now().UTC().Format(http.TimeFormat), Body: got.Body.Bytes(),
-		})
-		if err != nil {
-			t.Error(err)
-		}
-		w.Header().Set("Content-Type", amp.TypePage)
-		_, _ = w.Write(page)
-	})
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.hosts <- r.Host
-		mux.ServeHTTP(w, r)
+		fronttest.Publish(mux).ServeHTTP(w, r)
 	})
 	f.plain = httptest.NewServer(handler)
 	f.tls = httptest.NewUnstartedServer(handler)

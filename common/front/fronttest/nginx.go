@@ -49,6 +49,7 @@ http {
 	fastcgi_temp_path %[1]s/fastcgi;
 	uwsgi_temp_path %[1]s/uwsgi;
 	scgi_temp_path %[1]s/scgi;
+	ssl_protocols TLSv1.2 TLSv1.3;
 	ssl_certificate %[2]s;
 	ssl_certificate_key %[3]s;
 	server { listen %[4]s default_server; return 421; }
