@@ -3,10 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
-	"path"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -14,8 +11,7 @@ import (
 	"github.com/farforge/farforge/client/artifacts"
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/client/project"
-	"github.com/farforge/farforge/client/session"
-	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 )
 
@@ -48,15 +44,20 @@ func (c *buildConfig) from(args []string) error {
 
 func (a *app) buildCommand() *cobra.Command {
 	var c buildConfig
+	var again reproduceOptions
 	cmd := &cobra.Command{
 		Use:   "build [DIR]",
 		Short: "Build a project on an agent",
 		Long: `Build the project in DIR, or here, on an agent, and bring the artifacts to
 DIR/.farforge/out. They take the place of the last build's when all of them have
-arrived and are what the agent says they are.
+arrived and are what the agent has signed that it made, from just this source.
 
 With --source-url and --source-sha256 the agent fetches the source, nothing is
 sent, and the artifacts come to .farforge/out here.
+
+With --reproduce a build is done again on another agent, from the source and with
+the recipe and the toolchain that a provenance.json names, and compared with it
+artifact by artifact. What is in .farforge/out stays.
 
 Standard output lists them as sha256sum does.`,
 		Args: folderArg,
@@ -64,85 +65,44 @@ Standard output lists them as sha256sum does.`,
 			if err := c.from(args); err != nil {
 				return err
 			}
+			if err := again.Validate(&c); err != nil {
+				return err
+			}
+			if again.Reproduce != "" {
+				return a.reproduce(cmd.Context(), c, again)
+			}
 			built, _, err := a.build(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
-			a.list(built)
+			a.list(built.Dir, built.Artifacts)
 			a.ui.Done(console.Report{Build: built})
 			return nil
 		},
 	}
 	c.register(cmd.Flags())
+	again.register(cmd.Flags())
 	return cmd
 }
 
 // build does one build, from the project's files to its artifacts.
-func (a *app) build(ctx context.Context, c buildConfig) (built *console.Built, set *artifacts.Set, err error) {
-	start := time.Now()
-	broker, err := c.broker(ctx, a.log)
+func (a *app) build(ctx context.Context, c buildConfig) (*console.Built, *artifacts.Set, error) {
+	b, err := a.prepare(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer broker.Close()
-	p, err := project.Open(c.Dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer p.Close()
-	name, config := p.Name(), p.Config
-	if c.SourceURL != "" { // what lies here is another project
-		name, config = path.Base(c.SourceURL), project.Config{}
-	}
-	job := session.Job{
-		Broker: broker.Client, As: broker.as.Name,
-		Build:    channel.Build{Project: name, Recipe: cmp.Or(c.Recipe, config.Recipe), Source: c.reference()},
-		Patience: c.QueueTimeout, Events: a.ui.Event, Logger: a.log,
-	}
-	if job.Build.Source == nil {
-		if job.Source, err = p.Scan(ctx); err != nil {
-			return nil, nil, err
-		}
-		job.Open = p.OpenFile
-	}
-	state, err := p.State()
+	defer b.Close()
+	state, err := b.project.State()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer state.Close()
-	key, err := project.Key(state)
-	if err != nil {
-		return nil, nil, cli.Fail(cli.Usage, err)
-	}
-	incoming, err := artifacts.Begin(state)
-	if err != nil {
-		return nil, nil, err
-	}
-	scanned := time.Since(start)
-	job.Need, job.Sink = c.need(config, key), incoming.Sink()
-	outcome, err := session.Run(ctx, job)
-	if err != nil {
-		return nil, nil, errors.Join(err, incoming.Discard())
-	}
-	if outcome.Received == nil {
-		outcome.Received = &channel.Manifest{}
-	}
-	set, err = incoming.Keep(outcome.Received, outcome.Result)
-	if err != nil {
-		return nil, nil, err
-	}
-	set.Dir = filepath.Join(c.Dir, project.StateName, artifacts.OutName)
-	if c.Out != "" {
-		if err := set.CopyTo(c.Out); err != nil {
-			return nil, nil, err
-		}
-	}
-	return console.NewBuilt(outcome, set, scanned+outcome.Setup, time.Since(start)), set, nil
+	return b.run(ctx, state, filepath.Join(c.Dir, project.StateName, artifacts.OutName))
 }
 
 // list writes the artifacts in the form of sha256sum, which can check them.
-func (a *app) list(b *console.Built) {
-	for _, f := range b.Artifacts {
-		a.ui.Result("%s  %s", f.SHA256, filepath.Join(b.Dir, filepath.FromSlash(f.Path)))
+func (a *app) list(dir string, files []api.Artifact) {
+	for _, f := range files {
+		a.ui.Result("%s  %s", f.SHA256, filepath.Join(dir, filepath.FromSlash(f.Path)))
 	}
 }

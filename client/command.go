@@ -25,6 +25,7 @@ const examples = `  client run                         # build, flash, monitor t
   client build blink --target esp32c3
   client flash blink --port /dev/ttyUSB0
   client monitor --monitor-until "ready"
+  client verify blink                # who has built what is there?
   client files blink                 # what would be sent`
 
 // app is what the verbs share.
@@ -87,14 +88,15 @@ func newCommand(a *app) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return cli.Failf(cli.Usage, "say what to do: build, run, flash, monitor or files").Hint("see client --help")
+			return cli.Failf(cli.Usage, "say what to do: build, run, flash, monitor, verify, agents or files").Hint("see client --help")
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return cli.Fail(cli.Usage, err, "see "+cmd.CommandPath()+" --help")
 	})
 	a.output.register(root.PersistentFlags())
-	root.AddCommand(a.buildCommand(), a.runCommand(), a.flashCommand(), a.monitorCommand(), a.filesCommand(), a.versionCommand())
+	root.AddCommand(a.buildCommand(), a.runCommand(), a.flashCommand(), a.monitorCommand(), a.verifyCommand(),
+		a.agentsCommand(), a.filesCommand(), a.versionCommand())
 	return root
 }
 

@@ -60,10 +60,10 @@ func TestDocumentHasEveryFlag(t *testing.T) {
 		delete(have, f.Name)
 	}
 	root.PersistentFlags().VisitAll(check)
-	for _, verb := range root.Commands() {
+	for _, verb := range verbs(root) {
 		verb.Flags().VisitAll(check)
-		if !verb.Hidden && verb.Name() != "help" && verb.Name() != "completion" && !strings.Contains(text, "| `client "+verb.Name()) {
-			t.Errorf("the document lacks client %s", verb.Name())
+		if !strings.Contains(text, "| `"+verb.CommandPath()) {
+			t.Errorf("the document lacks %s", verb.CommandPath())
 		}
 	}
 	for name := range have {
@@ -71,10 +71,21 @@ func TestDocumentHasEveryFlag(t *testing.T) {
 	}
 }
 
+// verbs returns all that a command can do, at any depth.
+func verbs(c *cobra.Command) []*cobra.Command {
+	var all []*cobra.Command
+	for _, verb := range c.Commands() {
+		if !verb.Hidden && verb.Name() != "help" && verb.Name() != "completion" {
+			all = append(append(all, verb), verbs(verb)...)
+		}
+	}
+	return all
+}
+
 // TestEveryFlagIsDefinedOnce: verbs that share a flag share its definition.
 func TestEveryFlagIsDefinedOnce(t *testing.T) {
 	seen := map[string]*pflag.Flag{}
-	for _, verb := range newCommand(&app{}).Commands() {
+	for _, verb := range verbs(newCommand(&app{})) {
 		verb.Flags().VisitAll(func(f *pflag.Flag) {
 			if old := seen[f.Name]; old != nil && f.Name != "help" && (old.Usage != f.Usage || old.DefValue != f.DefValue || old.Shorthand != f.Shorthand) {
 				t.Errorf("--%s means two things: %q and %q", f.Name, old.Usage, f.Usage)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,7 @@ type flashConfig struct {
 	What string
 	portOptions
 	loaderOptions
+	knownOptions
 }
 
 func (c *flashConfig) Validate() error { return c.loaderOptions.Validate() }
@@ -33,6 +35,7 @@ func (a *app) flashCommand() *cobra.Command {
 		Long: `Flash a board with what client build has brought to DIR/.farforge/out, with what
 ESP-IDF has built in DIR/build, or with what a flasher_args.json names.
 
+What client build has brought is verified again first, as client verify does.
 Nothing is written before chip, security state and flash size are known to fit.
 What the flash holds already is skipped; what is written is compared.`,
 		Args: folderArg,
@@ -43,6 +46,9 @@ What the flash holds already is skipped; what is written is compared.`,
 			}
 			at, err := artifacts.FindMap(c.What, project.StateName)
 			if err != nil {
+				return err
+			}
+			if err := a.verifyMap(at, c.knownOptions); err != nil {
 				return err
 			}
 			name, err := choosePort(c.Port, flash.ListPorts)
@@ -62,7 +68,29 @@ What the flash holds already is skipped; what is written is compared.`,
 	}
 	c.portOptions.register(cmd.Flags())
 	c.loaderOptions.register(cmd.Flags())
+	c.knownOptions.register(cmd.Flags())
 	return cmd
+}
+
+// verifyMap makes sure that what the flash map at a path names is what an agent
+// has signed, where one has.
+func (a *app) verifyMap(at string, o knownOptions) error {
+	m, files, err := readMap(at)
+	if err != nil {
+		return err
+	}
+	if err := files.Close(); err != nil {
+		return boardError(err)
+	}
+	known, err := o.known()
+	if err != nil {
+		return err
+	}
+	v, err := artifacts.VerifyMap(at, project.StateName, m, known)
+	if err == nil && v != nil {
+		a.ui.Say("verified: signed by %s", strings.Join(v.By, ", "))
+	}
+	return err
 }
 
 // board is a board that was flashed. Its port is open and goes on to a monitor,

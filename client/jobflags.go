@@ -36,6 +36,7 @@ type jobOptions struct {
 	Agents       []string
 	Out          string
 	signInOptions
+	trustOptions
 }
 
 func (o *jobOptions) register(f *pflag.FlagSet) {
@@ -52,6 +53,7 @@ func (o *jobOptions) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.Agents, "agent", nil, "only this agent, by `NAME` or fingerprint; may be repeated")
 	f.StringVar(&o.Out, "out", "", "also copy the artifacts to this `FOLDER`")
 	o.signInOptions.register(f)
+	o.trustOptions.register(f)
 }
 
 // Validate reports what is wrong before anything is read or asked.
@@ -99,7 +101,7 @@ func (o *jobOptions) broker(ctx context.Context, log *slog.Logger) (*introducer,
 }
 
 // need is what to ask of the broker: the flags, then the project file.
-func (o *jobOptions) need(c project.Config, key string) api.GrantRequest {
+func (o *jobOptions) need(c project.Config) api.GrantRequest {
 	timeout := time.Duration(cmp.Or(o.Timeout, c.Timeout, defaultTimeout))
 	return api.GrantRequest{
 		CPUCores:    cmp.Or(o.Cores, c.Cores, defaultCores),
@@ -107,7 +109,6 @@ func (o *jobOptions) need(c project.Config, key string) api.GrantRequest {
 		TimeoutSecs: int((timeout + time.Second - 1) / time.Second),
 		Target:      cmp.Or(o.Target, c.Target),
 		Toolchain:   cmp.Or(o.Toolchain, c.Toolchain),
-		Project:     key,
 		Agents:      o.Agents,
 	}
 }

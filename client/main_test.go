@@ -17,6 +17,7 @@ import (
 	"github.com/farforge/farforge/client/internal/farend"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/provenance"
 )
 
 // asClient makes the test binary be the client.
@@ -33,6 +34,17 @@ func TestMain(m *testing.M) {
 type leakChecked struct{ m *testing.M }
 
 func (l leakChecked) Run() int {
+	// What tests come to trust is not for the user's own list.
+	dir, err := os.MkdirTemp("", "farforge-config-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv("XDG_CONFIG_HOME", dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	code := l.m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -53,10 +65,11 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"farend": func(ts *testscript.TestScript, neg bool, args []string) { startFarEnd(t, ts, neg, args) },
-			"tokens": lastToken,
-			"board":  func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },
-			"exits":  exits,
+			"farend":  func(ts *testscript.TestScript, neg bool, args []string) { startFarEnd(t, ts, neg, args) },
+			"becomes": becomes,
+			"tokens":  lastToken,
+			"board":   func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },
+			"exits":   exits,
 		},
 	})
 }
@@ -99,6 +112,35 @@ func startFarEnd(t *testing.T, ts *testscript.TestScript, neg bool, args []strin
 
 // farEndKey is where a script's last far end is kept.
 type farEndKey struct{}
+
+// turns are what a far end can turn into.
+var turns = map[string]func(scripted, *farend.Settings){
+	"another":   func(t scripted, s *farend.Settings) { s.Key = farend.NewKey(t) },
+	"elsewhere": func(t scripted, s *farend.Settings) { s.Key, s.Name = farend.NewKey(t), "other" },
+	"unsealed": func(_ scripted, s *farend.Settings) {
+		s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
+	},
+	"unsigned": func(_ scripted, s *farend.Settings) { s.Unsigned = true },
+	"forging":  func(t scripted, s *farend.Settings) { s.Signs = farend.NewKey(t) },
+	"tampering": func(_ scripted, s *farend.Settings) {
+		s.Statement = func(b *provenance.Build) { b.Artifacts[1].SHA256 = strings.Repeat("0", 64) }
+	},
+	"drifting": func(_ scripted, s *farend.Settings) {
+		files := farend.Made()
+		files["hello.elf"], files["new.map"] = "built at another time", "x"
+		s.Agent = farend.Succeeds(files)
+	},
+	"honest": func(_ scripted, s *farend.Settings) { s.Hostile = farend.Hostile{} },
+}
+
+// becomes is the script command "becomes WHAT": the far end changes.
+func becomes(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	if neg || len(args) != 1 || turns[args[0]] == nil || b == nil {
+		ts.Fatalf("usage: becomes WHAT, after farend")
+	}
+	b.Set(func(s *farend.Settings) { turns[args[0]](scripted{nil, ts}, s) })
+}
 
 // lastToken is the script command "tokens TOKEN": the last grant request must
 // have come with it.
@@ -166,6 +208,9 @@ type scripted struct {
 }
 
 func (s scripted) Errorf(format string, args ...any) {
+	if s.t == nil {
+		s.ts.Fatalf(format, args...)
+	}
 	s.t.Errorf(s.ts.Name()+": "+format, args...)
 }
 func (s scripted) Cleanup(f func()) { s.ts.Defer(f) }

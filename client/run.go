@@ -70,7 +70,7 @@ func (a *app) run(ctx context.Context, c runConfig) error {
 	if err != nil {
 		return err
 	}
-	a.list(built)
+	a.list(built.Dir, built.Artifacts)
 	if set.FlashMap == "" {
 		return cli.Failf(cli.BuildFailed, "the build made nothing to flash").
 			Hint("its artifacts are in "+set.Dir, "the recipe on the agent has to make a flasher_args.json or to declare offsets")

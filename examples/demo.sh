@@ -65,4 +65,4 @@ else
 	echo "board          a simulated ESP32-C3 (PORT=/dev/ttyUSB0 uses a real one)"
 fi
 echo
-"$bin/client" run examples/esp32c3-hello --url "$url" --port "$port" --queue-timeout 30s --monitor-lines 6
+"$bin/client" run examples/esp32c3-hello --url "$url" --known-agents "$state/known_agents" --port "$port" --queue-timeout 30s --monitor-lines 6

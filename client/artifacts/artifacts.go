@@ -6,14 +6,20 @@
 //	├── incoming-…/        while they arrive; gone after any failure
 //	└── out/               the last build that succeeded, whole
 //	    ├── flasher_args.json
-//	    └── hello.bin
+//	    ├── hello.bin
+//	    ├── provenance.json         the agent's statement about the build
+//	    └── provenance.json.sig     and its signature
+//
+// Nothing takes the old ones' place unless the agent that was connected to has
+// signed that it made just these files from just that source. [Verify] checks
+// that again at any later time.
 package artifacts
 
 import (
-	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
@@ -36,6 +42,9 @@ type Set struct {
 	// Both are empty when the build made nothing to flash.
 	FlashMap string
 	Map      *flashmap.Map
+	// Statement is what the agent has signed about the build; nil when it was
+	// allowed to sign nothing.
+	Statement *provenance.Build
 }
 
 // Path returns where an artifact or the flash map is on this machine.
@@ -63,10 +72,11 @@ func (s *Set) Image() (api.Artifact, bool) {
 	return api.Artifact{}, false
 }
 
-// check compares what arrived with what the agent says that it built, and reads
-// the flash map. Contents have been compared with the manifest's hashes on
+// check compares what arrived with what the agent says that it built and has
+// signed, and reads the flash map. Contents have been compared with the manifest's hashes on
 // their way in.
-func check(root *os.Root, got *channel.Manifest, result *channel.Result) (*Set, error) {
+func check(root *os.Root, got *channel.Manifest, result *channel.Result, want *Expected) (*Set, error) {
+	built := slices.DeleteFunc(slices.Clone(result.Artifacts), func(a api.Artifact) bool { return isStatement(a.Path) })
 	arrived := make(map[string]channel.File, len(got.Files))
 	for _, f := range got.Files {
 		if f.Kind == channel.KindSymlink {
@@ -74,7 +84,7 @@ func check(root *os.Root, got *channel.Manifest, result *channel.Result) (*Set, 
 		}
 		arrived[f.Path] = f
 	}
-	for _, a := range result.Artifacts {
+	for _, a := range built {
 		f, ok := arrived[a.Path]
 		switch {
 		case !ok:
@@ -90,7 +100,16 @@ func check(root *os.Root, got *channel.Manifest, result *channel.Result) (*Set, 
 	for extra := range arrived {
 		return nil, refuse("%s arrived and is not in its result", extra)
 	}
-	set := &Set{Files: result.Artifacts, FlashMap: result.FlashMap}
+	set := &Set{Files: built, FlashMap: result.FlashMap}
+	var err error
+	if set.Statement, err = want.verify(root, built); err != nil {
+		return nil, err
+	}
+	if set.Statement == nil {
+		if err := writeSums(root, built); err != nil {
+			return nil, cli.Failf(cli.Usage, "note the artifacts' digests: %w", err)
+		}
+	}
 	if result.FlashMap == "" {
 		return set, nil
 	}
@@ -119,6 +138,12 @@ func (s *Set) readMap(root *os.Root) error {
 	return nil
 }
 
+// isStatement tells whether a file is the agent's statement, or its signature,
+// which are not artifacts.
+func isStatement(name string) bool {
+	return name == provenance.FileName || name == provenance.SignatureName
+}
+
 func (s *Set) has(name string) bool {
 	for _, f := range s.Files {
 		if f.Path == name {
@@ -126,9 +151,4 @@ func (s *Set) has(name string) bool {
 		}
 	}
 	return false
-}
-
-func refuse(format string, args ...any) error {
-	return cli.Failf(cli.Verification, "the agent's artifacts are refused: %w", fmt.Errorf(format, args...)).
-		Hint("the artifacts of the last good build are still there", "choose another agent with --agent if it happens again")
 }

@@ -83,12 +83,12 @@ func only(t *testing.T, state *os.Root, want ...string) {
 func TestNewArtifactsReplaceOldOnesWhole(t *testing.T) {
 	state := newState(t)
 	in, m, result := arrive(t, state, map[string]string{"old.bin": "x", "hello.bin": "1"})
-	if _, err := in.Keep(m, result); err != nil {
+	if _, err := in.Keep(m, result, &Expected{AllowUnsigned: true}); err != nil {
 		t.Fatal(err)
 	}
 	in, m, result = arrive(t, state, map[string]string{"sub/hello.bin": "2", "sub/boot.bin": "b", "sub/flasher_args.json": flashMap})
 	result.FlashMap = "sub/flasher_args.json"
-	set, err := in.Keep(m, result)
+	set, err := in.Keep(m, result, &Expected{AllowUnsigned: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,13 +130,13 @@ func TestWrongArtifactsAreRefusedAndOldOnesStay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			state := newState(t)
 			in, m, result := arrive(t, state, map[string]string{"old.bin": "x"})
-			if _, err := in.Keep(m, result); err != nil {
+			if _, err := in.Keep(m, result, &Expected{AllowUnsigned: true}); err != nil {
 				t.Fatal(err)
 			}
 			in, m, result = arrive(t, state, good)
 			result.FlashMap = "flasher_args.json"
 			tt.change(m, result)
-			_, err := in.Keep(m, result)
+			_, err := in.Keep(m, result, &Expected{AllowUnsigned: true})
 			if cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -149,7 +149,7 @@ func TestWrongArtifactsAreRefusedAndOldOnesStay(t *testing.T) {
 	state := newState(t)
 	in, m, result := arrive(t, state, map[string]string{"hello.bin": "1", "flasher_args.json": flashMap})
 	result.FlashMap = "flasher_args.json"
-	if _, err := in.Keep(m, result); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "the flash map names boot.bin, which is not among them") {
+	if _, err := in.Keep(m, result, &Expected{AllowUnsigned: true}); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "the flash map names boot.bin, which is not among them") {
 		t.Errorf("a map of images that did not arrive: %v", err)
 	}
 }
@@ -163,7 +163,7 @@ func TestTwoClientsInOneProject(t *testing.T) {
 		text := string(rune('a' + i))
 		in, m, result := arrive(t, state, map[string]string{"x": text, "y": text})
 		group.Go(func() {
-			if _, err := in.Keep(m, result); err != nil {
+			if _, err := in.Keep(m, result, &Expected{AllowUnsigned: true}); err != nil {
 				t.Error(err)
 			}
 		})

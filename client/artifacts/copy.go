@@ -7,9 +7,10 @@ import (
 	"path/filepath"
 
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/provenance"
 )
 
-// CopyTo copies the artifacts into a folder, which is made if need be. Each
+// CopyTo copies the artifacts, with the statement, into a folder, which is made if need be. Each
 // replaces a file of the same name whole; other files there stay.
 func (s *Set) CopyTo(dir string) error {
 	fail := func(err error) error {
@@ -23,8 +24,8 @@ func (s *Set) CopyTo(dir string) error {
 	if err != nil {
 		return fail(err)
 	}
-	for _, f := range s.Files {
-		if err = s.copyOne(root, f.Path); err != nil {
+	for _, name := range s.names() {
+		if err = s.copyOne(root, name); err != nil {
 			break
 		}
 	}
@@ -32,6 +33,18 @@ func (s *Set) CopyTo(dir string) error {
 		return fail(err)
 	}
 	return nil
+}
+
+// names are the artifacts and the statement about them.
+func (s *Set) names() []string {
+	var names []string
+	for _, f := range s.Files {
+		names = append(names, f.Path)
+	}
+	if s.Statement != nil {
+		names = append(names, provenance.FileName, provenance.SignatureName)
+	}
+	return names
 }
 
 func (s *Set) copyOne(root *os.Root, name string) error {

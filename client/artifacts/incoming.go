@@ -49,11 +49,11 @@ func Begin(state *os.Root) (*Incoming, error) {
 // Sink returns where the artifacts are received to.
 func (in *Incoming) Sink() channel.Sink { return channel.NewDirSink(in.root) }
 
-// Keep checks that what arrived is what the result says, and puts it in the
-// place of the last build's. When it fails, the last build's are still there.
+// Keep checks that what arrived is what the result says and the agent has
+// signed, and puts it in the place of the last build's. When it fails, the last build's are still there.
 // Errors are for the user.
-func (in *Incoming) Keep(got *channel.Manifest, result *channel.Result) (*Set, error) {
-	set, err := check(in.root, got, result)
+func (in *Incoming) Keep(got *channel.Manifest, result *channel.Result, want *Expected) (*Set, error) {
+	set, err := check(in.root, got, result, want)
 	if err != nil {
 		return nil, errors.Join(err, in.Discard())
 	}

@@ -13,9 +13,11 @@ package console
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -120,7 +122,26 @@ func (c *Console) Fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.emit(newErrorEvent(err))
-	cli.Print(c.stderr, err)
+	cli.Print(c.stderr, cleanError(err))
+}
+
+// cleanError is the error as a terminal may get it: some of its words may be a
+// broker's or an agent's.
+func cleanError(err error) error {
+	lines := func(text string) string {
+		var out []string
+		for line := range strings.Lines(text) {
+			out = append(out, Clean(strings.TrimSuffix(line, "\n"), false))
+		}
+		return strings.Join(out, "\n")
+	}
+	clean := cli.Fail(cli.Code(err), errors.New(lines(err.Error())))
+	if known, ok := asCLI(err); ok {
+		for _, hint := range known.Hints {
+			clean.Hint(lines(hint))
+		}
+	}
+	return clean
 }
 
 // Close takes an unfinished bar off the terminal's hands.

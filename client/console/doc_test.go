@@ -20,6 +20,7 @@ var objects = map[string]func() any{
 	"upload":    func() any { return new(transferEvent) },
 	"download":  func() any { return new(transferEvent) },
 	"canceling": func() any { return new(plainEvent) },
+	"compared":  func() any { return new(comparedEvent) },
 	"board":     func() any { return new(boardEvent) },
 	"flash":     func() any { return new(flashEvent) },
 	"file":      func() any { return new(fileEvent) },

@@ -36,7 +36,7 @@ func (c *Console) Event(e session.Event) {
 			c.say("all able agents are busy; waiting")
 		}
 	case session.Connected:
-		c.say("connected to %s, %s", agentName(e.Agent), way(e.Relayed))
+		c.say("connected to %s, %s", Clean(e.Agent.Name, false), way(e.Relayed))
 	case session.Stage:
 		c.stage(e.Stage)
 	case session.Log:
@@ -87,21 +87,6 @@ func (c *Console) transfer(name string, done, total int64) {
 	if took := time.Since(began); done == total && took > slow {
 		c.say("%sed %s in %.1f s", name, Bytes(total), took.Seconds())
 	}
-}
-
-func agentName(a session.Agent) string {
-	if a.Name == "" && a.Fingerprint == "" {
-		return "one of " + candidates(a)
-	}
-	return a.String()
-}
-
-func candidates(a session.Agent) string {
-	var names []string
-	for _, candidate := range a.Candidates {
-		names = append(names, Clean(candidate.Name, false))
-	}
-	return strings.Join(names, ", ")
 }
 
 func way(relayed bool) string {

@@ -24,7 +24,7 @@ type (
 	}
 	connectedEvent struct {
 		Event   string `json:"event"` // "connected"
-		Agent   *Agent `json:"agent,omitempty"`
+		Agent   Agent  `json:"agent"`
 		Relayed bool   `json:"relayed"`
 		AfterMS int64  `json:"after_ms"`
 	}
@@ -92,16 +92,11 @@ type (
 
 // Agent is who did a job.
 type Agent struct {
-	Name        string `json:"name,omitempty"`
-	Fingerprint string `json:"fingerprint,omitempty"`
+	Name        string `json:"name"`
+	Fingerprint string `json:"fingerprint"`
 }
 
-func newAgent(a session.Agent) *Agent {
-	if a.Name == "" && a.Fingerprint == "" {
-		return nil
-	}
-	return &Agent{Name: a.Name, Fingerprint: a.Fingerprint}
-}
+func newAgent(a session.Agent) Agent { return Agent{Name: a.Name, Fingerprint: a.Fingerprint} }
 
 func newErrorEvent(err error) errorEvent {
 	e := errorEvent{Event: "error", Error: err.Error(), Exit: cli.Code(err)}

@@ -15,11 +15,15 @@ import (
 // Report is what a command has done: the last object of --json, and the
 // summary for people.
 type Report struct {
-	Event   string   `json:"event"` // "result"
-	Build   *Built   `json:"build,omitempty"`
-	Flash   *Flashed `json:"flash,omitempty"`
-	Files   *Listed  `json:"files,omitempty"`
-	Version string   `json:"version,omitempty"`
+	Event      string      `json:"event"` // "result"
+	Build      *Built      `json:"build,omitempty"`
+	Flash      *Flashed    `json:"flash,omitempty"`
+	Verified   *Verified   `json:"verified,omitempty"`
+	Reproduced *Reproduced `json:"reproduced,omitempty"`
+	Trusted    *[]Known    `json:"trusted,omitempty"`
+	Forgotten  string      `json:"forgotten,omitempty"`
+	Files      *Listed     `json:"files,omitempty"`
+	Version    string      `json:"version,omitempty"`
 }
 
 // Listed tells how much a project is.
@@ -31,7 +35,7 @@ type Listed struct {
 // Built tells of a build that succeeded.
 type Built struct {
 	JobID   string `json:"job_id"`
-	Agent   *Agent `json:"agent,omitempty"`
+	Agent   Agent  `json:"agent"`
 	Relayed bool   `json:"relayed"`
 	// BytesUp and BytesDown are all that went over the connection's channels.
 	BytesUp   int64 `json:"bytes_up"`
@@ -47,8 +51,9 @@ type Built struct {
 	FlashMap  string         `json:"flash_map,omitempty"`
 	// Image is the artifact that is the program itself.
 	Image *api.Artifact `json:"image,omitempty"`
-
-	who session.Agent
+	// Provenance is what the agent has signed; it is left out when it was
+	// allowed to sign nothing.
+	Provenance *Provenance `json:"provenance,omitempty"`
 }
 
 // NewBuilt puts together what session and artifacts know.
@@ -56,7 +61,7 @@ func NewBuilt(o *session.Outcome, set *artifacts.Set, setup, total time.Duration
 	b := &Built{
 		JobID: o.JobID, Agent: newAgent(o.Agent), Relayed: o.Relayed, BytesUp: o.Up, BytesDown: o.Down,
 		SetupMS: setup.Milliseconds(), BuildMS: o.Result.BuildMS, TotalMS: total.Milliseconds(),
-		Dir: set.Dir, Artifacts: set.Files, FlashMap: set.FlashMap, who: o.Agent,
+		Dir: set.Dir, Artifacts: set.Files, FlashMap: set.FlashMap, Provenance: newProvenance(set.Statement),
 	}
 	if b.Artifacts == nil {
 		b.Artifacts = []api.Artifact{}
@@ -102,16 +107,23 @@ func (c *Console) Done(r Report) {
 	r.Event = "result"
 	c.emit(r)
 	if b := r.Build; b != nil {
-		who := agentName(b.who)
-		if b.Agent != nil && b.Agent.Fingerprint != "" {
-			who += " (" + b.Agent.Fingerprint + ")"
-		}
-		c.say("  agent    %s, %s", Clean(who, false), way(b.Relayed))
+		c.say("  agent    %s (%s), %s", Clean(b.Agent.Name, false), b.Agent.Fingerprint, way(b.Relayed))
 		c.say("  traffic  %s up, %s down", Bytes(b.BytesUp), Bytes(b.BytesDown))
 		c.say("  time     %s until the build began, %s building, %s in all", Millis(b.SetupMS), Millis(b.BuildMS), Millis(b.TotalMS))
 		if b.Image != nil {
-			c.say("  image    %s, %s, SHA-256 %s", b.Image.Path, Bytes(b.Image.Size), b.Image.SHA256)
+			c.say("  image    %s, %s, SHA-256 %s", Clean(b.Image.Path, false), Bytes(b.Image.Size), b.Image.SHA256)
 		}
+		if b.Provenance == nil {
+			c.say("  signed   by nobody (--allow-unsigned)")
+		} else {
+			c.say("  signed   by the agent: recipe %s, source SHA-256 %s", Clean(b.Provenance.Recipe, false), b.Provenance.Source)
+		}
+	}
+	if r.Verified != nil {
+		c.verified(r.Verified)
+	}
+	if r.Reproduced != nil {
+		c.say("reproduced by %s: all %d artifacts are the same", Clean(r.Reproduced.Agent.Name, false), r.Reproduced.Artifacts)
 	}
 	if r.Files != nil {
 		c.say("%d files, %s", r.Files.Count, Bytes(r.Files.Bytes))

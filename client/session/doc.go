@@ -2,8 +2,10 @@
 // artifacts.
 //
 //	Run
-//	 │  certificate ─▶ grant ─▶ offer … answer     introduced by the broker
-//	 │  connected                                  from here on, peer to peer
+//	 │  certificate ─▶ grant: candidates           introduced by the broker
+//	 │  candidates' keys against known_agents
+//	 │  sealed offer ─▶ … signed answer            which the broker cannot read
+//	 │  connected: DTLS certificate as signed      from here on, peer to peer
 //	 ├─▶ espctl    build ▶   ◀ stage, log, problem, result
 //	 ├─▶ source    the project's files ▶           at the same time
 //	 └─▶ firmware  ◀ the artifacts                 when they are built

@@ -44,6 +44,8 @@ type Notice struct{ channel.Problem }
 // The codes of this end's own notices.
 const (
 	NoticeClockSkew channel.ProblemCode = "clock_skew"
+	NoticeNewAgent  channel.ProblemCode = "new_agent"
+	NoticeUnsealed  channel.ProblemCode = "unsealed"
 )
 
 // Upload and Download tell how many bytes of contents have gone, and how many
@@ -65,35 +67,6 @@ func (Notice) event()    {}
 func (Upload) event()    {}
 func (Download) event()  {}
 func (Canceling) event() {}
-
-// Agent tells who does the job.
-type Agent struct {
-	// Name and Fingerprint are empty when the broker had several candidates and
-	// does not tell which of them took the job; Candidates has them.
-	Name        string
-	Fingerprint string
-	Candidates  []api.Candidate
-}
-
-// String names the agent for a message.
-func (a Agent) String() string {
-	switch {
-	case a.Name != "":
-		return a.Name
-	case a.Fingerprint != "":
-		return a.Fingerprint
-	default:
-		return "the agent"
-	}
-}
-
-func agentOf(candidates []api.Candidate) Agent {
-	a := Agent{Candidates: candidates}
-	if len(candidates) == 1 {
-		a.Name, a.Fingerprint = candidates[0].Name, candidates[0].Fingerprint
-	}
-	return a
-}
 
 // teller hands events to the caller one after another.
 type teller struct {

@@ -2,15 +2,13 @@ package session
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"time"
 
+	"github.com/farforge/farforge/client/trust"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
-	"github.com/farforge/farforge/common/cli"
-	"github.com/farforge/farforge/common/peer"
 	"github.com/farforge/farforge/common/rendezvous"
 )
 
@@ -36,6 +34,12 @@ type Job struct {
 	// As is who the broker was told that asks, for messages; empty is nobody in
 	// particular.
 	As string
+	// Trust judges the agents. It must not be nil: nothing is sent to an agent
+	// that nobody has judged.
+	Trust *trust.Agents
+	// AllowUnsealed lets the broker read the offer when an agent has no key to
+	// seal it to. Answers are signed all the same.
+	AllowUnsealed bool
 	// Need is what is asked of the broker. The certificate's fingerprint and
 	// the channels are filled in.
 	Need api.GrantRequest
@@ -106,63 +110,4 @@ func (j *Job) labels() []string {
 		return []string{channel.LabelControl, channel.LabelFirmware}
 	}
 	return []string{channel.LabelControl, channel.LabelSource, channel.LabelFirmware}
-}
-
-var errPatience = errors.New("no agent has taken the job")
-
-// connect has the broker introduce an agent and connects to it.
-func connect(ctx context.Context, job *Job, events *teller) (*peer.Conn, *Outcome, error) {
-	cert, err := peer.NewCertificate()
-	if err != nil {
-		return nil, nil, cli.Fail(cli.Usage, err)
-	}
-	need := job.Need
-	need.PeerFingerprint = cert.Fingerprint()
-	need.RequiredChannels = job.labels()
-	if err := need.Validate(); err != nil {
-		return nil, nil, cli.Failf(cli.Usage, "this cannot be asked of a broker: %w", err)
-	}
-	waiting, cancel := ctx, context.CancelFunc(func() {})
-	if job.Patience > 0 {
-		waiting, cancel = context.WithTimeoutCause(ctx, job.Patience, errPatience)
-	}
-	defer cancel()
-
-	var offer *peer.Offer
-	position := 0
-	introduced, err := job.Broker.Introduce(waiting, &need, func(ctx context.Context, granted *api.GrantResponse) ([]byte, error) {
-		events.event(Granted{JobID: granted.JobID, Candidates: granted.Candidates})
-		if p := skewed(job.Broker.Skew()); p != nil {
-			events.event(Notice{*p})
-		}
-		config := peer.Config{Certificate: cert, ICEServers: granted.ICEServers, Loopback: job.Broker.Loopback(), Logger: job.Logger}
-		if offer == nil {
-			made, err := peer.NewOffer(ctx, config, need.RequiredChannels)
-			if err != nil {
-				return nil, err
-			}
-			offer = made
-		}
-		return offer.Bytes(), nil
-	}, func(w api.Waiting) {
-		position = w.Position
-		events.event(Waiting{Position: w.Position})
-	})
-	if err != nil {
-		if offer != nil {
-			err = errors.Join(err, offer.Close())
-		}
-		if ctx.Err() == nil && errors.Is(context.Cause(waiting), errPatience) {
-			return nil, nil, impatient(job.Patience, position, err)
-		}
-		return nil, nil, brokerError(ctx, job, err)
-	}
-	connecting, cancelConnecting := context.WithTimeout(ctx, connectTimeout)
-	defer cancelConnecting()
-	conn, err := offer.Connect(connecting, introduced.Answer)
-	agent := agentOf(introduced.Grant.Candidates)
-	if err != nil {
-		return nil, nil, connectError(ctx, agent, err)
-	}
-	return conn, &Outcome{JobID: introduced.Grant.JobID, Agent: agent}, nil
 }

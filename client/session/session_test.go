@@ -15,9 +15,11 @@ import (
 
 	"github.com/farforge/farforge/client/internal/farend"
 	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/client/trust"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/rendezvous"
 )
 
@@ -32,6 +34,7 @@ func TestMain(m *testing.M) {
 type try struct {
 	job    Job
 	dir    string // where artifacts go
+	known  *identity.KnownAgents
 	events []Event
 }
 
@@ -61,8 +64,10 @@ func newTry(t *testing.T, b *farend.Broker) *try {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { root.Close() })
+	x.known = identity.NewKnownAgents(filepath.Join(t.TempDir(), "known_agents"))
 	x.job = Job{
 		Broker: broker,
+		Trust:  &trust.Agents{Known: x.known, Broker: broker.Origin()},
 		Need:   api.GrantRequest{CPUCores: 1, MemoryMB: 256, TimeoutSecs: 60, Target: "esp32c3"},
 		Build:  channel.Build{Project: "hello"},
 		Source: manifest, Open: p.OpenFile,
@@ -91,10 +96,10 @@ func TestSuccess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Agent.Name != farend.Name || got.Agent.Fingerprint != farend.Fingerprint || got.Relayed {
+	if got.Agent.Name != farend.Name || got.Agent.Fingerprint != b.Key.Fingerprint() || got.Relayed {
 		t.Errorf("the agent is %+v, relayed %v", got.Agent, got.Relayed)
 	}
-	if got.Result.BuildMS != 42 || len(got.Received.Files) != 3 || got.Sent.Bytes != 29 || got.Up == 0 || got.Down == 0 || got.Setup <= 0 || got.Total < got.Setup {
+	if got.Result.BuildMS != 42 || len(got.Received.Files) != 5 || got.Sent.Bytes != 29 || got.Up == 0 || got.Down == 0 || got.Setup <= 0 || got.Total < got.Setup {
 		t.Errorf("outcome %+v", got)
 	}
 	if text, err := os.ReadFile(filepath.Join(x.dir, "hello.bin")); string(text) != farend.Image() {

@@ -15,7 +15,9 @@ import (
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/peer"
+	"github.com/farforge/farforge/common/provenance"
 )
 
 // timeout bounds every job, so that a broken test ends.
@@ -29,14 +31,20 @@ type Session struct {
 	Build channel.Build
 	// Dir is where Source puts the files.
 	Dir string
+	// Job and Key are the job's id and the agent's key.
+	Job string
+	Key *identity.Key
 	// Canceled is closed when the client has sent cancel or closed the channel.
 	Canceled chan struct{}
+
+	hostile Hostile
+	source  string // digest
 }
 
-func (b *Broker) work(conn *peer.Conn, agent Agent) error {
+func (b *Broker) work(conn *peer.Conn, now Settings, job string) error {
 	ctx, cancel := context.WithTimeout(b.ctx, timeout)
 	defer cancel()
-	if err := conn.Connected(ctx); err != nil {
+	if err := conn.Connected(b.awaited); err != nil {
 		return nil // the client gave up, which its own test judges
 	}
 	control, err := conn.Channel(ctx, channel.LabelControl)
@@ -54,11 +62,14 @@ func (b *Broker) work(conn *peer.Conn, agent Agent) error {
 	if err != nil {
 		return err
 	}
-	s := &Session{Conn: conn, Control: control, Build: *first.Build, Dir: dir, Canceled: make(chan struct{})}
+	s := &Session{Conn: conn, Control: control, Build: *first.Build, Dir: dir, Job: job, Key: now.Key, Canceled: make(chan struct{}), hostile: now.Hostile}
+	if s.Build.Source != nil {
+		s.source = s.Build.Source.SHA256
+	}
 	reading, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- s.watch(reading) }()
-	err = agent(ctx, s)
+	err = now.Agent(ctx, s)
 	stop()
 	return errors.Join(err, <-done, os.RemoveAll(dir))
 }
@@ -112,15 +123,53 @@ func (s *Session) Source(ctx context.Context) error {
 		return err
 	}
 	defer root.Close()
-	_, _, err = channel.ReceiveTree(ctx, m, channel.NewDirSink(root), nil)
+	manifest, _, err := channel.ReceiveTree(ctx, m, channel.NewDirSink(root), nil)
+	if err == nil {
+		s.source = provenance.SourceDigest(manifest)
+	}
 	return err
 }
 
-// Firmware sends artifacts.
+// attest adds the signed statement to the artifacts.
+func (s *Session) attest(files map[string]string) error {
+	if s.hostile.Unsigned {
+		return nil
+	}
+	now := time.Now()
+	b := &provenance.Build{
+		JobID: s.Job, User: "user", Agent: s.Key.Fingerprint(), Source: s.source,
+		Recipe: "make", Target: "esp32c3", Toolchain: "riscv64-unknown-elf-gcc", Version: "12.2.0",
+		Sandbox: "bubblewrap", Command: []string{"make", "all"},
+		Started: now.Add(-42 * time.Millisecond), Finished: now, Artifacts: Artifacts(files), AgentBuild: "v0",
+	}
+	if s.hostile.Statement != nil {
+		s.hostile.Statement(b)
+	}
+	key := s.Key
+	if s.hostile.Signs != nil {
+		key = s.hostile.Signs
+	}
+	data, err := b.Marshal()
+	if err != nil {
+		return err
+	}
+	signature, err := provenance.Sign(key, data)
+	files[provenance.FileName], files[provenance.SignatureName] = string(data), signature
+	return err
+}
+
+// Firmware sends artifacts with a statement about them.
 func (s *Session) Firmware(ctx context.Context, files map[string]string) error {
 	m, err := s.Conn.Channel(ctx, channel.LabelFirmware)
 	if err != nil {
 		return err
+	}
+	files = maps.Clone(files)
+	if err := s.attest(files); err != nil {
+		return err
+	}
+	if s.hostile.Firmware != nil {
+		s.hostile.Firmware(files)
 	}
 	manifest := &channel.Manifest{}
 	for _, a := range Artifacts(files) {

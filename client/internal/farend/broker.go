@@ -1,7 +1,8 @@
 // Package farend is the far end that the client's tests talk to: a small broker
 // on a real HTTP socket and a small agent on a real peer connection. They speak
-// common/api and common/channel, and do what a test tells them, right or wrong.
-// There is no scheduling, no authentication and no compiler in them.
+// common/api, common/envelope and common/channel, and do what a test tells them,
+// right or wrong: [Hostile] has the wrong. There is no scheduling and no
+// compiler in them.
 package farend
 
 import (
@@ -19,14 +20,12 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/peer"
+	"github.com/farforge/farforge/common/envelope"
+	"github.com/farforge/farforge/common/identity"
 )
 
-// Name and Fingerprint are the agent's.
-const (
-	Name        = "bench"
-	Fingerprint = "SHA256:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg"
-)
+// Name is what the operator calls the agent, unless a test says otherwise.
+const Name = "bench"
 
 // T is what a far end needs of a testing.TB.
 type T interface {
@@ -43,19 +42,26 @@ type Broker struct {
 	URL string
 	Settings
 
-	t      T
-	ctx    context.Context
-	group  sync.WaitGroup
-	mu     sync.Mutex
-	needs  []api.GrantRequest
-	tokens []string
-	waited int
+	sealing *envelope.Key
+	t       T
+	ctx     context.Context
+	// awaited ends when no client will connect any more.
+	awaited context.Context
+	group   sync.WaitGroup
+	mu      sync.Mutex
+	needs   []api.GrantRequest
+	tokens  []string
+	offers  [][]byte
+	waited  int
 }
 
 // Settings tell how the far end behaves.
 type Settings struct {
 	// Agent does the jobs.
 	Agent Agent
+	// Key and Name are the agent's.
+	Key  *identity.Key
+	Name string
 	// Allow judges the channels; nil allows all.
 	Allow func(label string) error
 	// Waits is how many times an offer is told to wait.
@@ -70,13 +76,20 @@ type Settings struct {
 	Ahead time.Duration
 	// Users are the keys that may open a user's session, by fingerprint.
 	Users []string
+	Hostile
 }
 
 // New starts a broker with one agent. The test waits for both at its end, and
 // fails with what the agent returns, if that is an error.
 func New(t T, agent Agent) *Broker {
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &Broker{Settings: Settings{Agent: agent}, t: t, ctx: ctx}
+	b := &Broker{Settings: Settings{Agent: agent, Key: NewKey(t), Name: Name}, t: t, ctx: ctx}
+	awaited, giveUp := context.WithCancel(ctx)
+	b.awaited = awaited
+	var err error
+	if b.sealing, err = envelope.NewKey(); err != nil {
+		t.Errorf("%v", err)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+api.PathGrantRequest, b.grant)
 	mux.HandleFunc("POST "+api.PathOffer, b.offer)
@@ -93,6 +106,7 @@ func New(t T, agent Agent) *Broker {
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
+		giveUp()
 		b.group.Wait()
 		cancel()
 	})
@@ -143,8 +157,30 @@ func (b *Broker) grant(w http.ResponseWriter, r *http.Request) {
 	}
 	reply(w, http.StatusOK, api.GrantResponse{
 		JobID: ulid.Make().String(), Grant: "grant", ExpiresAt: time.Now().Add(api.GrantLife),
-		Candidates: []api.Candidate{{Fingerprint: Fingerprint, Name: Name}},
+		Candidates: b.candidates(),
 	})
+}
+
+// candidates is the one agent, as the broker tells of it.
+func (b *Broker) candidates() []api.Candidate {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	binding, err := b.sealing.Bind(b.Key)
+	if err != nil {
+		b.t.Errorf("%v", err)
+	}
+	c := []api.Candidate{{Fingerprint: b.Key.Fingerprint(), Name: b.Name, PublicKey: b.Key.PublicLine(""), Sealing: binding}}
+	if b.Candidates != nil {
+		c = b.Candidates(c)
+	}
+	return c
+}
+
+// Offers returns the bodies of the offers so far: what a broker gets to see.
+func (b *Broker) Offers() [][]byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([][]byte(nil), b.offers...)
 }
 
 func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
@@ -156,6 +192,7 @@ func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
 	now := b.Settings
 	wait := b.waited < now.Waits
 	b.waited++
+	b.offers = append(b.offers, offer)
 	b.mu.Unlock()
 	if now.Hold {
 		<-r.Context().Done()
@@ -165,17 +202,13 @@ func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusAccepted, api.Waiting{JobID: r.PathValue("job_id"), Grant: "fresh", Position: 2})
 		return
 	}
-	allow := now.Allow
-	if allow == nil {
-		allow = func(string) error { return nil }
-	}
-	conn, answer, err := peer.NewAnswer(r.Context(), peer.Config{Loopback: true}, offer, allow)
+	conn, answer, err := b.answer(r.Context(), now, r.PathValue("job_id"), offer)
 	if err != nil {
 		b.t.Errorf("answer: %v", err)
 		return
 	}
 	b.group.Go(func() {
-		if err := errors.Join(b.work(conn, now.Agent), conn.Close()); err != nil {
+		if err := errors.Join(b.work(conn, now, r.PathValue("job_id")), conn.Close()); err != nil {
 			b.t.Errorf("agent: %v", err)
 		}
 	})

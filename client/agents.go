@@ -1,0 +1,190 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/farforge/farforge/client/console"
+	"github.com/farforge/farforge/client/trust"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// maxKeyLine bounds a public key on standard input, in bytes.
+const maxKeyLine = 64 << 10
+
+func (a *app) agentsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "agents",
+		Short: "Keep the list of agents that are trusted",
+		Long: `Keep known_agents, the list of agents that this user trusts. It has the form of
+OpenSSH's allowed_signers, one agent a line:
+
+  bench@broker.example.org ssh-ed25519 AAAA…
+
+An agent comes onto it when a job meets it for the first time, or with client
+agents trust. One that later has another key is refused until it is forgotten.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return cli.Failf(cli.Usage, "say what to do with agents: trusted, trust or forget").Hint("see client agents --help")
+		},
+	}
+	cmd.AddCommand(a.trustedCommand(), a.trustCommand(), a.forgetCommand())
+	return cmd
+}
+
+func (a *app) trustedCommand() *cobra.Command {
+	var o knownOptions
+	cmd := &cobra.Command{
+		Use:   "trusted",
+		Short: "List the agents that are trusted",
+		Long: `List the agents that are trusted: name and broker, fingerprint of the key, one
+agent a line.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			known, err := o.known()
+			if err != nil {
+				return err
+			}
+			agents, err := known.List()
+			if err != nil {
+				return cli.Fail(cli.Usage, err)
+			}
+			listed := []console.Known{}
+			for _, agent := range agents {
+				k := knownAgent(agent.Principal, agent.Key)
+				listed = append(listed, k)
+				a.ui.Result("%s  %s", k.Principal, k.Fingerprint)
+			}
+			if len(agents) == 0 {
+				a.ui.Say("no agent is trusted yet (%s)", known.Path())
+			}
+			a.ui.Done(console.Report{Trusted: &listed})
+			return nil
+		},
+	}
+	o.register(cmd.Flags())
+	return cmd
+}
+
+func (a *app) trustCommand() *cobra.Command {
+	var o knownOptions
+	cmd := &cobra.Command{
+		Use:   "trust NAME@BROKER KEY|-",
+		Short: "Trust an agent with this public key",
+		Long: `Trust the agent NAME of BROKER, a host or a URL, with a public key: one line in
+OpenSSH's form, or - to read it from standard input. Get it from the agent's
+operator by another way than the broker.
+
+  client agents trust bench@broker.example.org 'ssh-ed25519 AAAA…'
+  ssh build1 proxy-agent keygen | client agents trust bench@broker.example.org -`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return cli.Failf(cli.Usage, "client agents trust takes NAME@BROKER and a public key").Hint("see client agents trust --help")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			principal, err := parsePrincipal(args[0])
+			if err != nil {
+				return err
+			}
+			line := strings.Join(args[1:], " ")
+			if line == "-" {
+				text, err := io.ReadAll(io.LimitReader(os.Stdin, maxKeyLine))
+				if err != nil {
+					return cli.Failf(cli.Usage, "read the public key: %w", err)
+				}
+				line = strings.TrimSpace(string(text))
+			}
+			key, err := identity.ParseAuthorizedLine(line)
+			if err == nil {
+				err = identity.CheckStrength(key.Key)
+			}
+			if err != nil {
+				return cli.Failf(cli.Usage, "the agent's public key: %w", err).
+					Hint("it is one line such as: ssh-ed25519 AAAA… bench")
+			}
+			known, err := o.known()
+			if err != nil {
+				return err
+			}
+			if err := trust.Remember(known, principal, key.Key); err != nil {
+				return err
+			}
+			k := knownAgent(principal, key.Key)
+			a.ui.Say("trusted from now on: %s  %s", k.Principal, k.Fingerprint)
+			a.ui.Done(console.Report{Trusted: &[]console.Known{k}})
+			return nil
+		},
+	}
+	o.register(cmd.Flags())
+	return cmd
+}
+
+func (a *app) forgetCommand() *cobra.Command {
+	var o knownOptions
+	cmd := &cobra.Command{
+		Use:   "forget NAME@BROKER",
+		Short: "Trust an agent no longer",
+		Long: `Take the agent NAME of BROKER off the list. The next job that meets it treats it
+as new; with --strict-agents it is refused. What it has signed can no longer be
+verified.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return cli.Failf(cli.Usage, "client agents forget takes one NAME@BROKER").Hint("client agents trusted lists them")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			principal, err := parsePrincipal(args[0])
+			if err != nil {
+				return err
+			}
+			known, err := o.known()
+			if err != nil {
+				return err
+			}
+			n, err := known.Forget(principal)
+			if err != nil {
+				return cli.Fail(cli.Usage, err)
+			}
+			if n == 0 {
+				return cli.Failf(cli.Usage, "%s is not trusted, so there is nothing to forget", principal).
+					Hint("client agents trusted lists them")
+			}
+			a.ui.Say("forgotten: %s", principal)
+			a.ui.Done(console.Report{Forgotten: principal})
+			return nil
+		},
+	}
+	o.register(cmd.Flags())
+	return cmd
+}
+
+func knownAgent(principal string, key ssh.PublicKey) console.Known {
+	return console.Known{Principal: principal, Fingerprint: ssh.FingerprintSHA256(key)}
+}
+
+// parsePrincipal reads NAME@BROKER, where BROKER is a host, with a port if need
+// be, or a URL.
+func parsePrincipal(s string) (string, error) {
+	i := strings.LastIndexByte(s, '@')
+	if i < 1 || i == len(s)-1 {
+		return "", cli.Failf(cli.Usage, "%q is not NAME@BROKER", s).Hint("such as bench@broker.example.org")
+	}
+	broker := s[i+1:]
+	if !strings.Contains(broker, "://") {
+		broker = "https://" + broker
+	}
+	origin, err := identity.Origin(broker)
+	if err != nil {
+		return "", cli.Fail(cli.Usage, fmt.Errorf("%q is not NAME@BROKER: %w", s, err))
+	}
+	return identity.Principal(s[:i], origin), nil
+}

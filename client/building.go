@@ -1,0 +1,107 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"path"
+	"time"
+
+	"github.com/farforge/farforge/client/artifacts"
+	"github.com/farforge/farforge/client/console"
+	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/trust"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/provenance"
+)
+
+// building is a build whose source is known and whose agent is not.
+type building struct {
+	config  buildConfig
+	start   time.Time
+	broker  *introducer
+	project *project.Project
+	job     session.Job
+	source  string // digest
+}
+
+// prepare reads the project and finds out whom to ask for its build.
+func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
+	b := &building{config: c, start: time.Now()}
+	known, err := c.known()
+	if err != nil {
+		return nil, err
+	}
+	if b.broker, err = c.broker(ctx, a.log); err != nil {
+		return nil, err
+	}
+	if b.project, err = project.Open(c.Dir); err != nil {
+		b.broker.Close()
+		return nil, err
+	}
+	name, config := b.project.Name(), b.project.Config
+	if c.SourceURL != "" { // what lies here is another project
+		name, config = path.Base(c.SourceURL), project.Config{}
+	}
+	b.job = session.Job{
+		Broker: b.broker.Client, As: b.broker.as.Name, AllowUnsealed: c.AllowUnsealed,
+		Trust:    &trust.Agents{Known: known, Broker: b.broker.Origin(), Strict: c.StrictAgents},
+		Need:     c.need(config),
+		Build:    channel.Build{Project: name, Recipe: cmp.Or(c.Recipe, config.Recipe), Source: c.reference()},
+		Patience: c.QueueTimeout, Events: a.ui.Event, Logger: a.log,
+	}
+	if reference := b.job.Build.Source; reference != nil {
+		b.source = reference.SHA256
+		return b, nil
+	}
+	if b.job.Source, err = b.project.Scan(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	b.job.Open, b.source = b.project.OpenFile, provenance.SourceDigest(b.job.Source)
+	return b, nil
+}
+
+// Close releases the project and the way to the broker.
+func (b *building) Close() error {
+	b.broker.Close()
+	return b.project.Close()
+}
+
+// run has an agent build and brings the artifacts into state; dir is what the
+// user calls the place.
+func (b *building) run(ctx context.Context, state *os.Root, dir string) (*console.Built, *artifacts.Set, error) {
+	key, err := project.Key(state)
+	if err != nil {
+		return nil, nil, cli.Fail(cli.Usage, err)
+	}
+	incoming, err := artifacts.Begin(state)
+	if err != nil {
+		return nil, nil, err
+	}
+	prepared := time.Since(b.start)
+	b.job.Need.Project, b.job.Sink = key, incoming.Sink()
+	outcome, err := session.Run(ctx, b.job)
+	if err != nil {
+		return nil, nil, errors.Join(err, incoming.Discard())
+	}
+	if outcome.Received == nil {
+		outcome.Received = &channel.Manifest{}
+	}
+	set, err := incoming.Keep(outcome.Received, outcome.Result, &artifacts.Expected{
+		Key: outcome.Agent.Key, JobID: outcome.JobID, Source: b.source, AllowUnsigned: b.config.AllowUnsigned,
+		Recipe: b.job.Build.Recipe, Target: b.job.Need.Target, Toolchain: b.job.Need.Toolchain,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	set.Dir = dir
+	if b.config.Out != "" {
+		if err := set.CopyTo(b.config.Out); err != nil {
+			return nil, nil, err
+		}
+	}
+	return console.NewBuilt(outcome, set, prepared+outcome.Setup, time.Since(b.start)), set, nil
+}

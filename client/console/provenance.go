@@ -1,0 +1,87 @@
+package console
+
+import (
+	"strings"
+	"time"
+
+	"github.com/farforge/farforge/client/artifacts"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/provenance"
+)
+
+// Provenance is what an agent has signed about a build.
+type Provenance struct {
+	JobID string `json:"job_id"`
+	// Agent is the fingerprint of the builder's key, and User who asked for it,
+	// as the grant named them.
+	Agent string `json:"agent"`
+	User  string `json:"user,omitempty"`
+	// Source is the digest of the source tree or, of a source by reference, of
+	// the archive.
+	Source    string    `json:"source"`
+	Recipe    string    `json:"recipe"`
+	Target    string    `json:"target"`
+	Toolchain string    `json:"toolchain"`
+	Version   string    `json:"version"`
+	Sandbox   string    `json:"sandbox"`
+	Command   []string  `json:"command"`
+	Started   time.Time `json:"started"`
+	Finished  time.Time `json:"finished"`
+}
+
+func newProvenance(b *provenance.Build) *Provenance {
+	if b == nil {
+		return nil
+	}
+	return &Provenance{
+		JobID: b.JobID, Agent: b.Agent, User: b.User, Source: b.Source, Recipe: b.Recipe, Target: b.Target,
+		Toolchain: b.Toolchain, Version: b.Version, Sandbox: b.Sandbox, Command: b.Command, Started: b.Started, Finished: b.Finished,
+	}
+}
+
+// Verified is a folder that holds what a known agent has signed.
+type Verified struct {
+	Dir string `json:"dir"`
+	// By are the names under which the agent is known, NAME@BROKER.
+	By         []string       `json:"by"`
+	Provenance *Provenance    `json:"provenance"`
+	Artifacts  []api.Artifact `json:"artifacts"`
+	// Beside are files that are in the folder too, and signed by nobody.
+	Beside []string `json:"beside,omitempty"`
+}
+
+// NewVerified tells of a folder.
+func NewVerified(v *artifacts.Verified) *Verified {
+	return &Verified{
+		Dir: v.Dir, By: v.By, Provenance: newProvenance(v.Statement), Artifacts: append([]api.Artifact{}, v.Statement.Artifacts...), Beside: v.Beside,
+	}
+}
+
+func (c *Console) verified(v *Verified) {
+	p := v.Provenance
+	line := func(what, format string, args ...any) { c.say("  %-8s "+format, append([]any{what}, args...)...) }
+	c.say("verified: %d artifacts in %s are what their agent has signed", len(v.Artifacts), v.Dir)
+	line("agent", "%s (%s)", strings.Join(v.By, ", "), p.Agent)
+	line("job", "%s, for %s", Clean(p.JobID, false), Clean(orNobody(p.User), false))
+	line("built", "%s, in %s", p.Finished.UTC().Format("2006-01-02 15:04:05 MST"), Millis(p.Finished.Sub(p.Started).Milliseconds()))
+	line("from", "source SHA-256 %s", Clean(p.Source, false))
+	line("by", "recipe %s, for %s with %s %s, sandbox %s", Clean(p.Recipe, false), Clean(p.Target, false), Clean(p.Toolchain, false), Clean(p.Version, false), Clean(p.Sandbox, false))
+	line("command", "%s", Clean(strings.Join(p.Command, " "), false))
+	for _, name := range v.Beside {
+		c.say("not signed: %s", Clean(name, false))
+	}
+}
+
+func orNobody(user string) string {
+	if user == "" {
+		return "nobody in particular"
+	}
+	return user
+}
+
+// Known is an agent that is trusted.
+type Known struct {
+	// Principal is NAME@BROKER.
+	Principal   string `json:"principal"`
+	Fingerprint string `json:"fingerprint"`
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/farforge/farforge/client/artifacts"
+	"github.com/farforge/farforge/client/console"
+	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/common/cli"
+)
+
+// reproduceOptions are the flags of a build that is done again.
+type reproduceOptions struct {
+	Reproduce string
+	SameAgent bool
+}
+
+func (o *reproduceOptions) register(f *pflag.FlagSet) {
+	f.StringVar(&o.Reproduce, "reproduce", "", "build what this `STATEMENT` tells of again, on another agent, and compare; a provenance.json or the folder of one")
+	f.BoolVar(&o.SameAgent, "same-agent", false, "let --reproduce build on the statement's own agent")
+}
+
+// Validate reports flags that the statement decides.
+func (o *reproduceOptions) Validate(c *buildConfig) error {
+	switch {
+	case o.Reproduce == "" && o.SameAgent:
+		return usage("--same-agent means nothing without --reproduce")
+	case o.Reproduce != "" && c.Target+c.Toolchain+c.Recipe != "":
+		return cli.Failf(cli.Usage, "--reproduce contradicts --target, --toolchain and --recipe").Hint("the statement says which they were")
+	}
+	return nil
+}
+
+// reproduce builds the statement's source again and compares what comes out.
+// The artifacts in .farforge/out stay as they are.
+func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) (err error) {
+	known, err := c.known()
+	if err != nil {
+		return err
+	}
+	claim, err := artifacts.ReadClaim(o.Reproduce, project.StateName, known)
+	if err != nil {
+		return err
+	}
+	c.Target, c.Recipe = claim.Target, claim.Recipe
+	if c.Toolchain = claim.Toolchain; c.Toolchain != "" && claim.Version != "" {
+		c.Toolchain += "@" + claim.Version
+	}
+	b, err := a.prepare(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if b.source != claim.Source {
+		return cli.Failf(cli.Verification, "the source here is not the one that was built: it has the digest %s, the statement says %s", b.source, claim.Source).
+			Hint("go back to the very files that were sent then; client files lists what is sent now")
+	}
+	if !o.SameAgent {
+		b.job.Need.ExcludeAgents = []string{claim.Agent}
+	}
+	if len(claim.By) == 0 {
+		a.ui.Say("the agent that made the statement is not known (%s); the comparison shows whether it is true", console.Clean(claim.Agent, false))
+	}
+	dir, err := os.MkdirTemp("", "farforge-reproduce-")
+	if err != nil {
+		return cli.Failf(cli.Usage, "make a folder for the artifacts: %w", err)
+	}
+	keep := false
+	defer func() {
+		if !keep {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	state, err := os.OpenRoot(dir)
+	if err != nil {
+		return cli.Failf(cli.Usage, "make a folder for the artifacts: %w", err)
+	}
+	defer state.Close()
+	// A new folder has a new project key, so nothing of an earlier build is used.
+	built, set, err := b.run(ctx, state, filepath.Join(dir, artifacts.OutName))
+	if err != nil {
+		return err
+	}
+	compared, different := artifacts.Compare(claim.Artifacts, set.Files)
+	var names []string
+	for _, x := range compared {
+		a.ui.Compared(x)
+		if x.Is != artifacts.Same {
+			names = append(names, x.Path)
+		}
+	}
+	if different > 0 {
+		keep = true
+		return cli.Failf(cli.Verification, "not reproduced: %d of %d artifacts are not the same: %s", different, len(compared), console.Clean(strings.Join(names, ", "), false)).
+			Hint(fmt.Sprintf("what %s has built is in %s", console.Clean(built.Agent.Name, false), set.Dir),
+				"builds often differ by times, paths and the order of files; a recipe can take these out")
+	}
+	a.ui.Done(console.Report{Reproduced: &console.Reproduced{
+		JobID: built.JobID, Agent: built.Agent, Original: claim.Agent, By: claim.By, Artifacts: len(compared),
+	}})
+	return nil
+}

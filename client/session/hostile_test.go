@@ -1,0 +1,256 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/envelope"
+	"github.com/farforge/farforge/common/peer"
+)
+
+// untouched is an agent that must get no connection with a build on it: it
+// runs only if a client sends one.
+func untouched(t *testing.T) farend.Agent {
+	return func(context.Context, *farend.Session) error {
+		t.Error("a build was sent to an agent that was refused")
+		return nil
+	}
+}
+
+// swapSDP has the broker answer in the agent's stead, with a DTLS certificate
+// of its own, and leave the agent's proof on the answer.
+func swapSDP(t *testing.T) func(job string, offer, answer []byte) []byte {
+	return func(_ string, offer, answer []byte) []byte {
+		conn, own, err := peer.NewAnswer(t.Context(), peer.Config{Loopback: true}, offer, func(string) error { return nil })
+		if err != nil {
+			t.Error(err)
+			return answer
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		var theirs, ours map[string]any
+		if err := errors.Join(json.Unmarshal(answer, &theirs), json.Unmarshal(own, &ours)); err != nil {
+			t.Error(err)
+			return answer
+		}
+		theirs["sdp"] = ours["sdp"]
+		forged, err := json.Marshal(theirs)
+		if err != nil {
+			t.Error(err)
+		}
+		return forged
+	}
+}
+
+// TestAttacks: what a broker or somebody in between can try, that it is refused
+// with exit code 7 before anything of the project is sent, and what is said.
+func TestAttacks(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		attack func(*testing.T, *farend.Broker, *farend.Settings, *try)
+		want   string
+		hint   string
+	}{
+		{"no sealing key", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
+		}, "offers the agent bench without a key to seal the offer to", "--allow-unsealed"},
+		{"sealing key of the broker", func(t *testing.T, b *farend.Broker, s *farend.Settings, _ *try) {
+			own, err := envelope.NewKey()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing.Recipient = own.Recipient(); return c }
+		}, "the sealing key is not the agent's own", "another key in the place of an agent's"},
+		{"sealing key of the broker, unsealed allowed", func(t *testing.T, b *farend.Broker, s *farend.Settings, x *try) {
+			x.job.AllowUnsealed = true
+			own, err := envelope.NewKey()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing.Recipient = own.Recipient(); return c }
+		}, "the sealing key is not the agent's own", "tell its operator"},
+		{"sealing key without a public key", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].PublicKey = ""; return c }
+		}, "not a public key", "nothing of your project was sent"},
+		{"public key of another fingerprint", func(t *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+			other := farend.NewKey(t)
+			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Fingerprint = other.Fingerprint(); return c }
+		}, "has the key SHA256:", ""},
+		{"known agent with another key", func(t *testing.T, b *farend.Broker, s *farend.Settings, x *try) {
+			if err := x.known.Trust(x.job.Trust.Principal(farend.Name), farend.NewKey(t).Public()); err != nil {
+				t.Fatal(err)
+			}
+		}, "WARNING: THE IDENTITY OF THE AGENT bench@127.0.0.1:", "SOMEBODY MAY BE POSING AS THIS AGENT"},
+		{"known agent with another key, which the broker does not tell", func(t *testing.T, b *farend.Broker, s *farend.Settings, x *try) {
+			x.job.AllowUnsealed = true
+			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing, c[0].PublicKey = nil, ""; return c }
+			if err := x.known.Trust(x.job.Trust.Principal(farend.Name), farend.NewKey(t).Public()); err != nil {
+				t.Fatal(err)
+			}
+		}, "HAS CHANGED", "presented key:  SHA256:"},
+		{"unknown agent, strictly", func(_ *testing.T, _ *farend.Broker, _ *farend.Settings, x *try) {
+			x.job.Trust.Strict = true
+		}, "is not known, and --strict-agents trusts no other", "client agents trust --known-agents '"},
+		{"agent that was not asked for", func(_ *testing.T, _ *farend.Broker, _ *farend.Settings, x *try) {
+			x.job.Need.Agents = []string{"another"}
+		}, "offers the agent bench (SHA256:", "tell the broker's operator"},
+		{"agent that was excluded", func(_ *testing.T, b *farend.Broker, _ *farend.Settings, x *try) {
+			x.job.Need.ExcludeAgents = []string{b.Key.Fingerprint()}
+		}, "which was not asked for", ""},
+		{"answer in plain to a sealed offer", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+			s.Answer = func(string, []byte, []byte) []byte { return []byte(`{"type":"answer","sdp":"v=0"}`) }
+		}, "a sealed offer was answered in plain", "putting itself in the agent's place"},
+		{"garbled answer", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+			s.Answer = func(_ string, _, a []byte) []byte { a[len(a)-1] ^= 1; return a }
+		}, "the agent's answer cannot be trusted", ""},
+		{"answer of an agent that is no candidate", func(t *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+			s.AnswersAs = farend.NewKey(t)
+		}, "which is none of the candidates", ""},
+		{"SDP swapped, DTLS terminated by the broker", func(t *testing.T, _ *farend.Broker, s *farend.Settings, x *try) {
+			x.job.AllowUnsealed = true
+			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
+			s.Answer = swapSDP(t)
+		}, "somebody in between has changed the offer or the answer", "putting itself in the agent's place"},
+		{"answer without a signature", func(t *testing.T, _ *farend.Broker, s *farend.Settings, x *try) {
+			x.job.AllowUnsealed = true
+			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
+			s.Answer = func(_ string, _, answer []byte) []byte {
+				var d map[string]any
+				if err := json.Unmarshal(answer, &d); err != nil {
+					t.Error(err)
+				}
+				delete(d, "agent")
+				bare, _ := json.Marshal(d) // a map of strings
+				return bare
+			}
+		}, "no agent has signed it", ""},
+		{"offer swapped", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, x *try) {
+			x.job.AllowUnsealed = true
+			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
+			s.Offer = func(offer []byte) []byte { return append(offer, '\n') } // the same SDP, other bytes
+		}, "has changed the offer or the answer", ""},
+		{"certificate that is not the signed one", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+			s.Promise = func(string) string { return strings.Repeat("AB:", 31) + "AB" }
+		}, "who answers the connection is not bench: it presents the certificate", "between this machine and the agent"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := farend.New(t, untouched(t))
+			x := newTry(t, b)
+			b.Set(func(s *farend.Settings) { tt.attack(t, b, s, x) })
+			before, _ := os.ReadFile(x.known.Path())
+			_, err := Run(t.Context(), x.job)
+			var e *cli.Error
+			if !errors.As(err, &e) || e.Exit != cli.Verification || !strings.Contains(err.Error(), tt.want) || !strings.Contains(strings.Join(e.Hints, "\n"), tt.hint) {
+				t.Fatalf("got %v\n%+v", err, e)
+			}
+			if after, _ := os.ReadFile(x.known.Path()); !bytes.Equal(before, after) {
+				t.Errorf("known_agents has become\n%s", after)
+			}
+		})
+	}
+}
+
+// TestReplayedAnswer: an answer that was good for one job is worth nothing for
+// another, even to the same offer.
+func TestReplayedAnswer(t *testing.T) {
+	t.Parallel()
+	b := farend.New(t, farend.Succeeds(farend.Made()))
+	var first []byte
+	unsealed := func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
+	b.Set(func(s *farend.Settings) {
+		s.Candidates = unsealed
+		s.Answer = func(_ string, _, answer []byte) []byte {
+			if first == nil {
+				first = answer
+			}
+			return first
+		}
+	})
+	x := newTry(t, b)
+	x.job.AllowUnsealed = true
+	if _, err := Run(t.Context(), x.job); err != nil {
+		t.Fatal(err)
+	}
+	b.Set(func(s *farend.Settings) { s.Agent = untouched(t) })
+	if _, err := Run(t.Context(), x.job); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "changed the offer or the answer") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestBrokerSeesNothing taps what goes through the broker.
+func TestBrokerSeesNothing(t *testing.T) {
+	t.Parallel()
+	b := farend.New(t, farend.Succeeds(farend.Made()))
+	var answer []byte
+	b.Set(func(s *farend.Settings) {
+		s.Answer = func(_ string, _, a []byte) []byte { answer = a; return a }
+	})
+	if _, err := Run(t.Context(), newTry(t, b).job); err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range append(b.Offers(), answer) {
+		if !envelope.Sealed(body) || bytes.Contains(body, []byte("127.0.0.1")) || bytes.Contains(body, []byte("v=0")) {
+			t.Errorf("the broker sees %.200q", body)
+		}
+	}
+}
+
+// TestTrustOnFirstUse: once told, then not again; the key stays.
+func TestTrustOnFirstUse(t *testing.T) {
+	t.Parallel()
+	b := farend.New(t, farend.Succeeds(farend.Made()))
+	x := newTry(t, b)
+	told := func() (n int) {
+		for _, e := range x.events {
+			if notice, ok := e.(Notice); ok && notice.Code == NoticeNewAgent {
+				n++
+				if !strings.Contains(notice.Message, b.Key.Fingerprint()) || !strings.Contains(notice.Message, x.known.Path()) {
+					t.Errorf("told %q", notice.Message)
+				}
+			}
+		}
+		return n
+	}
+	for range 2 {
+		if _, err := Run(t.Context(), x.job); err != nil || told() != 1 {
+			t.Fatalf("told %d times, %v", told(), err)
+		}
+	}
+	known, err := x.known.List()
+	if err != nil || len(known) != 1 || known[0].Principal != x.job.Trust.Principal(farend.Name) {
+		t.Errorf("%+v, %v", known, err)
+	}
+	x.job.Trust.Strict = true
+	if _, err := Run(t.Context(), x.job); err != nil {
+		t.Errorf("a known agent is refused strictly: %v", err)
+	}
+}
+
+// TestUnsealedByTheUsersWord: for agents that are not ours. The user is told.
+func TestUnsealedByTheUsersWord(t *testing.T) {
+	t.Parallel()
+	b := farend.New(t, farend.Succeeds(farend.Made()))
+	b.Set(func(s *farend.Settings) {
+		s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
+	})
+	x := newTry(t, b)
+	x.job.AllowUnsealed = true
+	got, err := Run(t.Context(), x.job)
+	if err != nil || got.Agent.Fingerprint != b.Key.Fingerprint() {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if !slices.ContainsFunc(x.events, func(e Event) bool { n, ok := e.(Notice); return ok && n.Code == NoticeUnsealed }) {
+		t.Error("the user was not told")
+	}
+}

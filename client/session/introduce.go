@@ -1,0 +1,179 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/envelope"
+	"github.com/farforge/farforge/common/peer"
+)
+
+var errPatience = errors.New("no agent has taken the job")
+
+// introduction is a job's way to an agent.
+type introduction struct {
+	job    *Job
+	events *teller
+	cert   *peer.Certificate
+	need   api.GrantRequest
+	// offer is this end of the connection, whichever agent answers it.
+	offer *peer.Offer
+	// envelope is the offer for the candidates of the last grant.
+	envelope *envelope.Offer
+	position int
+}
+
+// connect has the broker introduce an agent, makes sure that it is the one that
+// it claims to be, and connects to it.
+func connect(ctx context.Context, job *Job, events *teller) (*peer.Conn, *Outcome, error) {
+	cert, err := peer.NewCertificate()
+	if err != nil {
+		return nil, nil, cli.Fail(cli.Usage, err)
+	}
+	i := &introduction{job: job, events: events, cert: cert, need: job.Need}
+	i.need.PeerFingerprint = cert.Fingerprint()
+	i.need.RequiredChannels = job.labels()
+	if err := i.need.Validate(); err != nil {
+		return nil, nil, cli.Failf(cli.Usage, "this cannot be asked of a broker: %w", err)
+	}
+	jobID, answer, err := i.ask(ctx)
+	if err != nil {
+		if i.offer != nil {
+			err = errors.Join(err, i.offer.Close())
+		}
+		return nil, nil, err
+	}
+	agent := newAgent(answer)
+	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn, err := i.offer.Connect(connecting, answer.SDP)
+	if err != nil {
+		return nil, nil, connectError(ctx, agent, err)
+	}
+	if err := i.meet(agent, conn.RemoteFingerprint(), answer.DTLSFingerprint); err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return conn, &Outcome{JobID: jobID, Agent: agent}, nil
+}
+
+// ask returns the answer of an agent that may be connected to.
+func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.Answer, err error) {
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if i.job.Patience > 0 {
+		waiting, cancel = context.WithTimeoutCause(ctx, i.job.Patience, errPatience)
+	}
+	defer cancel()
+	introduced, err := i.job.Broker.Introduce(waiting, &i.need, i.prepare, func(w api.Waiting) {
+		i.position = w.Position
+		i.events.event(Waiting{Position: w.Position})
+	})
+	switch {
+	case err != nil && ctx.Err() == nil && errors.Is(context.Cause(waiting), errPatience):
+		return "", nil, impatient(i.job.Patience, i.position, err)
+	case err != nil:
+		return "", nil, brokerError(ctx, i.job, err)
+	}
+	jobID = introduced.Grant.JobID
+	if answer, err = i.envelope.OpenAnswer(jobID, introduced.Answer); err != nil {
+		return "", nil, answerError(err)
+	}
+	// Again, because a candidate of an unsealed offer need not have told its key.
+	return jobID, answer, i.job.Trust.Vet(nameOf(answer.Candidate), answer.Agent)
+}
+
+// prepare judges the candidates of a grant and makes the offer for them.
+func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) ([]byte, error) {
+	i.events.event(Granted{JobID: granted.JobID, Candidates: granted.Candidates})
+	if p := skewed(i.job.Broker.Skew()); p != nil {
+		i.events.event(Notice{*p})
+	}
+	sealed, err := vet(i.job, granted.Candidates)
+	if err != nil {
+		return nil, err
+	}
+	if i.offer == nil {
+		config := peer.Config{Certificate: i.cert, ICEServers: granted.ICEServers, Loopback: i.job.Broker.Loopback(), Logger: i.job.Logger}
+		if i.offer, err = peer.NewOffer(ctx, config, i.need.RequiredChannels); err != nil {
+			return nil, err
+		}
+	}
+	if !sealed {
+		i.events.event(Notice{channel.Problem{
+			Code:    NoticeUnsealed,
+			Message: "the offer goes unsealed: the broker can read the addresses of both ends (--allow-unsealed)",
+		}})
+		i.envelope = envelope.PlainOffer(i.offer.Bytes(), granted.Candidates)
+		return i.envelope.Body, nil
+	}
+	if i.envelope, err = envelope.SealOffer(i.offer.Bytes(), granted.Candidates); err != nil {
+		if errors.Is(err, envelope.ErrUntrusted) {
+			return nil, candidateError(err)
+		}
+		return nil, err
+	}
+	return i.envelope.Body, nil
+}
+
+// meet makes sure that the other end of the connection is the agent that has
+// signed the answer, and remembers it.
+func (i *introduction) meet(agent Agent, presented, promised string) error {
+	if presented == "" || presented != promised {
+		return certificateError(agent, presented, promised)
+	}
+	first, err := i.job.Trust.Meet(agent.Name, agent.Key)
+	if err != nil {
+		return err
+	}
+	if first {
+		i.events.event(Notice{channel.Problem{
+			Code: NoticeNewAgent,
+			Message: "met " + i.job.Trust.Principal(agent.Name) + " for the first time; its key " + agent.Fingerprint +
+				" is now trusted (" + i.job.Trust.Known.Path() + ")",
+		}})
+	}
+	return nil
+}
+
+// vet judges all candidates, and tells whether the offer can be sealed to them.
+// Every one of them could read it, so one that is refused is one too many.
+func vet(job *Job, candidates []api.Candidate) (sealed bool, err error) {
+	if len(candidates) == 0 {
+		return false, cli.Failf(cli.Broker, "the broker names no agent that could take the job")
+	}
+	sealed = true
+	for _, c := range candidates {
+		if !wanted(&job.Need, c) {
+			return false, unwantedError(c)
+		}
+		if c.Sealing == nil {
+			if !job.AllowUnsealed {
+				return false, unsealedError(nameOf(c))
+			}
+			sealed = false
+		}
+		if c.PublicKey == "" {
+			continue // then its answer tells
+		}
+		key, err := publicKey(c)
+		if err != nil {
+			return false, candidateError(err)
+		}
+		if err := job.Trust.Vet(nameOf(c), key); err != nil {
+			return false, err
+		}
+	}
+	return sealed, nil
+}
+
+// wanted tells whether the user's own choice of agents allows the candidate. The
+// broker should have seen to it.
+func wanted(need *api.GrantRequest, c api.Candidate) bool {
+	named := func(list []string) bool {
+		return slices.Contains(list, c.Name) || slices.Contains(list, c.Fingerprint)
+	}
+	return (len(need.Agents) == 0 || named(need.Agents)) && !named(need.ExcludeAgents)
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/farforge/farforge/client/artifacts"
+	"github.com/farforge/farforge/client/console"
+	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/common/provenance"
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	var o knownOptions
+	cmd := &cobra.Command{
+		Use:   "verify [DIR]",
+		Short: "Check artifacts against what their agent has signed",
+		Long: `Check, without asking anybody, that the artifacts in DIR/.farforge/out, or in
+DIR itself, are those that a known agent has signed, every one of them; and tell
+what was built, from what, by whom and when.
+
+Standard output lists them as sha256sum does. ssh-keygen can check the
+signature too:
+
+  ssh-keygen -Y verify -f ~/.config/farforge/known_agents -I NAME@BROKER \
+      -n ` + provenance.Namespace + ` -s provenance.json.sig < provenance.json`,
+		Args: folderArg,
+		RunE: func(_ *cobra.Command, args []string) error {
+			known, err := o.known()
+			if err != nil {
+				return err
+			}
+			v, err := artifacts.Verify(folder(args), project.StateName, known)
+			if err != nil {
+				return err
+			}
+			verified := console.NewVerified(v)
+			a.list(verified.Dir, verified.Artifacts)
+			a.ui.Done(console.Report{Verified: verified})
+			return nil
+		},
+	}
+	o.register(cmd.Flags())
+	return cmd
+}
