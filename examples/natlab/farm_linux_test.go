@@ -1,0 +1,195 @@
+package natlab
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// recipe needs no compiler: what is built is a copy of what came.
+const recipe = `
+name    = "parcel"
+targets = ["esp32c3"]
+
+[toolchain]
+name    = "parcel"
+detect  = [["install", "--version"]]
+version = 'coreutils\) ([0-9.]+)'
+
+[project]
+files = ["parcel.bin"]
+
+[build]
+command = ["install", "-D", "parcel.bin", "{out}/parcel.bin"]
+
+[artifacts]
+files = ["*.bin"]
+
+[flash]
+mode   = "dio"
+freq   = "40m"
+size   = "4MB"
+images = [{ name = "app", offset = 0x0, file = "parcel.bin" }]
+`
+
+// farm starts the broker with its relay, and the agent.
+func (w *world) farm(broker ...string) {
+	w.t.Helper()
+	w.certificate()
+	w.write("recipes/parcel.toml", recipe)
+	out, err := w.command("agent", w.program("proxy-agent"), "keygen", "--state-dir", w.path("agent"), "--name", "far").Output()
+	if err != nil {
+		w.t.Fatalf("keygen: %v", err)
+	}
+	w.write("agents", string(out))
+	w.start("public", "listening", "broker", append([]string{
+		"--addr", publicIP + ":443", "--origin", brokerURL, "--cert", w.path("cert.pem"), "--key", w.path("key.pem"),
+		"--authorized-agents", w.path("agents"), "--state-dir", w.path("broker"), "--open", "--relay", "--log-level", "debug",
+	}, broker...)...)
+	w.start("agent", "enrolled", "proxy-agent", "run", "--url", brokerURL, "--state-dir", w.path("agent"),
+		"--recipes", w.path("recipes"), "--sandbox", "none", "--cores", "2", "--memory", "2048", "--log-level", "debug")
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+func (w *world) program(name string) string { return filepath.Join(programs, name) }
+
+func (w *world) write(name, content string) {
+	w.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(w.path(name)), 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(w.path(name), []byte(content), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// built is what client --json tells of a build.
+type built struct {
+	Event string
+	Build struct {
+		Relayed bool   `json:"relayed"`
+		SetupMS int64  `json:"setup_ms"`
+		TotalMS int64  `json:"total_ms"`
+		Dir     string `json:"dir"`
+	}
+}
+
+// build runs a client and compares what comes back with what went up.
+func (w *world) build(size int) built {
+	w.t.Helper()
+	parcel := make([]byte, size)
+	rand.Read(parcel)
+	w.write("project/parcel.bin", string(parcel))
+	cmd := w.command("client", w.program("client"), "build", w.path("project"), "--url", brokerURL, "--target", "esp32c3", "--json")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		w.t.Fatalf("client: %v\n%s\n%s", err, &stdout, &stderr)
+	}
+	for line := range strings.Lines(stdout.String()) {
+		var b built
+		if err := json.Unmarshal([]byte(line), &b); err == nil && b.Event == "result" {
+			back, err := os.ReadFile(filepath.Join(b.Build.Dir, "parcel.bin"))
+			if err != nil {
+				back, err = os.ReadFile(filepath.Join(b.Build.Dir, "build", "parcel.bin"))
+			}
+			if err != nil || !bytes.Equal(back, parcel) {
+				w.t.Errorf("what came back is not what went up: %v", err)
+			}
+			return b
+		}
+	}
+	w.t.Fatalf("the client told no result:\n%s", &stdout)
+	return built{}
+}
+
+// start runs a program in a namespace until the test ends, and waits until it
+// says that it is ready.
+func (w *world) start(ns, ready, name string, args ...string) {
+	w.t.Helper()
+	if !filepath.IsAbs(name) {
+		name = w.program(name)
+	}
+	cmd := w.command(ns, name, args...)
+	log := &logBuffer{word: ready, said: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	w.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		if w.t.Failed() {
+			w.t.Logf("%s said:\n%s", name, log)
+		}
+	})
+	select {
+	case <-log.said:
+	case <-ended:
+		w.t.Fatalf("%s ended:\n%s", name, log)
+	case <-time.After(30 * time.Second):
+		w.t.Fatalf("%s did not say %q:\n%s", name, ready, log)
+	}
+}
+
+// logBuffer collects what a program says, and notices a word.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	word string
+	said chan struct{}
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, err := b.text.Write(p)
+	if b.word != "" && strings.Contains(b.text.String(), b.word) {
+		b.word = ""
+		close(b.said)
+	}
+	return n, err
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// certificate makes one for the broker's address, which is its own root.
+func (w *world) certificate() {
+	w.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.ParseIP(publicIP)}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.write("cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
+	w.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+}

@@ -1,0 +1,119 @@
+package natlab
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// inside is set in the process that runs in namespaces of its own.
+const inside = "FARFORGE_NATLAB"
+
+// programs is where the real programs are.
+var programs string
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "badline" {
+		if err := badLine(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bad line:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(func() int {
+		if programs = os.Getenv(inside); programs != "" {
+			return m.Run()
+		}
+		dir, err := os.MkdirTemp("", "farforge-natlab")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		programs = dir
+		return m.Run()
+	}())
+}
+
+// enter runs the test again in user, mount and network namespaces of its own,
+// where it is root, and returns true in there. Outside it returns false when
+// that run is over. It skips the test where the machine does not allow it.
+func enter(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(inside) != "" {
+		prepare(t)
+		return true
+	}
+	// Where Debian has them, which is not on everybody's path.
+	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	for _, tool := range []string{"ip", "nft"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed; `make test` installs it", tool)
+		}
+	}
+	if out, err := isolated("/bin/true").CombinedOutput(); err != nil {
+		t.Skipf("this machine does not allow namespaces: %v %s", err, out)
+	}
+	build := exec.Command("go", "build", "-o", programs+"/", "../../broker", "../../proxy-agent", "../../client")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the programs: %v\n%s", err, out)
+	}
+	args := []string{"-test.run=^" + t.Name() + "$", "-test.v"}
+	if deadline, ok := t.Deadline(); ok {
+		args = append(args, "-test.timeout="+fmt.Sprint(untilJustBefore(deadline)))
+	}
+	cmd := isolated(os.Args[0], args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Env = append(os.Environ(), inside+"="+programs)
+	err := cmd.Run()
+	switch {
+	case err != nil:
+		t.Errorf("%v\n%s", err, &out)
+	case bytes.Contains(out.Bytes(), []byte("--- SKIP")):
+		t.Skip(out.String())
+	default:
+		t.Logf("%s", &out)
+	}
+	return false
+}
+
+// isolated is a command in namespaces of its own. Who is not root becomes root
+// in there only.
+func isolated(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if os.Getuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+	return cmd
+}
+
+// prepare gives ip-netns a /run of its own: names of namespaces are files there.
+func prepare(t *testing.T) {
+	t.Helper()
+	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		t.Skipf("this machine does not allow mounts in a namespace: %v", err)
+	}
+	if err := syscall.Mount("none", "/run", "tmpfs", 0, ""); err != nil {
+		t.Skipf("this machine does not allow a tmpfs in a namespace: %v", err)
+	}
+	if err := os.MkdirAll(filepath.Join("/run", "netns"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("ip", "netns", "add", "probe").CombinedOutput(); err != nil {
+		t.Skipf("this machine does not allow named network namespaces: %s", out)
+	}
+	if out, err := exec.Command("ip", "netns", "exec", "probe", "nft", "add", "table", "ip", "probe").CombinedOutput(); err != nil {
+		t.Skipf("nftables do not work here: %s", out)
+	}
+	if out, err := exec.Command("ip", "netns", "delete", "probe").CombinedOutput(); err != nil {
+		t.Fatalf("%s", out)
+	}
+}

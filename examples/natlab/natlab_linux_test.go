@@ -1,0 +1,58 @@
+package natlab
+
+import (
+	"testing"
+	"time"
+)
+
+// TestNetworks runs the table: the agent's network, the client's, and whether
+// the two should meet without the relay.
+func TestNetworks(t *testing.T) {
+	if !enter(t) {
+		return
+	}
+	for _, row := range []struct {
+		agent, client box
+		relayed       bool
+	}{
+		{plain, plain, false},
+		{symmetric, plain, true},
+		{plain, symmetric, true},
+		{symmetric, symmetric, true},
+		{udpBlocked, plain, true},
+		{plain, udpBlocked, true},
+		{udpBlocked, udpBlocked, true},
+		{only443, plain, true},
+		{symmetric, only443, true},
+		{only443, only443, true},
+	} {
+		t.Run("agent "+row.agent.name+", client "+row.client.name, func(t *testing.T) {
+			w := newWorld(t, row.agent, row.client, false)
+			w.farm()
+			got := w.build(200 << 10)
+			if got.Build.Relayed != row.relayed {
+				t.Errorf("relayed: %v, want %v", got.Build.Relayed, row.relayed)
+			}
+			t.Logf("relayed %v; %d ms to the build, %d ms in all", got.Build.Relayed, got.Build.SetupMS, got.Build.TotalMS)
+		})
+	}
+}
+
+// TestBadLine has the client behind a line with delay, loss and reordering. It
+// must be slow, not wrong.
+func TestBadLine(t *testing.T) {
+	if !enter(t) {
+		return
+	}
+	w := newWorld(t, plain, plain, true)
+	w.farm()
+	start := time.Now()
+	got := w.build(50 << 10)
+	if got.Build.Relayed {
+		t.Error("plain NATs were relayed")
+	}
+	if took := time.Since(start); took < 4*lineDelay {
+		t.Errorf("it took %v: the bad line is not there", took)
+	}
+	t.Logf("%d ms to the build, %d ms in all", got.Build.SetupMS, got.Build.TotalMS)
+}
