@@ -35,6 +35,7 @@ func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.told = a.reached
 	if b.broker, err = c.broker(ctx, a.log); err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func newCommand(a *app) *cobra.Command {
 	})
 	a.output.register(root.PersistentFlags())
 	root.AddCommand(a.buildCommand(), a.runCommand(), a.flashCommand(), a.monitorCommand(), a.verifyCommand(),
-		a.agentsCommand(), a.filesCommand(), a.versionCommand())
+		a.agentsCommand(), a.filesCommand(), a.doctorCommand(), a.versionCommand())
 	return root
 }
 

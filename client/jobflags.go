@@ -35,15 +35,15 @@ type jobOptions struct {
 	QueueTimeout time.Duration
 	Agents       []string
 	Out          string
+	reachOptions
 	signInOptions
 	trustOptions
 }
 
 func (o *jobOptions) register(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringVar(&o.URL, "url", "", "the broker's `URL`")
-	env(f, "url", "FARFORGE_URL")
-	f.StringVar(&o.Target, "target", "", "build for this `CHIP`, such as esp32c3")
+	o.registerURL(f)
+	o.registerTarget(f)
 	f.StringVar(&o.Toolchain, "toolchain", "", "build with this toolchain, `NAME` or NAME@VERSION")
 	f.StringVar(&o.Recipe, "recipe", "", "build by the agent's recipe of this `NAME`; otherwise it recognises the project")
 	f.IntVar(&o.Cores, "cores", 0, "how many cores, a `NUMBER`, the build may use (default 2)")
@@ -52,8 +52,18 @@ func (o *jobOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.QueueTimeout, "queue-timeout", 5*time.Minute, "how long to wait for an agent to take the job; 0 is for ever")
 	f.StringArrayVar(&o.Agents, "agent", nil, "only this agent, by `NAME` or fingerprint; may be repeated")
 	f.StringVar(&o.Out, "out", "", "also copy the artifacts to this `FOLDER`")
+	o.reachOptions.register(f)
 	o.signInOptions.register(f)
 	o.trustOptions.register(f)
+}
+
+func (o *jobOptions) registerURL(f *pflag.FlagSet) {
+	f.StringVar(&o.URL, "url", "", "the broker's `URL`")
+	env(f, "url", "FARFORGE_URL")
+}
+
+func (o *jobOptions) registerTarget(f *pflag.FlagSet) {
+	f.StringVar(&o.Target, "target", "", "build for this `CHIP`, such as esp32c3")
 }
 
 // Validate reports what is wrong before anything is read or asked.
@@ -67,7 +77,7 @@ func (o *jobOptions) Validate() error {
 	case o.QueueTimeout < 0:
 		return usage("--queue-timeout: %v is negative", o.QueueTimeout)
 	}
-	return o.signInOptions.Validate()
+	return cmp.Or(o.reachOptions.Validate(), o.signInOptions.Validate())
 }
 
 // introducer is the way to a broker, and who asks it.
@@ -87,6 +97,11 @@ func (o *jobOptions) broker(ctx context.Context, log *slog.Logger) (*introducer,
 	if _, err := rendezvous.New(config); err != nil {
 		return nil, cli.Fail(cli.Usage, err, "a broker's URL looks like https://broker.example.org")
 	}
+	ways, err := o.ways(o.URL, log)
+	if err != nil {
+		return nil, err
+	}
+	config.Ways = ways
 	as, err := o.signInOptions.Open(config, credential.AskOnTerminal(ctx), os.Getenv)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type Report struct {
 	Forgotten  string      `json:"forgotten,omitempty"`
 	Files      *Listed     `json:"files,omitempty"`
 	Version    string      `json:"version,omitempty"`
+	Doctor     *Diagnosis  `json:"doctor,omitempty"`
 }
 
 // Listed tells how much a project is.
