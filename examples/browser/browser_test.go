@@ -1,0 +1,222 @@
+package browser
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/channel"
+)
+
+// project is what the page gets to build.
+type project struct {
+	Files  map[string]string `json:"files"`
+	Target string            `json:"target"`
+	Recipe string            `json:"recipe,omitempty"`
+}
+
+// report is what the page tells when it is done.
+type report struct {
+	Signed    bool
+	Messages  []channel.Message
+	Result    channel.Result
+	Artifacts map[string][]byte
+	Error     *struct {
+		Name, Message string
+		Status        int
+		Code          api.Code
+	}
+}
+
+// hello is the example project.
+func hello(t *testing.T) project {
+	t.Helper()
+	p := project{Target: "esp32c3", Files: map[string]string{}}
+	for _, name := range []string{"Makefile", "esp32c3.h", "link.ld", "main.c", "start.S"} {
+		text, err := os.ReadFile(filepath.Join("..", "esp32c3-hello", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Files[name] = string(text)
+	}
+	return p
+}
+
+// site is the page's server, which has an origin of its own.
+type site struct {
+	*httptest.Server
+	reports chan report
+}
+
+func newSite(t *testing.T, p project) *site {
+	t.Helper()
+	s := &site{reports: make(chan report, 1)}
+	mux := http.NewServeMux()
+	for path, file := range map[string]string{
+		"/{$}": "index.html", "/farforge.js": "farforge.js", "/fzstd.mjs": filepath.Join("node_modules", "fzstd", "esm", "index.mjs"),
+	} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			if filepath.Ext(file) != ".html" {
+				w.Header().Set("Content-Type", "text/javascript")
+			}
+			http.ServeFile(w, r, file)
+		})
+	}
+	mux.HandleFunc("GET /project", func(w http.ResponseWriter, r *http.Request) { _ = json.NewEncoder(w).Encode(p) })
+	mux.HandleFunc("POST /report", func(w http.ResponseWriter, r *http.Request) {
+		var got report
+		if err := json.NewDecoder(io.LimitReader(r.Body, 16<<20)).Decode(&got); err != nil {
+			t.Errorf("the page's report: %v", err)
+		}
+		select {
+		case s.reports <- got:
+		default:
+			t.Error("the page reports twice")
+		}
+	})
+	s.Server = httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// visit opens the page in Chromium and returns what it tells.
+func (s *site) visit(t *testing.T, broker string) report {
+	t.Helper()
+	profile, err := os.MkdirTemp("", "farforge-chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(profile) }) // its processes die late
+	cmd := exec.Command("chromium",
+		"--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--user-data-dir="+profile,
+		// It must talk to nobody but the page's server, the broker and the agent.
+		"--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		// The broker is on loopback, so the agent offers loopback addresses and
+		// no others. Chromium leaves that interface out, and reaches them from
+		// another of its addresses; on a machine without any it needs the first
+		// flag. The second keeps it from announcing names for its addresses by
+		// multicast DNS. A page needs neither for an agent elsewhere.
+		"--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns",
+		"--enable-logging=stderr", // shows the page's console
+		s.URL+"/?broker="+url.QueryEscape(broker))
+	cmd.Env = append(os.Environ(), "HOME="+profile)
+	start(t, cmd)
+	select {
+	case r := <-s.reports:
+		return r
+	case <-time.After(90 * time.Second):
+		t.Fatal("the page tells nothing")
+		return report{}
+	}
+}
+
+// install fetches the page's only library.
+func install(t *testing.T) {
+	t.Helper()
+	need(t, "chromium", "npm", "bwrap", "make", "riscv64-unknown-elf-gcc")
+	if _, err := os.Stat(filepath.Join("node_modules", "fzstd")); err == nil {
+		return
+	}
+	if out, err := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts").CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+}
+
+// TestAPageBuilds has a page of another origin build firmware, from the grant
+// to the image.
+func TestAPageBuilds(t *testing.T) {
+	install(t)
+	s := newSite(t, hello(t))
+	broker, log := farm(t, "--allowed-origins", s.URL)
+	got := s.visit(t, broker)
+	if got.Error != nil {
+		t.Fatalf("%+v", *got.Error)
+	}
+	if got.Result.Outcome != api.OutcomeSucceeded {
+		t.Fatalf("result: %+v, %v", got.Result, got.Result.Problem)
+	}
+	if !got.Signed {
+		t.Error("the answer has no agent's signature")
+	}
+	var stages []channel.StageName
+	lines := 0
+	for _, m := range got.Messages {
+		switch m.Type {
+		case channel.TypeStage:
+			stages = append(stages, m.Stage.Name)
+		case channel.TypeLog:
+			lines += len(m.Log.Lines)
+		}
+	}
+	if want := []channel.StageName{channel.StageSource, channel.StageBuild, channel.StageArtifacts}; !slices.Equal(stages, want) || lines == 0 {
+		t.Errorf("stages %v, want %v; %d lines of log", stages, want, lines)
+	}
+	// The signed statement of where they come from is not among the result's.
+	if names := slices.Collect(maps.Keys(got.Artifacts)); len(got.Result.Artifacts) == 0 || !slices.Contains(names, "hello.bin") {
+		t.Errorf("artifacts: %v, the result says %v", names, got.Result.Artifacts)
+	}
+	for _, a := range got.Result.Artifacts {
+		if sum := sha256.Sum256(got.Artifacts[a.Path]); hex.EncodeToString(sum[:]) != a.SHA256 {
+			t.Errorf("%s has %d bytes with another SHA-256 than the result says", a.Path, len(got.Artifacts[a.Path]))
+		}
+	}
+	if text := log.String(); !strings.Contains(text, "route=offer status=200") || strings.Contains(text, "peer=") {
+		t.Errorf("the broker's log:\n%s", text)
+	}
+}
+
+// TestAPageIsToldWhatIsWrong asks for a recipe that no agent has.
+func TestAPageIsToldWhatIsWrong(t *testing.T) {
+	install(t)
+	p := hello(t)
+	p.Recipe = "no-such-recipe"
+	s := newSite(t, p)
+	broker, _ := farm(t, "--allowed-origins", "https://elsewhere.example,"+s.URL)
+	got := s.visit(t, broker)
+	if got.Error != nil {
+		t.Fatalf("%+v", *got.Error)
+	}
+	if problem := got.Result.Problem; problem == nil || problem.Code != channel.ProblemNoRecipe || len(got.Artifacts) > 0 {
+		t.Errorf("result: %+v, %v", got.Result, problem)
+	}
+}
+
+// TestAPageReadsRefusals asks for a chip that nobody builds for: the page must
+// see the broker's problem document, not just that something failed.
+func TestAPageReadsRefusals(t *testing.T) {
+	install(t)
+	p := hello(t)
+	p.Target = "esp8266"
+	s := newSite(t, p)
+	broker, _ := farm(t, "--allowed-origins", s.URL)
+	if got := s.visit(t, broker).Error; got == nil || got.Status != http.StatusServiceUnavailable || got.Code != api.CodeNoTarget {
+		t.Errorf("the page saw %+v", got)
+	}
+}
+
+// TestAForeignPageIsShutOut has the browser keep a page from a broker that does
+// not name its origin.
+func TestAForeignPageIsShutOut(t *testing.T) {
+	install(t)
+	s := newSite(t, hello(t))
+	broker, log := farm(t, "--allowed-origins", "https://elsewhere.example")
+	if got := s.visit(t, broker).Error; got == nil || got.Name != "TypeError" || got.Status != 0 {
+		t.Errorf("the page saw %+v", got)
+	}
+	if strings.Contains(log.String(), "route=grant") {
+		t.Errorf("a grant was asked for:\n%s", log)
+	}
+}

@@ -1,0 +1,12 @@
+// Package browser shows a client in a web page, in plain JavaScript, and tests
+// it in a real Chromium against the real broker and agent.
+//
+//	page ─── https or loopback ──▶ its own server: farforge.js, index.html
+//	  │ grant/request, offer (CORS: --allowed-origins)
+//	  ├───────────────────────────▶ broker
+//	  │ espctl, source, firmware (WebRTC)
+//	  └═══════════════════════════▶ agent
+//
+// The page offers in plain: a browser needs no age. What that means is in
+// doc/security.md.
+package browser
