@@ -63,6 +63,12 @@ func TestReach(t *testing.T) {
 	if cache.Served() < 4 { // hello, session, grant, offer
 		t.Errorf("the cache has served %d pages", cache.Served())
 	}
+	// doc/reach.md says what fits. One agent's job must be far from that.
+	if n := cache.Longest(); n > 4000 {
+		t.Errorf("a job with one agent takes URLs of %d characters", n)
+	} else {
+		t.Logf("the longest URL has %d characters", n)
+	}
 	for _, why := range cache.Refused() {
 		t.Errorf("the cache refused: %s", why)
 	}

@@ -27,7 +27,7 @@ func brokerError(ctx context.Context, job *Job, err error) error {
 		return problemError(job, p)
 	case errors.As(err, &u):
 		return cli.Fail(cli.Broker, u).
-			Hint("check the URL (--url, FARFORGE_URL) and that this machine can reach it")
+			Hint("check the URL (--url, FARFORGE_URL) and that this machine can reach it", "client doctor, with the same flags, tells what is in the way")
 	default:
 		return cli.Fail(cli.Usage, err)
 	}

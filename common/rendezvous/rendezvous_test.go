@@ -66,6 +66,17 @@ func TestConfigThatIsRefused(t *testing.T) {
 	}
 }
 
+func TestLoopback(t *testing.T) {
+	for url, want := range map[string]bool{
+		"http://127.0.0.1:1": true, "http://[::1]": true, "https://localhost": true, "https://broker.LOCALHOST": true,
+		"https://broker.example.org": false, "https://localhost.example.org": false, "http://192.0.2.1": false,
+	} {
+		if got := client(t, url).Loopback(); got != want {
+			t.Errorf("%s: %v", url, got)
+		}
+	}
+}
+
 func TestIntroduceGoesOnOverWaits(t *testing.T) {
 	var offers atomic.Int32
 	c := broker(t, map[string]http.HandlerFunc{

@@ -71,7 +71,8 @@ type Ways struct {
 
 // NewWays prepares the ways to the broker at a URL. told, if not nil, is called
 // with the first way that works, and again whenever that changes; not from two
-// goroutines at once. It does not connect yet. Errors name flags.
+// goroutines at once, and it must not call back. NewWays does not connect yet; its
+// errors name flags.
 func NewWays(broker string, r Reach, told func(Way), log *slog.Logger) (*Ways, error) {
 	base, origin, err := parseURL(broker)
 	if err != nil {

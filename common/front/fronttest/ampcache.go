@@ -36,6 +36,7 @@ type AMPCache struct {
 	pages   map[string][]byte
 	refused []string
 	served  int
+	longest int
 }
 
 // What the cache bears.
@@ -71,11 +72,18 @@ func StartAMPCache(t testing.TB, ca *CA, name, publishers string) *AMPCache {
 	return c
 }
 
-// Served returns how many pages were served, and Refused why others were not.
+// Served returns how many pages were served.
 func (c *AMPCache) Served() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.served
+}
+
+// Longest is the length of the longest URL so far.
+func (c *AMPCache) Longest() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.longest
 }
 
 // Refused returns why requests were refused.
@@ -89,6 +97,7 @@ func (c *AMPCache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	page, err := c.page(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.longest = max(c.longest, len(r.URL.String()))
 	if err != nil {
 		c.refused = append(c.refused, err.Error())
 		http.Error(w, err.Error(), http.StatusNotFound)
