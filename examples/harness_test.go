@@ -170,6 +170,7 @@ type farm struct {
 	t      testing.TB
 	dir    string
 	url    string
+	tap    *tap // what agents and clients talk to instead of the broker, if set
 	broker *process
 	agents []*process
 }
@@ -177,8 +178,20 @@ type farm struct {
 // newFarm starts a broker with one agent for each name.
 func newFarm(t testing.TB, agents ...string) *farm {
 	t.Helper()
+	return startFarm(&farm{t: t, dir: t.TempDir()}, agents...)
+}
+
+// newTappedFarm is a farm whose agents and clients reach the broker through a
+// tap.
+func newTappedFarm(t testing.TB, agents ...string) *farm {
+	t.Helper()
+	return startFarm(&farm{t: t, dir: t.TempDir(), tap: newTap(t)}, agents...)
+}
+
+func startFarm(f *farm, agents ...string) *farm {
+	t := f.t
+	t.Helper()
 	needTools(t)
-	f := &farm{t: t, dir: t.TempDir()}
 	var list []byte
 	for _, name := range agents {
 		out, err := exec.Command(filepath.Join(programs, "proxy-agent"), "keygen", "--state-dir", f.path(name), "--name", name).Output()
@@ -205,14 +218,22 @@ func (f *farm) path(name string) string { return filepath.Join(f.dir, name) }
 // startBroker starts the broker, or starts it again with what it has on disk.
 func (f *farm) startBroker(addr string) {
 	f.t.Helper()
-	f.broker = start(f.t, "broker", "--addr", addr, "--disable-tls", "--open", "--exact-metrics", "--state-dir", f.path("broker"),
-		"--authorized-agents", f.path("authorized_agents"), "--log-level", "debug")
+	args := []string{"--addr", addr, "--disable-tls", "--open", "--exact-metrics", "--state-dir", f.path("broker"),
+		"--authorized-agents", f.path("authorized_agents"), "--log-level", "debug"}
+	if f.tap != nil {
+		args = append(args, "--origin", f.tap.server.URL)
+	}
+	f.broker = start(f.t, "broker", args...)
 	line := <-f.broker.first
 	_, rest, ok := strings.Cut(line, "listening on ")
 	if !ok {
 		f.t.Fatalf("the broker said %q first:\n%s", line, f.broker.log)
 	}
 	f.url, _, _ = strings.Cut(rest, " ")
+	if f.tap != nil {
+		f.tap.connect(f.t, f.url)
+		f.url = f.tap.server.URL
+	}
 }
 
 // metric reads one gauge of the broker.
