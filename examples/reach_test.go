@@ -51,6 +51,10 @@ func TestReach(t *testing.T) {
 	agent.says(t, "enrolled")
 	agent.says(t, "through the front "+front)
 
+	if n := strings.Count(agent.log.String(), "through the front"); n != 1 {
+		t.Errorf("the agent says %d times which way it takes", n)
+	}
+
 	dir := f.project("hello", nil)
 	userKey := filepath.Join(f.path("ada"), "agent_key")
 	for want, flags := range map[string][]string{
