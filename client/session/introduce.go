@@ -25,6 +25,7 @@ type introduction struct {
 	// envelope is the offer for the candidates of the last grant.
 	envelope *envelope.Offer
 	position int
+	trickle  *trickle
 }
 
 // connect has the broker introduce an agent, makes sure that it is the one that
@@ -34,7 +35,8 @@ func connect(ctx context.Context, job *Job, events *teller) (*peer.Conn, *Outcom
 	if err != nil {
 		return nil, nil, cli.Fail(cli.Usage, err)
 	}
-	i := &introduction{job: job, events: events, cert: cert, need: job.Need}
+	i := &introduction{job: job, events: events, cert: cert, need: job.Need, trickle: newTrickle(ctx)}
+	defer i.trickle.stop()
 	i.need.PeerFingerprint = cert.Fingerprint()
 	i.need.RequiredChannels = job.labels()
 	if err := i.need.Validate(); err != nil {
@@ -46,6 +48,9 @@ func connect(ctx context.Context, job *Job, events *teller) (*peer.Conn, *Outcom
 			err = errors.Join(err, i.offer.Close())
 		}
 		return nil, nil, err
+	}
+	if peer.Trickles(answer.SDP) {
+		i.trickle.receive(job, jobID, i.offer, i.envelope)
 	}
 	agent := newAgent(answer)
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
@@ -69,6 +74,7 @@ func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.
 	defer cancel()
 	introduced, err := i.job.Broker.Introduce(waiting, &i.need, i.prepare, func(w api.Waiting) {
 		i.position = w.Position
+		i.trickle.renew(w.Grant)
 		i.events.event(Waiting{Position: w.Position})
 	})
 	switch {
@@ -96,7 +102,7 @@ func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) 
 		return nil, err
 	}
 	if i.offer == nil {
-		config := peer.Config{Certificate: i.cert, ICEServers: granted.ICEServers, Loopback: i.job.Broker.Loopback(), Logger: i.job.Logger}
+		config := peer.Config{Certificate: i.cert, ICEServers: granted.ICEServers, Loopback: i.job.Broker.Loopback(), Trickle: true, Logger: i.job.Logger}
 		if i.offer, err = peer.NewOffer(ctx, config, i.need.RequiredChannels); err != nil {
 			return nil, err
 		}
@@ -107,14 +113,13 @@ func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) 
 			Message: "the offer goes unsealed: the broker can read the addresses of both ends (--allow-unsealed)",
 		}})
 		i.envelope = envelope.PlainOffer(i.offer.Bytes(), granted.Candidates)
-		return i.envelope.Body, nil
-	}
-	if i.envelope, err = envelope.SealOffer(i.offer.Bytes(), granted.Candidates); err != nil {
+	} else if i.envelope, err = envelope.SealOffer(i.offer.Bytes(), granted.Candidates); err != nil {
 		if errors.Is(err, envelope.ErrUntrusted) {
 			return nil, candidateError(err)
 		}
 		return nil, err
 	}
+	i.trickle.send(i.job, granted, i.offer, i.envelope)
 	return i.envelope.Body, nil
 }
 

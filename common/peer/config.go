@@ -28,8 +28,7 @@ const (
 	failedAfter       = 6 * time.Second
 	keepalive         = time.Second
 	// relayAfter is how long a relay is held back for a direct way that takes
-	// longer to find. It counts for what an unknown address sends, too, which
-	// may be a relay that ICE was not told of yet.
+	// longer to find.
 	relayAfter = time.Second
 )
 
@@ -91,7 +90,7 @@ func (c Config) connection() (*Conn, error) {
 	s.SetICETimeouts(disconnectedAfter, failedAfter, keepalive)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetSrflxAcceptanceMinWait(0)
-	s.SetPrflxAcceptanceMinWait(relayAfter)
+	s.SetPrflxAcceptanceMinWait(0)
 	s.SetRelayAcceptanceMinWait(relayAfter)
 	// ICE has already shown that the peer owns its address, which is all that
 	// the extra round trip of HelloVerify would show (RFC 8842, section 5.5).

@@ -28,6 +28,7 @@ var ErrLost = errors.New("the peer connection is lost")
 type Conn struct {
 	pc      *webrtc.PeerConnection
 	log     *slog.Logger
+	network *network
 	trickle *Trickle
 
 	connected chan struct{} // closed when first connected
@@ -56,7 +57,7 @@ func newConn(pc *webrtc.PeerConnection, n *network, cfg Config) *Conn {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := &Conn{
-		pc: pc, log: log, trickle: newTrickle(pc, cfg, n.hostAddresses(cfg.Loopback)),
+		pc: pc, log: log, network: n, trickle: newTrickle(pc, cfg, n.hostAddresses(cfg.Loopback)),
 		connected: make(chan struct{}), done: make(chan struct{}),
 		slots: map[string]*slot{},
 	}

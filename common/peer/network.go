@@ -8,8 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/stun/v4"
 	"github.com/pion/transport/v4"
 	"github.com/pion/transport/v4/stdnet"
+
+	"github.com/farforge/farforge/common/api"
 )
 
 // dialTimeout bounds the connection to a relay over TCP. One that takes longer
@@ -26,6 +29,59 @@ type network struct {
 
 	mu      sync.Mutex
 	sockets map[*socket]struct{}
+
+	// relays are the TURN servers by address, with the ports that they serve
+	// on. Set before any socket is made.
+	relays map[netip.Addr]map[uint16]bool
+	// relaysFrom is when packets that they relay are let in, in Unix
+	// nanoseconds; 0 is not yet.
+	relaysFrom atomic.Int64
+}
+
+// holdBack keeps packets that come through the servers' relays out until admit.
+// To ICE they come from an address that it knows nothing of; it would take that
+// for a direct way, and at once.
+func (n *network) holdBack(servers []api.ICEServer) {
+	n.relays = map[netip.Addr]map[uint16]bool{}
+	for _, server := range servers {
+		for _, text := range server.URLs {
+			u, err := stun.ParseURI(text)
+			if err != nil || u.Scheme == stun.SchemeTypeSTUN {
+				continue
+			}
+			ip, err := netip.ParseAddr(u.Host)
+			if err != nil {
+				continue // ours are addresses
+			}
+			if n.relays[ip] == nil {
+				n.relays[ip] = map[uint16]bool{}
+			}
+			n.relays[ip][uint16(u.Port)] = true
+		}
+	}
+}
+
+// admit lets relayed packets in after a while.
+func (n *network) admit(after time.Duration) {
+	n.relaysFrom.Store(time.Now().Add(after).UnixNano())
+}
+
+// held tells whether a packet from the address is to be passed over.
+func (n *network) held(from net.Addr) bool {
+	if len(n.relays) == 0 {
+		return false
+	}
+	udp, ok := from.(*net.UDPAddr)
+	if !ok {
+		return false
+	}
+	at := udp.AddrPort()
+	ports, ok := n.relays[at.Addr().Unmap()]
+	if !ok || ports[at.Port()] {
+		return false
+	}
+	when := n.relaysFrom.Load()
+	return when == 0 || time.Now().UnixNano() < when
 }
 
 func newNetwork() (*network, error) {
@@ -153,11 +209,16 @@ type udpSocket struct {
 }
 
 func (c *udpSocket) ReadFrom(p []byte) (int, net.Addr, error) {
-	n, from, err := c.UDPConn.ReadFrom(p)
-	if err == nil {
-		c.s.heard.Store(true)
+	for {
+		n, from, err := c.UDPConn.ReadFrom(p)
+		if err == nil {
+			c.s.heard.Store(true)
+			if c.s.n.held(from) {
+				continue
+			}
+		}
+		return n, from, err
 	}
-	return n, from, err
 }
 
 func (c *udpSocket) Close() error { c.s.forget(); return c.UDPConn.Close() }

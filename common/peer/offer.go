@@ -28,6 +28,7 @@ func NewOffer(ctx context.Context, cfg Config, labels []string) (*Offer, error) 
 		return nil, err
 	}
 	pc := conn.pc
+	conn.network.holdBack(cfg.ICEServers) // this end chooses the way
 	for _, label := range labels {
 		dc, err := pc.CreateDataChannel(label, nil)
 		if err != nil {
@@ -54,6 +55,7 @@ func (o *Offer) Bytes() []byte { return o.bytes }
 func (o *Offer) Connect(ctx context.Context, answer []byte) (*Conn, error) {
 	description, err := parse(answer, webrtc.SDPTypeAnswer)
 	if err == nil {
+		o.conn.network.admit(relayAfter)
 		err = o.conn.setRemote(description)
 	}
 	if err != nil {

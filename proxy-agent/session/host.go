@@ -94,12 +94,12 @@ func (h *Host) Answer(ctx context.Context, a *Admitted) (*Session, []byte, error
 		return nil, nil, err
 	}
 	s := &Session{
-		host: h, grant: g, began: time.Now(),
+		host: h, grant: g, began: time.Now(), offer: a.offer, trickles: peer.Trickles(a.offer.SDP),
 		log:     h.Logger.With("job", g.JobID),
 		refused: make(chan string, 8),
 		limits:  newLimits(g),
 	}
-	config := peer.Config{Certificate: cert, ICEServers: a.ice, Loopback: h.Loopback, Logger: s.log}
+	config := peer.Config{Certificate: cert, ICEServers: a.ice, Loopback: h.Loopback, Trickle: true, Logger: s.log}
 	conn, answer, err := peer.NewAnswer(ctx, config, a.offer.SDP, s.allow)
 	if err != nil {
 		return nil, nil, err

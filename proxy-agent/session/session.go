@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/peer"
 )
@@ -30,8 +31,11 @@ type Session struct {
 	host  *Host
 	grant *grant.Grant
 	conn  *peer.Conn
-	began time.Time
-	log   *slog.Logger
+	offer *envelope.Received
+	// trickles tells whether the client exchanges candidates after its offer.
+	trickles bool
+	began    time.Time
+	log      *slog.Logger
 
 	limits limits
 	// refused holds labels of channels that were not granted, to be told.

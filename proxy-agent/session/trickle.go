@@ -1,0 +1,54 @@
+package session
+
+import (
+	"context"
+	"sync"
+
+	"github.com/farforge/farforge/common/rendezvous"
+)
+
+// Trickle exchanges ICE candidates with the client through the broker, and
+// returns when the two ends are connected, the connection has failed or ctx
+// ends. It does nothing for a client whose offer has all candidates: the answer
+// has all of the agent's then.
+func (s *Session) Trickle(ctx context.Context, broker rendezvous.Trickle) {
+	if !s.trickles {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var loops sync.WaitGroup
+	defer loops.Wait()
+	loops.Go(func() {
+		if err := broker.Send(ctx, s.localCandidate); err != nil && ctx.Err() == nil {
+			s.log.Debug("candidates did not reach the broker", "error", err)
+		}
+	})
+	loops.Go(func() {
+		if err := broker.Receive(ctx, s.remoteCandidate); err != nil && ctx.Err() == nil {
+			s.log.Debug("the client's candidates did not come", "error", err)
+		}
+	})
+	_ = s.conn.Connected(ctx) // Serve tells what is wrong
+	cancel()
+}
+
+func (s *Session) localCandidate(ctx context.Context, i int) ([]byte, error) {
+	candidate, err := s.conn.Trickle().Local(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	return s.offer.SealCandidate(candidate)
+}
+
+func (s *Session) remoteCandidate(body []byte) (last bool) {
+	candidate, err := s.offer.OpenCandidate(s.host.Sealing, body)
+	if err == nil {
+		last, err = s.conn.Trickle().Remote(candidate)
+	}
+	if err != nil {
+		s.log.Debug("passed over a candidate", "error", err)
+		return false
+	}
+	return last
+}
