@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/history"
 	"github.com/farforge/farforge/broker/keyring"
 	"github.com/farforge/farforge/broker/server"
 	"github.com/farforge/farforge/common/api"
@@ -67,8 +69,14 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 		return err
 	}
 	defer relay.close()
+	learned, err := history.Open(filepath.Join(c.StateDir, "history.db"), time.Now())
+	if err != nil {
+		l.close()
+		return usage(fmt.Errorf("--state-dir: %w", err), "end the other broker, or move the file away if it is damaged: only what was learned of agents is lost")
+	}
+	defer learned.Close()
 	srv, err := server.New(server.Config{
-		Origin: origin, Signer: keys.Signer, Secret: ring.Secret(), Directory: list.Directory(),
+		Origin: origin, Signer: keys.Signer, Secret: ring.Secret(), Directory: list.Directory(), History: learned,
 		Users: who, Accounts: c.Users.accounts(), Addresses: c.Users.addresses(),
 		ICEServers: iceServers(c.ICEServers), Relay: relay.Relay, MoreMetrics: relay.metrics, RequireSealed: c.RequireSealed, Services: services,
 		Limits:  server.Limits{Cores: c.MaxCores, MemoryMB: c.MaxMemory, Session: c.MaxSession},

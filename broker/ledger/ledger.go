@@ -40,13 +40,15 @@ type Reservation struct {
 	Since, Until time.Time
 	// Done is when the job is expected to be done.
 	Done time.Time
+	// answered is when the agent is known to have taken it on; zero if it is not.
+	answered time.Time
 	// listed: the agent's last status counted it.
 	listed bool
 }
 
-// settle is how long a job may be missing from its agent's status before its
-// reservation is given up: the time from claim to answer, the session's
-// beginning, and a status on its way.
+// settle is how long a job that the agent has not answered may be missing from
+// its status before its reservation is given up. What was said after the answer
+// counts at once.
 const settle = 15 * time.Second
 
 // Account is one agent's reservations. The zero value is an agent of which
@@ -63,7 +65,8 @@ type Account struct {
 func (a *Account) Status(total, free Capacity, running []string, sent time.Time) {
 	a.total, a.reported = total, free
 	a.held = slices.DeleteFunc(a.held, func(r Reservation) bool {
-		return !slices.Contains(running, r.Job) && sent.Sub(r.Since) > settle
+		known := !r.answered.IsZero() && sent.After(r.answered)
+		return !slices.Contains(running, r.Job) && (known || sent.Sub(r.Since) > settle)
 	})
 	for i := range a.held {
 		a.held[i].listed = slices.Contains(running, a.held[i].Job)
@@ -90,10 +93,9 @@ func (a *Account) Total() Capacity { return a.total }
 func (a *Account) Held() []Reservation { return a.held }
 
 // Reserve promises r.Need to r.Job, or returns false if there is not enough.
-// The same job again is the same reservation, with its new times.
+// The same job again is the same reservation.
 func (a *Account) Reserve(r Reservation) bool {
 	if i := a.find(r.Job); i >= 0 {
-		a.held[i].Until, a.held[i].Done = r.Until, r.Done
 		return true
 	}
 	if !a.Free().Fits(r.Need) {
@@ -101,6 +103,17 @@ func (a *Account) Reserve(r Reservation) bool {
 	}
 	r.listed = false
 	a.held = append(a.held, r)
+	return true
+}
+
+// Answer says that the agent has taken the job on, and how long it may last. It
+// tells whether the job has a reservation.
+func (a *Account) Answer(job string, now, until time.Time) bool {
+	i := a.find(job)
+	if i < 0 {
+		return false
+	}
+	a.held[i].answered, a.held[i].Until = now, until
 	return true
 }
 

@@ -43,6 +43,17 @@ func TestReserve(t *testing.T) {
 	if !a.Release("a") || a.Release("a") || a.Free().Cores != 4 {
 		t.Fatalf("released a: %+v", a.Free())
 	}
+	// b is answered, and then over: the next status says so.
+	a.Answer("b", after(3*time.Second), after(time.Hour))
+	a.Status(whole, Capacity{4, 900}, []string{"a"}, after(3*time.Second))
+	if a.Free().Cores != 0 {
+		t.Fatalf("a status from before the answer ended b: %+v", a.Free())
+	}
+	a.Status(whole, whole, nil, after(3*time.Second+1))
+	if a.Free() != whole {
+		t.Fatalf("a status from after the answer did not end b: %+v", a.Free())
+	}
+	a.Reserve(r("b", 4))
 	// A crashed job: the agent never lists b.
 	a.Status(whole, whole, nil, after(settle+time.Second))
 	if a.Free() != whole || len(a.Held()) != 0 {
@@ -131,6 +142,7 @@ func TestNeverOversold(t *testing.T) {
 				for id, j := range claimed { // any of them
 					if !j.began {
 						j.began = true
+						a.Answer(id, now, now.Add(time.Hour))
 					} else {
 						delete(claimed, id)
 						if rnd.IntN(4) > 0 { // or else the report is lost
@@ -141,7 +153,7 @@ func TestNeverOversold(t *testing.T) {
 				}
 			}
 			for _, j := range claimed { // no job takes longer to begin than claims live
-				if !j.began && rnd.IntN(8) == 0 {
+				if !j.began && rnd.IntN(8) == 0 { // and the answer is lost
 					j.began = true
 				}
 			}

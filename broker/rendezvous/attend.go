@@ -12,6 +12,9 @@ func (r *Rendezvous) attend(ctx context.Context, j *job, c *call, end time.Time)
 	draining := r.draining
 	for {
 		v := r.look(ctx, j, c, end)
+		if v.late != "" && r.cfg.Late != nil {
+			r.cfg.Late(j.id, v.late)
+		}
 		if v.over {
 			r.unlink(j)
 		}
@@ -43,6 +46,7 @@ type view struct {
 	answer            []byte
 	err               error
 	next              time.Time
+	late              string // the agent whose claim ended without an answer
 }
 
 func (r *Rendezvous) look(ctx context.Context, j *job, c *call, end time.Time) view {
@@ -74,14 +78,17 @@ func (r *Rendezvous) look(ctx context.Context, j *job, c *call, end time.Time) v
 		if now.Before(j.answerBy) {
 			return view{next: j.answerBy}
 		}
+		late := j.candidates[j.holder]
 		if !r.revoke(j) {
 			j.detach(now)
-			return view{done: true, over: true, err: ErrNoAnswer}
+			return view{done: true, over: true, err: ErrNoAnswer, late: late}
 		}
 		if err := r.enough(ctx, end, now); err != nil {
-			return j.leave(now, err)
+			v := j.leave(now, err)
+			v.late = late
+			return v
 		}
-		return view{again: true}
+		return view{again: true, late: late}
 	default:
 		if err := r.enough(ctx, end, now); err != nil {
 			return j.leave(now, err)

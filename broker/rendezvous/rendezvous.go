@@ -13,6 +13,9 @@ import (
 type Config struct {
 	// AnswerTimeout is how long a claim lasts. Default: api.AnswerTimeout.
 	AnswerTimeout time.Duration
+	// Late is told of each claim that was not answered in time, if it is set. It
+	// is called without locks held, before the job goes on.
+	Late func(jobID, agent string)
 	// Memory is how long a job is kept after its last use. Default:
 	// api.JobMemory.
 	Memory time.Duration

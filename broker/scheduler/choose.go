@@ -76,6 +76,11 @@ func (f *Farm) Choose(n Need, o Options) []Ranked {
 			f.walk(c, full, scoreFull, ofEach, &w, &o)
 		}
 	}
+	if len(s.best) == 0 { // who could, if anybody, is where the index did not lead
+		for _, a := range f.agents {
+			f.consider(a, &w, &o)
+		}
+	}
 	return s.list()
 }
 

@@ -1,6 +1,9 @@
 package scheduler
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +18,7 @@ import (
 // concurrent use; each call sees and leaves it consistent.
 type Farm struct {
 	mu      sync.Mutex
+	key     []byte
 	agents  []*member
 	byID    map[string]*member // by fingerprint
 	byName  map[string]*member
@@ -91,9 +95,11 @@ var (
 // farmRate is the share of successes that is expected of an unknown farm.
 const farmRate = 0.97
 
-// NewFarm returns a farm without agents.
-func NewFarm() *Farm {
+// NewFarm returns a farm without agents. key is for its hashes of projects; the
+// same key makes the same hashes.
+func NewFarm(key []byte) *Farm {
 	return &Farm{
+		key:  key,
 		byID: map[string]*member{}, byName: map[string]*member{},
 		kinds: map[uint64]*kind{}, projects: map[uint64]*project{},
 	}
@@ -107,14 +113,11 @@ func (f *Farm) Saw(v directory.Agent, sent time.Time) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a := f.byID[v.Fingerprint]
-	if a == nil {
-		a = &member{salt: hash(v.Fingerprint), place: place{bucket: -1}}
-		f.agents = append(f.agents, a)
-		f.byID[v.Fingerprint] = a
-	}
-	if a.view.Name != v.Name {
-		delete(f.byName, a.view.Name)
+	a := f.memberOf(v.Fingerprint)
+	if f.byName[v.Name] != a {
+		if f.byName[a.view.Name] == a {
+			delete(f.byName, a.view.Name)
+		}
 		f.byName[v.Name] = a
 	}
 	old := a.view
@@ -123,10 +126,11 @@ func (f *Farm) Saw(v directory.Agent, sent time.Time) {
 		s := v.Status
 		a.account.Status(ledger.Capacity{Cores: s.TotalCores, MemoryMB: s.TotalMemMB},
 			ledger.Capacity{Cores: s.FreeCores, MemoryMB: s.FreeMemMB}, s.RunningJobs, sent)
-		a.tells = s.Warm != nil
-		a.warm = a.warm[:0]
-		for _, w := range s.Warm {
-			a.warm = append(a.warm, hash(w))
+		if a.tells = s.Warm != nil; old.Status == nil || !slices.Equal(old.Status.Warm, s.Warm) {
+			a.warm = a.warm[:0]
+			for _, w := range s.Warm {
+				a.warm = append(a.warm, f.ProjectKey(w))
+			}
 		}
 	}
 	if old.Status == nil || !alike(&old, &v) {
@@ -134,6 +138,18 @@ func (f *Farm) Saw(v directory.Agent, sent time.Time) {
 		a.class = f.classOf(&v)
 	}
 	f.replace(a, sent.UnixNano())
+}
+
+// memberOf returns the agent, which is new if it was never seen.
+func (f *Farm) memberOf(fingerprint string) *member {
+	a := f.byID[fingerprint]
+	if a == nil {
+		a = &member{salt: hash(fingerprint), place: place{bucket: -1}}
+		a.view.Fingerprint = fingerprint
+		f.agents = append(f.agents, a)
+		f.byID[fingerprint] = a
+	}
+	return a
 }
 
 // Reserve promises a share of the agent to a job, or returns false if there is
@@ -147,6 +163,15 @@ func (f *Farm) Reserve(fingerprint string, r ledger.Reservation) bool {
 	}
 	f.replace(a, r.Since.UnixNano())
 	return true
+}
+
+// Answered says that the agent has taken the job on, until then at the latest.
+func (f *Farm) Answered(fingerprint, job string, now, until time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if a := f.byID[fingerprint]; a != nil {
+		a.account.Answer(job, now, until)
+	}
 }
 
 // Release ends a job's reservation, if there is one.
@@ -182,19 +207,21 @@ func (f *Farm) Queue(candidates []api.Candidate, share float64) {
 	}
 }
 
-// Keep forgets the agents that are not listed any more.
-func (f *Farm) Keep(listed func(fingerprint string) bool) {
+// Remove forgets an agent that is not listed any more.
+func (f *Farm) Remove(fingerprint string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.agents = slices.DeleteFunc(f.agents, func(a *member) bool {
-		if listed(a.view.Fingerprint) {
-			return false
-		}
-		f.unplace(a)
-		delete(f.byID, a.view.Fingerprint)
+	a := f.byID[fingerprint]
+	if a == nil {
+		return
+	}
+	f.unplace(a)
+	a.class = nil
+	f.agents = slices.DeleteFunc(f.agents, func(b *member) bool { return a == b })
+	delete(f.byID, fingerprint)
+	if f.byName[a.view.Name] == a {
 		delete(f.byName, a.view.Name)
-		return true
-	})
+	}
 }
 
 // isWarm tells whether the agent has a workspace of the project: it says so
@@ -223,9 +250,21 @@ func hash(s ...string) uint64 {
 // is another job for another target.
 func kindKey(target, toolchain string) uint64 { return hash(target, toolchain) }
 
-func projectKey(kind uint64, name string) uint64 {
+func projectKey(kind, name uint64) uint64 {
+	if name == 0 {
+		return 0
+	}
+	return mix(kind ^ name)
+}
+
+// ProjectKey is what the farm knows a project by: a hash under its own key, so
+// that what is stored tells nothing to who guesses at names. It is 0 for the
+// empty name only.
+func (f *Farm) ProjectKey(name string) uint64 {
 	if name == "" {
 		return 0
 	}
-	return mix(kind ^ hash(name))
+	mac := hmac.New(sha256.New, f.key)
+	mac.Write([]byte(name))
+	return max(binary.BigEndian.Uint64(mac.Sum(nil)), 1)
 }

@@ -16,7 +16,7 @@ import (
 var idf = Need{Target: "esp32c3", Toolchain: "esp-idf", Cores: 2, MemoryMB: 512, Project: "p"}
 
 func farmOf(agents ...directory.Agent) *Farm {
-	f := NewFarm()
+	f := NewFarm(nil)
 	for _, a := range agents {
 		f.Saw(a, now)
 	}
@@ -27,7 +27,7 @@ func buildsIDF(name string) directory.Agent { return agent(name, "esp32c3 esp-id
 
 func (f *Farm) built(name string, seconds float64, n int) {
 	for range n {
-		f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain, Project: idf.Project,
+		f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain, Project: f.ProjectKey(idf.Project),
 			Verdict: Built, Took: time.Duration(seconds * float64(time.Second)), At: now})
 	}
 }
@@ -81,7 +81,7 @@ func TestFarmPrefersTheWarm(t *testing.T) {
 	for p := range 40 {
 		for _, name := range []string{"a", "b", "c"} {
 			for _, seconds := range []float64{60, 20, 20} {
-				f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain, Project: fmt.Sprint("other", p),
+				f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain, Project: f.ProjectKey(fmt.Sprint("other", p)),
 					Verdict: Built, Took: time.Duration(seconds * float64(time.Second)), At: now})
 			}
 		}
@@ -200,7 +200,7 @@ func TestFarmMeetsNeeds(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", n, names(c), tt.want)
 		}
 	}
-	f.Keep(func(fingerprint string) bool { return fingerprint != "SHA256:a" })
+	f.Remove("SHA256:a")
 	if got := f.Choose(idf, options(1)); len(got) != 0 {
 		t.Errorf("an agent that is not listed any more: %+v", got)
 	}
@@ -258,7 +258,7 @@ func TestTwoOffersNeverOversell(t *testing.T) {
 // largeFarm has agents of different speeds, a third of them busy.
 func largeFarm(size int) (*Farm, *rand.Rand) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	f := NewFarm()
+	f := NewFarm(nil)
 	for i := range size {
 		a := buildsIDF(fmt.Sprint(i))
 		if rnd.IntN(3) == 0 {
@@ -266,7 +266,7 @@ func largeFarm(size int) (*Farm, *rand.Rand) {
 		}
 		f.Saw(a, now)
 		for range 3 {
-			f.Learn(Result{Agent: a.Fingerprint, Target: idf.Target, Toolchain: idf.Toolchain, Project: fmt.Sprint(rnd.IntN(size)),
+			f.Learn(Result{Agent: a.Fingerprint, Target: idf.Target, Toolchain: idf.Toolchain, Project: f.ProjectKey(fmt.Sprint(rnd.IntN(size))),
 				Verdict: Built, Took: time.Duration(float64(time.Minute) * (0.5 + rnd.Float64())), At: now})
 		}
 	}

@@ -51,22 +51,30 @@ func (f *Farm) unplace(a *member) {
 	if a.class == nil || a.place.bucket < 0 {
 		return
 	}
-	list := &a.class.buckets[a.place.bucket][a.place.side]
-	last := len(*list) - 1
-	(*list)[a.place.index] = (*list)[last]
-	(*list)[a.place.index].place.index = a.place.index
-	(*list)[last] = nil
-	*list = (*list)[:last]
-	a.class.count[a.place.side]--
-	a.place.bucket = -1
+	a.class.take(a)
 	if a.class.count[roomy]+a.class.count[full] == 0 {
 		f.classes = slices.DeleteFunc(f.classes, func(c *class) bool { return c == a.class })
 		a.class = nil
 	}
 }
 
+// take takes the agent from its place, which the last of that list gets.
+func (c *class) take(a *member) {
+	list := &c.buckets[a.place.bucket][a.place.side]
+	last := len(*list) - 1
+	moved := (*list)[last]
+	(*list)[a.place.index], (*list)[last] = moved, nil
+	moved.place.index = a.place.index
+	*list = (*list)[:last]
+	c.count[a.place.side]--
+	a.place.bucket = -1
+}
+
 // replace puts the agent where it belongs by now.
 func (f *Farm) replace(a *member, now int64) {
+	if a.class == nil {
+		return // it has not been seen yet
+	}
 	e := speedPrior.at(a.speed, now)
 	hope := e.mean - math.Sqrt(e.variance)
 	p := place{bucket: min(max(int((hope+buckets*bucketWidth/2)/bucketWidth), 0), buckets-1), side: full}
@@ -78,13 +86,7 @@ func (f *Farm) replace(a *member, now int64) {
 	}
 	c := a.class
 	if a.place.bucket >= 0 {
-		list := &c.buckets[a.place.bucket][a.place.side]
-		last := len(*list) - 1
-		(*list)[a.place.index] = (*list)[last]
-		(*list)[a.place.index].place.index = a.place.index
-		(*list)[last] = nil
-		*list = (*list)[:last]
-		c.count[a.place.side]--
+		c.take(a)
 	}
 	list := &c.buckets[p.bucket][p.side]
 	p.index = len(*list)

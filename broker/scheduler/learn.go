@@ -8,9 +8,10 @@ import (
 
 // Result is how one attempt at a job ended.
 type Result struct {
-	Agent                      string // its fingerprint
-	Target, Toolchain, Project string
-	Verdict                    Verdict
+	Agent             string // its fingerprint
+	Target, Toolchain string
+	Project           uint64 // see [Farm.ProjectKey]
+	Verdict           Verdict
 	// Took is the attempt's time on the agent.
 	Took time.Duration
 	At   time.Time
@@ -29,14 +30,12 @@ const (
 	Failed
 )
 
-// Learn takes a result in. Results of unknown agents are passed over.
+// Learn takes a result in, also of an agent that has not been seen yet: so the
+// results of the past can be taken in before the agents come.
 func (f *Farm) Learn(r Result) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a := f.byID[r.Agent]
-	if a == nil {
-		return
-	}
+	a := f.memberOf(r.Agent)
 	now := r.At.UnixNano()
 	kk := kindKey(r.Target, r.Toolchain)
 	k := f.kindOf(kk)
@@ -50,7 +49,7 @@ func (f *Farm) Learn(r Result) {
 		k.losses = k.losses*0.98 + 1
 		k.lost += (r.Took.Seconds() - k.lost) / k.losses
 	case r.Verdict == Built && r.Took > 0:
-		f.learnTime(a, k, kk, projectKey(kk, r.Project), hash(r.Project), math.Log(r.Took.Seconds()), now)
+		f.learnTime(a, k, kk, projectKey(kk, r.Project), r.Project, math.Log(r.Took.Seconds()), now)
 	}
 	f.replace(a, now)
 }

@@ -13,6 +13,19 @@ import (
 
 type fleet []directory.Agent
 
+// Choose is what the broker does: the best, or why there is none.
+func Choose(f fleet, n Need, o Options) ([]api.Candidate, *Unmet) {
+	ranked := farmOf(f...).Choose(n, o)
+	if len(ranked) == 0 {
+		return nil, Explain(f, n, o)
+	}
+	var c []api.Candidate
+	for _, r := range ranked {
+		c = append(c, r.Candidate)
+	}
+	return c, nil
+}
+
 func (f fleet) Len() int                 { return len(f) }
 func (f fleet) At(i int) directory.Agent { return f[i] }
 
@@ -57,31 +70,6 @@ func names(c []api.Candidate) string {
 		s = append(s, x.Name)
 	}
 	return strings.Join(s, " ")
-}
-
-func TestRank(t *testing.T) {
-	f := fleet{
-		with(agent("full"), free(0)),
-		with(agent("busy-with-room"), busy),
-		with(agent("half"), free(4)),
-		agent("idle"),
-		with(agent("lost"), lost), with(agent("drains"), drains), with(agent("never"), neverSaw),
-	}
-	for seed := range uint64(20) {
-		got, unmet := Choose(f, small, options(seed))
-		if unmet != nil || names(got) != "idle half busy-with-room full" {
-			t.Fatalf("seed %d: %s, %v", seed, names(got), unmet)
-		}
-	}
-	o := options(1)
-	o.Max = 2
-	if got, _ := Choose(f, small, o); names(got) != "idle half" {
-		t.Errorf("the best two: %s", names(got))
-	}
-	o.Rank = func(a *directory.Agent, _ *Need) float64 { return float64(len(a.Name)) }
-	if got, _ := Choose(f, small, o); names(got) != "busy-with-room full" && names(got) != "busy-with-room half" && names(got) != "busy-with-room idle" {
-		t.Errorf("with another rank: %s", names(got))
-	}
 }
 
 func TestEqualAgentsShareTheWork(t *testing.T) {
@@ -225,24 +213,6 @@ func TestUnmetNeedsAreNamed(t *testing.T) {
 			}
 			if u.Code != tt.code || u.Detail != tt.detail || !reflect.DeepEqual(u.Hints, tt.hints) || u.RetryAfter <= 0 {
 				t.Errorf("%+v", u)
-			}
-		})
-	}
-}
-
-func BenchmarkChoose(b *testing.B) {
-	for _, size := range []int{8, 2000, 20000} {
-		f := make(fleet, size)
-		for i := range f {
-			f[i] = agent(fmt.Sprint(i), "esp32 esp-idf 5.3.1", "esp32c3 esp-idf 5.3.1")
-		}
-		n := Need{Target: "esp32c3", Toolchain: "esp-idf", Cores: 2, MemoryMB: 512}
-		b.Run(fmt.Sprint("agents=", size), func(b *testing.B) {
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				if _, unmet := Choose(f, n, options(uint64(i))); unmet != nil {
-					b.Fatal(unmet.Detail)
-				}
 			}
 		})
 	}

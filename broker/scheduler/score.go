@@ -52,8 +52,8 @@ type wanted struct {
 
 func (f *Farm) want(n *Need, now int64) wanted {
 	w := wanted{need: n, kind: kindKey(n.Target, n.Toolchain), now: now}
-	w.proj = projectKey(w.kind, n.Project)
-	w.name = hash(n.Project)
+	w.name = f.ProjectKey(n.Project)
+	w.proj = projectKey(w.kind, w.name)
 	w.size = math.Log(60)
 	if f.size.at != 0 {
 		w.size = sizePrior.at(f.size, now).mean

@@ -35,8 +35,9 @@ const (
 	maxVersions = 4
 )
 
-// explain looks at all agents again, which only a job without any agent costs.
-func explain(s Snapshot, n Need, o Options) *Unmet {
+// Explain looks at all agents and says why a job got none, which only such a job
+// costs.
+func Explain(s Snapshot, n Need, o Options) *Unmet {
 	var count [able + 1]int
 	var online, onTarget, capable []directory.Agent
 	for i := range s.Len() {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/history"
 	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
@@ -34,6 +35,9 @@ type Config struct {
 	// Secret authenticates challenges and sessions; at least 32 bytes.
 	Secret    []byte
 	Directory *directory.Directory
+	// History keeps what is learned of agents over restarts. Nil: nothing is
+	// kept. It belongs to the caller.
+	History *history.Store
 	// Users says who may ask for grants. Default: nobody.
 	Users *users.Registry
 	// Accounts counts what users use. Default: one without limits.

@@ -3,7 +3,6 @@ package server
 import (
 	crand "crypto/rand"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -36,9 +35,7 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 	}
 	need := scheduler.NeedOf(&req)
 	need.Sealed = s.cfg.RequireSealed
-	candidates, unmet := scheduler.Choose(s.cfg.Directory.Snapshot(), need, scheduler.Options{
-		Now: now, Grace: s.cfg.AgentGrace, Max: s.cfg.MaxCandidates, Seed: rand.Uint64(),
-	})
+	ranked, unmet := s.choose(need, now)
 	if unmet != nil {
 		return unmetProblem(unmet)
 	}
@@ -52,9 +49,12 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 		CPUCores: req.CPUCores, MemoryMB: req.MemoryMB, SessionSecs: req.TimeoutSecs,
 		Target: req.Target, Toolchain: req.Toolchain, Project: req.Project,
 	}
-	for _, c := range candidates {
-		g.Agents = append(g.Agents, c.Fingerprint)
+	candidates := make([]api.Candidate, len(ranked))
+	for i := range ranked {
+		candidates[i] = ranked[i].Candidate
+		g.Agents = append(g.Agents, ranked[i].Fingerprint)
 	}
+	s.match.chosen.first(g.JobID, choice{need, ranked, now})
 	token, err := s.sign(g)
 	if err != nil {
 		return err

@@ -105,6 +105,7 @@ func (s *Server) answer(w *response, r *http.Request) error {
 	if err := s.meet.Answer(r.PathValue("job_id"), who.Fingerprint, body); err != nil {
 		return meetProblem(err)
 	}
+	s.answered(r.PathValue("job_id"), who.Fingerprint)
 	w.empty()
 	return nil
 }

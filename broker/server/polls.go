@@ -25,6 +25,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		s.cfg.Logger.Warn("an agent's sealing key is not its own; clients are not told of it", "agent", who.Name, "err", err)
 	}
 	if status.Draining {
+		s.seen(who.Fingerprint, false)
 		s.meet.Leave(who.Fingerprint)
 		w.result = "agent_draining"
 		w.empty()
@@ -34,16 +35,18 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		return drainingProblem()
 	}
 	hold(w, held)
+	s.seen(who.Fingerprint, true) // before others can know that it is there
 	unpark, gone, listed := s.cfg.Directory.Park(who.Fingerprint)
 	if !listed {
 		return unlistedProblem()
 	}
 	job, err := s.meet.Park(r.Context(), rendezvous.Poll{
 		Agent: who.Fingerprint,
-		Free:  rendezvous.Capacity{Cores: status.FreeCores, MemoryMB: status.FreeMemMB},
+		Free:  s.free(who.Fingerprint),
 		Wait:  held, Gone: gone,
 	})
 	unpark(s.now())
+	s.seen(who.Fingerprint, false)
 	if _, listed := s.cfg.Directory.Lookup(who.Fingerprint); !listed {
 		// It was revoked while it waited. A job that just came goes to another.
 		if job != nil {
@@ -82,6 +85,7 @@ func (s *Server) handOver(w *response, agent string, job *rendezvous.Assignment)
 	}
 	s.cfg.Accounts.Claim(job.Offer.JobID, agent, s.now())
 	s.mail.Claim(job.Offer.JobID, agent)
+	s.claimed(job, agent)
 	w.result = "job"
 	return w.json(http.StatusOK, &api.Job{
 		JobID: job.Offer.JobID, Grant: token, Offer: job.Offer.Body,

@@ -40,6 +40,7 @@ func (s *Server) report(w *response, r *http.Request) error {
 	}
 	s.ended(&rep, who.Fingerprint)
 	if s.reported.first(rep.JobID+who.Fingerprint, struct{}{}) {
+		s.reportedOn(&rep, who.Fingerprint)
 		s.cfg.Directory.Report(who.Fingerprint, rep.Outcome)
 		s.metrics.outcomes.WithLabelValues(string(rep.Outcome)).Inc()
 	}

@@ -19,6 +19,7 @@ type Server struct {
 	cfg      Config
 	meet     *rendezvous.Rendezvous
 	mail     *mailbox.Mailboxes
+	match    *matching
 	metrics  *metrics
 	sessions sealer
 	used     *spent            // challenges that were redeemed
@@ -48,7 +49,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg:      cfg,
-		meet:     rendezvous.New(rendezvous.Config{AnswerTimeout: cfg.AnswerTimeout}),
+		match:    newMatching(cfg.Secret),
 		mail:     mailbox.New(mailbox.Config{Memory: api.JobMemory, MaxBodies: api.MaxTrickled}),
 		sessions: sealer{secret: cfg.Secret, origin: cfg.Origin, role: identity.RoleAgent},
 		used:     newSpent(maxSpent),
@@ -57,9 +58,13 @@ func New(cfg Config) (*Server, error) {
 		issued:   newRecent[*grant.Grant](1 << 13),
 		now:      time.Now,
 	}
+	if err := s.remember(); err != nil {
+		return nil, err
+	}
 	if err := s.UseKeys(cfg.Signer, &grant.Published{Keys: cfg.Keys}); err != nil {
 		return nil, err
 	}
+	s.meet = rendezvous.New(rendezvous.Config{AnswerTimeout: cfg.AnswerTimeout, Late: s.late})
 	s.started = s.now()
 	s.metrics = newMetrics(s)
 	s.handler = s.routes()

@@ -40,6 +40,7 @@ func (s *Server) servicesRoutes() []route {
 		{http.MethodPost, api.PathServiceAgent, "services_agents", s.limited(s.operator(s.addAgent))},
 		{http.MethodGet, pathOneAgent, "services_agent", s.limited(s.operator(s.showAgent))},
 		{http.MethodDelete, pathOneAgent, "services_agent", s.limited(s.operator(s.removeAgent))},
+		{http.MethodGet, pathOneJob, "services_job", s.limited(s.operator(s.explainJob))},
 	}
 }
 

@@ -192,7 +192,7 @@ func (r *run) time() time.Time { return epoch.Add(time.Duration(r.now * 1e9)) }
 var caps = []api.Capability{{Target: "esp32", Toolchain: "esp-idf", Version: "5.3.1"}}
 
 func newLearned(w *world) *learned {
-	p := &learned{farm: scheduler.NewFarm(), seed: w.Seed, index: map[string]int{}}
+	p := &learned{farm: scheduler.NewFarm(nil), seed: w.Seed, index: map[string]int{}}
 	for i := range w.machines {
 		name := fmt.Sprint("agent", i)
 		p.names = append(p.names, name)
@@ -257,7 +257,7 @@ func (p *learned) ended(r *run, j *job, ok bool) {
 	p.farm.Release(name, fmt.Sprint(j.id), r.time())
 	n := p.need(j)
 	res := scheduler.Result{
-		Agent: name, Target: n.Target, Toolchain: n.Toolchain, Project: n.Project,
+		Agent: name, Target: n.Target, Toolchain: n.Toolchain, Project: p.farm.ProjectKey(n.Project),
 		Verdict: scheduler.Built, Took: time.Duration((r.now - j.began) * 1e9), At: r.time(),
 	}
 	if !ok {

@@ -1,0 +1,200 @@
+// Package history keeps what the scheduler learns from, over restarts and
+// crashes: the last results of each agent, in one bbolt file.
+//
+//	results
+//	├── SHA256:… (an agent)   ring of the last PerAgent results
+//	│     ├── 17 → verdict, when, how long, target, toolchain, project key
+//	│     └── 18 → …
+//	└── SHA256:…
+//
+// What is learned is not stored: it is made again from the results, so that a
+// better way to learn needs no migration. Nothing personal is in the file: no
+// user, no address, and of a project only a hash under the broker's own key.
+//
+// A result is on disk when Add returns: bbolt writes copies of pages and turns
+// to them with one checksummed page, so that a crash at any moment leaves the
+// state before or after.
+package history
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/farforge/farforge/broker/scheduler"
+)
+
+// PerAgent results are kept of each agent, and none that is older than MaxAge
+// when the store is opened.
+const (
+	PerAgent = 64
+	MaxAge   = 30 * 24 * time.Hour
+)
+
+var results = []byte("results")
+
+// Store is an open file. It is safe for concurrent use by one process; another
+// cannot open it meanwhile.
+type Store struct{ db *bbolt.DB }
+
+// Open opens the file, or makes it, readable by its owner only. It forgets what
+// is too old, and gives space back if most of the file is unused.
+func Open(path string, now time.Time) (*Store, error) {
+	s, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prune(now); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if !s.wasteful(path) {
+		return s, nil
+	}
+	return s.compact(path)
+}
+
+func open(path string) (*Store, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 2 * time.Second})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return nil, fmt.Errorf("open the history %s: another process has it open", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the history %s: %w", path, err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(results)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare the history %s: %w", path, err), db.Close())
+	}
+	return &Store{db}, nil
+}
+
+// Close closes the file. Calls of Add that run are waited for.
+func (s *Store) Close() error { return s.db.Close() }
+
+// Add stores a result in place of the agent's oldest. Results that come within
+// a few milliseconds are written at once.
+func (s *Store) Add(r scheduler.Result) error {
+	value := encode(&r)
+	err := s.db.Batch(func(tx *bbolt.Tx) error {
+		b, err := tx.Bucket(results).CreateBucketIfNotExists([]byte(r.Agent))
+		if err != nil {
+			return err
+		}
+		n, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		if n > PerAgent {
+			if err := b.Delete(key(n - PerAgent)); err != nil {
+				return err
+			}
+		}
+		return b.Put(key(n), value)
+	})
+	if err != nil {
+		return fmt.Errorf("add a result to the history: %w", err)
+	}
+	return nil
+}
+
+func key(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// Results returns what is stored, in the order of time. What cannot be read, as
+// another version may have written it, is left out and counted.
+func (s *Store) Results() (all []scheduler.Result, unread int, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(results).ForEachBucket(func(agent []byte) error {
+			return tx.Bucket(results).Bucket(agent).ForEach(func(_, v []byte) error {
+				r, err := decode(v)
+				if err != nil {
+					unread++
+					return nil
+				}
+				r.Agent = string(agent)
+				all = append(all, r)
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the history: %w", err)
+	}
+	slices.SortStableFunc(all, func(a, b scheduler.Result) int { return a.At.Compare(b.At) })
+	return all, unread, nil
+}
+
+// prune deletes results that are too old, or unreadable, and agents without any.
+func (s *Store) prune(now time.Time) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		all := tx.Bucket(results)
+		var empty [][]byte
+		err := all.ForEachBucket(func(agent []byte) error {
+			b, left := all.Bucket(agent), 0
+			var old [][]byte
+			err := b.ForEach(func(k, v []byte) error {
+				if r, err := decode(v); err != nil || now.Sub(r.At) > MaxAge {
+					old = append(old, slices.Clone(k))
+				} else {
+					left++
+				}
+				return nil
+			})
+			for _, k := range old {
+				err = errors.Join(err, b.Delete(k))
+			}
+			if left == 0 {
+				empty = append(empty, slices.Clone(agent))
+			}
+			return err
+		})
+		for _, agent := range empty {
+			err = errors.Join(err, all.DeleteBucket(agent))
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget what is old in the history: %w", err)
+	}
+	return nil
+}
+
+// wasteful tells whether more than half of a file of more than a mebibyte is
+// unused. bbolt uses freed pages again but does not shrink its file.
+func (s *Store) wasteful(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() < 1<<20 {
+		return false
+	}
+	unused := int64(s.db.Stats().FreePageN+s.db.Stats().PendingPageN) * int64(s.db.Info().PageSize)
+	return unused > info.Size()/2
+}
+
+// compact copies what is used into a new file, which takes the place of the old
+// one whole or not at all.
+func (s *Store) compact(path string) (*Store, error) {
+	fail := func(err error) (*Store, error) { return nil, fmt.Errorf("compact the history %s: %w", path, err) }
+	fresh := path + ".compact"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fail(errors.Join(err, s.Close()))
+	}
+	db, err := bbolt.Open(fresh, 0o600, nil)
+	if err != nil {
+		return fail(errors.Join(err, s.Close()))
+	}
+	err = bbolt.Compact(db, s.db, 1<<20)
+	if err = errors.Join(err, db.Close(), s.Close()); err != nil {
+		return fail(err)
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return fail(err)
+	}
+	return open(path)
+}

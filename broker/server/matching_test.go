@@ -1,0 +1,185 @@
+package server
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/history"
+	"github.com/farforge/farforge/broker/scheduler"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// clock is a broker's time, which a test moves on.
+type clock struct{ ahead time.Duration }
+
+func (b *broker) follow(c *clock) { b.srv.now = func() time.Time { return time.Now().Add(c.ahead) } }
+
+// build plays one job to its end: the agent answers, works and reports.
+func (b *broker) build(c *clock, a *agent, project string, took time.Duration, outcome api.Outcome) {
+	b.t.Helper()
+	b.login(a) // its session may have expired meanwhile
+	poll := b.park(b.t.Context(), a)
+	req := grantRequest()
+	req.Project, req.Agents = project, []string{a.name}
+	g := as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, "", req), 200)
+	offer := b.offer(b.t.Context(), g, "")
+	as[api.Job](b.t, <-poll, 200)
+	if r := b.answer(a, g.JobID); r.status != 204 {
+		b.t.Fatalf("answer: %d %s", r.status, r.body)
+	}
+	wantAnswer(b.t, offer, a)
+	c.ahead += took
+	rep := &api.Report{JobID: g.JobID, Outcome: outcome, DurationMS: 1}
+	signature, err := a.key.Sign(identity.NamespaceReport, rep.SignedBytes())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	rep.Signature = signature
+	b.login(a)
+	if r := b.post(api.PathAgentReport, a.session, rep); r.status != 204 {
+		b.t.Fatalf("report: %d %s", r.status, r.body)
+	}
+}
+
+func (b *broker) firsts(project string) map[string]int {
+	first := map[string]int{}
+	for range 40 {
+		req := grantRequest()
+		req.Project = project
+		g := as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, "", req), 200)
+		first[g.Candidates[0].Name]++
+	}
+	return first
+}
+
+// TestLearnsFromJobs has three agents, one slow, one that fails, one that is
+// warm, and a restart in between.
+func TestLearnsFromJobs(t *testing.T) {
+	w := newWorld(t)
+	agents := map[string]*agent{}
+	for _, name := range []string{"slow", "broken", "warm"} {
+		agents[name] = w.listAgent(name)
+	}
+	path := filepath.Join(t.TempDir(), "history.db")
+	var store *history.Store
+	w.adjust = func(c *Config) {
+		var err error
+		if store, err = history.Open(path, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		c.History, c.Services = store, &Services{Token: adminToken, Agents: new(directory.File)}
+	}
+	b, c := w.start(), new(clock)
+	b.follow(c)
+	for _, a := range agents {
+		b.login(a)
+	}
+	const ours = "5f3c"
+	for i := range 6 {
+		b.build(c, agents["slow"], fmt.Sprint("other", i), 90*time.Second, api.OutcomeSucceeded)
+		b.build(c, agents["warm"], ours, 30*time.Second, api.OutcomeSucceeded)
+		b.build(c, agents["slow"], "x", time.Second, api.OutcomeBuildFailed) // nobody's fault
+	}
+	for range 4 {
+		b.build(c, agents["broken"], "x", time.Second, api.OutcomeAgentFailed)
+	}
+	check := func(when string) {
+		t.Helper()
+		for _, a := range agents {
+			b.login(a)
+			b.park(t.Context(), a)
+		}
+		if got := b.firsts(ours); got["warm"] < 30 {
+			t.Errorf("%s, first of 40: %v", when, got)
+		}
+		if got := b.firsts("new"); got["broken"] > 1 {
+			t.Errorf("%s, first of 40 for a new project: %v", when, got)
+		}
+	}
+	check("at once")
+	g := b.grant()
+	e := as[struct {
+		Candidates []struct {
+			Name     string
+			Duration float64 `json:"duration_seconds"`
+			Success  float64
+			Resting  bool
+		}
+	}](t, b.send(t.Context(), "GET", "/services/jobs/"+g.JobID, adminToken, nil), 200)
+	if len(e.Candidates) != 3 || e.Candidates[2].Name != "broken" || !e.Candidates[2].Resting || e.Candidates[0].Duration < 5 || e.Candidates[0].Success < 0.8 {
+		t.Errorf("explained: %+v", e)
+	}
+	wantProblem(t, b.send(t.Context(), "GET", "/services/jobs/"+someJob, adminToken, nil), 404, api.CodeUnknownJob)
+
+	b.kill()
+	_ = b.wait()
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = w.start()
+	b.follow(c)
+	check("after a restart")
+	b.kill()
+	_ = b.wait()
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLateAgentsAreRemembered: who claims and does not answer, fails.
+func TestLateAgentsAreRemembered(t *testing.T) {
+	w := newWorld(t)
+	a := w.listAgent("silent")
+	w.adjust = func(c *Config) { c.AnswerTimeout = 20 * time.Millisecond }
+	b := w.start()
+	b.login(a)
+	for range 4 {
+		poll := b.park(t.Context(), a)
+		offer := b.offer(t.Context(), b.grant(), "")
+		as[api.Job](t, <-poll, 200)
+		wantProblem(t, <-offer, 504, api.CodeNoAnswer)
+	}
+	b.park(t.Context(), a)
+	need := scheduler.NeedOf(grantRequest())
+	got, unmet := b.srv.choose(need, b.srv.now())
+	if unmet != nil || len(got) != 1 || !got[0].Resting {
+		t.Errorf("%+v, %v", got, unmet)
+	}
+	if c := b.srv.free(a.key.Fingerprint()); c.Cores != 4 {
+		t.Errorf("%d of 4 cores are free after late claims", c.Cores)
+	}
+}
+
+// TestStatusesThatCrossAClaimOversellNothing: the agent takes its old poll over
+// with a status that does not know of the job that has just been handed over.
+func TestStatusesThatCrossAClaimOversellNothing(t *testing.T) {
+	w := newWorld(t)
+	a := w.listAgent("bench-1")
+	b := w.start()
+	b.login(a)
+	poll := b.park(t.Context(), a)
+	req := grantRequest()
+	req.CPUCores = 3
+	big := func() api.GrantResponse {
+		return as[api.GrantResponse](t, b.post(api.PathGrantRequest, "", req), 200)
+	}
+	first := big()
+	offer := b.offer(t.Context(), first, "")
+	as[api.Job](t, <-poll, 200)
+	crossed := b.park(t.Context(), a) // says that 4 of 4 cores are free
+	second := b.offer(t.Context(), big(), "?wait=1")
+	as[api.Waiting](t, <-second, 202)
+	if r := b.answer(a, first.JobID); r.status != 204 {
+		t.Fatalf("answer: %d %s", r.status, r.body)
+	}
+	wantAnswer(t, offer, a)
+	b.park(t.Context(), a) // a status from after the answer, without the job: it is over
+	as[any](t, <-crossed, 204)
+	third := b.offer(t.Context(), big(), "?wait=5")
+	b.until("the agent has the third job", func() bool { return b.srv.meet.Stats().Claims == 2 })
+	_ = third
+}
