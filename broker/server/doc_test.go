@@ -46,7 +46,7 @@ func TestExamplesAreTheTypes(t *testing.T) {
 		"Status": &api.Status{}, "Job": &api.Job{}, "Report": &api.Report{},
 		"GrantRequest": &api.GrantRequest{}, "GrantResponse": &api.GrantResponse{}, "Waiting": &api.Waiting{},
 		"ListedAgent": &api.ListedAgent{}, "AddAgent": &api.AddAgent{},
-		"Health": &api.Health{}, "Problem": &api.Problem{}, "QuotaProblem": &api.Problem{},
+		"Events": &[]api.Event{}, "Health": &api.Health{}, "Problem": &api.Problem{}, "QuotaProblem": &api.Problem{},
 	} {
 		d := json.NewDecoder(strings.NewReader(ex[name]))
 		d.DisallowUnknownFields()
@@ -159,6 +159,8 @@ func TestExamplesAreServed(t *testing.T) {
 	b.until("the agent is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
 	offer := b.offer(t.Context(), g, "")
 	like("Job", <-poll, 200)
+	as[struct{}](t, b.candidate(g.JobID, a.session, "a candidate"), 204)
+	like("Events", b.events(g.JobID, g.Grant, "?after=0"), 200)
 	as[struct{}](t, b.answer(a, g.JobID), 204)
 	wantAnswer(t, offer, a)
 
@@ -221,6 +223,7 @@ func TestTablesAreTrue(t *testing.T) {
 	}
 	for what, limit := range map[string]any{
 		"a body": fmt.Sprint(api.MaxBody, " bytes"), "an offer or an answer": fmt.Sprint(api.MaxOffer, " bytes"),
+		"a candidate": fmt.Sprint(api.MaxCandidate, " bytes"), "candidates of each end of a job": api.MaxTrickled,
 		"data channels in a grant": api.MaxChannels, "agents to pin a job to": api.MaxAgents,
 		"capabilities of an agent": api.MaxCapabilities, "an agent's nonce": fmt.Sprint(api.NonceSize, " bytes"),
 		"a request is held": api.MaxWait, "a grant can be redeemed": api.GrantLife,
@@ -235,7 +238,7 @@ func TestTablesAreTrue(t *testing.T) {
 		t.Errorf("the page does not tell of %s", api.SessionHeader)
 	}
 	for _, path := range []string{
-		api.PathGrantRequest, api.PathOffer, api.PathAnswer, api.PathAgentHello, api.PathAgentSession,
+		api.PathGrantRequest, api.PathOffer, api.PathAnswer, api.PathCandidate, api.PathEvents, api.PathAgentHello, api.PathAgentSession,
 		api.PathUserHello, api.PathUserSession, api.PathAgentPoll, api.PathAgentReport, api.PathServiceAgent, api.PathHealth, api.PathMetrics, api.PathJWKS,
 	} {
 		if !bytes.Contains(page, []byte(path+"`")) {

@@ -27,7 +27,7 @@ func TestRelayedPacketsAreHeldBack(t *testing.T) {
 	})
 	for text, want := range map[string]bool{
 		"203.0.113.1:50000": true, "[::ffff:203.0.113.1]:50000": true,
-		"203.0.113.1:3478": false, // the server itself
+		"203.0.113.1:3478":  false, // the server itself
 		"203.0.113.2:50000": false, "198.51.100.1:50000": false,
 	} {
 		if got := n.held(at(text)); got != want {
