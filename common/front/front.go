@@ -15,6 +15,8 @@ import (
 const (
 	idleTimeout = 90 * time.Second
 	maxIdle     = 8
+	pingAfter   = 30 * time.Second
+	pingTimeout = 10 * time.Second
 )
 
 // Config tells how connections are made. The zero value makes them as any Go
@@ -65,6 +67,8 @@ func New(c Config) (*Transport, error) {
 		IdleConnTimeout:       idleTimeout,
 		MaxIdleConnsPerHost:   maxIdle,
 		ForceAttemptHTTP2:     true,
+		// A connection that has died in silence would be used for ever.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}}
 	if c.Front != "" {
 		address, err := Address(c.Front)

@@ -66,7 +66,7 @@ func newImitator(hello utls.ClientHelloID, d *dialer, timeout time.Duration) *im
 		DialTLSContext: func(ctx context.Context, _, address string, _ *tls.Config) (net.Conn, error) {
 			return i.connection(ctx, address, http2.NextProtoTLS)
 		},
-		IdleConnTimeout: idleTimeout, ReadIdleTimeout: 30 * time.Second, PingTimeout: 10 * time.Second,
+		IdleConnTimeout: idleTimeout, ReadIdleTimeout: pingAfter, PingTimeout: pingTimeout,
 	}
 	return i
 }

@@ -154,6 +154,7 @@ type response struct {
 func (c *Client) do(ctx context.Context, r request) (*response, error) {
 	var failed failures
 	for _, route := range c.ways.order(r.waits) {
+		began := time.Now()
 		resp, err := c.through(ctx, route, r)
 		var u *Unreachable
 		if !errors.As(err, &u) {
@@ -161,6 +162,9 @@ func (c *Client) do(ctx context.Context, r request) (*response, error) {
 				c.ways.worked(route, len(failed))
 			}
 			return resp, err
+		}
+		if r.waits {
+			route.cut(time.Since(began))
 		}
 		failed = append(failed, failure{route.Way, u.Err})
 	}
@@ -180,7 +184,7 @@ func (c *Client) through(ctx context.Context, route *route, r request) (*respons
 		if query == nil {
 			query = url.Values{}
 		}
-		wait := min(c.wait, route.wait)
+		wait := min(c.wait, time.Duration(route.wait.Load())*time.Second)
 		limit += wait
 		query.Set(api.WaitParam, strconv.Itoa(int(wait/time.Second)))
 	}

@@ -136,3 +136,18 @@ func TestFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestFrontsInRandomOrder: many clients with one list spread over it.
+func TestFrontsInRandomOrder(t *testing.T) {
+	first := map[Way]bool{}
+	for range 200 {
+		w, err := NewWays("https://broker.example.org", Reach{Fronts: []string{"a", "b", "c"}}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first[w.All()[0]] = true
+	}
+	if len(first) != 3 {
+		t.Errorf("of three fronts, %v come first", first)
+	}
+}

@@ -444,6 +444,47 @@ func TestFallbackToAMP(t *testing.T) {
 	}
 }
 
+// TestFrontWithLittlePatience: a network that waits three seconds for its
+// origins is asked for shorter waits, once that is known.
+func TestFrontWithLittlePatience(t *testing.T) {
+	ca := fronttest.NewCA(t)
+	var waits []string
+	broker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		wait := r.URL.Query().Get(api.WaitParam)
+		if wait == "" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		waits = append(waits, wait)
+		seconds, err := time.ParseDuration(wait + "s")
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-r.Context().Done():
+		case <-time.After(seconds):
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}))
+	t.Cleanup(broker.Close)
+	nginx := fronttest.StartNginx(t, ca, true, []string{"localhost"}, map[string]string{hidden: broker.URL}, "proxy_read_timeout 3s;")
+	f := &far{ca: ca, url: "https://" + hidden}
+	c := f.client(t, Reach{Fronts: []string{port(nginx.Addr)}}, nil)
+	if err := c.Report(t.Context(), "s", &api.Report{}); err != nil { // connects
+		t.Fatal(err)
+	}
+	if _, err := c.Poll(t.Context(), "s", &api.Status{}); !Retryable(err) {
+		t.Fatalf("the front did not cut the poll off: %v", err)
+	}
+	if job, err := c.Poll(t.Context(), "s", &api.Status{}); job.Job != nil || err != nil {
+		t.Fatalf("%v, %v", job, err)
+	}
+	if want := []string{"25", "2"}; !slices.Equal(waits, want) {
+		t.Errorf("the waits were %v, want %v", waits, want)
+	}
+}
+
 func TestMemoryIsNoBurden(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "rendezvous.json")

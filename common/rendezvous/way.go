@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/farforge/farforge/common/amp"
@@ -40,7 +41,18 @@ type route struct {
 	Way
 	rank int // of its leg in the configured order
 	http *http.Client
-	wait time.Duration // the longest that a request may be held on it
+	wait atomic.Int64 // seconds: the longest that a request may be held on it
+}
+
+// cut notes that a request which might be held was cut off after a time. Many
+// fronts bear less than a broker's longest wait; ask for what they bear.
+func (r *route) cut(after time.Duration) {
+	if r.Leg != LegFront || after < time.Second {
+		return // the direct way is cut by restarts, and a cache's wait is short
+	}
+	if borne := max(1, int64(after*3/4/time.Second)); borne < r.wait.Load() {
+		r.wait.Store(borne)
+	}
 }
 
 const (
@@ -153,14 +165,15 @@ func (w *Ways) add(rank int, way Way, c front.Config, cache *url.URL) error {
 	if err != nil {
 		return err
 	}
-	r := &route{Way: way, rank: rank, wait: api.MaxWait, http: &http.Client{
+	r := &route{Way: way, rank: rank, http: &http.Client{
 		Transport: transport,
 		// A token must not follow a redirect to somebody else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	r.wait.Store(int64(api.MaxWait / time.Second))
 	if cache != nil {
 		r.http.Transport = &amp.Transport{Cache: cache, Base: transport}
-		r.wait = ampWait
+		r.wait.Store(int64(ampWait / time.Second))
 	}
 	w.routes = append(w.routes, r)
 	return nil

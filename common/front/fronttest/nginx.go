@@ -22,8 +22,9 @@ type Nginx struct {
 
 // StartNginx starts one whose certificate is for the names. routes are the URLs
 // behind it by host; a host that is not there gets 421 (RFC 9110, section
-// 15.5.20). It skips the test where nginx is not installed.
-func StartNginx(t testing.TB, ca *CA, h2 bool, names []string, routes map[string]string) *Nginx {
+// 15.5.20). directives go to those that are. It skips the test where nginx is
+// not installed.
+func StartNginx(t testing.TB, ca *CA, h2 bool, names []string, routes map[string]string, directives ...string) *Nginx {
 	t.Helper()
 	program := find()
 	if program == "" {
@@ -64,9 +65,10 @@ http {
 			proxy_http_version 1.1;
 			proxy_buffering off;
 			proxy_ssl_server_name on;
+			%s
 		}
 	}
-`, listen, host, to)
+`, listen, host, to, strings.Join(directives, "\n"))
 	}
 	config.WriteString("}\n")
 	file := filepath.Join(n.dir, "nginx.conf")
