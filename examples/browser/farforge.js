@@ -37,7 +37,10 @@ export async function connect({broker, token, need = {}, signal}) {
     pc.setConfiguration({iceServers: granted.body.ice_servers});
     await pc.setLocalDescription(offer);
     await gathered(pc);
-    const body = JSON.stringify(pc.localDescription);
+    // All candidates are in this offer. Browsers say "trickle" all the same, and
+    // the agent would answer before it has all of its own.
+    const sdp = pc.localDescription.sdp.replace(/^a=ice-options:.*\r\n/gm, '');
+    const body = JSON.stringify({type: 'offer', sdp});
     let answer;
     while (!answer) {
       const got = await post(`${broker}/signaling/${id}/offer`, 'application/octet-stream', grant, body, signal);
