@@ -27,7 +27,7 @@ func TestPassphraseIsAskedOnTheTerminal(t *testing.T) {
 		t.Skip("ssh-keygen is not installed")
 	}
 	key := filepath.Join(t.TempDir(), "id")
-	if out, err := exec.Command(keygen, "-q", "-t", "ed25519", "-N", "sesame", "-f", key).CombinedOutput(); err != nil {
+	if out, err := exec.Command(keygen, "-q", "-a", "1", "-t", "ed25519", "-N", "sesame", "-f", key).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	loaded, err := identity.Loader{Passphrase: func(string) ([]byte, error) { return []byte("sesame"), nil }}.Load(key)

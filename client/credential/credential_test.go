@@ -235,7 +235,7 @@ func TestPassphrase(t *testing.T) {
 		t.Skip("ssh-keygen is not installed")
 	}
 	path := filepath.Join(t.TempDir(), "id")
-	if out, err := exec.Command(keygen, "-q", "-t", "ed25519", "-N", "open sesame", "-f", path).CombinedOutput(); err != nil {
+	if out, err := exec.Command(keygen, "-q", "-a", "1", "-t", "ed25519", "-N", "open sesame", "-f", path).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	tries := 0
