@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -98,40 +101,8 @@ func TestClientsBehindProxies(t *testing.T) {
 		{"PROXY that nobody expects", ReachConfig{}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "\r\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "agents"), nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			cfg := &Config{
-				Addr: "127.0.0.1:0", AddrFile: filepath.Join(dir, "addr"), DisableTLS: true, Open: true, Reach: c.reach,
-				AuthorizedAgents: filepath.Join(dir, "agents"), StateDir: filepath.Join(dir, "state"),
-				MaxWait: api.MaxWait, AnswerTimeout: api.AnswerTimeout, LogFormat: "text", LogLevel: "debug", UnsafeLogging: true,
-			}
-			if err := cfg.Validate(); err != nil {
-				t.Fatal(err)
-			}
-			log, drain, done := &lockedBuffer{}, make(chan struct{}), make(chan error, 1)
-			reload := make(chan os.Signal)
-			go func() {
-				done <- serve(context.Background(), cfg, signals{drain: drain, reload: reload}, io.Discard, log)
-			}()
-			defer func() {
-				close(drain)
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
-			}()
-			select {
-			case reload <- os.Interrupt: // taken once the broker runs
-			case err := <-done:
-				done <- err
-				t.Fatal(err)
-			}
-			url, err := os.ReadFile(cfg.AddrFile)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := exchange(t, strings.TrimPrefix(strings.TrimSpace(string(url)), "http://"), c.send)
+			addr, log := loggingBroker(t, c.reach)
+			got := exchange(t, addr, c.send)
 			if ok := strings.HasPrefix(got, "HTTP/1.1 200 "); ok != (c.want != "") {
 				t.Fatalf("the broker said %q", got)
 			}
@@ -139,6 +110,89 @@ func TestClientsBehindProxies(t *testing.T) {
 				t.Errorf("the log lacks %q:\n%s", c.want, log)
 			}
 		})
+	}
+}
+
+// loggingBroker runs a broker that logs from where it believes requests come,
+// until the test ends.
+func loggingBroker(t *testing.T, reach ReachConfig) (addr string, log *lockedBuffer) {
+	t.Helper()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "agents"), "")
+	cfg := &Config{
+		Addr: "127.0.0.1:0", AddrFile: filepath.Join(dir, "addr"), DisableTLS: true, Open: true, Reach: reach,
+		AuthorizedAgents: filepath.Join(dir, "agents"), StateDir: filepath.Join(dir, "state"),
+		MaxWait: api.MaxWait, AnswerTimeout: api.AnswerTimeout, LogFormat: "text", LogLevel: "debug", UnsafeLogging: true,
+	}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	log = &lockedBuffer{}
+	drain, done, reload := make(chan struct{}), make(chan error, 1), make(chan os.Signal)
+	go func() {
+		done <- serve(context.Background(), cfg, signals{drain: drain, reload: reload}, io.Discard, log)
+	}()
+	t.Cleanup(func() {
+		close(drain)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case reload <- os.Interrupt: // taken once the broker runs
+	case err := <-done:
+		done <- err
+		t.Fatal(err)
+	}
+	url := strings.TrimSpace(string(readFile(t, cfg.AddrFile)))
+	return strings.TrimPrefix(url, "http://"), log
+}
+
+// TestNginxOfTheManual runs the configuration in doc/operating.md and asks
+// through it from an address of its own, with a claim to be somebody else.
+func TestNginxOfTheManual(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has all of 127.0.0.0/8 on its loopback interface")
+	}
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		if nginx, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
+			t.Skip("nginx is not installed; `make test` installs it (Debian: nginx-light)")
+		}
+	}
+	_, rest, _ := strings.Cut(string(readFile(t, "../doc/operating.md")), "```nginx\n")
+	location, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("doc/operating.md has no configuration for nginx")
+	}
+	addr, log := loggingBroker(t, ReachConfig{TrustedProxies: []string{"127.0.0.1"}})
+	dir, port := t.TempDir(), freePort(t)
+	writeFile(t, filepath.Join(dir, "nginx.conf"), fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr; events {}
+		http { access_log off; client_body_temp_path %[1]s/1; proxy_temp_path %[1]s/2; fastcgi_temp_path %[1]s/3; uwsgi_temp_path %[1]s/4; scgi_temp_path %[1]s/5;
+		server { listen 127.0.0.1:%[2]s; %[3]s } }`, dir, port, strings.Replace(location, "127.0.0.1:8080", addr, 1)))
+	background(t, exec.Command(nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"))
+	const peer = "127.77.66.55"
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(peer)}}).DialContext,
+	}}
+	waitFor(t, "nginx passes requests on", func() error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+"/health", nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("X-Forwarded-For", "203.0.113.9, 127.0.0.1")
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("status %s", resp.Status)
+		}
+		return nil
+	})
+	if text := log.String(); !strings.Contains(text, "peer="+peer+"\n") || strings.Contains(text, "203.0.113.9") {
+		t.Errorf("the broker does not know who asked:\n%s", text)
 	}
 }
 
