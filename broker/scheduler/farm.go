@@ -268,3 +268,27 @@ func (f *Farm) ProjectKey(name string) uint64 {
 	mac.Write([]byte(name))
 	return max(binary.BigEndian.Uint64(mac.Sum(nil)), 1)
 }
+
+// Stats is a momentary count of a farm.
+type Stats struct {
+	// Reservations are jobs that agents have promised a share of themselves to;
+	// Cores are those shares. Resting agents are left alone after failures.
+	Reservations, Cores, Resting int
+}
+
+// Stats counts; it looks at every agent.
+func (f *Farm) Stats(now time.Time) (s Stats) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, a := range f.agents {
+		a.account.Expire(now)
+		for _, r := range a.account.Held() {
+			s.Reservations++
+			s.Cores += r.Need.Cores
+		}
+		if a.rel.resting(a.salt, len(a.account.Held()), now.UnixNano()) {
+			s.Resting++
+		}
+	}
+	return s
+}

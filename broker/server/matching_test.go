@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,6 +149,9 @@ func TestLateAgentsAreRemembered(t *testing.T) {
 	got, unmet := b.srv.choose(need, b.srv.now())
 	if unmet != nil || len(got) != 1 || !got[0].Resting {
 		t.Errorf("%+v, %v", got, unmet)
+	}
+	if m := string(b.send(t.Context(), "GET", api.PathMetrics, "", nil).body); !strings.Contains(m, "\nfarforge_broker_agents_resting 1\n") || !strings.Contains(m, "\nfarforge_broker_reservations 0\n") {
+		t.Errorf("metrics:\n%s", m)
 	}
 	if c := b.srv.free(a.key.Fingerprint()); c.Cores != 4 {
 		t.Errorf("%d of 4 cores are free after late claims", c.Cores)

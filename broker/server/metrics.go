@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/farforge/farforge/broker/rendezvous"
+	"github.com/farforge/farforge/broker/scheduler"
 )
 
 // metrics are one server's own; there is no global registry. Labels take few
@@ -54,6 +55,13 @@ func newMetrics(s *Server) *metrics {
 	gauge("farforge_broker_parked_polls", "Polls that wait for a job.", stat(func(t rendezvous.Stats) int64 { return t.Parked }))
 	gauge("farforge_broker_waiting_offers", "Offers that wait for an answer.", stat(func(t rendezvous.Stats) int64 { return t.Offering }))
 	gauge("farforge_broker_jobs", "Jobs in memory.", stat(func(t rendezvous.Stats) int64 { return t.Jobs }))
+	gauge("farforge_broker_queue_places", "Places of waiting jobs in the lines of agents; a job has one for each candidate.", stat(func(t rendezvous.Stats) int64 { return t.Queued }))
+	farm := func(f func(scheduler.Stats) int) func() float64 {
+		return func() float64 { return float64(f(s.match.farm.Stats(s.now()))) }
+	}
+	gauge("farforge_broker_reservations", "Jobs that agents have reserved room for.", farm(func(t scheduler.Stats) int { return t.Reservations }))
+	gauge("farforge_broker_reserved_cores", "Cores that are reserved for jobs.", farm(func(t scheduler.Stats) int { return t.Cores }))
+	gauge("farforge_broker_agents_resting", "Agents that are left alone for now, as they failed again and again.", farm(func(t scheduler.Stats) int { return t.Resting }))
 	gauge("farforge_broker_agents_alive", "Agents that are parked or were seen a moment ago.", func() float64 {
 		n, snapshot, now := 0, s.cfg.Directory.Snapshot(), s.now()
 		for i := range snapshot.Len() {
