@@ -299,7 +299,7 @@ func TestFlashThatDoesNotAnswer(t *testing.T) {
 }
 
 // lostPort fails like a device that was unplugged.
-type lostPort struct{ script *script }
+type lostPort struct{}
 
 func (p lostPort) Read(b []byte) (int, error) { return 0, errors.New("input/output error") }
 func (p lostPort) Write(b []byte) (int, error) {

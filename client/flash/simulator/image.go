@@ -84,6 +84,7 @@ func (m *model) check(flash []byte) (*bootImage, error) {
 		return nil, fmt.Errorf("the checksum lies outside the flash")
 	}
 	if p[at] != sum {
+		//lint:ignore ST1005 the ROM prints it so
 		return nil, fmt.Errorf("Checksum failed. Calculated 0x%x read 0x%x", sum, p[at])
 	}
 	at++

@@ -25,14 +25,14 @@ func expand(h uint16) (insn uint32, legal bool) {
 	short1, short2 := 8+i>>7&7, 8+i>>2&7
 	full1, full2 := i>>7&31, i>>2&31
 	switch i&3<<3 | i>>13 {
-	case 0<<3 | 0: // C.ADDI4SPN
+	case 0 << 3: // C.ADDI4SPN
 		imm := i>>7&15<<6 | i>>11&3<<4 | i>>5&1<<3 | i>>6&1<<2
 		return encI(imm, 2, 0, short2, opImm), imm != 0
 	case 0<<3 | 2: // C.LW
 		return encI(wordOffset(i), short1, 2, short2, opLoad), true
 	case 0<<3 | 6: // C.SW
 		return encS(wordOffset(i), short2, short1, 2), true
-	case 1<<3 | 0: // C.ADDI, C.NOP
+	case 1 << 3: // C.ADDI, C.NOP
 		return encI(imm6(i), full1, 0, full1, opImm), true
 	case 1<<3 | 1: // C.JAL
 		return encJ(jumpOffset(i), 1), true
@@ -52,7 +52,7 @@ func expand(h uint16) (insn uint32, legal bool) {
 		return encB(branchOffset(i), short1, 0), true
 	case 1<<3 | 7: // C.BNEZ
 		return encB(branchOffset(i), short1, 1), true
-	case 2<<3 | 0: // C.SLLI
+	case 2 << 3: // C.SLLI
 		return encI(full2, full1, 1, full1, opImm), i>>12&1 == 0
 	case 2<<3 | 2: // C.LWSP
 		imm := i>>2&3<<6 | i>>12&1<<5 | i>>4&7<<2
