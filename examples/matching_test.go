@@ -1,0 +1,55 @@
+package examples_test
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestTheRightAgentGetsTheJob has three agents: one that is slow, one that is
+// quick, and one that takes jobs and does not answer, as its machine is stuck.
+func TestTheRightAgentGetsTheJob(t *testing.T) {
+	f := newFarm(t, "quick", "stuck", "slow")
+	f.agents[2].stop(t, os.Kill)
+	recipe, err := os.ReadFile("../proxy-agent/build/recipes/esp32c3-baremetal.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const build = `["make", "-j{cores}", "OUT={out}"]`
+	if !strings.Contains(string(recipe), build) {
+		t.Fatalf("the recipe does not build with %s", build)
+	}
+	if err := os.Mkdir(f.path("recipes"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	slow := strings.Replace(string(recipe), build, `["sh", "-c", "sleep 8; make OUT={out}"]`, 1)
+	if err := os.WriteFile(f.path("recipes/slow.toml"), []byte(slow), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path("slow"), "--name", "slow", "--recipes", f.path("recipes")).says(t, "enrolled")
+
+	dir := f.project("hello", nil)
+	who := func(args ...string) string {
+		r := f.client(t.Context(), append([]string{"build", "--json", dir}, args...)...)
+		r.want(t, 0)
+		var e struct{ Agent struct{ Name string } }
+		r.event(t, "connected", &e)
+		return e.Agent.Name
+	}
+	for _, agent := range []string{"slow", "quick", "slow", "quick"} {
+		if got := who("--agent", agent); got != agent {
+			t.Fatalf("%s built what %s was asked for", got, agent)
+		}
+	}
+	if err := f.agents[1].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	built := map[string]int{}
+	for range 6 {
+		built[who()]++
+	}
+	if built["quick"] < 4 {
+		t.Errorf("who built six jobs: %v", built)
+	}
+}
