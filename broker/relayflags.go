@@ -89,6 +89,7 @@ func (r *RelayConfig) validate() error {
 type relaying struct {
 	server.Relay
 	metrics prometheus.Gatherers
+	stun    []string // for tests of NATs
 	close   func()
 }
 
@@ -138,7 +139,7 @@ func (r *RelayConfig) open(l *server.Listeners, origin string, secret []byte, lo
 	if config.Shared != nil {
 		l.API = s.API()
 	}
-	return &relaying{Relay: s, metrics: prometheus.Gatherers{registry}, close: func() {
+	return &relaying{Relay: s, metrics: prometheus.Gatherers{registry}, stun: []string{s.STUN()}, close: func() {
 		if err := s.Close(); err != nil {
 			logger.Warn("close the relay", "err", err)
 		}

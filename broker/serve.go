@@ -78,7 +78,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	srv, err := server.New(server.Config{
 		Origin: origin, Signer: keys.Signer, Secret: ring.Secret(), Directory: list.Directory(), History: learned,
 		Users: who, Accounts: c.Users.accounts(), Addresses: c.Users.addresses(),
-		ICEServers: iceServers(c.ICEServers), Relay: relay.Relay, MoreMetrics: relay.metrics, RequireSealed: c.RequireSealed, Services: services,
+		ICEServers: iceServers(c.ICEServers), Relay: relay.Relay, STUN: append(relay.stun, c.ICEServers...), MoreMetrics: relay.metrics, RequireSealed: c.RequireSealed, Services: services,
 		Limits:  server.Limits{Cores: c.MaxCores, MemoryMB: c.MaxMemory, Session: c.MaxSession},
 		MaxWait: c.MaxWait, AnswerTimeout: c.AnswerTimeout,
 		TrustedProxies: c.Reach.networks, AllowedOrigins: c.Reach.AllowedOrigins, BinMetrics: !c.ExactMetrics,

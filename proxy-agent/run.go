@@ -100,7 +100,7 @@ func (p program) work(cfg *Config, a *parts) error {
 	return worker.New(worker.Config{
 		Broker: a.broker, Key: a.key, Sealing: bound, Capabilities: a.catalog.Capabilities(),
 		Capacity: worker.Capacity{Cores: cfg.Cores, MemoryMB: cfg.MemoryMB, Jobs: cfg.Jobs},
-		Version:  version(), Logger: a.log, Keys: pinned,
+		Version:  version(), Logger: a.log, Keys: pinned, ProbeNAT: a.broker.ProbeNAT,
 		Host: func(keys *grant.KeySet) (*session.Host, error) {
 			fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", a.broker.Origin(), abilities(a.catalog))
 			return session.NewHost(session.Config{

@@ -164,9 +164,14 @@ func (s *Server) ICEServers(jobID string, life time.Duration) []api.ICEServer {
 	}
 	username, password := Credentials(s.cfg.Secret, jobID, s.now().Add(life))
 	return []api.ICEServer{
-		{URLs: []string{at("stun", ip, s.udpPort, "")}},
+		{URLs: []string{s.STUN()}},
 		{URLs: urls, Username: username, Credential: password},
 	}
+}
+
+// STUN returns the URL to probe a NAT with.
+func (s *Server) STUN() string {
+	return "stun:" + net.JoinHostPort(s.cfg.PublicIPs[0].String(), strconv.Itoa(s.udpPort))
 }
 
 // External is a TURN server of somebody else's making, such as coturn with

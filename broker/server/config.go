@@ -54,6 +54,8 @@ type Config struct {
 	// Relay makes ICE servers for each job, which come first. Nil: there are
 	// none.
 	Relay Relay
+	// STUN are the URLs of servers that peers probe their NATs with.
+	STUN []string
 	// MoreMetrics are served beside the server's own.
 	MoreMetrics prometheus.Gatherers
 

@@ -12,7 +12,7 @@ func (s *Server) health(w *response, r *http.Request) error {
 	if s.draining.Load() {
 		status = "draining"
 	}
-	return w.json(http.StatusOK, &api.Health{Status: status, Version: s.cfg.Version})
+	return w.json(http.StatusOK, &api.Health{Status: status, Version: s.cfg.Version, STUN: s.cfg.STUN})
 }
 
 // keySet serves GET /.well-known/jwks.json: the keys that verify grants, as a

@@ -57,7 +57,7 @@ type GrantRequest struct {
 	// Project is an opaque key that is the same for every build of one
 	// project. It must not tell the project's name.
 	Project string `json:"project,omitempty"`
-	// NAT is the client's NAT behaviour, where it is known.
+	// NAT is the client's NAT behaviour, where it is known; see common/nat.
 	NAT string `json:"nat,omitempty"`
 	// Agents pins the job to agents, by fingerprint or name. Empty: any.
 	Agents []string `json:"agents,omitempty"`
@@ -170,6 +170,8 @@ type Status struct {
 	Warm []string `json:"warm,omitempty"`
 	// Sealing is what clients seal their offers to, if they seal.
 	Sealing *SealingKey `json:"sealing,omitempty"`
+	// NAT is the agent's NAT behaviour, where it is known; see common/nat.
+	NAT string `json:"nat,omitempty"`
 	// Draining: finishes what it has and takes nothing new. Such a poll is
 	// answered at once with 204.
 	Draining bool `json:"draining,omitempty"`
@@ -247,4 +249,6 @@ type AddAgent struct {
 type Health struct {
 	Status  string `json:"status"` // "ok" or "draining"
 	Version string `json:"version"`
+	// STUN are servers to probe a NAT with, as URLs.
+	STUN []string `json:"stun,omitempty"`
 }

@@ -71,6 +71,8 @@ func (s *Status) Validate() error {
 		return fmt.Errorf("warm: %d, at most %d are allowed", len(s.Warm), MaxWarm)
 	case len(s.Version) > 64:
 		return errors.New("version: longer than 64 bytes")
+	case len(s.NAT) > 32:
+		return errors.New("nat: longer than 32 bytes")
 	case s.Sealing != nil && (len(s.Sealing.Recipient) > 128 || len(s.Sealing.Signature) > 4096):
 		return errors.New("sealing: the recipient is longer than 128 bytes or the signature than 4096")
 	}

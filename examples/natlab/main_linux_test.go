@@ -2,12 +2,15 @@ package natlab
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/farforge/farforge/common/nat"
 )
 
 // inside is set in the process that runs in namespaces of its own.
@@ -22,6 +25,15 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "bad line:", err)
 			os.Exit(1)
 		}
+		return
+	}
+	if len(os.Args) > 2 && os.Args[1] == "probe" {
+		kind, err := nat.Probe(context.Background(), os.Args[2])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "probe:", err)
+			os.Exit(1)
+		}
+		fmt.Print(kind)
 		return
 	}
 	os.Exit(func() int {

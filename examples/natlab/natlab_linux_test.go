@@ -1,6 +1,7 @@
 package natlab
 
 import (
+	"os"
 	"testing"
 	"time"
 )
@@ -34,6 +35,37 @@ func TestNetworks(t *testing.T) {
 				t.Errorf("relayed: %v, want %v", got.Build.Relayed, row.relayed)
 			}
 			t.Logf("relayed %v; %d ms to the build, %d ms in all", got.Build.Relayed, got.Build.SetupMS, got.Build.TotalMS)
+		})
+	}
+}
+
+// TestNATsAreRecognized probes each box against the broker's relay, which has
+// two addresses here and then one, and compares with how the box was made.
+func TestNATsAreRecognized(t *testing.T) {
+	if !enter(t) {
+		return
+	}
+	open := box{"none", "accept", ""}
+	for _, row := range []struct {
+		box    box
+		second []string
+		want   string
+	}{
+		{plain, []string{"--relay-public-ip", secondIP}, "independent/port"},
+		{symmetric, []string{"--relay-public-ip", secondIP}, "port/port"},
+		{udpBlocked, []string{"--relay-public-ip", secondIP}, "blocked"},
+		{open, []string{"--relay-public-ip", secondIP}, "independent/port"}, // a firewall alone
+		{plain, nil, "independent/port"},
+		{symmetric, nil, "port/port"},
+	} {
+		t.Run(row.box.name, func(t *testing.T) {
+			w := newWorld(t, plain, row.box, false)
+			w.run("ip", "-n", "public", "route", "add", "10.2.0.0/24", "via", "198.51.100.6")
+			w.farm(append([]string{"--relay-public-ip", publicIP}, row.second...)...)
+			out, err := w.command("client", os.Args[0], "probe", publicIP+":3478").CombinedOutput()
+			if err != nil || string(out) != row.want {
+				t.Errorf("%s, %v; want %s", out, err, row.want)
+			}
 		})
 	}
 }

@@ -113,6 +113,9 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 
 func (w *Worker) status(draining bool) *api.Status {
 	s := &api.Status{Version: w.Version, Capabilities: w.Capabilities, Sealing: w.Sealing, Draining: draining}
+	if kind := w.nat.Load(); kind != nil {
+		s.NAT = *kind
+	}
 	w.ledger.fill(s)
 	return s
 }

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
@@ -27,7 +28,8 @@ import (
 	"github.com/farforge/farforge/proxy-agent/session"
 )
 
-// Config is what a worker needs. All of it must be given.
+// Config is what a worker needs. All of it must be given unless it says
+// otherwise.
 type Config struct {
 	Broker *rendezvous.Client
 	Key    *identity.Key
@@ -40,7 +42,9 @@ type Config struct {
 	Capabilities []api.Capability
 	Capacity     Capacity
 	Version      string
-	Logger       *slog.Logger
+	// ProbeNAT finds out what NAT the agent is behind. Nil: nobody asks.
+	ProbeNAT func(context.Context) (string, error)
+	Logger   *slog.Logger
 }
 
 // Capacity is what all jobs of an agent together may use.
@@ -56,7 +60,8 @@ type Worker struct {
 	host   *session.Host
 	auth   *auth
 	ledger *ledger
-	jobs   sync.WaitGroup // and their reports
+	nat    atomic.Pointer[string] // nil: not known yet
+	jobs   sync.WaitGroup         // and their reports
 }
 
 // New returns a worker.
@@ -83,7 +88,12 @@ func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
 	case err != nil:
 		return err
 	}
+	watching, unwatch := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { w.watchNAT(watching) })
 	err = w.poll(ctx, drain)
+	unwatch()
+	watch.Wait()
 	w.jobs.Wait()
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -1,0 +1,44 @@
+package rendezvous
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/nat"
+)
+
+// Health asks how the broker is.
+func (c *Client) Health(ctx context.Context) (*api.Health, error) {
+	resp, err := c.do(ctx, request{method: http.MethodGet, path: api.PathHealth})
+	if err != nil {
+		return nil, err
+	}
+	var health api.Health
+	if err := json.Unmarshal(resp.body, &health); err != nil {
+		return nil, &Unreachable{URL: c.origin, Err: fmt.Errorf("its health is not as expected: %w", err)}
+	}
+	return &health, nil
+}
+
+// ProbeNAT finds out what NAT this machine is behind, with the broker's STUN
+// server, and returns its text form: empty where the broker has none. It takes
+// up to three seconds.
+func (c *Client) ProbeNAT(ctx context.Context) (string, error) {
+	health, err := c.Health(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, u := range health.STUN {
+		server, ok := strings.CutPrefix(u, "stun:")
+		if !ok {
+			continue
+		}
+		kind, err := nat.Probe(ctx, server)
+		return kind.String(), err
+	}
+	return "", nil
+}
