@@ -84,6 +84,11 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 	}
 	prepared := time.Since(b.start)
 	b.job.Need.Project, b.job.Sink = key, incoming.Sink()
+	kind, known := recallNAT(state, b.broker.Origin(), time.Now())
+	b.job.Need.NAT = kind
+	if !known && !b.broker.Loopback() {
+		defer learnNAT(ctx, state, b.broker.Origin(), b.broker.ProbeNAT)()
+	}
 	outcome, err := session.Run(ctx, b.job)
 	if err != nil {
 		return nil, nil, errors.Join(err, incoming.Discard())
