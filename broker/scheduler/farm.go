@@ -10,7 +10,6 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/ledger"
-	"github.com/farforge/farforge/common/api"
 )
 
 // Farm is all agents as the scheduler sees them: what they say of themselves,
@@ -197,11 +196,11 @@ func (f *Farm) Free(fingerprint string, now time.Time) ledger.Capacity {
 
 // Queue adds a waiting job's share to the lines of its candidates, or takes it
 // away with share < 0.
-func (f *Farm) Queue(candidates []api.Candidate, share float64) {
+func (f *Farm) Queue(candidates []string, share float64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i := range candidates {
-		if a := f.byID[candidates[i].Fingerprint]; a != nil {
+	for _, id := range candidates {
+		if a := f.byID[id]; a != nil {
 			a.waiting = max(a.waiting+share/float64(len(candidates)), 0)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
@@ -17,6 +18,7 @@ import (
 // matching tells the scheduler what polls, claims, answers and reports say.
 //
 //	poll ──▶ seen ─────────────┐
+//	offer ──▶ queued ──────────┤
 //	job handed over ▶ claimed ─┤
 //	answer ──▶ answered ───────┼──▶ scheduler.Farm ──▶ choose ──▶ grant/request
 //	no answer ──▶ late ────────┤
@@ -26,6 +28,8 @@ type matching struct {
 	// claims are what agents have taken on, by job and agent: only who has
 	// claimed a job is believed about it, and about the time since.
 	claims *recent[claim]
+	// lines are the jobs that wait, by job: each a *line.
+	lines sync.Map
 	// chosen are the choices for the last jobs, to explain them.
 	chosen *recent[choice]
 }
@@ -120,8 +124,26 @@ func needOf(g *grant.Grant) scheduler.Need {
 	})
 }
 
+// line is a job that waits in its candidates' lines until left is called.
+type line struct{ left func() }
+
+// queued counts the job as one that waits, until it is claimed or leave is
+// called.
+func (s *Server) queued(g *grant.Grant) (leave func()) {
+	s.match.farm.Queue(g.Agents, 1)
+	l := &line{sync.OnceFunc(func() { s.match.farm.Queue(g.Agents, -1) })}
+	s.match.lines.Store(g.JobID, l)
+	return func() {
+		s.match.lines.CompareAndDelete(g.JobID, l)
+		l.left()
+	}
+}
+
 // claimed reserves what the job needs, until it is answered or late.
 func (s *Server) claimed(job *rendezvous.Assignment, agent string) {
+	if l, ok := s.match.lines.Load(job.Offer.JobID); ok {
+		l.(*line).left()
+	}
 	now := s.now()
 	c := claim{needOf(job.Offer.Grant), sessionOf(job.Offer.Grant), now}
 	s.match.claims.first(job.Offer.JobID+agent, c)

@@ -187,3 +187,35 @@ func TestStatusesThatCrossAClaimOversellNothing(t *testing.T) {
 	b.until("the agent has the third job", func() bool { return b.srv.meet.Stats().Claims == 2 })
 	_ = third
 }
+
+// TestWaitingJobsAreSeen: an agent with a line is expected to take longer, and
+// no trace of the line is left.
+func TestWaitingJobsAreSeen(t *testing.T) {
+	w := newWorld(t)
+	a := w.listAgent("bench-1")
+	b := w.start()
+	b.login(a)
+	full := idleStatus()
+	full.FreeCores = 0
+	b.goPost(t.Context(), api.PathAgentPoll, a.session, full)
+	b.until("the agent is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
+	expected := func() float64 {
+		got, unmet := b.srv.choose(scheduler.NeedOf(grantRequest()), b.srv.now())
+		if unmet != nil {
+			t.Fatal(unmet.Detail)
+		}
+		return got[0].Wait
+	}
+	if wait := expected(); wait != 0 {
+		t.Errorf("%v s to wait with nobody in the line", wait)
+	}
+	offer := b.offer(t.Context(), b.grant(), "?wait=1")
+	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Queued == 1 })
+	if wait := expected(); wait < 5 {
+		t.Errorf("%v s to wait behind another", wait)
+	}
+	as[api.Waiting](t, <-offer, 202)
+	if wait := expected(); wait != 0 {
+		t.Errorf("%v s to wait when the other has gone", wait)
+	}
+}

@@ -39,11 +39,13 @@ func (s *Server) offer(w *response, r *http.Request) error {
 	hold(w, held+s.cfg.AnswerTimeout)
 	s.mail.Touch(g.JobID)
 	start := time.Now()
+	leave := s.queued(g)
 	answer, err := s.meet.Offer(r.Context(), rendezvous.Offer{
 		JobID: g.JobID, Client: g.PeerFingerprint, User: g.Subject, Token: token, Grant: g, Body: body,
 		Need:       rendezvous.Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB},
 		Candidates: g.Agents, Wait: held,
 	})
+	leave()
 	s.leaveRoom(g, fresh, err)
 	var waiting *rendezvous.WaitingError
 	switch {

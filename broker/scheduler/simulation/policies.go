@@ -233,9 +233,9 @@ func (p *learned) changed(r *run, agent int) {
 }
 
 func (p *learned) queued(_ *run, j *job, share float64) {
-	c := make([]api.Candidate, len(j.candidates))
+	c := make([]string, len(j.candidates))
 	for i, a := range j.candidates {
-		c[i].Fingerprint = p.names[a]
+		c[i] = p.names[a]
 	}
 	p.farm.Queue(c, share)
 }
