@@ -1,9 +1,14 @@
 package console
 
 import (
+	"bytes"
+	"io"
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/farforge/farforge/common/cli"
 )
 
 func TestClean(t *testing.T) {
@@ -53,4 +58,14 @@ func FuzzClean(f *testing.F) {
 			rest = after
 		}
 	})
+}
+
+// TestErrorsAreCleaned: some of their words are a broker's or an agent's.
+func TestErrorsAreCleaned(t *testing.T) {
+	var stderr bytes.Buffer
+	c := New(Options{Stdout: io.Discard, Stderr: &stderr, Getenv: os.Getenv})
+	c.Fail(cli.Failf(cli.NoAgent, "no \x1b[2Jagent\nhere").Hint("try \x1b]0;title\x07this"))
+	if got, want := stderr.String(), "error: no agent; here\nhint: try this\n"; got != want {
+		t.Errorf("the terminal gets %q, want %q", got, want)
+	}
 }
