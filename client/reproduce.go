@@ -85,6 +85,10 @@ func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) 
 	defer state.Close()
 	// A new folder has a new project key, so nothing of an earlier build is used.
 	built, set, err := b.run(ctx, state, filepath.Join(dir, artifacts.OutName))
+	var unable *cli.Error
+	if errors.As(err, &unable) && unable.Exit == cli.NoAgent && !o.SameAgent {
+		unable.Hint("--same-agent lets the statement's own agent build again, which shows less")
+	}
 	if err != nil {
 		return err
 	}
