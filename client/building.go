@@ -49,10 +49,10 @@ func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
 	}
 	b.job = session.Job{
 		Broker: b.broker.Client, As: b.broker.as.Name, AllowUnsealed: c.AllowUnsealed,
-		Trust:    &trust.Agents{Known: known, Broker: b.broker.Origin(), Strict: c.StrictAgents},
-		Need:     c.need(config),
-		Build:    channel.Build{Project: name, Recipe: cmp.Or(c.Recipe, config.Recipe), Source: c.reference()},
-		Patience: c.QueueTimeout, Events: a.ui.Event, Logger: a.log,
+		Trust:     &trust.Agents{Known: known, Broker: b.broker.Origin(), Strict: c.StrictAgents},
+		Need:      c.need(config),
+		Build:     channel.Build{Project: name, Recipe: cmp.Or(c.Recipe, config.Recipe), Source: c.reference()},
+		KeepLocal: c.KeepLocal, Patience: c.QueueTimeout, Events: a.ui.Event, Logger: a.log,
 	}
 	if reference := b.job.Build.Source; reference != nil {
 		b.source = reference.SHA256

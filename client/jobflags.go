@@ -35,6 +35,7 @@ type jobOptions struct {
 	QueueTimeout time.Duration
 	Agents       []string
 	Out          string
+	KeepLocal    bool
 	reachOptions
 	signInOptions
 	trustOptions
@@ -52,6 +53,7 @@ func (o *jobOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.QueueTimeout, "queue-timeout", 5*time.Minute, "how long to wait for an agent to take the job; 0 is for ever")
 	f.StringArrayVar(&o.Agents, "agent", nil, "only this agent, by `NAME` or fingerprint; may be repeated")
 	f.StringVar(&o.Out, "out", "", "also copy the artifacts to this `FOLDER`")
+	f.BoolVar(&o.KeepLocal, "keep-local-addresses", false, "tell the agent this machine's local addresses, also in another network than its own")
 	o.reachOptions.register(f)
 	o.signInOptions.register(f)
 	o.trustOptions.register(f)

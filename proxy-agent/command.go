@@ -116,6 +116,7 @@ func runFlags(f *pflag.FlagSet, cfg *Config) {
 	f.IntVar(&cfg.Jobs, "jobs", 0, "jobs at a time, a `NUMBER` (default as many as cores)")
 	f.StringSliceVar(&cfg.SourceHosts, "source-hosts", nil, "let clients name archives on these hosts instead of uploading: `HOST[,HOST]`, each with :PORT unless that is 443 (default none)")
 	f.IntVar(&cfg.SourceMaxSizeMB, "source-max-size", source.DefaultMaxSize>>20, "the largest such archive, in `MiB`")
+	f.BoolVar(&cfg.KeepLocal, "keep-local-addresses", false, "tell clients this machine's local addresses, also in another network than its own")
 	f.BoolVar(&cfg.RequireSealed, "require-sealed", false, "refuse offers that the broker could read; clients of other makers may send such")
 	f.StringVar(&cfg.LogFormat, "log-format", "text", "`FORMAT` of the log on standard error: text or json")
 	f.StringVar(&cfg.LogLevel, "log-level", "info", "least `LEVEL` that is logged: debug, info, warn or error")

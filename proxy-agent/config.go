@@ -38,6 +38,8 @@ type Config struct {
 	SourceMaxSizeMB int // of an archive, MiB
 	// RequireSealed refuses offers that the broker can read.
 	RequireSealed bool
+	// KeepLocal tells clients the agent's local addresses.
+	KeepLocal bool
 	// Reach is how to get to the broker.
 	Reach rendezvous.Reach
 }

@@ -104,7 +104,7 @@ func (p program) work(cfg *Config, a *parts) error {
 		Host: func(keys *grant.KeySet) (*session.Host, error) {
 			fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", a.broker.Origin(), abilities(a.catalog))
 			return session.NewHost(session.Config{
-				Key: a.key, Sealing: a.sealing, RequireSealed: cfg.RequireSealed,
+				Key: a.key, Sealing: a.sealing, RequireSealed: cfg.RequireSealed, KeepLocal: cfg.KeepLocal,
 				Broker: a.broker.Origin(), Keys: keys, Refetch: pinned, Clock: a.broker,
 				UsedGrants: filepath.Join(cfg.StateDir, usedName), Sources: a.sources,
 				Catalog: a.catalog, Sandbox: a.sandbox, Workspaces: a.workspaces, Version: version(),

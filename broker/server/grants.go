@@ -49,10 +49,13 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 		CPUCores: req.CPUCores, MemoryMB: req.MemoryMB, SessionSecs: req.TimeoutSecs,
 		Target: req.Target, Toolchain: req.Toolchain, Project: req.Project,
 	}
+	place, near := s.placeOf(r), false
+	s.places.clients.first(g.JobID, place)
 	candidates := make([]api.Candidate, len(ranked))
 	for i := range ranked {
 		candidates[i] = ranked[i].Candidate
 		g.Agents = append(g.Agents, ranked[i].Fingerprint)
+		near = near || s.places.beside(ranked[i].Fingerprint, place)
 	}
 	s.match.chosen.first(g.JobID, choice{need, ranked, now})
 	token, err := s.sign(g)
@@ -61,7 +64,7 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 	}
 	return w.json(http.StatusOK, &api.GrantResponse{
 		JobID: g.JobID, Grant: token, Candidates: candidates,
-		ICEServers: s.iceServers(g), ExpiresAt: g.ExpiresAt,
+		ICEServers: s.iceServers(g), ExpiresAt: g.ExpiresAt, SameNetwork: near,
 	})
 }
 

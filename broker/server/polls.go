@@ -21,6 +21,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 	if err := readJSON(w, r, status); err != nil {
 		return err
 	}
+	s.places.sawAgent(who.Fingerprint, s.placeOf(r))
 	if err := s.cfg.Directory.Saw(who.Fingerprint, status, s.now()); err != nil {
 		s.cfg.Logger.Warn("an agent's sealing key is not its own; clients are not told of it", "agent", who.Name, "err", err)
 	}
@@ -90,5 +91,6 @@ func (s *Server) handOver(w *response, agent string, job *rendezvous.Assignment)
 	return w.json(http.StatusOK, &api.Job{
 		JobID: job.Offer.JobID, Grant: token, Offer: job.Offer.Body,
 		ICEServers: s.iceServers(job.Offer.Grant), AnswerBy: job.AnswerBy.UTC(),
+		SameNetwork: s.places.together(job.Offer.JobID, agent),
 	})
 }

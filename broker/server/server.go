@@ -19,6 +19,7 @@ type Server struct {
 	cfg      Config
 	meet     *rendezvous.Rendezvous
 	mail     *mailbox.Mailboxes
+	places   *places
 	match    *matching
 	metrics  *metrics
 	sessions sealer
@@ -51,6 +52,7 @@ func New(cfg Config) (*Server, error) {
 		cfg:      cfg,
 		match:    newMatching(cfg.Secret),
 		mail:     mailbox.New(mailbox.Config{Memory: api.JobMemory, MaxBodies: api.MaxTrickled}),
+		places:   newPlaces(),
 		sessions: sealer{secret: cfg.Secret, origin: cfg.Origin, role: identity.RoleAgent},
 		used:     newSpent(maxSpent),
 		check:    identity.Verify,

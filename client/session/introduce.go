@@ -103,6 +103,7 @@ func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) 
 	}
 	if i.offer == nil {
 		config := peer.Config{Certificate: i.cert, ICEServers: granted.ICEServers, Loopback: i.job.Broker.Loopback(), Trickle: true, Logger: i.job.Logger}
+		config.HideLocal = !config.Loopback && !granted.SameNetwork && !i.job.KeepLocal
 		if i.offer, err = peer.NewOffer(ctx, config, i.need.RequiredChannels); err != nil {
 			return nil, err
 		}

@@ -51,6 +51,9 @@ type Job struct {
 	Open   func(channel.File) (io.ReadCloser, error)
 	// Sink is where the artifacts go.
 	Sink channel.Sink
+	// KeepLocal tells the agent this machine's local addresses also where the
+	// two do not seem to share a network.
+	KeepLocal bool
 	// Patience is how long to wait for an agent to take the job; 0 is for ever.
 	Patience time.Duration
 	// Events is told what happens, by one goroutine at a time, and not after

@@ -75,6 +75,9 @@ type GrantResponse struct {
 	ICEServers []ICEServer `json:"ice_servers"`
 	// ExpiresAt is when the grant can no longer be redeemed.
 	ExpiresAt time.Time `json:"expires_at"`
+	// SameNetwork: the client and one of the candidates seem to share a
+	// network, so that local addresses are of use.
+	SameNetwork bool `json:"same_network,omitempty"`
 }
 
 // Candidate is an agent that may claim the job.
@@ -193,6 +196,9 @@ type Job struct {
 	ICEServers []ICEServer `json:"ice_servers"`
 	// AnswerBy is when the broker gives the job to another agent.
 	AnswerBy time.Time `json:"answer_by"`
+	// SameNetwork: agent and client seem to share a network, so that local
+	// addresses are of use.
+	SameNetwork bool `json:"same_network,omitempty"`
 }
 
 // Outcome is how a job ended.

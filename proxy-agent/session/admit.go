@@ -29,6 +29,7 @@ type Admitted struct {
 	Grant *grant.Grant
 	offer *envelope.Received
 	ice   []api.ICEServer
+	near  bool // the client seems to be in the agent's network
 }
 
 // Admit checks whether a job that the broker handed over may be served, without
@@ -66,5 +67,5 @@ func (h *Host) Admit(job *api.Job) (*Admitted, error) {
 	if err := g.CheckFingerprint(fingerprint); err != nil {
 		return nil, err
 	}
-	return &Admitted{Grant: g, offer: offer, ice: job.ICEServers}, nil
+	return &Admitted{Grant: g, offer: offer, ice: job.ICEServers, near: job.SameNetwork}, nil
 }

@@ -45,7 +45,10 @@ type Config struct {
 	Version    string // of this program, for the provenance
 	// Loopback is for a broker and clients on this very machine; see peer.Config.
 	Loopback bool
-	Logger   *slog.Logger
+	// KeepLocal tells clients the agent's local addresses also where the two
+	// do not seem to share a network.
+	KeepLocal bool
+	Logger    *slog.Logger
 }
 
 // Host makes sessions. It is safe for concurrent use.
@@ -100,6 +103,7 @@ func (h *Host) Answer(ctx context.Context, a *Admitted) (*Session, []byte, error
 		limits:  newLimits(g),
 	}
 	config := peer.Config{Certificate: cert, ICEServers: a.ice, Loopback: h.Loopback, Trickle: true, Logger: s.log}
+	config.HideLocal = !h.Loopback && !a.near && !h.KeepLocal
 	conn, answer, err := peer.NewAnswer(ctx, config, a.offer.SDP, s.allow)
 	if err != nil {
 		return nil, nil, err
