@@ -78,6 +78,9 @@ func (o *output) breakLong(stream string, line []byte) []byte {
 		for cut > o.lineBytes-utf8.UTFMax && !utf8.RuneStart(rest[cut]) {
 			cut--
 		}
+		if !utf8.RuneStart(rest[cut]) {
+			cut = o.lineBytes // no character at all: cut anywhere, but go on
+		}
 		o.line(stream, rest[:cut])
 		rest = rest[cut:]
 	}
