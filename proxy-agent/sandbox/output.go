@@ -75,11 +75,10 @@ func (o *output) breakLong(stream string, line []byte) []byte {
 	rest := line
 	for len(rest) > o.lineBytes {
 		cut := o.lineBytes
-		for cut > o.lineBytes-utf8.UTFMax && !utf8.RuneStart(rest[cut]) {
+		// A character begins at most three bytes before any of its bytes. What
+		// has no beginning there is no text, and is cut anywhere but at 0.
+		for cut > o.lineBytes-utf8.UTFMax+1 && !utf8.RuneStart(rest[cut]) {
 			cut--
-		}
-		if !utf8.RuneStart(rest[cut]) {
-			cut = o.lineBytes // no character at all: cut anywhere, but go on
 		}
 		o.line(stream, rest[:cut])
 		rest = rest[cut:]

@@ -48,6 +48,7 @@ func TestLines(t *testing.T) {
 func FuzzOutput(f *testing.F) {
 	f.Add([]byte("a\r\nb\rc\n\xff"), 5)
 	f.Add([]byte(strings.Repeat("\xaa", 17)), 4)
+	f.Add([]byte("\xaa\x00\x10\xaa\xaa\xaa\xaa\xaa\xaa"), 4)
 	f.Fuzz(func(t *testing.T, data []byte, lineBytes int) {
 		for _, line := range pumped(Limits{LineBytes: lineBytes}, strings.NewReader(string(data))) {
 			if !utf8.ValidString(line) || strings.ContainsAny(line, "\r\n") {
