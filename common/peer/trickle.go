@@ -35,6 +35,7 @@ type Trickle struct {
 	changed  chan struct{} // closed at each change of local
 	hosts    map[netip.Addr]bool
 	hostDone chan struct{}
+	own      string // name of this end's ICE session
 	ufrag    string // of the other end; empty: its description has not come
 	pending  []webrtc.ICECandidateInit
 	relays   map[netip.AddrPort]bool // the other end's
@@ -91,7 +92,7 @@ func (t *Trickle) add(c webrtc.ICECandidateInit) {
 	if c.SDPMLineIndex == nil {
 		c.SDPMLineIndex = &line
 	}
-	own := ufragOf(t.pc.LocalDescription().SDP)
+	own := t.own
 	c.UsernameFragment = &own
 	data, err := json.Marshal(c)
 	if err != nil {
@@ -117,6 +118,9 @@ func (t *Trickle) begin(description string) {
 		}
 	}
 	t.begun = true
+	// Taken here, because add is called from gathering, for whose end a closing
+	// connection waits under the lock that LocalDescription takes.
+	t.own = ufragOf(description)
 	for _, c := range t.early {
 		t.add(c)
 	}

@@ -342,3 +342,24 @@ func BenchmarkSetUp(b *testing.B) {
 		})
 	}
 }
+
+// TestCloseWhileGathering: an offer that is given up at once must not wait for
+// its own candidates.
+func TestCloseWhileGathering(t *testing.T) {
+	for range 200 {
+		offer, err := NewOffer(t.Context(), Config{Loopback: true, Trickle: true}, []string{"espctl"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed := make(chan error, 1)
+		go func() { closed <- offer.Close() }()
+		select {
+		case err := <-closed:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("it does not close")
+		}
+	}
+}
