@@ -2,8 +2,10 @@ package scheduler
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/nat"
 )
 
 // Ranked is a candidate and why it is where it is.
@@ -37,7 +39,8 @@ type scratch struct {
 	rnd  *rand.Rand
 	pcg  rand.PCG
 	mark uint64
-	best []hit
+	best []hit // that the client can meet, best first
+	far  []hit // that it reaches through a relay only
 }
 
 type hit struct {
@@ -56,14 +59,14 @@ func (f *Farm) Choose(n Need, o Options) []Ranked {
 	}
 	s.pcg.Seed(o.Seed, 0)
 	s.mark++
-	s.best = s.best[:0]
+	s.best, s.far = s.best[:0], s.far[:0]
 	w := f.want(&n, o.Now.UnixNano())
 	if len(n.Agents) > 0 {
 		for _, id := range n.Agents {
 			f.consider(f.byID[id], &w, &o)
 			f.consider(f.byName[id], &w, &o)
 		}
-		return s.list()
+		return s.list(o.Max)
 	}
 	if p := f.projects[w.proj]; p != nil && w.proj != 0 {
 		for _, a := range p.on {
@@ -76,12 +79,12 @@ func (f *Farm) Choose(n Need, o Options) []Ranked {
 			f.walk(c, full, scoreFull, ofEach, &w, &o)
 		}
 	}
-	if len(s.best) == 0 { // who could, if anybody, is where the index did not lead
+	if len(s.best)+len(s.far) == 0 { // who could, if anybody, is where the index did not lead
 		for _, a := range f.agents {
 			f.consider(a, &w, &o)
 		}
 	}
-	return s.list()
+	return s.list(o.Max)
 }
 
 // walk scores up to most agents of one side, the fastest buckets first, and up
@@ -106,7 +109,8 @@ func (f *Farm) walk(c *class, side, most, each int, w *wanted, o *Options) {
 	}
 }
 
-// consider scores an agent, once in a choice, and tells whether it could.
+// consider scores an agent, once in a choice, and tells whether it is one that
+// could do the job and that the client can meet.
 func (f *Farm) consider(a *member, w *wanted, o *Options) bool {
 	s := &f.scratch
 	if a == nil || a.mark == s.mark || a.class == nil {
@@ -116,26 +120,52 @@ func (f *Farm) consider(a *member, w *wanted, o *Options) bool {
 	if step(&a.view, w.need, o) != able {
 		return false
 	}
-	score := w.score(a, s.rnd)
-	i := len(s.best)
-	if i < o.Max {
-		s.best = append(s.best, hit{})
-	} else if i == 0 || s.best[i-1].Expected <= score.Expected {
-		return true
+	h := hit{a, w.score(a, s.rnd)}
+	if !nat.CanMeet(w.need.NAT, a.nat) {
+		h.Relay = true
+		s.far = insert(s.far, h, o.Max)
+		return false
+	}
+	s.best = insert(s.best, h, o.Max)
+	return true
+}
+
+// insert keeps the list in order and at most most long.
+func insert(list []hit, h hit, most int) []hit {
+	i := len(list)
+	if i < most {
+		list = append(list, hit{})
+	} else if i == 0 || list[i-1].Expected <= h.Expected {
+		return list
 	} else {
 		i--
 	}
-	for i > 0 && s.best[i-1].Expected > score.Expected {
-		s.best[i] = s.best[i-1]
+	for i > 0 && list[i-1].Expected > h.Expected {
+		list[i] = list[i-1]
 		i--
 	}
-	s.best[i] = hit{a, score}
-	return true
+	list[i] = h
+	return list
+}
+
+// join puts those that need a relay behind the others if one of the others is
+// free. If none is, a relay now may be better than a wait, and the order is that
+// of all.
+func (s *scratch) join(most int) {
+	direct := slices.ContainsFunc(s.best, func(h hit) bool { return h.Wait == 0 && h.a.place.side == roomy })
+	for _, h := range s.far {
+		if !direct {
+			s.best = insert(s.best, h, most)
+		} else if len(s.best) < most {
+			s.best = append(s.best, h)
+		}
+	}
 }
 
 // list makes the result. If the best is free, it gets the job, and the others
 // are there in case that it does not answer; else only those close to it.
-func (s *scratch) list() []Ranked {
+func (s *scratch) list(most int) []Ranked {
+	s.join(most)
 	n := len(s.best)
 	if n > 0 && s.best[0].Wait > 0 {
 		worst := s.best[0].Expected + closeTo*s.best[0].Duration

@@ -10,6 +10,7 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/ledger"
+	"github.com/farforge/farforge/common/nat"
 )
 
 // Farm is all agents as the scheduler sees them: what they say of themselves,
@@ -50,6 +51,7 @@ type project struct {
 // every candidate.
 type member struct {
 	view     directory.Agent
+	nat      nat.NAT
 	account  ledger.Account
 	class    *class
 	place    place
@@ -123,6 +125,7 @@ func (f *Farm) Saw(v directory.Agent, sent time.Time) {
 	a.view = v
 	if old.Status != v.Status {
 		s := v.Status
+		a.nat = nat.Parse(s.NAT)
 		a.account.Status(ledger.Capacity{Cores: s.TotalCores, MemoryMB: s.TotalMemMB},
 			ledger.Capacity{Cores: s.FreeCores, MemoryMB: s.FreeMemMB}, s.RunningJobs, sent)
 		if a.tells = s.Warm != nil; old.Status == nil || !slices.Equal(old.Status.Warm, s.Warm) {

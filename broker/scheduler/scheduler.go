@@ -20,6 +20,7 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/nat"
 )
 
 // Snapshot is the agents to choose from.
@@ -43,6 +44,8 @@ type Need struct {
 	Sealed bool
 	// Project is an opaque key of what is built; empty: unknown.
 	Project string
+	// NAT is what the client is behind.
+	NAT nat.NAT
 }
 
 // NeedOf returns what the request asks for.
@@ -51,7 +54,7 @@ func NeedOf(r *api.GrantRequest) Need {
 	return Need{
 		Target: r.Target, Toolchain: name, Version: version,
 		Cores: r.CPUCores, MemoryMB: r.MemoryMB, Agents: r.Agents, Exclude: r.ExcludeAgents,
-		Project: r.Project,
+		Project: r.Project, NAT: nat.Parse(r.NAT),
 	}
 }
 

@@ -28,6 +28,9 @@ type Score struct {
 	Luck  float64 `json:"luck_factor"`
 	// Resting agents failed again and again; they are tried again in time.
 	Resting bool `json:"resting,omitempty"`
+	// Relay says that NATs keep this agent and the client from meeting directly.
+	// Such agents come behind one that is free and can meet.
+	Relay bool `json:"relay,omitempty"`
 }
 
 // boldness scales the draws. Thompson's rule draws from the whole posterior
