@@ -106,7 +106,7 @@ func TestClientsBehindProxies(t *testing.T) {
 			if ok := strings.HasPrefix(got, "HTTP/1.1 200 "); ok != (c.want != "") {
 				t.Fatalf("the broker said %q", got)
 			}
-			if !strings.Contains(log.String(), c.want+"\n") {
+			if c.want != "" && !strings.Contains(log.String(), c.want+"\n") {
 				t.Errorf("the log lacks %q:\n%s", c.want, log)
 			}
 		})
