@@ -8,7 +8,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -87,20 +86,6 @@ func Print(w io.Writer, err error) {
 			fmt.Fprintf(w, "hint: %s\n", oneLine(hint))
 		}
 	}
-}
-
-// PrintJSON writes err as one JSON object, for programs.
-func PrintJSON(w io.Writer, err error) {
-	out := struct {
-		Error string   `json:"error"`
-		Hints []string `json:"hints,omitempty"`
-		Exit  Exit     `json:"exit"`
-	}{Error: oneLine(err.Error()), Exit: Code(err)}
-	var e *Error
-	if errors.As(err, &e) {
-		out.Hints = e.Hints
-	}
-	_ = json.NewEncoder(w).Encode(out) // nothing can be done about a closed stderr
 }
 
 func oneLine(s string) string {
