@@ -79,27 +79,21 @@ func (f *Farm) want(n *Need, now int64) wanted {
 
 // score rates one agent. It allocates nothing.
 func (w *wanted) score(a *member, rnd *rand.Rand) (s Score) {
-	e := speedPrior.at(a.speed, w.now)
-	mean, doubt := e.mean, e.variance
-	if c := find(a.kinds, w.kind); c != nil {
-		e = ownKindPrior.at(c.e, w.now)
-		mean += e.mean
-		doubt += e.variance
-	} else {
-		doubt += ownKindPrior.variance
-	}
+	mean, doubt := w.speed(a)
 	s.Speed, s.Warmth = math.Exp(mean), 1
 	if w.proj != 0 && a.isWarm(w.name, w.proj) {
 		own := 0.0
 		if c := find(a.projects, w.proj); c != nil {
-			e = ownPrior.at(c.e, w.now)
+			e := ownPrior.at(c.e, w.now)
 			own = e.mean
 			doubt += e.variance
 		}
 		s.Warmth = math.Exp(w.warm + own)
 	}
 	s.Doubt = math.Sqrt(doubt)
-	s.Wait = a.wait(w, s.Speed)
+	if !a.hasRoom(w.need) {
+		s.Wait = a.wait(w, s.Speed, a.waiting)
+	}
 	bold := boldness
 	if s.Wait > 0 {
 		bold = 0
@@ -120,6 +114,16 @@ func (w *wanted) score(a *member, rnd *rand.Rand) (s Score) {
 	return s
 }
 
+// speed is the logarithm of what the agent itself makes of a build's time, and
+// the variance of that.
+func (w *wanted) speed(a *member) (mean, doubt float64) {
+	e, own := speedPrior.at(a.speed, w.now), estimate{variance: ownKindPrior.variance}
+	if c := find(a.kinds, w.kind); c != nil {
+		own = ownKindPrior.at(c.e, w.now)
+	}
+	return e.mean + own.mean, e.variance + own.variance
+}
+
 func find(cells []cell, key uint64) *cell {
 	for i := range cells {
 		if cells[i].key == key {
@@ -129,15 +133,16 @@ func find(cells []cell, key uint64) *cell {
 	return nil
 }
 
-// wait is how long until the job could start: nothing if it fits, else until
-// enough of the running jobs should be done, and then for its place behind
-// those that wait already.
-func (a *member) wait(w *wanted, speed float64) float64 {
+// hasRoom tells whether a job would start at once.
+func (a *member) hasRoom(need *Need) bool {
 	left := a.account.Free()
-	need := w.need
-	if left.Cores >= need.Cores && left.MemoryMB >= need.MemoryMB && a.view.Parked {
-		return 0
-	}
+	return left.Cores >= need.Cores && left.MemoryMB >= need.MemoryMB && a.view.Parked
+}
+
+// wait is how many seconds it takes until the job could start: until enough of
+// the running jobs should be done, and then for its place behind those in line.
+func (a *member) wait(w *wanted, speed, line float64) float64 {
+	left, need := a.account.Free(), w.need
 	held := a.account.Held()
 	lanes := max(float64(a.account.Total().Cores/max(need.Cores, 1)), 1)
 	// What waits is expected to be like what runs.
@@ -146,7 +151,7 @@ func (a *member) wait(w *wanted, speed float64) float64 {
 		average += (held[i].Done.Sub(held[i].Since).Seconds() - average) / float64(i+1)
 	}
 	if len(held) == 0 { // not parked, or busy with something else
-		return average * a.waiting / lanes
+		return average * line / lanes
 	}
 	// The soonest ends, as many as are needed. Few jobs run on one agent.
 	var seconds float64
@@ -174,5 +179,5 @@ func (a *member) wait(w *wanted, speed float64) float64 {
 		left.MemoryMB += held[next].Need.MemoryMB
 		seconds = at
 	}
-	return seconds + average*a.waiting/lanes
+	return seconds + average*line/lanes
 }

@@ -1,0 +1,64 @@
+package scheduler
+
+import (
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/ledger"
+)
+
+func TestStart(t *testing.T) {
+	// one has a lane for jobs of two cores, two has two.
+	cores := func(n int) func(*directory.Agent) {
+		return func(a *directory.Agent) { a.Status.TotalCores, a.Status.FreeCores = n, n }
+	}
+	f := farmOf(with(buildsIDF("one"), cores(2)), with(buildsIDF("two"), cores(4)), with(buildsIDF("free"), cores(4)),
+		with(buildsIDF("late"), cores(2)), with(buildsIDF("away"), func(a *directory.Agent) { a.Parked = false }))
+	f.built("stranger", 60, 1) // its results are known, itself it is not
+	run := func(agent, job string, since, done time.Duration) {
+		t.Helper()
+		if !f.Reserve("SHA256:"+agent, ledger.Reservation{Job: job, Need: ledger.Capacity{Cores: 2, MemoryMB: 1},
+			Since: now.Add(since), Until: now.Add(time.Hour), Done: now.Add(done)}) {
+			t.Fatalf("no room for %s on %s", job, agent)
+		}
+	}
+	run("one", "a", -20*time.Second, 80*time.Second)
+	run("two", "b", 0, 60*time.Second)
+	run("two", "c", -10*time.Second, 30*time.Second)
+	run("late", "d", -100*time.Second, -50*time.Second)
+	for _, tt := range []struct {
+		name       string
+		candidates []string
+		ahead      int
+		want       time.Duration
+	}{
+		{"no candidates", nil, 3, 0},
+		{"nobody known", []string{"nobody", "stranger"}, 3, 0},
+		{"room", []string{"one", "free"}, 0, 0},
+		{"busy, next", []string{"one"}, 0, 80 * time.Second},
+		{"busy, two ahead", []string{"one"}, 2, 280 * time.Second},
+		{"two lanes, the sooner end", []string{"two"}, 0, 30 * time.Second},
+		{"two lanes, three ahead", []string{"two"}, 3, 30*time.Second + 3*25*time.Second},
+		{"overdue: a tenth of its time again", []string{"late"}, 0, 5 * time.Second},
+		{"overdue, one ahead", []string{"late"}, 1, 55 * time.Second},
+		{"the least of all", []string{"nobody", "one", "two", "late"}, 0, 5 * time.Second},
+		{"a negative line is none", []string{"two"}, -1, 30 * time.Second},
+		{"not parked, and nobody ahead", []string{"away"}, 0, 0},
+	} {
+		var ids []string
+		for _, c := range tt.candidates {
+			ids = append(ids, "SHA256:"+c)
+		}
+		if got := f.Start(ids, idf, tt.ahead, now); got.Round(time.Millisecond) != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	// Who has room, but for those ahead: a share of a job of the usual length.
+	if got := f.Start([]string{"SHA256:free"}, idf, 1, now); got < 10*time.Second || got > time.Minute {
+		t.Errorf("behind one where two fit: %v", got)
+	}
+	if got := NewFarm(nil).Start([]string{"SHA256:one"}, idf, 1, now); got != 0 {
+		t.Errorf("an empty farm: %v", got)
+	}
+}
