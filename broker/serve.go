@@ -15,6 +15,7 @@ import (
 	"github.com/farforge/farforge/broker/keyring"
 	"github.com/farforge/farforge/broker/server"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // signals are what the operator may send while the broker runs.
@@ -98,7 +99,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	useKeys(keys)
 	ring.OnChange(useKeys)
 	if c.AddrFile != "" {
-		if err := writeAtomically(c.AddrFile, url+"\n"); err != nil {
+		if err := wholefile.Write(c.AddrFile, []byte(url+"\n"), 0o600); err != nil {
 			l.close()
 			return usage(fmt.Errorf("--addr-file: %w", err))
 		}
@@ -134,23 +135,4 @@ func iceServers(urls []string) []api.ICEServer {
 		servers[i] = api.ICEServer{URLs: []string{u}}
 	}
 	return servers
-}
-
-// writeAtomically writes a file that readers see whole or not at all.
-func writeAtomically(path, content string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".addr-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(content)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }

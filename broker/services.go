@@ -11,6 +11,7 @@ import (
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/disk"
 	"github.com/farforge/farforge/broker/server"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // maxTokenFile bounds the file of the admin token, in bytes.
@@ -35,7 +36,7 @@ func adminToken(path string) (string, error) {
 		secret := make([]byte, 32)
 		rand.Read(secret) // never fails
 		data = []byte("ffadmin_" + base64.RawURLEncoding.EncodeToString(secret) + "\n")
-		err = disk.Create(path, data, 0o600)
+		err = wholefile.Create(path, data, 0o600)
 		if errors.Is(err, fs.ErrExist) { // another broker was quicker
 			data, _, err = disk.ReadSecret(path, maxTokenFile)
 		}

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/farforge/farforge/broker/disk"
 	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/users"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // usersCommand returns the verb that edits the users file.
@@ -132,13 +132,13 @@ it is not there.`,
 func addUser(path, file string, add users.Add, now time.Time, stdout io.Writer) error {
 	key := users.NewAccessKey()
 	if file != "" {
-		if err := disk.Create(file, []byte(key.Reveal()+"\n"), 0o600); err != nil {
+		if err := wholefile.Create(file, []byte(key.Reveal()+"\n"), 0o600); err != nil {
 			return usage(fmt.Errorf("--file: %w", err), "name a file that is not there yet")
 		}
 	}
 	if err := users.AddUser(path, add, key, now); err != nil {
 		if file != "" {
-			err = errors.Join(err, disk.Remove(file))
+			err = errors.Join(err, wholefile.Remove(file))
 		}
 		return usersFailed(err)
 	}

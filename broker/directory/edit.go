@@ -10,6 +10,7 @@ import (
 
 	"github.com/farforge/farforge/broker/disk"
 	"github.com/farforge/farforge/common/identity"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // What changes of the list fail with, besides errors of the file system.
@@ -95,7 +96,7 @@ func edit(path string, change func(data []byte, listed []identity.Authorized) ([
 	if _, err := identity.ParseAuthorized(data); err != nil {
 		return fmt.Errorf("change the list of agents: %w", err)
 	}
-	if err := disk.Replace(path, data, 0o644); err != nil {
+	if err := wholefile.Replace(path, data, 0o644); err != nil {
 		return fmt.Errorf("change the list of agents: %w", err)
 	}
 	return nil

@@ -4,7 +4,6 @@ package disk
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -28,25 +27,5 @@ func Lock(path string) (unlock func(), err error) {
 			_ = f.Close()
 			return nil, err
 		}
-	}
-}
-
-// SyncFolder makes what was created, renamed and removed in a folder last.
-func SyncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// keepOwner gives the file the owner of the old one. Only root may; for others
-// the file is theirs, as with every editor.
-func keepOwner(f *os.File, old fs.FileInfo) {
-	if old == nil {
-		return
-	}
-	if owner, ok := old.Sys().(*syscall.Stat_t); ok {
-		_ = f.Chown(int(owner.Uid), int(owner.Gid))
 	}
 }

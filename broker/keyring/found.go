@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/disk"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // oldKeyFile held the one key of brokers before there were rotations: PKCS #8
@@ -66,7 +67,7 @@ func (f founder) found() error {
 	if err := f.step("remove the old key file"); err != nil {
 		return err
 	}
-	return disk.Remove(filepath.Join(f.dir, oldKeyFile))
+	return wholefile.Remove(filepath.Join(f.dir, oldKeyFile))
 }
 
 // sweep removes what a crash has left half written: it may hold secrets.
@@ -78,7 +79,7 @@ func (f founder) sweep() error {
 	for _, e := range entries {
 		for _, prefix := range []string{"." + keysFile + ".", "." + secretFile + ".", ".grant-key-"} {
 			if strings.HasPrefix(e.Name(), prefix) {
-				if err := disk.Remove(filepath.Join(f.dir, e.Name())); err != nil {
+				if err := wholefile.Remove(filepath.Join(f.dir, e.Name())); err != nil {
 					return err
 				}
 			}
@@ -137,7 +138,7 @@ func (f founder) secret(old ed25519.PrivateKey) error {
 	if err := f.step("write the session secret"); err != nil {
 		return err
 	}
-	return disk.Create(path, []byte(base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600)
+	return wholefile.Create(path, []byte(base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600)
 }
 
 const secretSize = 32
@@ -179,7 +180,7 @@ func (f founder) keys(old ed25519.PrivateKey) error {
 	if err := f.step("write the keys"); err != nil {
 		return err
 	}
-	return disk.Create(filepath.Join(f.dir, keysFile), data, 0o600)
+	return wholefile.Create(filepath.Join(f.dir, keysFile), data, 0o600)
 }
 
 func (s *state) knows(public ed25519.PublicKey) bool {

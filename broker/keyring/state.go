@@ -10,6 +10,7 @@ import (
 
 	"github.com/farforge/farforge/broker/disk"
 	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 const (
@@ -134,5 +135,5 @@ func (s *state) replace(dir string) error {
 	if err != nil {
 		return err
 	}
-	return disk.Replace(filepath.Join(dir, keysFile), data, 0o600)
+	return wholefile.Replace(filepath.Join(dir, keysFile), data, 0o600)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/farforge/farforge/broker/disk"
 	"github.com/farforge/farforge/broker/quota"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // What Add and Remove refuse.
@@ -113,5 +114,5 @@ func edit(path string, create bool, change func([]line) ([]line, error)) error {
 	if text.Len() > MaxFile {
 		return fmt.Errorf("%s: the list of users would be longer than %d bytes", path, MaxFile)
 	}
-	return disk.Replace(path, []byte(text.String()), 0o600)
+	return wholefile.Replace(path, []byte(text.String()), 0o600)
 }

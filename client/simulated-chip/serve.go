@@ -10,10 +10,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/farforge/farforge/client/flash/simulator"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // portError is a failure of a port or a file, not of the usage.
@@ -113,24 +113,13 @@ func loadFlash(path string) ([]byte, error) {
 	return p, nil
 }
 
-// saveFlash replaces the file in one step.
+// saveFlash keeps the contents. A file that is there keeps its mode; in a new
+// one only its owner can read what may be the password of a network.
 func saveFlash(path string, contents []byte) error {
 	if path == "" {
 		return nil
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".flash-*")
-	if err != nil {
-		return &portError{err: fmt.Errorf("keep the flash: %w", err)}
-	}
-	defer os.Remove(tmp.Name()) // gone after the rename
-	_, err = tmp.Write(contents)
-	if e := tmp.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
+	if err := wholefile.Replace(path, contents, 0o600); err != nil {
 		return &portError{err: fmt.Errorf("keep the flash: %w", err)}
 	}
 	return nil

@@ -76,7 +76,7 @@ func TestPseudoTerminalWithLinkAndFlashFile(t *testing.T) {
 	if err != nil || len(kept) != 256<<10 || !bytes.HasPrefix(kept, []byte("not an image")) {
 		t.Errorf("kept %d bytes, %v", len(kept), err)
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, ".flash-*")); len(left) != 0 {
+	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }

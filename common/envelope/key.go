@@ -14,6 +14,7 @@ import (
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // Key is an age identity: an agent's lasting sealing key, or a client's reply
@@ -63,12 +64,7 @@ func generate(path string) (*Key, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("write the sealing key: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("write the sealing key: %w", err)
-	}
-	_, err = fmt.Fprintln(f, key.identity)
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := wholefile.Create(path, []byte(key.identity.String()+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("write the sealing key: %w", err)
 	}
 	return key, nil

@@ -13,6 +13,8 @@ import (
 
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // Key is an agent's private key. It is safe for concurrent use.
@@ -40,7 +42,7 @@ func GenerateKey(path, comment string) (*Key, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("write the agent's key: %w", err)
 	}
-	if err := writeNew(path, pem.EncodeToMemory(block), 0o600); err != nil {
+	if err := wholefile.Create(path, pem.EncodeToMemory(block), 0o600); err != nil {
 		return nil, fmt.Errorf("write the agent's key: %w", err)
 	}
 	if err := os.WriteFile(path+".pub", []byte(key.PublicLine(comment)+"\n"), 0o644); err != nil {
@@ -57,15 +59,6 @@ func LoadOrGenerateKey(path, comment string) (*Key, error) {
 		return GenerateKey(path, comment)
 	}
 	return key, err
-}
-
-func writeNew(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
 }
 
 // Public returns the public key.

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // ErrUnknownAgent is returned for an agent that a known_agents file does not
@@ -198,7 +200,7 @@ func (k *KnownAgents) change(edit func([]knownLine) ([]knownLine, error)) error 
 	for _, l := range lines {
 		text.WriteString(l.text + "\n")
 	}
-	if err := replaceFile(k.path, []byte(text.String()), 0o600); err != nil {
+	if err := wholefile.Replace(k.path, []byte(text.String()), 0o600); err != nil {
 		return fmt.Errorf("write the known agents: %w", err)
 	}
 	return nil

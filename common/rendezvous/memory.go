@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // memory is a file that tells the next process which way to a broker worked. It
@@ -90,25 +92,14 @@ func (m *memory) read() (map[string]kept, error) {
 	return all, nil
 }
 
-// write replaces the file at once; only its owner may read which brokers are
-// used.
+// write makes the file anew; only its owner may read which brokers are used.
 func (m *memory) write(all map[string]kept) error {
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(m.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(m.path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, filepath.Base(m.path)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // in vain once it is renamed
-	_, err = f.Write(append(text, '\n'))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), m.path)
+	return wholefile.Write(m.path, append(text, '\n'), 0o600)
 }

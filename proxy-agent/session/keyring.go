@@ -11,9 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // KeyChange is the error for a broker that no longer signs with any of the keys
@@ -70,22 +70,13 @@ func PinnedKeys(ctx context.Context, dir, broker string, fetch func(context.Cont
 	return followed, pin(file, followed)
 }
 
-// pin writes the keys so that the file is either whole or not there.
 func pin(file string, keys *grant.KeySet) error {
 	data, err := json.Marshal(keys)
+	if err == nil {
+		err = wholefile.Write(file, data, 0o600)
+	}
 	if err != nil {
 		return fmt.Errorf("pin the broker's keys: %w", err)
-	}
-	temp, err := os.CreateTemp(filepath.Dir(file), strings.TrimSuffix(filepath.Base(file), ".jwks")+"-") // mode 0600
-	if err != nil {
-		return fmt.Errorf("pin the broker's keys: %w", err)
-	}
-	_, err = temp.Write(data)
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), file)
-	}
-	if err != nil {
-		return fmt.Errorf("pin the broker's keys: %w", errors.Join(err, os.Remove(temp.Name())))
 	}
 	return nil
 }

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // ErrReplay is wrapped by the error for a grant whose job was served before.
@@ -73,8 +74,6 @@ func (o *once) take(id string, now, until time.Time) error {
 	return nil
 }
 
-// save writes the file whole or not at all. It does not wait for the disk: a
-// machine that lost power is not back before the grants have expired.
 func (o *once) save() error {
 	if o.file == "" {
 		return nil
@@ -83,16 +82,5 @@ func (o *once) save() error {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(o.file), filepath.Base(o.file)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(data)
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), o.file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
-	}
-	return nil
+	return wholefile.Write(o.file, data, 0o600)
 }

@@ -1,0 +1,35 @@
+//go:build unix
+
+package wholefile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// syncFolder makes what was created, renamed and removed in a folder last. Some
+// network file systems do so by themselves and know no sync of folders.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
+}
+
+// keepOwner gives the file the owner of the old one. Only root may; for others
+// the file is theirs, as with every editor.
+func keepOwner(f *os.File, old fs.FileInfo) {
+	if old == nil {
+		return
+	}
+	if owner, ok := old.Sys().(*syscall.Stat_t); ok {
+		_ = f.Chown(int(owner.Uid), int(owner.Gid))
+	}
+}
