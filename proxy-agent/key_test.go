@@ -149,7 +149,7 @@ func TestFirstStartMakesTheKey(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("mode %v, %v", info, err)
 	}
-	if key, err = identity.LoadKey(made); err != nil {
+	if key, err = (identity.Loader{}).Load(made); err != nil {
 		t.Fatal(err)
 	}
 	if log := p.log.String(); !strings.Contains(log, "made a key") || !strings.Contains(log, "\n"+key.PublicLine("anvil")+"\n") {

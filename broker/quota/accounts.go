@@ -214,10 +214,3 @@ func (l *Accounts) account(user string, now time.Time) *account {
 	l.accounts[user] = a
 	return a
 }
-
-// Len is how many users have an account, and how many jobs have room.
-func (l *Accounts) Len() (users, jobs int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.accounts), len(l.jobs)
-}

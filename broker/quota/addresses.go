@@ -65,13 +65,6 @@ func (a *Addresses) bucket(network netip.Prefix) *rate.Limiter {
 	return b
 }
 
-// Len is how many networks are remembered.
-func (a *Addresses) Len() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.now) + len(a.old)
-}
-
 // take takes one token, or tells when there will be one.
 func take(b *rate.Limiter, now time.Time) (wait time.Duration, ok bool) {
 	r := b.ReserveN(now, 1)

@@ -22,6 +22,15 @@ func limitTo(t *testing.T, l quota.Limits) (c *club, accounts *quota.Accounts) {
 	return c, accounts
 }
 
+// underWay is how many jobs of the user have room: one less than the limit under
+// which another would have it, too.
+func underWay(accounts *quota.Accounts, user string) (jobs int) {
+	for accounts.Grant(user, quota.Limits{Jobs: jobs + 1, Sessions: quota.Unlimited}, 0, time.Now()) != nil {
+		jobs++
+	}
+	return jobs
+}
+
 func (b *broker) granted(token string) api.GrantResponse {
 	b.t.Helper()
 	return as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, token, grantRequest()), 200)
@@ -41,9 +50,9 @@ func TestJobsAtOnceOverHTTP(t *testing.T) {
 	c, accounts := limitTo(t, quota.Limits{Jobs: 2})
 	alice, bob := c.key(users.Add{Name: "alice"}), c.key(users.Add{Name: "bob"})
 	b := c.open()
-	room := func(want int) {
+	room := func(user string, want int) {
 		t.Helper()
-		b.until(fmt.Sprint(want, " jobs have room"), func() bool { _, jobs := accounts.Len(); return jobs == want })
+		b.until(fmt.Sprint(want, " jobs of ", user, " have room"), func() bool { return underWay(accounts, user) == want })
 	}
 
 	// Grants alone take no room; offers do, and no more than there is.
@@ -62,12 +71,12 @@ func TestJobsAtOnceOverHTTP(t *testing.T) {
 
 	// Another offer under a grant that is in use is refused and frees nothing.
 	wantProblem(t, b.post(pathOf(api.PathOffer, grants[0].JobID)+"?wait=0", grants[0].Grant, []byte("another offer")), 409, api.CodeAlreadyOffered)
-	room(2)
+	room("key:alice", 2)
 
 	// Bob does not wait for alice.
 	other := b.granted(bob)
 	as[api.Waiting](t, <-b.offer(t.Context(), other, "?wait=0"), 202)
-	room(3)
+	room("key:bob", 1)
 
 	// A job goes its whole way; only its report makes room.
 	offer := b.offer(t.Context(), grants[0], "")
@@ -77,12 +86,12 @@ func TestJobsAtOnceOverHTTP(t *testing.T) {
 	wantAnswer(t, offer, c.agent)
 	wantProblem(t, <-b.offer(t.Context(), grants[2], "?wait=0"), 429, api.CodeQuota)
 	b.report(c.agent, grants[0].JobID, api.OutcomeSucceeded)
-	room(2)
+	room("key:alice", 1)
 	// The client that lost its answer fetches it again, and takes no room.
 	wantAnswer(t, b.offer(t.Context(), grants[0], ""), c.agent)
-	room(2)
+	room("key:alice", 1)
 	as[api.Waiting](t, <-b.offer(t.Context(), grants[2], "?wait=0"), 202)
-	room(3)
+	room("key:alice", 2)
 	if n := b.refusals("user_jobs"); n != "3" {
 		t.Errorf("%s refusals were counted", n)
 	}
@@ -96,7 +105,7 @@ func TestFailedJobsGiveTheirRoomBack(t *testing.T) {
 	b := c.open()
 	free := func() {
 		t.Helper()
-		if _, jobs := accounts.Len(); jobs != 0 {
+		if jobs := underWay(accounts, "key:alice"); jobs != 0 {
 			t.Errorf("%d jobs have room", jobs)
 		}
 	}
@@ -127,7 +136,7 @@ func TestFailedJobsGiveTheirRoomBack(t *testing.T) {
 	g, offer = claim()
 	b.report(c.agent, g.JobID, api.OutcomeRefused)
 	as[api.Job](t, b.post(api.PathAgentPoll, c.agent.session, idleStatus()), 200)
-	if _, jobs := accounts.Len(); jobs != 1 {
+	if jobs := underWay(accounts, "key:alice"); jobs != 1 {
 		t.Errorf("%d jobs have room", jobs)
 	}
 	as[struct{}](t, b.answer(c.agent, g.JobID), 204)

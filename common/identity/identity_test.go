@@ -21,11 +21,11 @@ func newKey(t testing.TB) *Key {
 
 func TestKeySurvivesItsFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "agent_key")
-	made, err := LoadOrGenerateKey(path, "bench")
+	made, err := GenerateKey(path, "bench")
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded, err := LoadOrGenerateKey(path, "bench")
+	loaded, err := Loader{}.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestKeySurvivesItsFile(t *testing.T) {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadKey(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := (Loader{}).Load(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Fatalf("a key that others can read: %v", err)
 	}
 }

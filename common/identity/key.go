@@ -5,9 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -49,16 +47,6 @@ func GenerateKey(path, comment string) (*Key, error) {
 		return nil, fmt.Errorf("write the agent's public key: %w", err)
 	}
 	return key, nil
-}
-
-// LoadOrGenerateKey loads the key at path, or makes one there if the file does
-// not exist.
-func LoadOrGenerateKey(path, comment string) (*Key, error) {
-	key, err := LoadKey(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return GenerateKey(path, comment)
-	}
-	return key, err
 }
 
 // Public returns the public key.

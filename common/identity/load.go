@@ -24,9 +24,6 @@ type Loader struct {
 	AgentSocket string
 }
 
-// LoadKey reads an unprotected private key in OpenSSH format.
-func LoadKey(path string) (*Key, error) { return Loader{}.Load(path) }
-
 // Load reads the key at path: a private key in OpenSSH format, protected by a
 // passphrase or not, or a public key whose private half ssh-agent holds. It
 // refuses a private key that others may read, as ssh does, because such a key

@@ -45,7 +45,7 @@ func signs(t *testing.T, key *Key) {
 func TestEveryKindOfOpenSSHKeySigns(t *testing.T) {
 	for _, kind := range [][2]string{{"ed25519", ""}, {"ecdsa", "256"}, {"ecdsa", "384"}, {"rsa", "3072"}} {
 		t.Run(kind[0]+kind[1], func(t *testing.T) {
-			key, err := LoadKey(sshKeygen(t, kind[0], kind[1], ""))
+			key, err := Loader{}.Load(sshKeygen(t, kind[0], kind[1], ""))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,14 +55,14 @@ func TestEveryKindOfOpenSSHKeySigns(t *testing.T) {
 }
 
 func TestWeakKeyIsRefused(t *testing.T) {
-	if _, err := LoadKey(sshKeygen(t, "rsa", "2048", "")); err == nil || !strings.Contains(err.Error(), "3072") {
+	if _, err := (Loader{}).Load(sshKeygen(t, "rsa", "2048", "")); err == nil || !strings.Contains(err.Error(), "3072") {
 		t.Fatalf("got %v", err)
 	}
 }
 
 func TestProtectedKey(t *testing.T) {
 	path := sshKeygen(t, "ed25519", "", "open sesame")
-	if _, err := LoadKey(path); err == nil || !strings.Contains(err.Error(), "ssh-agent") {
+	if _, err := (Loader{}).Load(path); err == nil || !strings.Contains(err.Error(), "ssh-agent") {
 		t.Errorf("without a passphrase: %v", err)
 	}
 	ask := func(answer string, err error) Loader {
