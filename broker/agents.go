@@ -27,10 +27,12 @@ the change up within a second: an agent that is removed loses its session at
 once and gets nothing more to do.
 
 The file has OpenSSH's authorized_keys format, one agent a line: options, public
-key, name. Two options are known:
+key, name. Three options are known:
 
   targets="esp32,esp32c3"   build only for these; jobs that name no target
                             go to other agents
+  tags="eu,reviewed"        what clients can ask for, whatever the agent itself
+                            says
   expiry-time="20271231"    not after this day begins; YYYYMMDD[Z] or
                             YYYYMMDDHHMM[SS][Z], Z is UTC`,
 		Example: `  proxy-agent keygen --name anvil | broker agents add --authorized-agents agents
@@ -127,11 +129,14 @@ func agentsFailed(err error) error {
 // identity.ParseAuthorizedEntry.
 func agentsTable(w io.Writer, agents []identity.Authorized, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tFINGERPRINT\tTYPE\tTARGETS\tEXPIRES")
+	fmt.Fprintln(t, "NAME\tFINGERPRINT\tTYPE\tTARGETS\tTAGS\tEXPIRES")
 	for _, a := range agents {
-		targets, expires := "any", "never"
+		targets, tags, expires := "any", "its own", "never"
 		if len(a.Targets) > 0 {
 			targets = strings.Join(a.Targets, ",")
+		}
+		if len(a.Tags) > 0 {
+			tags = strings.Join(a.Tags, ",")
 		}
 		if !a.Expires.IsZero() {
 			expires = a.Expires.Format(time.RFC3339)
@@ -139,7 +144,7 @@ func agentsTable(w io.Writer, agents []identity.Authorized, now time.Time) error
 		if a.Expired(now) {
 			expires += " (over)"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", a.Name, a.Fingerprint, a.Key.Type(), targets, expires)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", a.Name, a.Fingerprint, a.Key.Type(), targets, tags, expires)
 	}
 	return t.Flush()
 }
@@ -150,6 +155,7 @@ type listedAgent struct {
 	Fingerprint string     `json:"fingerprint"`
 	PublicKey   string     `json:"public_key"`
 	Targets     []string   `json:"targets,omitempty"`
+	Tags        []string   `json:"tags,omitempty"`
 	Expires     *time.Time `json:"expires,omitempty"`
 }
 
@@ -157,7 +163,7 @@ func agentsJSON(w io.Writer, agents []identity.Authorized) error {
 	out := make([]listedAgent, len(agents))
 	for i, a := range agents {
 		out[i] = listedAgent{
-			Name: a.Name, Fingerprint: a.Fingerprint, Targets: a.Targets,
+			Name: a.Name, Fingerprint: a.Fingerprint, Targets: a.Targets, Tags: a.Tags,
 			PublicKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(a.Key))),
 		}
 		if !a.Expires.IsZero() {

@@ -86,7 +86,7 @@ func (d *Directory) Replace(agents []identity.Authorized) (added, removed int) {
 		case e == nil:
 			added++
 			e = newEntry(who, &state{gone: make(chan struct{})})
-		case e.who.Name != who.Name || !slices.Equal(e.who.Targets, who.Targets) || !e.who.Expires.Equal(who.Expires):
+		case e.who.Name != who.Name || !slices.Equal(e.who.Targets, who.Targets) || !slices.Equal(e.who.Tags, who.Tags) || !e.who.Expires.Equal(who.Expires):
 			e = newEntry(who, e.state)
 		}
 		next.list = append(next.list, e)

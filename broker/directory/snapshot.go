@@ -15,6 +15,8 @@ type Agent struct {
 	PublicKey string
 	// Targets are what its operator lets it build for; empty is all.
 	Targets []string
+	// Tags are its operator's if there are any, else its own.
+	Tags []string
 	// Sealing is what its offers are sealed to, checked to be its own; nil if it
 	// has none.
 	Sealing *api.SealingKey
@@ -55,6 +57,9 @@ func (e *entry) view() Agent {
 		Fingerprint: e.who.Fingerprint, Name: e.who.Name,
 		PublicKey: e.line, Targets: e.who.Targets, Sealing: e.sealingKey(),
 		Status: e.status.Load(), Parked: e.parked.Load() > 0,
+	}
+	if a.Tags = e.who.Tags; len(a.Tags) == 0 && a.Status != nil {
+		a.Tags = a.Status.Tags
 	}
 	if seen := e.lastSeen.Load(); seen != 0 {
 		a.LastSeen = time.Unix(0, seen)

@@ -11,7 +11,7 @@ import (
 // Ranked is a candidate and why it is where it is.
 type Ranked struct {
 	api.Candidate
-	Score
+	api.Score
 }
 
 // How many agents of each sort are scored for one choice. Of those that have
@@ -45,7 +45,7 @@ type scratch struct {
 
 type hit struct {
 	a *member
-	Score
+	api.Score
 }
 
 // Choose returns the best agents for the need, best first, at most o.Max; none
@@ -74,7 +74,7 @@ func (f *Farm) Choose(n Need, o Options) []Ranked {
 		}
 	}
 	for _, c := range f.classes {
-		if meets(&c.like, &n) == able {
+		if c.meets(&n, s.mark) == able {
 			f.walk(c, roomy, scoreRoomy, scoreRoomy, &w, &o)
 			f.walk(c, full, scoreFull, ofEach, &w, &o)
 		}
@@ -117,7 +117,7 @@ func (f *Farm) consider(a *member, w *wanted, o *Options) bool {
 		return false
 	}
 	a.mark = s.mark
-	if step(&a.view, w.need, o) != able {
+	if present(&a.view, w.need, o) != able || a.class.meets(w.need, s.mark) != able || fits(&a.view, w.need) != able {
 		return false
 	}
 	h := hit{a, w.score(a, s.rnd)}

@@ -11,9 +11,19 @@ import (
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/toolchain"
 )
 
-var idf = Need{Target: "esp32c3", Toolchain: "esp-idf", Cores: 2, MemoryMB: 512, Project: "p"}
+// need reads a toolchain.
+func need(s string) toolchain.Requirement {
+	r, err := toolchain.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
+var idf = Need{Target: "esp32c3", Toolchain: need("esp-idf"), Cores: 2, MemoryMB: 512, Project: "p"}
 
 func farmOf(agents ...directory.Agent) *Farm {
 	f := NewFarm(nil)
@@ -27,14 +37,14 @@ func buildsIDF(name string) directory.Agent { return agent(name, "esp32c3 esp-id
 
 func (f *Farm) built(name string, seconds float64, n int) {
 	for range n {
-		f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain, Project: f.ProjectKey(idf.Project),
+		f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain.Name, Project: f.ProjectKey(idf.Project),
 			Verdict: Built, Took: time.Duration(seconds * float64(time.Second)), At: now})
 	}
 }
 
 func (f *Farm) failed(name string, n int, at time.Time) {
 	for range n {
-		f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain, Verdict: Failed, Took: time.Second, At: at})
+		f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain.Name, Verdict: Failed, Took: time.Second, At: at})
 	}
 }
 
@@ -81,7 +91,7 @@ func TestFarmPrefersTheWarm(t *testing.T) {
 	for p := range 40 {
 		for _, name := range []string{"a", "b", "c"} {
 			for _, seconds := range []float64{60, 20, 20} {
-				f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain, Project: f.ProjectKey(fmt.Sprint("other", p)),
+				f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain.Name, Project: f.ProjectKey(fmt.Sprint("other", p)),
 					Verdict: Built, Took: time.Duration(seconds * float64(time.Second)), At: now})
 			}
 		}
@@ -138,7 +148,7 @@ func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
 	}
 	// Errors in the users' sources are no failures.
 	for range 20 {
-		f.Learn(Result{Agent: "SHA256:best", Target: idf.Target, Toolchain: idf.Toolchain, Verdict: Worked, Took: time.Second, At: later})
+		f.Learn(Result{Agent: "SHA256:best", Target: idf.Target, Toolchain: idf.Toolchain.Name, Verdict: Worked, Took: time.Second, At: later})
 	}
 	if got := f.firsts(idf, later); got["best"] < 195 {
 		t.Errorf("after errors in the source: %v", got)
@@ -183,9 +193,9 @@ func TestFarmMeetsNeeds(t *testing.T) {
 		want   string
 	}{
 		{func(*Need) {}, "a"},
-		{func(n *Need) { n.Toolchain = "gcc" }, "gcc"},
+		{func(n *Need) { n.Toolchain = need("gcc") }, "gcc"},
 		{func(n *Need) { n.Target = "esp32s3" }, ""},
-		{func(n *Need) { n.Version = "5.4" }, ""},
+		{func(n *Need) { n.Toolchain = need("esp-idf@~5.4") }, ""},
 		{func(n *Need) { n.Agents = []string{"SHA256:a", "drains"} }, "a"},
 		{func(n *Need) { n.Exclude = []string{"a"} }, ""},
 		{func(n *Need) { n.Cores, n.Agents = 1, []string{"small"} }, "small"},
@@ -266,7 +276,7 @@ func largeFarm(size int) (*Farm, *rand.Rand) {
 		}
 		f.Saw(a, now)
 		for range 3 {
-			f.Learn(Result{Agent: a.Fingerprint, Target: idf.Target, Toolchain: idf.Toolchain, Project: f.ProjectKey(fmt.Sprint(rnd.IntN(size))),
+			f.Learn(Result{Agent: a.Fingerprint, Target: idf.Target, Toolchain: idf.Toolchain.Name, Project: f.ProjectKey(fmt.Sprint(rnd.IntN(size))),
 				Verdict: Built, Took: time.Duration(float64(time.Minute) * (0.5 + rnd.Float64())), At: now})
 		}
 	}

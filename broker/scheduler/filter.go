@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/farforge/farforge/broker/directory"
-	"github.com/farforge/farforge/common/api"
 )
 
 // stage is how far an agent comes in the filter.
@@ -18,11 +17,23 @@ const (
 	cannotOpen
 	wrongTarget
 	wrongToolchain
+	wrongTag
 	tooSmall
 	able
 )
 
 func step(a *directory.Agent, n *Need, o *Options) stage {
+	if reached := present(a, n, o); reached != able {
+		return reached
+	}
+	if reached := meets(a, n); reached != able {
+		return reached
+	}
+	return fits(a, n)
+}
+
+// present tells whether the agent may be asked at all.
+func present(a *directory.Agent, n *Need, o *Options) stage {
 	switch {
 	case !a.Alive(o.Now, o.Grace):
 		return offline
@@ -40,18 +51,33 @@ func step(a *directory.Agent, n *Need, o *Options) stage {
 	if n.Target == "" && len(a.Targets) > 0 {
 		return wrongTarget
 	}
-	if reached := meets(a, n); reached != able {
-		return reached
-	}
+	return able
+}
+
+// fits is the last step.
+func fits(a *directory.Agent, n *Need) stage {
 	if a.Status.TotalCores < n.Cores || a.Status.TotalMemMB < n.MemoryMB {
 		return tooSmall
 	}
 	return able
 }
 
-// meets tells how far the agent's capabilities come in meeting the need.
+// meets tells how far the agent's capabilities and tags come in meeting the need.
+// It is the same for all agents of a class.
 func meets(a *directory.Agent, n *Need) stage {
-	if n.Target == "" && n.Toolchain == "" {
+	if reached := builds(a, n); reached != able {
+		return reached
+	}
+	for _, tag := range n.Tags {
+		if !slices.Contains(a.Tags, tag) {
+			return wrongTag
+		}
+	}
+	return able
+}
+
+func builds(a *directory.Agent, n *Need) stage {
+	if n.Target == "" && n.Toolchain.Name == "" {
 		return able
 	}
 	reached := wrongTarget
@@ -61,7 +87,7 @@ func meets(a *directory.Agent, n *Need) stage {
 			continue
 		}
 		reached = wrongToolchain
-		if n.Toolchain == "" || c.Toolchain == n.Toolchain && api.VersionMatches(n.Version, c.Version) {
+		if n.Toolchain.Name == "" || c.Toolchain == n.Toolchain.Name && n.Toolchain.Accepts(c.Version) {
 			return able
 		}
 	}

@@ -21,6 +21,18 @@ type class struct {
 	like    directory.Agent // any of them, as far as that goes
 	buckets [buckets][2][]*member
 	count   [2]int
+	// reached is how far they come in meeting the need of the choice that mark
+	// names. Versions are compared once for all of them.
+	reached stage
+	mark    uint64
+}
+
+// meets tells how far the agents of the class come in meeting the need.
+func (c *class) meets(n *Need, mark uint64) stage {
+	if c.mark != mark {
+		c.reached, c.mark = meets(&c.like, n), mark
+	}
+	return c.reached
 }
 
 const (
@@ -33,7 +45,7 @@ const (
 type place struct{ bucket, side, index int }
 
 func alike(a, b *directory.Agent) bool {
-	return slices.Equal(a.Status.Capabilities, b.Status.Capabilities) && slices.Equal(a.Targets, b.Targets)
+	return slices.Equal(a.Status.Capabilities, b.Status.Capabilities) && slices.Equal(a.Targets, b.Targets) && slices.Equal(a.Tags, b.Tags)
 }
 
 func (f *Farm) classOf(a *directory.Agent) *class {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/ledger"
-	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/nat"
 )
 
 func behind(kind string) func(*directory.Agent) {
@@ -18,16 +18,16 @@ func behind(kind string) func(*directory.Agent) {
 // TestWhoCanMeetComesFirst has a client behind a symmetric NAT: it meets an open
 // agent directly, and another symmetric one through a relay only.
 func TestWhoCanMeetComesFirst(t *testing.T) {
-	need := NeedOf(&api.GrantRequest{CPUCores: 1, MemoryMB: 1, NAT: "port/port"})
+	n := Need{Cores: 1, MemoryMB: 1, NAT: nat.Parse("port/port")}
 	far := with(agent("far"), behind("port/port"))
 	open := with(agent("open"), behind("open"))
 	unknown := agent("unknown")
 	for seed := range uint64(200) {
-		ranked := farmOf(far, open).Choose(need, options(seed))
+		ranked := farmOf(far, open).Choose(n, options(seed))
 		if len(ranked) != 2 || ranked[0].Name != "open" || ranked[0].Relay || !ranked[1].Relay {
 			t.Fatalf("seed %d: %+v", seed, ranked)
 		}
-		if got := farmOf(far, unknown).Choose(need, options(seed)); got[0].Name != "unknown" {
+		if got := farmOf(far, unknown).Choose(n, options(seed)); got[0].Name != "unknown" {
 			t.Fatalf("seed %d: what is unknown is hoped for, got %+v", seed, got)
 		}
 	}
@@ -36,10 +36,10 @@ func TestWhoCanMeetComesFirst(t *testing.T) {
 	if !f.Reserve(open.Fingerprint, ledger.Reservation{Job: "J", Need: ledger.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Done: now.Add(30 * time.Minute), Until: now.Add(time.Hour)}) {
 		t.Fatal("the open agent cannot be reserved")
 	}
-	if got := f.Choose(need, options(1)); got[0].Name != "far" {
+	if got := f.Choose(n, options(1)); got[0].Name != "far" {
 		t.Errorf("the open one is busy: %+v", got)
 	}
-	if got := farmOf(far).Choose(need, options(1)); len(got) != 1 || !got[0].Relay {
+	if got := farmOf(far).Choose(n, options(1)); len(got) != 1 || !got[0].Relay {
 		t.Errorf("alone: %+v", got)
 	}
 	// Who needs no relay is not told of one.
@@ -50,14 +50,14 @@ func TestWhoCanMeetComesFirst(t *testing.T) {
 
 // TestOneThatCanMeetIsFoundAmongMany hides it among more than are listed.
 func TestOneThatCanMeetIsFoundAmongMany(t *testing.T) {
-	need := NeedOf(&api.GrantRequest{CPUCores: 1, MemoryMB: 1, NAT: "port/port"})
+	n := Need{Cores: 1, MemoryMB: 1, NAT: nat.Parse("port/port")}
 	var f []directory.Agent
 	for i := range 300 {
 		f = append(f, with(agent(fmt.Sprint(i)), behind("address/port")))
 	}
 	f = append(f, with(agent("open"), behind("open")))
 	for seed := range uint64(50) {
-		got := farmOf(f...).Choose(need, options(seed))
+		got := farmOf(f...).Choose(n, options(seed))
 		if len(got) != 4 || got[0].Name != "open" {
 			t.Fatalf("seed %d: %+v", seed, got)
 		}

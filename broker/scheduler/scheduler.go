@@ -1,10 +1,10 @@
 // Package scheduler chooses the agents for a job: those that meet its need, in
 // the order of the expected time to a successful result.
 //
-//	listed agents ─▶ alive, not draining ─▶ pinned, not excluded ─▶ target ─▶ toolchain ─▶ large enough
-//	                      no_agent               no_agent           no_target  no_toolchain  no_capacity
-//	                                                                               │
-//	                   what agents say, claims, results ─▶ Farm.Choose ◀───────────┘
+//	listed agents ─▶ alive, not draining ─▶ pinned, not excluded ─▶ target ─▶ toolchain ─▶ tags ─▶ large enough
+//	                      no_agent               no_agent           no_target  no_toolchain  no_tag   no_capacity
+//	                                                                                       │
+//	                   what agents say, claims, results ─▶ Farm.Choose ◀───────────────────┘
 //
 // Each step that leaves nobody has its own error code, so that the user learns
 // which need is unmet; see [Explain]. An agent that is merely busy stays in: the
@@ -21,6 +21,7 @@ import (
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/nat"
+	"github.com/farforge/farforge/common/toolchain"
 )
 
 // Snapshot is the agents to choose from.
@@ -32,10 +33,11 @@ type Snapshot interface {
 // Need is what a job asks of an agent.
 type Need struct {
 	Target    string // empty: any
-	Toolchain string // empty: any
-	Version   string // empty: any; otherwise see api.VersionMatches
+	Toolchain toolchain.Requirement
 	Cores     int
 	MemoryMB  int
+	// Tags are what the agent must have, all of them.
+	Tags []string
 	// Agents pins the job to agents, by name or fingerprint. Empty: any.
 	Agents []string
 	// Exclude keeps agents from the job, by name or fingerprint.
@@ -48,14 +50,18 @@ type Need struct {
 	NAT nat.NAT
 }
 
-// NeedOf returns what the request asks for.
-func NeedOf(r *api.GrantRequest) Need {
-	name, version := api.SplitToolchain(r.Toolchain)
+// NeedOf returns what the request asks for. It fails if the request's toolchain
+// is not one, which Validate has found out before.
+func NeedOf(r *api.GrantRequest) (Need, error) {
+	chain, err := toolchain.Parse(r.Toolchain)
+	if err != nil {
+		return Need{}, err
+	}
 	return Need{
-		Target: r.Target, Toolchain: name, Version: version,
+		Target: r.Target, Toolchain: chain, Tags: r.Tags,
 		Cores: r.CPUCores, MemoryMB: r.MemoryMB, Agents: r.Agents, Exclude: r.ExcludeAgents,
 		Project: r.Project, NAT: nat.Parse(r.NAT),
-	}
+	}, nil
 }
 
 // Options are how to choose.

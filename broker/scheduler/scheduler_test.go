@@ -3,6 +3,7 @@ package scheduler
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,34 @@ func TestExcludedAgentsAreNotChosen(t *testing.T) {
 	}
 }
 
+func tagged(tags ...string) func(*directory.Agent) {
+	return func(a *directory.Agent) { a.Tags = tags }
+}
+
+func TestTags(t *testing.T) {
+	f := fleet{agent("none"), with(agent("eu"), tagged("eu")), with(agent("both"), tagged("gpu", "eu"))}
+	for _, tt := range []struct {
+		tags []string
+		want []string
+	}{
+		{nil, []string{"both", "eu", "none"}},
+		{[]string{"eu"}, []string{"both", "eu"}},
+		{[]string{"eu", "gpu"}, []string{"both"}},
+	} {
+		got, unmet := Choose(f, Need{Tags: tt.tags}, options(1))
+		if unmet != nil {
+			t.Fatalf("%v: %+v", tt.tags, unmet)
+		}
+		var chosen []string
+		for _, c := range got {
+			chosen = append(chosen, c.Name)
+		}
+		if slices.Sort(chosen); !slices.Equal(chosen, tt.want) {
+			t.Errorf("%v: %v, want %v", tt.tags, chosen, tt.want)
+		}
+	}
+}
+
 func TestCandidatesCarryTheirKeys(t *testing.T) {
 	sealing := &api.SealingKey{Recipient: "age1x", Signature: "s"}
 	f := fleet{with(agent("a"), func(a *directory.Agent) { a.PublicKey, a.Sealing = "ssh-ed25519 AAAA", sealing }), agent("b")}
@@ -137,12 +166,15 @@ func TestToolchainVersions(t *testing.T) {
 		code api.Code
 	}{
 		{Need{Target: "esp32c3"}, ""},
-		{Need{Target: "esp32c3", Toolchain: "esp-idf"}, ""},
-		{Need{Target: "esp32c3", Toolchain: "esp-idf", Version: "5.3"}, ""},
-		{Need{Toolchain: "esp-idf", Version: "5.2"}, ""},
-		{Need{Target: "esp32c3", Toolchain: "esp-idf", Version: "5.2"}, api.CodeNoToolchain},
-		{Need{Target: "esp32c3", Toolchain: "gcc"}, api.CodeNoToolchain},
-		{Need{Target: "esp32s3", Toolchain: "esp-idf"}, api.CodeNoTarget},
+		{Need{Target: "esp32c3", Toolchain: need("esp-idf")}, ""},
+		{Need{Target: "esp32c3", Toolchain: need("esp-idf@5.3")}, ""},
+		{Need{Toolchain: need("esp-idf@5.2")}, ""},
+		{Need{Target: "esp32c3", Toolchain: need("esp-idf@5.2")}, api.CodeNoToolchain},
+		{Need{Target: "esp32c3", Toolchain: need("esp-idf@~5.3.1")}, ""},
+		{Need{Target: "esp32c3", Toolchain: need("esp-idf@>=5.1,<5.3")}, api.CodeNoToolchain},
+		{Need{Toolchain: need("esp-idf@>=5.1,<5.3")}, ""},
+		{Need{Target: "esp32c3", Toolchain: need("gcc")}, api.CodeNoToolchain},
+		{Need{Target: "esp32s3", Toolchain: need("esp-idf")}, api.CodeNoTarget},
 	} {
 		if tt.n.Target == "esp32c3" { // a limit that allows it changes nothing
 			l := fleet{with(f[0], limited)}
@@ -187,19 +219,23 @@ func TestUnmetNeedsAreNamed(t *testing.T) {
 			[]string{"2 agents are online; exclude fewer than a"}},
 		{"no sealing key", two, Need{Sealed: true}, api.CodeNoAgent, "this broker passes on only sealed offers, and no agent here can open them",
 			[]string{"2 agents are online, without sealing keys; update proxy-agent"}},
-		{"target", two, Need{Target: "esp32s3", Toolchain: "esp-idf", Version: "5.4"}, api.CodeNoTarget, "no agent can build for esp32s3 with esp-idf 5.4",
+		{"target", two, Need{Target: "esp32s3", Toolchain: need("esp-idf@5.4")}, api.CodeNoTarget, "no agent can build for esp32s3 with esp-idf 5.4",
 			[]string{"2 agents are online; they offer esp-idf 5.3.1 (esp32, esp32c3)"}},
-		{"version", two, Need{Target: "esp32c3", Toolchain: "esp-idf", Version: "5.4"}, api.CodeNoToolchain, "no agent can build for esp32c3 with esp-idf 5.4",
+		{"version", two, Need{Target: "esp32c3", Toolchain: need("esp-idf@5.4")}, api.CodeNoToolchain, "no agent can build for esp32c3 with esp-idf 5.4",
 			[]string{"2 agents are online; they offer esp-idf 5.3.1 (esp32, esp32c3)", "leave the version out to accept 5.3.1:  client build --toolchain esp-idf"}},
-		{"toolchain", two[:1], Need{Target: "esp32c3", Toolchain: "gcc"}, api.CodeNoToolchain, "no agent can build for esp32c3 with gcc",
+		{"toolchain", two[:1], Need{Target: "esp32c3", Toolchain: need("gcc")}, api.CodeNoToolchain, "no agent can build for esp32c3 with gcc",
 			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32, esp32c3)"}},
+		{"no tag", two, Need{Tags: []string{"eu"}}, api.CodeNoTag, "no agent that could build this has the tag eu",
+			[]string{"none of them has any tag; ask for none to accept them"}},
+		{"another tag", fleet{two[0], with(two[1], tagged("us", "gpu"))}, Need{Tags: []string{"eu", "gpu"}}, api.CodeNoTag, "no agent that could build this has all of the tags eu, gpu",
+			[]string{"their tags are gpu, us"}},
 		{"size", two, Need{Cores: 64, MemoryMB: 100}, api.CodeNoCapacity, "no agent that could build this has 64 cores and 100 MiB of memory",
 			[]string{"ask for less; there are agents of 8 cores with 8192 MiB"}},
 		{"only a target that its operator does not allow", fleet{with(agent("a", idf...), limited)}, Need{Target: "esp32"}, api.CodeNoTarget, "no agent can build for esp32",
 			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32c3)"}},
 		{"no target where agents are limited", fleet{with(agent("a", idf...), limited)}, small, api.CodeNoTarget, "no agent can build what names no target",
 			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32c3)"}},
-		{"only a toolchain where agents are limited", fleet{with(agent("a", idf...), limited)}, Need{Toolchain: "esp-idf"}, api.CodeNoTarget, "no agent can build with esp-idf",
+		{"only a toolchain where agents are limited", fleet{with(agent("a", idf...), limited)}, Need{Toolchain: need("esp-idf")}, api.CodeNoTarget, "no agent can build with esp-idf",
 			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32c3)"}},
 		{"no toolchains at all", fleet{agent("a")}, Need{Target: "esp32"}, api.CodeNoTarget, "no agent can build for esp32",
 			[]string{"1 agent is online; none offers any toolchain"}},

@@ -3,35 +3,9 @@ package scheduler
 import (
 	"math"
 	"math/rand/v2"
-)
 
-// Score is why an agent is where it is in the list: each term of the expected
-// time to a successful result, in seconds.
-//
-//	Expected = (Wait + Success·Duration + (1−Success)·Lost) / Success
-//
-// That is the time of attempts that are repeated until one succeeds: each waits
-// and then takes Duration or, if it fails, Lost.
-type Score struct {
-	Expected float64 `json:"expected_seconds"`
-	Wait     float64 `json:"wait_seconds"`
-	Duration float64 `json:"duration_seconds"`
-	Lost     float64 `json:"lost_seconds"`
-	Success  float64 `json:"success"`
-	// Speed and Warmth are the factors in Duration that belong to this agent
-	// alone: below 1 is faster than the farm's average.
-	Speed  float64 `json:"speed_factor"`
-	Warmth float64 `json:"warmth_factor"`
-	// Doubt is the deviation of the logarithm of Duration that more results of
-	// this agent would take away, and Luck what was drawn from it.
-	Doubt float64 `json:"doubt"`
-	Luck  float64 `json:"luck_factor"`
-	// Resting agents failed again and again; they are tried again in time.
-	Resting bool `json:"resting,omitempty"`
-	// Relay says that NATs keep this agent and the client from meeting directly.
-	// Such agents come behind one that is free and can meet.
-	Relay bool `json:"relay,omitempty"`
-}
+	"github.com/farforge/farforge/common/api"
+)
 
 // boldness scales the draws. Thompson's rule draws from the whole posterior
 // (1); among hundreds of agents the best of so many draws is nearly always one
@@ -54,7 +28,7 @@ type wanted struct {
 }
 
 func (f *Farm) want(n *Need, now int64) wanted {
-	w := wanted{need: n, kind: kindKey(n.Target, n.Toolchain), now: now}
+	w := wanted{need: n, kind: kindKey(n.Target, n.Toolchain.Name), now: now}
 	w.name = f.ProjectKey(n.Project)
 	w.proj = projectKey(w.kind, w.name)
 	w.size = math.Log(60)
@@ -78,7 +52,7 @@ func (f *Farm) want(n *Need, now int64) wanted {
 }
 
 // score rates one agent. It allocates nothing.
-func (w *wanted) score(a *member, rnd *rand.Rand) (s Score) {
+func (w *wanted) score(a *member, rnd *rand.Rand) (s api.Score) {
 	mean, doubt := w.speed(a)
 	s.Speed, s.Warmth = math.Exp(mean), 1
 	if w.proj != 0 && a.isWarm(w.name, w.proj) {

@@ -15,7 +15,7 @@ import (
 // Unmet says which need no agent meets, in the user's words, and what is on
 // offer instead. It names no agents: only what they can do.
 type Unmet struct {
-	Code   api.Code // no_agent, no_target, no_toolchain or no_capacity
+	Code   api.Code // no_agent, no_target, no_toolchain, no_tag or no_capacity
 	Detail string
 	Hints  []string
 	// RetryAfter is when it may be worth asking again.
@@ -39,7 +39,7 @@ const (
 // costs.
 func Explain(s Snapshot, n Need, o Options) *Unmet {
 	var count [able + 1]int
-	var online, onTarget, capable []directory.Agent
+	var online, onTarget, untagged, capable []directory.Agent
 	for i := range s.Len() {
 		a := s.At(i)
 		st := step(&a, &n, &o)
@@ -49,6 +49,9 @@ func Explain(s Snapshot, n Need, o Options) *Unmet {
 		}
 		if st == wrongToolchain {
 			onTarget = append(onTarget, a)
+		}
+		if st == wrongTag {
+			untagged = append(untagged, a)
 		}
 		if st == tooSmall {
 			capable = append(capable, a)
@@ -79,6 +82,8 @@ func Explain(s Snapshot, n Need, o Options) *Unmet {
 		}, retryLater}
 	case len(capable) > 0:
 		return tooLarge(capable, n)
+	case len(untagged) > 0:
+		return lacksTags(untagged, n)
 	case len(onTarget) > 0:
 		return &Unmet{api.CodeNoToolchain, cannot(n), append([]string{offers(online)}, otherVersion(onTarget, n)...), retryLater}
 	default:
@@ -88,14 +93,14 @@ func Explain(s Snapshot, n Need, o Options) *Unmet {
 
 func cannot(n Need) string {
 	b := "no agent can build"
-	if n.Target == "" && n.Toolchain == "" {
+	if n.Target == "" && n.Toolchain.Name == "" {
 		b += " what names no target"
 	}
 	if n.Target != "" {
 		b += " for " + n.Target
 	}
-	if n.Toolchain != "" {
-		b += strings.TrimRight(" with "+n.Toolchain+" "+n.Version, " ")
+	if n.Toolchain.Name != "" {
+		b += strings.TrimRight(" with "+n.Toolchain.Name+" "+n.Toolchain.Version, " ")
 	}
 	return b
 }
@@ -143,7 +148,7 @@ func otherVersion(on []directory.Agent, n Need) []string {
 	versions := map[string]bool{}
 	for _, a := range on {
 		for _, c := range a.Status.Capabilities {
-			if n.Version != "" && c.Toolchain == n.Toolchain && (n.Target == "" || c.Target == n.Target) && printable(c.Version) != "" {
+			if n.Toolchain.Version != "" && c.Toolchain == n.Toolchain.Name && (n.Target == "" || c.Target == n.Target) && printable(c.Version) != "" {
 				versions[printable(c.Version)] = true
 			}
 		}
@@ -152,7 +157,28 @@ func otherVersion(on []directory.Agent, n Need) []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("leave the version out to accept %s:  client build --toolchain %s",
-		list(slices.Sorted(maps.Keys(versions)), maxVersions), n.Toolchain)}
+		list(slices.Sorted(maps.Keys(versions)), maxVersions), n.Toolchain.Name)}
+}
+
+// lacksTags says which tags the agents that could build this have.
+func lacksTags(able []directory.Agent, n Need) *Unmet {
+	has := map[string]bool{}
+	for _, a := range able {
+		for _, tag := range a.Tags {
+			has[printable(tag)] = true
+		}
+	}
+	what := "the tag " + n.Tags[0]
+	if len(n.Tags) > 1 {
+		what = "all of the tags " + strings.Join(n.Tags, ", ")
+	}
+	u := &Unmet{api.CodeNoTag, "no agent that could build this has " + what, nil, retryLater}
+	if len(has) == 0 {
+		u.Hints = []string{"none of them has any tag; ask for none to accept them"}
+	} else {
+		u.Hints = []string{"their tags are " + list(slices.Sorted(maps.Keys(has)), maxListed)}
+	}
+	return u
 }
 
 func tooLarge(capable []directory.Agent, n Need) *Unmet {

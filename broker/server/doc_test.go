@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -154,7 +155,13 @@ func TestExamplesAreServed(t *testing.T) {
 	if err := json.Unmarshal(like("GrantResponse", b.post(api.PathGrantRequest, "", json.RawMessage(ex["GrantRequest"])), 200), &g); err != nil {
 		t.Fatal(err)
 	}
+	first, leave := context.WithCancel(t.Context())
+	ahead := b.offer(first, b.grant(), "")
+	b.until("another job waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
 	like("Waiting", <-b.offer(t.Context(), g, "?wait=0"), 202)
+	leave()
+	<-ahead
+	b.until("it does not any more", func() bool { return b.srv.meet.Stats().Offering == 0 })
 	poll := b.goPost(t.Context(), api.PathAgentPoll, a.session, &status)
 	b.until("the agent is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
 	offer := b.offer(t.Context(), g, "")

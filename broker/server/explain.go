@@ -18,13 +18,7 @@ type explanation struct {
 	Target    string    `json:"target,omitempty"`
 	Toolchain string    `json:"toolchain,omitempty"`
 	// Candidates are best first, each with the terms of its score.
-	Candidates []explained `json:"candidates"`
-}
-
-type explained struct {
-	Name        string `json:"name"`
-	Fingerprint string `json:"fingerprint"`
-	scheduler.Score
+	Candidates []api.Explained `json:"candidates"`
 }
 
 // explainJob serves GET /services/jobs/{job_id}. It tells what was known when the
@@ -35,9 +29,16 @@ func (s *Server) explainJob(w *response, r *http.Request) error {
 	if !ok {
 		return problem(http.StatusNotFound, api.CodeUnknownJob, "nothing is known of the job any more", "only the last few thousand choices are kept, and none over a restart")
 	}
-	e := explanation{JobID: id, ChosenAt: c.at.UTC(), Target: c.need.Target, Toolchain: c.need.Toolchain, Candidates: []explained{}}
-	for i := range c.ranked {
-		e.Candidates = append(e.Candidates, explained{c.ranked[i].Name, c.ranked[i].Fingerprint, c.ranked[i].Score})
+	return w.json(http.StatusOK, &explanation{
+		JobID: id, ChosenAt: c.at.UTC(), Target: c.need.Target, Toolchain: c.need.Toolchain.String(), Candidates: explain(c.ranked),
+	})
+}
+
+// explain is never nil.
+func explain(ranked []scheduler.Ranked) []api.Explained {
+	all := make([]api.Explained, len(ranked))
+	for i := range ranked {
+		all[i] = api.Explained{Name: ranked[i].Name, Fingerprint: ranked[i].Fingerprint, Score: ranked[i].Score}
 	}
-	return w.json(http.StatusOK, &e)
+	return all
 }

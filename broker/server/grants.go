@@ -33,7 +33,10 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 	if refusal := s.cfg.Accounts.Grant(user.ID, user.Limits, time.Duration(req.TimeoutSecs)*time.Second, now); refusal != nil {
 		return s.quotaProblem(refusal)
 	}
-	need := scheduler.NeedOf(&req)
+	need, err := scheduler.NeedOf(&req)
+	if err != nil {
+		return malformed("toolchain: " + err.Error())
+	}
 	need.Sealed = s.cfg.RequireSealed
 	ranked, unmet := s.choose(need, now)
 	if unmet != nil {
@@ -62,10 +65,14 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return w.json(http.StatusOK, &api.GrantResponse{
+	granted := &api.GrantResponse{
 		JobID: g.JobID, Grant: token, Candidates: candidates,
 		ICEServers: s.iceServers(g), ExpiresAt: g.ExpiresAt, SameNetwork: near,
-	})
+	}
+	if req.Explain {
+		granted.Explanation = explain(ranked)
+	}
+	return w.json(http.StatusOK, granted)
 }
 
 // allow applies the operator's policy.

@@ -118,10 +118,16 @@ func (s *Server) free(agent string) rendezvous.Capacity {
 	return rendezvous.Capacity{Cores: c.Cores, MemoryMB: c.MemoryMB}
 }
 
+// needOf is what the job of a grant asks for. Grants are the broker's own, so
+// that they hold together.
 func needOf(g *grant.Grant) scheduler.Need {
-	return scheduler.NeedOf(&api.GrantRequest{
+	n, err := scheduler.NeedOf(&api.GrantRequest{
 		Target: g.Target, Toolchain: g.Toolchain, Project: g.Project, CPUCores: g.CPUCores, MemoryMB: g.MemoryMB,
 	})
+	if err != nil {
+		panic(err) // nobody else can sign one
+	}
+	return n
 }
 
 // line is a job that waits in its candidates' lines until left is called.
@@ -194,7 +200,7 @@ func (s *Server) reportedOn(rep *api.Report, agent string) {
 func (s *Server) learn(c *claim, agent string, v scheduler.Verdict) {
 	now := s.now()
 	r := scheduler.Result{
-		Agent: agent, Target: c.need.Target, Toolchain: c.need.Toolchain, Project: s.match.farm.ProjectKey(c.need.Project),
+		Agent: agent, Target: c.need.Target, Toolchain: c.need.Toolchain.Name, Project: s.match.farm.ProjectKey(c.need.Project),
 		Verdict: v, Took: max(now.Sub(c.at), 0), At: now,
 	}
 	s.match.farm.Learn(r)

@@ -145,8 +145,7 @@ func TestLateAgentsAreRemembered(t *testing.T) {
 		wantProblem(t, <-offer, 504, api.CodeNoAnswer)
 	}
 	b.park(t.Context(), a)
-	need := scheduler.NeedOf(grantRequest())
-	got, unmet := b.srv.choose(need, b.srv.now())
+	got, unmet := b.srv.choose(anyNeed(t), b.srv.now())
 	if unmet != nil || len(got) != 1 || !got[0].Resting {
 		t.Errorf("%+v, %v", got, unmet)
 	}
@@ -200,7 +199,7 @@ func TestWaitingJobsAreSeen(t *testing.T) {
 	b.goPost(t.Context(), api.PathAgentPoll, a.session, full)
 	b.until("the agent is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
 	expected := func() float64 {
-		got, unmet := b.srv.choose(scheduler.NeedOf(grantRequest()), b.srv.now())
+		got, unmet := b.srv.choose(anyNeed(t), b.srv.now())
 		if unmet != nil {
 			t.Fatal(unmet.Detail)
 		}
@@ -218,4 +217,14 @@ func TestWaitingJobsAreSeen(t *testing.T) {
 	if wait := expected(); wait != 0 {
 		t.Errorf("%v s to wait when the other has gone", wait)
 	}
+}
+
+// anyNeed is what grantRequest asks for.
+func anyNeed(t *testing.T) scheduler.Need {
+	t.Helper()
+	n, err := scheduler.NeedOf(grantRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -66,17 +68,31 @@ func (s *Server) offer(w *response, r *http.Request) error {
 	}
 }
 
-// stillWaiting sends 202 with a fresh grant for the same job.
+// stillWaiting sends 202 with a fresh grant for the same job. A position of 0 is
+// unknown.
 func (s *Server) stillWaiting(w *response, g *grant.Grant, position int, retry time.Duration) error {
 	token, fresh, err := s.renew(g)
 	if err != nil {
 		return err
 	}
+	waiting := &api.Waiting{
+		Type: "about:blank", Title: http.StatusText(http.StatusAccepted), Status: http.StatusAccepted, Code: api.CodeQueued,
+		Detail: "no agent has taken the job yet",
+		JobID:  g.JobID, Grant: token, ExpiresAt: fresh.ExpiresAt, Position: position,
+	}
+	if position > 0 {
+		waiting.Detail = fmt.Sprintf("all able agents are busy; the job is number %d in line", position)
+		if start := s.match.farm.Start(g.Agents, needOf(g), position-1, s.now()); start > 0 {
+			waiting.EstimateSecs = seconds(start)
+		}
+	}
+	body, err := json.Marshal(waiting)
+	if err != nil {
+		return fmt.Errorf("write the response: %w", err)
+	}
 	w.result = "waiting"
 	w.retryAfter(retry)
-	return w.json(http.StatusAccepted, &api.Waiting{
-		JobID: g.JobID, Grant: token, ExpiresAt: fresh.ExpiresAt, Position: position,
-	})
+	return w.send(http.StatusAccepted, api.TypeProblem, body)
 }
 
 // anyAlive tells whether one of the agents may still come for its job. Just

@@ -97,7 +97,7 @@ func (s *Server) listAgents(w *response, r *http.Request) error {
 
 func (s *Server) listed(a *directory.Agent) *api.ListedAgent {
 	return &api.ListedAgent{
-		Fingerprint: a.Fingerprint, Name: a.Name, PublicKey: a.PublicKey, Targets: a.Targets,
+		Fingerprint: a.Fingerprint, Name: a.Name, PublicKey: a.PublicKey, Targets: a.Targets, Tags: a.Tags,
 		Alive: a.Alive(s.now(), s.cfg.AgentGrace),
 	}
 }
@@ -130,7 +130,7 @@ func (s *Server) addAgent(w *response, r *http.Request) error {
 	w.Header().Set("Location", api.PathServiceAgent+"/"+url.PathEscape(who.Fingerprint))
 	a, ok := s.cfg.Directory.Agent(who.Fingerprint)
 	if !ok { // it has expired already
-		a = directory.Agent{Fingerprint: who.Fingerprint, Name: who.Name, Targets: who.Targets, PublicKey: lineOf(who)}
+		a = directory.Agent{Fingerprint: who.Fingerprint, Name: who.Name, Targets: who.Targets, Tags: who.Tags, PublicKey: lineOf(who)}
 	}
 	return w.json(http.StatusCreated, s.listed(&a))
 }

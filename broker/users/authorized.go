@@ -44,8 +44,8 @@ func ParseAuthorized(data []byte) (map[string]identity.Authorized, error) {
 			continue
 		}
 		who, err := identity.ParseAuthorizedEntry(string(line))
-		if err == nil && len(who.Targets) > 0 {
-			err = errors.New("targets is an option for agents, not for users")
+		if err == nil && len(who.Targets)+len(who.Tags) > 0 {
+			err = errors.New("targets and tags are options for agents, not for users")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/provenance"
+	"github.com/farforge/farforge/common/toolchain"
 )
 
 const (
@@ -64,19 +65,22 @@ func (e *Expected) verify(root *os.Root, files []api.Artifact) (*provenance.Buil
 
 // compare checks that the statement is about this job.
 func (e *Expected) compare(b *provenance.Build) error {
-	name, version := api.SplitToolchain(e.Toolchain)
+	chain, err := toolchain.Parse(e.Toolchain)
+	if err != nil {
+		return err
+	}
 	for _, c := range []struct {
 		what, want, got string
 	}{
 		{"the job", e.JobID, b.JobID}, {"the source", e.Source, b.Source},
-		{"the recipe", e.Recipe, b.Recipe}, {"the target", e.Target, b.Target}, {"the toolchain", name, b.Toolchain},
+		{"the recipe", e.Recipe, b.Recipe}, {"the target", e.Target, b.Target}, {"the toolchain", chain.Name, b.Toolchain},
 	} {
 		if c.want != "" && c.want != c.got {
 			return fmt.Errorf("%w: the agent signed a statement about %s %q, not %q", provenance.ErrUntrusted, c.what, c.got, c.want)
 		}
 	}
-	if !api.VersionMatches(version, b.Version) {
-		return fmt.Errorf("%w: the agent signed a statement about %s %s, not %s", provenance.ErrUntrusted, b.Toolchain, b.Version, version)
+	if !chain.Accepts(b.Version) {
+		return fmt.Errorf("%w: the agent signed a statement about %s %s, not %s", provenance.ErrUntrusted, b.Toolchain, b.Version, chain.Version)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func TestParseConfigErrors(t *testing.T) {
 		{"memory = \"lots\"\n", `line 1, column 10: "lots" is not an amount of memory`},
 		{"timeout = \"10\"\n", `"10" is not a duration`},
 		{"target = \"esp 32\"\n", "target:"},
-		{"toolchain = \"idf@x\"\n", "toolchain:"},
+		{"toolchain = \"idf@>=\"\n", "toolchain:"},
 		{"cores = -1\n", "negative"},
 		{"outputs = [\"../x\"]\n", "outputs:"},
 		{"outputs = [\"/x\"]\n", "outputs:"},

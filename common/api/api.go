@@ -7,6 +7,8 @@ const (
 	PathGrantRequest = "/grant/request"
 	PathOffer        = "/signaling/{job_id}/offer"
 	PathAnswer       = "/signaling/{job_id}/answer"
+	PathConfirmation = "/signaling/{job_id}/confirmation"
+	PathAgents       = "/agents"
 	PathAgentHello   = "/agents/hello"
 	PathAgentSession = "/agents/session"
 	PathAgentPoll    = "/agents/poll"
@@ -52,8 +54,11 @@ type GrantRequest struct {
 	// Target is the chip, such as "esp32c3". Empty accepts any agent, and
 	// leaves the choice to the recipe that recognises the project.
 	Target string `json:"target,omitempty"`
-	// Toolchain is NAME or NAME@VERSION, such as "esp-idf@5.3".
+	// Toolchain is NAME or NAME@CONSTRAINT, such as "esp-idf@~5.3"; see
+	// common/toolchain.
 	Toolchain string `json:"toolchain,omitempty"`
+	// Tags are what the agent must have, all of them, such as "eu".
+	Tags []string `json:"tags,omitempty"`
 	// Project is an opaque key that is the same for every build of one
 	// project. It must not tell the project's name.
 	Project string `json:"project,omitempty"`
@@ -64,6 +69,8 @@ type GrantRequest struct {
 	// ExcludeAgents are agents that must not get the job, by fingerprint or
 	// name, such as the one whose build is to be reproduced.
 	ExcludeAgents []string `json:"exclude_agents,omitempty"`
+	// Explain asks for the scores of the candidates.
+	Explain bool `json:"explain,omitempty"`
 }
 
 // GrantResponse answers a [GrantRequest].
@@ -78,6 +85,9 @@ type GrantResponse struct {
 	// SameNetwork: the client and one of the candidates seem to share a
 	// network, so that local addresses are of use.
 	SameNetwork bool `json:"same_network,omitempty"`
+	// Explanation is why the candidates are what they are, best first, if the
+	// request asked for it.
+	Explanation []Explained `json:"explanation,omitempty"`
 }
 
 // Candidate is an agent that may claim the job.
@@ -109,13 +119,24 @@ type ICEServer struct {
 }
 
 // Waiting is the body of a 202 to an offer: nobody has answered yet, and the
-// client should post the same offer again with the fresh grant.
+// client should post the same offer again with the fresh grant. It is a problem
+// document, for clients that show those, whose extension members (RFC 9457,
+// section 3.2) say how to go on; and yet not an error.
 type Waiting struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	Code   Code   `json:"code"`
+
 	JobID     string    `json:"job_id"`
 	Grant     string    `json:"grant"`
 	ExpiresAt time.Time `json:"expires_at"`
-	// Position is the job's place among the waiting ones, from 1.
+	// Position is the job's place among the waiting ones, from 1; 0 is unknown.
 	Position int `json:"position,omitempty"`
+	// EstimateSecs is when the job may start, in seconds from now, by what the
+	// jobs before it are expected to take; 0 is unknown.
+	EstimateSecs int `json:"estimate_secs,omitempty"`
 }
 
 // HelloRequest is the body of POST /agents/hello and POST /users/hello: an agent
@@ -168,6 +189,9 @@ type Status struct {
 	FreeMemMB    int          `json:"free_memory_mb"`
 	RunningJobs  []string     `json:"running_jobs,omitempty"`
 	Capabilities []Capability `json:"capabilities"`
+	// Tags are what else clients can ask for, such as "eu" or "gpu". The tags of
+	// the operator's list, if there are any, count instead.
+	Tags []string `json:"tags,omitempty"`
 	// Warm are the projects whose workspaces are kept here, as the keys that
 	// grant requests carry, of late use first. Null: the agent does not tell.
 	Warm []string `json:"warm,omitempty"`
@@ -241,6 +265,8 @@ type ListedAgent struct {
 	PublicKey   string `json:"public_key"`
 	// Targets limits what the agent may build for; empty is all.
 	Targets []string `json:"targets,omitempty"`
+	// Tags are what clients can ask for: the list's, or else the agent's own.
+	Tags []string `json:"tags,omitempty"`
 	// Alive tells whether it polls.
 	Alive bool `json:"alive"`
 }

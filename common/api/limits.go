@@ -14,6 +14,8 @@ const (
 	MaxChannels     = 16
 	MaxAgents       = 64
 	MaxCapabilities = 512
+	// MaxTags bounds the tags in requests and statuses.
+	MaxTags = 16
 	// MaxWarm bounds the warm workspaces in a status.
 	MaxWarm = 64
 	// NonceSize is the length of an agent's nonce, in bytes.

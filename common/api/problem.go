@@ -8,6 +8,7 @@ type Code string
 
 // The codes, by the HTTP status that carries them.
 const (
+	CodeQueued          Code = "queued"             // 202: not an error, see [Waiting]
 	CodeMalformed       Code = "malformed"          // 400
 	CodeUnauthorized    Code = "unauthorized"       // 401: no token
 	CodeBadToken        Code = "bad_token"          // 401: forged, garbled or of another kind
@@ -28,6 +29,7 @@ const (
 	CodeNoAgent         Code = "no_agent"           // 503: none alive at all
 	CodeNoTarget        Code = "no_target"          // 503: none builds for the target
 	CodeNoToolchain     Code = "no_toolchain"       // 503: none has the toolchain
+	CodeNoTag           Code = "no_tag"             // 503: none has the tags
 	CodeNoCapacity      Code = "no_capacity"        // 503: none is that large
 	CodeDraining        Code = "draining"           // 503: the broker is shutting down
 	CodeNoAnswer        Code = "no_answer"          // 504: claimed, but never answered

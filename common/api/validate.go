@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/farforge/farforge/common/toolchain"
 )
 
 var (
 	fingerprintForm = regexp.MustCompile(`^[0-9A-F]{2}(:[0-9A-F]{2}){31}$`)
 	nameForm        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
-	toolchainForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(@[0-9][A-Za-z0-9._+-]{0,31})?$`)
 	sha256Form      = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
@@ -32,8 +33,6 @@ func (r *GrantRequest) Validate() error {
 		return fmt.Errorf("timeout_secs: %d is not between 1 and %d", r.TimeoutSecs, 24*3600)
 	case r.Target != "" && !nameForm.MatchString(r.Target):
 		return fmt.Errorf("target: %q is not a chip name such as esp32c3", r.Target)
-	case r.Toolchain != "" && !toolchainForm.MatchString(r.Toolchain):
-		return fmt.Errorf("toolchain: %q is not NAME or NAME@VERSION", r.Toolchain)
 	case len(r.Project) > 128:
 		return errors.New("project: longer than 128 bytes")
 	case len(r.NAT) > 32:
@@ -42,6 +41,12 @@ func (r *GrantRequest) Validate() error {
 		return fmt.Errorf("agents: %d names, at most %d are allowed", len(r.Agents), MaxAgents)
 	case len(r.ExcludeAgents) > MaxAgents:
 		return fmt.Errorf("exclude_agents: %d names, at most %d are allowed", len(r.ExcludeAgents), MaxAgents)
+	}
+	if _, err := toolchain.Parse(r.Toolchain); err != nil {
+		return fmt.Errorf("toolchain: %w", err)
+	}
+	if err := validTags(r.Tags); err != nil {
+		return err
 	}
 	for _, c := range r.RequiredChannels {
 		if !nameForm.MatchString(c) {
@@ -76,6 +81,9 @@ func (s *Status) Validate() error {
 	case s.Sealing != nil && (len(s.Sealing.Recipient) > 128 || len(s.Sealing.Signature) > 4096):
 		return errors.New("sealing: the recipient is longer than 128 bytes or the signature than 4096")
 	}
+	if err := validTags(s.Tags); err != nil {
+		return err
+	}
 	for _, w := range s.Warm {
 		if len(w) > 128 {
 			return errors.New("warm: a key is longer than 128 bytes")
@@ -91,9 +99,7 @@ func (s *Status) Validate() error {
 
 // Validate reports the first field that is out of its form or its range.
 func (r *Report) Validate() error {
-	switch r.Outcome {
-	case OutcomeSucceeded, OutcomeBuildFailed, OutcomeCanceled, OutcomeTimedOut, OutcomeRefused, OutcomeLost, OutcomeAgentFailed:
-	default:
+	if !r.Outcome.known() {
 		return fmt.Errorf("outcome: %q is unknown", r.Outcome)
 	}
 	if r.DurationMS < 0 {
@@ -118,15 +124,38 @@ func (r *Report) SignedBytes() []byte {
 	return []byte(b.String())
 }
 
-// SplitToolchain splits NAME or NAME@VERSION; version is empty in the first.
-func SplitToolchain(s string) (name, version string) {
-	name, version, _ = strings.Cut(s, "@")
-	return name, version
+// Validate reports the first field that is out of its form or its range.
+func (c *Confirmation) Validate() error {
+	switch {
+	case c.Agent == "" || len(c.Agent) > 128:
+		return errors.New("agent: want the fingerprint of the agent that answered, SHA256:…")
+	case !c.Outcome.known():
+		return fmt.Errorf("outcome: %q is unknown", c.Outcome)
+	case c.DurationMS < 0:
+		return fmt.Errorf("duration_ms: %d is negative", c.DurationMS)
+	}
+	return nil
 }
 
-// VersionMatches tells whether have satisfies want: want is a prefix of it by
-// whole dot-separated segments, so "5.3" accepts "5.3.1" and not "5.30". An
-// empty want accepts all.
-func VersionMatches(want, have string) bool {
-	return want == "" || have == want || strings.HasPrefix(have, want+".")
+func (o Outcome) known() bool {
+	switch o {
+	case OutcomeSucceeded, OutcomeBuildFailed, OutcomeCanceled, OutcomeTimedOut, OutcomeRefused, OutcomeLost, OutcomeAgentFailed:
+		return true
+	}
+	return false
+}
+
+// ValidTag tells whether a tag has the form of one: letters, digits and . _ + -.
+func ValidTag(tag string) bool { return nameForm.MatchString(tag) }
+
+func validTags(tags []string) error {
+	if len(tags) > MaxTags {
+		return fmt.Errorf("tags: %d, at most %d are allowed", len(tags), MaxTags)
+	}
+	for _, tag := range tags {
+		if !ValidTag(tag) {
+			return fmt.Errorf("tags: %q is not a tag such as eu", tag)
+		}
+	}
+	return nil
 }

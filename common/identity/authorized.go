@@ -22,6 +22,8 @@ type Authorized struct {
 	Key         ssh.PublicKey
 	// Targets are the chips that the agent may build for; empty is all.
 	Targets []string
+	// Tags are what clients can ask for; empty leaves that to the agent.
+	Tags []string
 	// Expires is when the line stops counting; zero is never.
 	Expires time.Time
 }
@@ -66,10 +68,11 @@ func ParseAuthorized(data []byte) ([]Authorized, error) {
 	return agents, nil
 }
 
-// ParseAuthorizedEntry reads one line of the file: options, key and comment. Two
-// options are known, both in the spelling of sshd(8):
+// ParseAuthorizedEntry reads one line of the file: options, key and comment. Three
+// options are known, in the spelling of sshd(8):
 //
 //	targets="esp32,esp32c3"   what the agent may build for
+//	tags="eu,reviewed"        what clients can ask for, whatever the agent says
 //	expiry-time="20271231"    YYYYMMDD[Z] or YYYYMMDDHHMM[SS][Z], when it ends
 //
 // Any other is an error, because an option that is not obeyed is a false

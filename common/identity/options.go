@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var targetForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+var optionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
 
 // obey takes over what the options of the line say.
 func (a *Authorized) obey(options []string) error {
@@ -24,11 +24,13 @@ func (a *Authorized) obey(options []string) error {
 		seen[name] = true
 		switch name {
 		case "targets":
-			a.Targets, err = parseTargets(value)
+			a.Targets, err = parseNames("targets", "a chip name such as esp32c3", value)
+		case "tags":
+			a.Tags, err = parseNames("tags", "a tag such as eu", value)
 		case "expiry-time":
 			a.Expires, err = parseExpiry(value)
 		default:
-			err = fmt.Errorf("the option %q is not known; targets and expiry-time are", name)
+			err = fmt.Errorf("the option %q is not known; targets, tags and expiry-time are", name)
 		}
 		if err != nil {
 			return err
@@ -50,15 +52,15 @@ func splitOption(option string) (name, value string, err error) {
 	return name, strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`), nil
 }
 
-func parseTargets(value string) ([]string, error) {
-	targets := strings.Split(value, ",")
-	for i, t := range targets {
-		targets[i] = strings.TrimSpace(t)
-		if !targetForm.MatchString(targets[i]) {
-			return nil, fmt.Errorf("targets: %q is not a chip name such as esp32c3", t)
+func parseNames(option, what, value string) ([]string, error) {
+	names := strings.Split(value, ",")
+	for i, n := range names {
+		names[i] = strings.TrimSpace(n)
+		if !optionName.MatchString(names[i]) {
+			return nil, fmt.Errorf("%s: %q is not %s", option, n, what)
 		}
 	}
-	return targets, nil
+	return names, nil
 }
 
 // parseExpiry reads a time as sshd does: in the local time zone unless it ends

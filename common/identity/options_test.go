@@ -18,17 +18,19 @@ func TestAuthorizedOptions(t *testing.T) {
 	for _, tt := range []struct {
 		options string
 		targets []string
+		tags    []string
 		expires time.Time
 	}{
-		{"", nil, time.Time{}},
-		{`targets="esp32" `, []string{"esp32"}, time.Time{}},
-		{`targets="esp32, esp32c3",expiry-time="20271231Z" `, []string{"esp32", "esp32c3"}, utc},
-		{`Expiry-Time="20271231" `, nil, time.Date(2027, 12, 31, 0, 0, 0, 0, time.Local)},
-		{`expiry-time="202712310230Z" `, nil, utc.Add(150 * time.Minute)},
-		{`expiry-time="20271231023005Z" `, nil, utc.Add(150*time.Minute + 5*time.Second)},
+		{"", nil, nil, time.Time{}},
+		{`targets="esp32" `, []string{"esp32"}, nil, time.Time{}},
+		{`targets="esp32, esp32c3",expiry-time="20271231Z" `, []string{"esp32", "esp32c3"}, nil, utc},
+		{`Expiry-Time="20271231" `, nil, nil, time.Date(2027, 12, 31, 0, 0, 0, 0, time.Local)},
+		{`expiry-time="202712310230Z" `, nil, nil, utc.Add(150 * time.Minute)},
+		{`expiry-time="20271231023005Z" `, nil, nil, utc.Add(150*time.Minute + 5*time.Second)},
+		{`tags="eu,reviewed",targets="esp32" `, []string{"esp32"}, []string{"eu", "reviewed"}, time.Time{}},
 	} {
 		a, err := ParseAuthorizedEntry(tt.options + key)
-		if err != nil || a.Name != "bench-1" || !slices.Equal(a.Targets, tt.targets) || !a.Expires.Equal(tt.expires) {
+		if err != nil || a.Name != "bench-1" || !slices.Equal(a.Targets, tt.targets) || !slices.Equal(a.Tags, tt.tags) || !a.Expires.Equal(tt.expires) {
 			t.Errorf("%q: %+v, %v", tt.options, a, err)
 		}
 		if _, err := ParseAuthorizedLine(tt.options + key); (err == nil) != (tt.options == "") {
@@ -52,13 +54,14 @@ func TestAuthorizedRefusals(t *testing.T) {
 	}
 	key := newKey(t).PublicLine("bench-1")
 	for want, line := range map[string]string{
-		`the option "restrict" is not known; targets and expiry-time are`: "restrict " + key,
-		`the option "command" is not known`:                               `command="rm -rf /" ` + key,
-		"the option targets stands twice":                                 `targets="a",targets="b" ` + key,
-		`targets: "" is not a chip name`:                                  `targets="" ` + key,
-		`targets: "../x" is not a chip name`:                              `targets="esp32,../x" ` + key,
-		`the value of the option "targets" is not in double quotes`:       `targets=esp32 ` + key,
-		"expiry-time: want YYYYMMDD or YYYYMMDDHHMM":                      `expiry-time="tomorrow" ` + key,
+		`the option "restrict" is not known; targets, tags and expiry-time are`: "restrict " + key,
+		`the option "command" is not known`:                                     `command="rm -rf /" ` + key,
+		"the option targets stands twice":                                       `targets="a",targets="b" ` + key,
+		`targets: "" is not a chip name`:                                        `targets="" ` + key,
+		`targets: "../x" is not a chip name`:                                    `targets="esp32,../x" ` + key,
+		`tags: "a b" is not a tag`:                                              `tags="a b" ` + key,
+		`the value of the option "targets" is not in double quotes`:             `targets=esp32 ` + key,
+		"expiry-time: want YYYYMMDD or YYYYMMDDHHMM":                            `expiry-time="tomorrow" ` + key,
 		"out of range":             `expiry-time="20271331" ` + key,
 		"not a public key":         "rubbish",
 		"fewer than 3072 bits":     strings.TrimSpace(string(ssh.MarshalAuthorizedKey(weak))),
@@ -83,7 +86,7 @@ func TestAuthorizedRefusals(t *testing.T) {
 // Whatever is accepted is complete, and its options mean what they say.
 func FuzzParseAuthorizedEntry(f *testing.F) {
 	key := newKey(f).PublicLine("bench-1")
-	for _, options := range []string{"", `targets="esp32,esp32c3" `, `expiry-time="20271231Z",targets="a" `, `targets="a\"" `, `x="`, `,, `} {
+	for _, options := range []string{"", `targets="esp32,esp32c3" `, `tags="eu" `, `expiry-time="20271231Z",targets="a" `, `targets="a\"" `, `x="`, `,, `} {
 		f.Add(options, "")
 		f.Add(options, "\nx")
 	}
@@ -95,12 +98,12 @@ func FuzzParseAuthorizedEntry(f *testing.F) {
 		if a.Key == nil || a.Name == "" || len(a.Name) > maxName || a.Fingerprint != ssh.FingerprintSHA256(a.Key) {
 			t.Errorf("incomplete: %+v", a)
 		}
-		for _, target := range a.Targets {
-			if !targetForm.MatchString(target) {
-				t.Errorf("%q became the target %q", options, target)
+		for _, name := range slices.Concat(a.Targets, a.Tags) {
+			if !optionName.MatchString(name) {
+				t.Errorf("%q became the target or tag %q", options, name)
 			}
 		}
-		if strings.TrimFunc(options, func(r rune) bool { return unicode.IsSpace(r) || r == ',' }) != "" && len(a.Targets) == 0 && a.Expires.IsZero() && a.Name == "bench-1" {
+		if strings.TrimFunc(options, func(r rune) bool { return unicode.IsSpace(r) || r == ',' }) != "" && len(a.Targets)+len(a.Tags) == 0 && a.Expires.IsZero() && a.Name == "bench-1" {
 			t.Errorf("the options %q were passed over", options)
 		}
 	})

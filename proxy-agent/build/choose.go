@@ -9,14 +9,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/toolchain"
 )
 
 // Want is what the client asked for; empty fields accept anything.
 type Want struct {
 	Target    string
-	Toolchain string // NAME or NAME@VERSION
+	Toolchain string // see common/toolchain
 	Recipe    string
 }
 
@@ -33,9 +33,13 @@ const recognitionBytes = 1 << 20
 // When none does, the error is a *channel.Problem that tells what the recipes
 // here look for.
 func (c *Catalog) Choose(project fs.FS, want Want) (*Choice, error) {
+	chain, err := toolchain.Parse(want.Toolchain)
+	if err != nil {
+		return nil, &channel.Problem{Code: channel.ProblemNoRecipe, Message: "the toolchain that was asked for: " + err.Error()}
+	}
 	var near []string
 	for _, e := range c.Entries {
-		reason := e.fits(want)
+		reason := e.fits(want, &chain)
 		if reason == "" {
 			reason = e.Recipe.recognise(project)
 		}
@@ -64,19 +68,18 @@ func (c *Catalog) Choose(project fs.FS, want Want) (*Choice, error) {
 }
 
 // fits returns "" if the entry serves what is wanted, or how it does not.
-func (e *Entry) fits(want Want) string {
-	name, version := api.SplitToolchain(want.Toolchain)
+func (e *Entry) fits(want Want, chain *toolchain.Requirement) string {
 	switch {
 	case want.Recipe != "" && want.Recipe != e.Recipe.Name:
 		return "is not the recipe asked for"
 	case want.Target != "" && !slices.Contains(e.Recipe.Targets, want.Target):
 		return "builds for " + strings.Join(e.Recipe.Targets, ", ")
-	case name != "" && name != e.Recipe.Toolchain.Name:
+	case chain.Name != "" && chain.Name != e.Recipe.Toolchain.Name:
 		return "uses the toolchain " + e.Recipe.Toolchain.Name
 	case !e.Usable():
 		return "cannot be used here: " + e.Missing
-	case !api.VersionMatches(version, e.Version):
-		return fmt.Sprintf("has version %s of %s", e.Version, name)
+	case !chain.Accepts(e.Version):
+		return fmt.Sprintf("has version %s of %s", e.Version, chain.Name)
 	}
 	return ""
 }

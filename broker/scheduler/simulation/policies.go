@@ -11,6 +11,7 @@ import (
 	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/broker/scheduler"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/toolchain"
 )
 
 // width is how many candidates a job has at most, as in the broker.
@@ -203,7 +204,7 @@ func newLearned(w *world) *learned {
 }
 
 func (p *learned) need(j *job) scheduler.Need {
-	return scheduler.Need{Target: "esp32", Toolchain: "esp-idf", Cores: 1, MemoryMB: 1, Project: fmt.Sprint("project", j.order.project)}
+	return scheduler.Need{Target: "esp32", Toolchain: toolchain.Requirement{Name: "esp-idf"}, Cores: 1, MemoryMB: 1, Project: fmt.Sprint("project", j.order.project)}
 }
 
 func (p *learned) choose(r *run, j *job) []int {
@@ -257,7 +258,7 @@ func (p *learned) ended(r *run, j *job, ok bool) {
 	p.farm.Release(name, fmt.Sprint(j.id), r.time())
 	n := p.need(j)
 	res := scheduler.Result{
-		Agent: name, Target: n.Target, Toolchain: n.Toolchain, Project: p.farm.ProjectKey(n.Project),
+		Agent: name, Target: n.Target, Toolchain: n.Toolchain.Name, Project: p.farm.ProjectKey(n.Project),
 		Verdict: scheduler.Built, Took: time.Duration((r.now - j.began) * 1e9), At: r.time(),
 	}
 	if !ok {

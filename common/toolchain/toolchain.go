@@ -1,0 +1,93 @@
+// Package toolchain says which toolchains a job accepts. A requirement is
+//
+//	esp-idf            any version
+//	esp-idf@5.3        5.3 and all that begin with 5.3., such as 5.3.1
+//	esp-idf@~5.3.1     5.3.1 and later patches of 5.3
+//	esp-idf@^5.1       5.1 and later, up to the next major version
+//	esp-idf@>=5.1,<5.4 a range; || between ranges means or
+//
+// Constraints are those of Masterminds/semver; a pre-release such as 5.4.0-beta1
+// is accepted only by one that names a pre-release. Not every vendor numbers
+// releases as Semantic Versioning wants: a version of another form is accepted if
+// it is spelled like the requirement, or goes on from it behind a dot, as
+// esp-2021r2 is by esp-2021r2, and 8.4.0.1 by 8.4.
+package toolchain
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// Requirement is what a job asks of a toolchain. The zero value accepts any. It
+// is not changed after it was parsed, and safe for concurrent use.
+type Requirement struct {
+	// Name is the toolchain's; empty is any.
+	Name string
+	// Version is the constraint as it was written; empty is any.
+	Version string
+
+	constraint *semver.Constraints // nil: Version is no constraint but a spelling
+}
+
+// The forms of the two parts. That of a constraint only keeps out what no
+// constraint has; what it means, semver judges.
+var (
+	nameForm       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+	spellingForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+	constraintForm = regexp.MustCompile(`^[A-Za-z0-9.*~^<>=!,| +-]{1,64}$`)
+)
+
+// Parse reads NAME or NAME@CONSTRAINT; the empty text is the zero Requirement.
+// Its errors say what is wrong with the text, in words for whoever wrote it.
+func Parse(s string) (Requirement, error) {
+	if s == "" {
+		return Requirement{}, nil
+	}
+	name, version, has := strings.Cut(s, "@")
+	r := Requirement{Name: name, Version: version}
+	switch {
+	case !nameForm.MatchString(name):
+		return Requirement{}, fmt.Errorf("%q is not NAME or NAME@VERSION, such as esp-idf or esp-idf@~5.3", s)
+	case !has:
+		return r, nil
+	case version == "":
+		return Requirement{}, fmt.Errorf("%q has no version behind the @", s)
+	}
+	if c, err := constraint(version); err == nil {
+		r.constraint = c
+	} else if !spellingForm.MatchString(version) {
+		return Requirement{}, fmt.Errorf("%q is neither a version nor a constraint on one, such as 5.3, ~5.3.1 or >=5.1,<5.4", version)
+	}
+	return r, nil
+}
+
+func constraint(s string) (*semver.Constraints, error) {
+	if !constraintForm.MatchString(s) {
+		return nil, errors.New("not in the form of a constraint")
+	}
+	return semver.NewConstraint(s)
+}
+
+// Accepts tells whether the requirement is met by this version of the toolchain
+// that it names.
+func (r *Requirement) Accepts(version string) bool {
+	if r.Version == "" || version == r.Version {
+		return true
+	}
+	if v, err := semver.NewVersion(version); err == nil && r.constraint != nil {
+		return r.constraint.Check(v)
+	}
+	return strings.HasPrefix(version, r.Version+".")
+}
+
+// String is what Parse reads.
+func (r *Requirement) String() string {
+	if r.Version == "" {
+		return r.Name
+	}
+	return r.Name + "@" + r.Version
+}
