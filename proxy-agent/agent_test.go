@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -215,8 +216,10 @@ func TestSignalsDrainThenStop(t *testing.T) {
 
 func TestIdleAgentLeavesAtOnce(t *testing.T) {
 	f := newFarm(t)
-	p := f.start("--sandbox", "none")
-	f.broker.Next()
+	p := f.start("--sandbox", "none", "--tag", "eu", "--tag", "gpu")
+	if tags := f.broker.Next().Status.Tags; !slices.Equal(tags, []string{"eu", "gpu"}) {
+		t.Errorf("its tags are %q", tags)
+	}
 	p.Process.Signal(syscall.SIGTERM)
 	f.broker.Next().Reply(http.StatusNoContent, nil)
 	if err := farend.Receive(t, p.ended, "end"); err != nil {

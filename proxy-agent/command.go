@@ -41,6 +41,7 @@ doc/agent.md tells the rest.`
 
 const runExamples = `  proxy-agent run --url https://broker.example.org
   proxy-agent run --url https://broker.example.org --cores 4 --memory 8192 --recipes ~/recipes
+  proxy-agent run --url https://broker.example.org --tag eu --tag gpu
   proxy-agent run --url https://broker.example.org --key ~/.ssh/id_ed25519.pub
   proxy-agent run --url https://broker.example.org --source-hosts github.com,codeload.github.com`
 
@@ -114,6 +115,7 @@ func runFlags(f *pflag.FlagSet, cfg *Config) {
 	f.IntVar(&cfg.Cores, "cores", defaultCores(), "processor cores that all jobs together may use, a `NUMBER`")
 	f.IntVar(&cfg.MemoryMB, "memory", defaultMemory(), "memory that all jobs together may use, in `MiB`")
 	f.IntVar(&cfg.Jobs, "jobs", 0, "jobs at a time, a `NUMBER` (default as many as cores)")
+	f.StringArrayVar(&cfg.Tags, "tag", nil, "what clients can ask for besides target and toolchain, a `NAME` such as eu or gpu; may be repeated")
 	f.StringSliceVar(&cfg.SourceHosts, "source-hosts", nil, "let clients name archives on these hosts instead of uploading: `HOST[,HOST]`, each with :PORT unless that is 443 (default none)")
 	f.IntVar(&cfg.SourceMaxSizeMB, "source-max-size", source.DefaultMaxSize>>20, "the largest such archive, in `MiB`")
 	f.BoolVar(&cfg.KeepLocal, "keep-local-addresses", false, "tell clients this machine's local addresses, also in another network than its own")

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/rendezvous"
@@ -28,6 +29,7 @@ type Config struct {
 	Cores     int
 	MemoryMB  int
 	Jobs      int // 0: as many as there are cores
+	Tags      []string
 	Name      string
 	LogFormat string
 	LogLevel  string
@@ -122,11 +124,27 @@ func (c *Config) Validate() error {
 			return usage(fmt.Errorf("%s is out of range", l.flag), "it must be "+l.want)
 		}
 	}
+	if err := c.validateTags(); err != nil {
+		return err
+	}
 	if _, err := c.sources(); err != nil {
 		return usage(fmt.Errorf("--source-hosts: %w", err), "separate several by commas")
 	}
 	if err := new(slog.Level).UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return usage(fmt.Errorf("--log-level: %w", err), "it must be debug, info, warn or error")
+	}
+	return nil
+}
+
+func (c *Config) validateTags() error {
+	if len(c.Tags) > api.MaxTags {
+		return usage(fmt.Errorf("--tag: %d tags, and an agent has at most %d", len(c.Tags), api.MaxTags))
+	}
+	for _, tag := range c.Tags {
+		if !api.ValidTag(tag) {
+			return usage(fmt.Errorf("--tag: %q is not a tag", tag),
+				"a tag has letters, digits and . _ + -, at most 64 of them, such as eu; repeat --tag for each")
+		}
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func (p program) work(cfg *Config, a *parts) error {
 		})
 	}
 	return worker.New(worker.Config{
-		Broker: a.broker, Key: a.key, Sealing: bound, Capabilities: a.catalog.Capabilities(),
+		Broker: a.broker, Key: a.key, Sealing: bound, Capabilities: a.catalog.Capabilities(), Tags: cfg.Tags,
 		Capacity: worker.Capacity{Cores: cfg.Cores, MemoryMB: cfg.MemoryMB, Jobs: cfg.Jobs},
 		Version:  version(), Logger: a.log, Keys: pinned, ProbeNAT: a.broker.ProbeNAT,
 		Host: func(keys *grant.KeySet) (*session.Host, error) {

@@ -92,8 +92,8 @@ func newAgent(t *testing.T) (*agent, func()) {
 	log := slog.New(slog.NewTextHandler(record, nil))
 	w := New(Config{
 		Broker: client, Key: key, Sealing: bound, Logger: log, Version: "test", Keys: pinned,
-		Capabilities: catalog.Capabilities(),
-		Capacity:     Capacity{Cores: 4, MemoryMB: 2048, Jobs: 2},
+		Capabilities: catalog.Capabilities(), Tags: []string{"eu"},
+		Capacity: Capacity{Cores: 4, MemoryMB: 2048, Jobs: 2},
 		Host: func(keys *grant.KeySet) (*session.Host, error) {
 			return session.NewHost(session.Config{
 				Key: key, Sealing: sealing, Broker: client.Origin(), Keys: keys, Refetch: pinned, Clock: client,

@@ -112,7 +112,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 }
 
 func (w *Worker) status(draining bool) *api.Status {
-	s := &api.Status{Version: w.Version, Capabilities: w.Capabilities, Sealing: w.Sealing, Draining: draining}
+	s := &api.Status{Version: w.Version, Capabilities: w.Capabilities, Tags: w.Tags, Sealing: w.Sealing, Draining: draining}
 	if kind := w.nat.Load(); kind != nil {
 		s.NAT = *kind
 	}

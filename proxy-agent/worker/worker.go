@@ -40,8 +40,10 @@ type Config struct {
 	// Sealing is what clients seal their offers to.
 	Sealing      *api.SealingKey
 	Capabilities []api.Capability
-	Capacity     Capacity
-	Version      string
+	// Tags are what else clients can ask for.
+	Tags     []string
+	Capacity Capacity
+	Version  string
 	// ProbeNAT finds out what NAT the agent is behind. Nil: nobody asks.
 	ProbeNAT func(context.Context) (string, error)
 	Logger   *slog.Logger

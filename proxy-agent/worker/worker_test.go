@@ -25,6 +25,7 @@ func TestPollCarriesWhatTheAgentIs(t *testing.T) {
 	want := api.Status{
 		Version: "test", TotalCores: 4, FreeCores: 4, TotalMemMB: 2048, FreeMemMB: 2048,
 		Capabilities: []api.Capability{{Target: "esp32c3", Toolchain: "sh", Version: "1.0"}},
+		Tags:         []string{"eu"},
 		Sealing:      a.sealing,
 	}
 	for range 3 { // and it goes on after each
@@ -229,6 +230,7 @@ func TestRevokedAgent(t *testing.T) {
 	if r := c.Result(); r.ExitCode != 7 {
 		t.Errorf("the job was hurt: result %+v", r)
 	}
+	a.log.await(t, "a report did not arrive") // nor could it; the job's room is free by then
 	a.broker.Refuse(nil)
 	again := a.broker.Next()
 	if s := again.Status; s.FreeCores != 4 || s.Draining {
