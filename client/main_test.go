@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -68,6 +70,7 @@ func TestScripts(t *testing.T) {
 			"farend":  func(ts *testscript.TestScript, neg bool, args []string) { startFarEnd(t, ts, neg, args) },
 			"becomes": becomes,
 			"tokens":  lastToken,
+			"asked":   lastNeed,
 			"board":   func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },
 			"exits":   exits,
 		},
@@ -151,6 +154,24 @@ func lastToken(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got := b.Tokens(); len(got) == 0 || got[len(got)-1] != args[0] {
 		ts.Fatalf("the broker got the tokens %q", got)
+	}
+}
+
+// lastNeed is the script command "asked REGEXP": the last grant request, as
+// JSON, must match.
+func lastNeed(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	if neg || len(args) != 1 || b == nil {
+		ts.Fatalf("usage: asked REGEXP, after farend")
+	}
+	needs := b.Needs()
+	if len(needs) == 0 {
+		ts.Fatalf("the broker was not asked")
+	}
+	text, err := json.Marshal(needs[len(needs)-1])
+	ts.Check(err)
+	if !regexp.MustCompile(args[0]).Match(text) {
+		ts.Fatalf("the broker was asked for %s", text)
 	}
 }
 

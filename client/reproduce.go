@@ -14,6 +14,7 @@ import (
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/toolchain"
 )
 
 // reproduceOptions are the flags of a build that is done again.
@@ -51,7 +52,7 @@ func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) 
 	}
 	c.Target, c.Recipe = claim.Target, claim.Recipe
 	if c.Toolchain = claim.Toolchain; c.Toolchain != "" && claim.Version != "" {
-		c.Toolchain += "@" + claim.Version
+		c.Toolchain = toolchain.Exactly(claim.Toolchain, claim.Version)
 	}
 	b, err := a.prepare(ctx, c)
 	if err != nil {

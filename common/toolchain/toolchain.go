@@ -5,6 +5,7 @@
 //	esp-idf@~5.3.1     5.3.1 and later patches of 5.3
 //	esp-idf@^5.1       5.1 and later, up to the next major version
 //	esp-idf@>=5.1,<5.4 a range; || between ranges means or
+//	esp-idf@==5.3      just what calls itself 5.3, letter for letter
 //
 // Constraints are those of Masterminds/semver; a pre-release such as 5.4.0-beta1
 // is accepted only by one that names a pre-release. Not every vendor numbers
@@ -38,6 +39,7 @@ type Requirement struct {
 var (
 	nameForm       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
 	spellingForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+	exactForm      = regexp.MustCompile(`^==[^\pC]{1,64}$`)
 	constraintForm = regexp.MustCompile(`^[A-Za-z0-9.*~^<>=!,| +-]{1,64}$`)
 )
 
@@ -56,6 +58,9 @@ func Parse(s string) (Requirement, error) {
 		return r, nil
 	case version == "":
 		return Requirement{}, fmt.Errorf("%q has no version behind the @", s)
+	}
+	if exactForm.MatchString(version) {
+		return r, nil
 	}
 	if c, err := constraint(version); err == nil {
 		r.constraint = c
@@ -78,11 +83,17 @@ func (r *Requirement) Accepts(version string) bool {
 	if r.Version == "" || version == r.Version {
 		return true
 	}
+	if exact, ok := strings.CutPrefix(r.Version, "=="); ok {
+		return version == exact
+	}
 	if v, err := semver.NewVersion(version); err == nil && r.constraint != nil {
 		return r.constraint.Check(v)
 	}
 	return strings.HasPrefix(version, r.Version+".")
 }
+
+// Exactly asks for this version and no other, in the form that Parse reads.
+func Exactly(name, version string) string { return name + "@==" + version }
 
 // String is what Parse reads.
 func (r *Requirement) String() string {

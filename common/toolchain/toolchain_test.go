@@ -1,6 +1,9 @@
 package toolchain
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestAccepts(t *testing.T) {
 	for _, tt := range []struct {
@@ -21,6 +24,10 @@ func TestAccepts(t *testing.T) {
 		{"esp-idf@>=5.4.0-0", []string{"5.4.0-beta1", "5.4.0"}, []string{"5.3.0"}},
 		{"gcc@8.4", []string{"8.4.0.1", "8.4.0"}, []string{"8.40.0.1"}},
 		{"xtensa@esp-2021r2", []string{"esp-2021r2", "esp-2021r2.patch5"}, []string{"esp-2021r20", "esp-2022r1"}},
+		{"gcc@==12.2.0", []string{"12.2.0"}, []string{"12.2.0-rc", "12.2.0+r1", "v12.2.0", "12.2", "12.2.0.1", "12.2.1", ""}},
+		{"gcc@==5", []string{"5"}, []string{"5.0.0", "5.1"}},
+		{Exactly("gcc", "12.2 (Debian ä)"), []string{"12.2 (Debian ä)"}, []string{"12.2"}},
+		{Exactly("xtensa", "esp-2021r2"), []string{"esp-2021r2"}, []string{"esp-2021r2.patch5"}},
 		{"gcc@~12", []string{"12.2.0"}, []string{"13.0.0", "not-a-version"}},
 	} {
 		r, err := Parse(tt.requirement)
@@ -45,7 +52,7 @@ func TestAccepts(t *testing.T) {
 }
 
 func TestWhatIsNoRequirement(t *testing.T) {
-	for _, s := range []string{"@5.3", "esp-idf@", "esp idf", "esp-idf@~", "esp-idf@>=", "esp-idf@5.3;rm", "esp-idf@\x1b[2J", "-x", "esp-idf@5.3\n"} {
+	for _, s := range []string{"@5.3", "esp-idf@", "esp idf", "esp-idf@~", "esp-idf@>=", "esp-idf@5.3;rm", "esp-idf@\x1b[2J", "-x", "esp-idf@5.3\n", "esp-idf@==", "esp-idf@==5\n", "esp-idf@==" + strings.Repeat("5", 65), "esp-idf@>=5,==5.3"} {
 		if r, err := Parse(s); err == nil {
 			t.Errorf("%q is taken as %+v", s, r)
 		}
@@ -56,6 +63,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("esp-idf@>=5.1,<5.4 || 4.4", "5.3.1")
 	f.Add("gcc", "12.2.0")
 	f.Add("x@esp-2021r2", "esp-2021r2.1")
+	f.Add("x@==5.3 (a)", "5.3 (a)")
 	f.Fuzz(func(t *testing.T, s, version string) {
 		r, err := Parse(s)
 		if err != nil {
