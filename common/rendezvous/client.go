@@ -136,7 +136,8 @@ type request struct {
 	token        string
 	contentType  string
 	body         []byte
-	waits        bool // the broker may hold it
+	waits        bool          // the broker may hold it
+	most         time.Duration // for so long, if that is less than usual; 0 is as usual
 	query        url.Values
 }
 
@@ -185,6 +186,9 @@ func (c *Client) through(ctx context.Context, route *route, r request) (*respons
 			query = url.Values{}
 		}
 		wait := min(c.wait, time.Duration(route.wait.Load())*time.Second)
+		if r.most > 0 {
+			wait = min(wait, r.most)
+		}
 		limit += wait
 		query.Set(api.WaitParam, strconv.Itoa(int(wait/time.Second)))
 	}

@@ -21,7 +21,13 @@ const (
 	patienceAgents = 10 * time.Second
 )
 
-// Introduction is an agent's answer, and the grant under which it was given.
+// firstWait is how long an offer is to be held at first: just long enough that
+// an agent which does not answer loses the job to the next one meanwhile, and
+// short enough that a client learns its place in line soon.
+const firstWait = api.AnswerTimeout + time.Second
+
+// Introduction is an agent's answer, and the grant under which it was given: the
+// last one, if the wait was long.
 type Introduction struct {
 	Grant  *api.GrantResponse
 	Answer []byte
@@ -45,7 +51,13 @@ func (c *Client) Introduce(ctx context.Context, need *api.GrantRequest, makeOffe
 		if err != nil {
 			return nil, err
 		}
-		answer, err := c.Offer(ctx, granted, offer, waiting)
+		last := *granted
+		answer, err := c.Offer(ctx, granted, offer, func(w api.Waiting) {
+			last.Grant, last.ExpiresAt = w.Grant, w.ExpiresAt
+			if waiting != nil {
+				waiting(w)
+			}
+		})
 		var p *api.Problem
 		if errors.As(err, &p) && p.Code == api.CodeExpired {
 			c.log.Info("the grant expired before an agent answered; asking for another", "job", granted.JobID)
@@ -54,7 +66,7 @@ func (c *Client) Introduce(ctx context.Context, need *api.GrantRequest, makeOffe
 		if err != nil {
 			return nil, err
 		}
-		return &Introduction{Grant: granted, Answer: answer}, nil
+		return &Introduction{Grant: &last, Answer: answer}, nil
 	}
 }
 
@@ -86,15 +98,16 @@ func (c *Client) AskGrant(ctx context.Context, need *api.GrantRequest) (*api.Gra
 }
 
 // Offer posts the offer until an agent has answered; see [Client.Introduce].
-// An expired grant is a *api.Problem with api.CodeExpired.
+// The first wait is a short one, so that waiting is told of the place in line
+// within seconds; none is asked for that goes on beyond ctx's deadline. An expired grant is a *api.Problem with api.CodeExpired.
 func (c *Client) Offer(ctx context.Context, granted *api.GrantResponse, offer []byte, waiting func(api.Waiting)) ([]byte, error) {
 	token := granted.Grant
-	for {
+	for most := firstWait; ; most = api.MaxWait {
 		var resp *response
 		err := c.insist(ctx, func() (err error) {
 			resp, err = c.do(ctx, request{
 				method: http.MethodPost, path: forJob(api.PathOffer, granted.JobID), token: token,
-				contentType: api.TypeOpaque, body: offer, waits: true,
+				contentType: api.TypeOpaque, body: offer, waits: true, most: untilEnd(ctx, most),
 			})
 			return err
 		})
@@ -116,6 +129,24 @@ func (c *Client) Offer(ctx context.Context, granted *api.GrantResponse, offer []
 			return nil, err
 		}
 	}
+}
+
+// untilEnd is the wait to ask for: what is left until ctx's deadline in whole
+// seconds, so that the last news still comes, but at most the given time and at
+// least a second.
+func untilEnd(ctx context.Context, most time.Duration) time.Duration {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return most
+	}
+	return max(min(most, (time.Until(end)-time.Second/2).Truncate(time.Second)), time.Second)
+}
+
+// Confirm tells how a job ended whose answer came under the grant. It is tried
+// once, on each way: the broker's ranking of its agents does without it.
+func (c *Client) Confirm(ctx context.Context, jobID, grant string, word *api.Confirmation) error {
+	_, err := c.call(ctx, forJob(api.PathConfirmation, jobID), grant, false, word, nil)
+	return err
 }
 
 // insist repeats try while its error may pass and patience lasts. Patience

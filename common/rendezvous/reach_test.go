@@ -88,6 +88,14 @@ func farBroker(t *testing.T) *far {
 		w.Header().Set("Content-Type", api.TypeOpaque)
 		_, _ = w.Write(append([]byte("answer to "), body...))
 	})
+	mux.HandleFunc("POST "+api.PathConfirmation, func(w http.ResponseWriter, r *http.Request) {
+		var word api.Confirmation
+		err := json.NewDecoder(r.Body).Decode(&word)
+		if err != nil || word.Outcome != api.OutcomeLost || r.Header.Get("Authorization") != "Bearer second" {
+			t.Errorf("a confirmation of %+v, %v", word, err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.HandleFunc("GET "+api.PathHealth, func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, api.Health{Status: "ok", Version: "test"}) })
 	mux.HandleFunc("GET "+api.PathJWKS, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/jwk-set+json")
@@ -142,6 +150,9 @@ func job(t *testing.T, c *Client) {
 		func(w api.Waiting) { places += w.Position })
 	if err != nil || string(got.Answer) != "answer to offer\x00\xff" || places != 3 {
 		t.Fatalf("%+v, place %d, %v", got, places, err)
+	}
+	if err := c.Confirm(ctx, got.Grant.JobID, got.Grant.Grant, &api.Confirmation{Outcome: api.OutcomeLost}); err != nil {
+		t.Fatal(err)
 	}
 	_, err = c.AskGrant(ctx, &api.GrantRequest{Target: "esp32s3"})
 	if p, ok := err.(*api.Problem); !ok || p.Status != 503 || p.Code != api.CodeNoTarget || p.RetryAfter != 7 || len(p.Hints) != 1 {
@@ -348,8 +359,8 @@ func TestJobThroughAMPCache(t *testing.T) {
 			if way, _ := c.Way(); way.Leg != LegAMP || !strings.HasPrefix(way.Via, u.Host) {
 				t.Errorf("the way is %v", way)
 			}
-			if got := cache.Served() - before; got != 4 {
-				t.Errorf("the cache served %d pages for a grant, two offers and a refusal", got)
+			if got := cache.Served() - before; got != 5 {
+				t.Errorf("the cache served %d pages for a grant, two offers, a confirmation and a refusal", got)
 			}
 		}
 		if bytes.Contains(tap.All(), []byte("hidden")) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -85,10 +86,13 @@ func TestIntroduceGoesOnOverWaits(t *testing.T) {
 		},
 		"POST " + api.PathOffer: func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
-			if r.PathValue("job_id") != "J1" || string(body) != "offer for J1" || r.URL.Query().Get(api.WaitParam) != "25" {
+			n := offers.Add(1)
+			// The place in line is worth knowing soon, but not asking for often.
+			wait := map[int32]string{1: "4", 2: "25"}[n]
+			if r.PathValue("job_id") != "J1" || string(body) != "offer for J1" || r.URL.Query().Get(api.WaitParam) != wait {
 				t.Errorf("%s with %q", r.URL, body)
 			}
-			switch offers.Add(1) {
+			switch n {
 			case 1:
 				reply(w, 202, api.Waiting{JobID: "J1", Grant: "second", Position: 3})
 			default:
@@ -103,12 +107,31 @@ func TestIntroduceGoesOnOverWaits(t *testing.T) {
 	got, err := c.Introduce(t.Context(), &api.GrantRequest{}, func(_ context.Context, g *api.GrantResponse) ([]byte, error) {
 		return []byte("offer for " + g.JobID), nil
 	}, func(w api.Waiting) { places = append(places, w.Position) })
-	if err != nil || string(got.Answer) != "answer" || got.Grant.JobID != "J1" {
+	if err != nil || string(got.Answer) != "answer" || got.Grant.JobID != "J1" || got.Grant.Grant != "second" {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	if len(places) != 1 || places[0] != 3 {
 		t.Fatalf("places in the queue: %v", places)
 	}
+}
+
+// TestNoWaitIsLongerThanPatience: else its news would come too late.
+func TestNoWaitIsLongerThanPatience(t *testing.T) {
+	if got := untilEnd(t.Context(), firstWait); got != firstWait {
+		t.Errorf("without a deadline: %v", got)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for left, want := range map[time.Duration]time.Duration{
+			-time.Second: time.Second, 300 * time.Millisecond: time.Second, 2700 * time.Millisecond: 2 * time.Second,
+			3400 * time.Millisecond: 2 * time.Second, 20 * time.Second: 19 * time.Second, time.Hour: api.MaxWait,
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), left)
+			if got := untilEnd(ctx, api.MaxWait); got != want {
+				t.Errorf("with %v left: %v, want %v", left, got, want)
+			}
+			cancel()
+		}
+	})
 }
 
 func TestIntroduceTakesANewGrantForAnExpiredOne(t *testing.T) {
@@ -278,6 +301,7 @@ func TestEveryMethodEndsWithItsContext(t *testing.T) {
 		"poll":         func(ctx context.Context) error { _, err := c.Poll(ctx, "s", &api.Status{}); return err },
 		"answer":       func(ctx context.Context) error { return c.Answer(ctx, "s", "J", nil) },
 		"report":       func(ctx context.Context) error { return c.Report(ctx, "s", &api.Report{}) },
+		"confirm":      func(ctx context.Context) error { return c.Confirm(ctx, "J", "g", &api.Confirmation{}) },
 		"keys":         func(ctx context.Context) error { _, err := c.JWKS(ctx); return err },
 		"grant":        func(ctx context.Context) error { _, err := c.RequestGrant(ctx, &api.GrantRequest{}); return err },
 		"offer": func(ctx context.Context) error {
@@ -290,6 +314,25 @@ func TestEveryMethodEndsWithItsContext(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		cancel()
+	}
+}
+
+// TestConfirmationsAreNotRepeated: a broker that is in trouble is left alone.
+func TestConfirmationsAreNotRepeated(t *testing.T) {
+	var calls atomic.Int32
+	c := broker(t, map[string]http.HandlerFunc{
+		"POST " + api.PathConfirmation: func(w http.ResponseWriter, r *http.Request) {
+			if r.PathValue("job_id") != "J1" || r.Header.Get("Authorization") != "Bearer g" || r.Header.Get("Content-Type") != api.TypeJSON {
+				t.Errorf("%s, %v", r.URL, r.Header)
+			}
+			calls.Add(1)
+			reply(w, 500, api.Problem{Code: api.CodeInternal})
+		},
+	})
+	err := c.Confirm(t.Context(), "J1", "g", &api.Confirmation{Agent: "SHA256:x", Outcome: api.OutcomeSucceeded})
+	var p *api.Problem
+	if !errors.As(err, &p) || p.Code != api.CodeInternal || calls.Load() != 1 {
+		t.Fatalf("%v, after %d requests", err, calls.Load())
 	}
 }
 
