@@ -51,6 +51,8 @@ type state struct {
 	sealing  atomic.Pointer[binding]
 	lastSeen atomic.Int64 // Unix nanoseconds; 0 is never
 	parked   atomic.Int32
+	polls    atomic.Uint64 // that were ever parked; the newest has this number
+	broken   atomic.Uint64 // number of the last one whose connection went away
 	outcomes [len(outcomes)]atomic.Int64
 	gone     chan struct{} // closed once the agent is not listed any more
 }
@@ -136,19 +138,4 @@ func (d *Directory) Saw(fingerprint string, status *api.Status, now time.Time) e
 	e.status.Store(status)
 	e.lastSeen.Store(now.UnixNano())
 	return err
-}
-
-// Park records that a poll of the agent is parked until unpark is called,
-// once. gone is closed when the agent is taken off the list. ok is false if it
-// is not on it.
-func (d *Directory) Park(fingerprint string) (unpark func(now time.Time), gone <-chan struct{}, ok bool) {
-	e, ok := d.table.Load().byName[fingerprint]
-	if !ok {
-		return nil, nil, false
-	}
-	e.parked.Add(1)
-	return func(now time.Time) {
-		e.lastSeen.Store(now.UnixNano())
-		e.parked.Add(-1)
-	}, e.gone, true
 }

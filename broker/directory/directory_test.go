@@ -25,9 +25,9 @@ func TestStateFollowsTheAgent(t *testing.T) {
 	d := New(listed("a", "b"))
 	status := &api.Status{TotalCores: 4}
 	d.Saw("SHA256:a", status, now)
-	unpark, gone, _ := d.Park("SHA256:a")
+	poll, _ := d.Park("SHA256:a")
 	select {
-	case <-gone:
+	case <-poll.Gone():
 		t.Error("a listed agent is gone")
 	default:
 	}
@@ -39,7 +39,7 @@ func TestStateFollowsTheAgent(t *testing.T) {
 	if !a.Alive(now.Add(time.Hour), time.Second) {
 		t.Error("a parked agent is not alive")
 	}
-	unpark(now.Add(time.Minute))
+	poll.End(now.Add(time.Minute))
 	a, _ = d.Agent("SHA256:a")
 	if a.Parked || !a.Alive(now.Add(time.Minute+time.Second), time.Second) || a.Alive(now.Add(time.Minute+2*time.Second), time.Second) {
 		t.Errorf("after the poll ended: %+v", a)
@@ -52,7 +52,7 @@ func TestStateFollowsTheAgent(t *testing.T) {
 func TestUnlistedAgentsLeaveNoTrace(t *testing.T) {
 	d := New(listed("a"))
 	d.Saw("SHA256:x", &api.Status{}, time.Now())
-	if _, _, ok := d.Park("SHA256:x"); ok {
+	if _, ok := d.Park("SHA256:x"); ok {
 		t.Error("an agent parks that is not listed")
 	}
 	d.Report("SHA256:x", api.OutcomeSucceeded)
@@ -68,8 +68,8 @@ func TestReplaceKeepsWhoStays(t *testing.T) {
 	d := New(listed("a", "b"))
 	d.Saw("SHA256:a", &api.Status{TotalCores: 4}, time.Now())
 	d.Report("SHA256:a", api.OutcomeSucceeded)
-	unparkA, goneA, _ := d.Park("SHA256:a")
-	unparkB, goneB, _ := d.Park("SHA256:b")
+	pollA, _ := d.Park("SHA256:a")
+	pollB, _ := d.Park("SHA256:b")
 	var revoked []string
 	d.OnRevoked(func(who identity.Authorized) {
 		if _, still := d.Lookup(who.Fingerprint); still {
@@ -94,14 +94,14 @@ func TestReplaceKeepsWhoStays(t *testing.T) {
 	if !slices.Equal(revoked, []string{"b"}) {
 		t.Errorf("revoked: %v", revoked)
 	}
-	<-goneB
+	<-pollB.Gone()
 	select {
-	case <-goneA:
+	case <-pollA.Gone():
 		t.Error("the agent that stays is gone")
 	default:
 	}
-	unparkA(time.Now())
-	unparkB(time.Now())
+	pollA.End(time.Now())
+	pollB.End(time.Now())
 	if a, _ := d.Agent("SHA256:a"); a.Parked {
 		t.Error("it is parked for ever under its new name")
 	}
@@ -134,7 +134,7 @@ func TestConcurrentUse(t *testing.T) {
 			for n := range 500 {
 				id := fmt.Sprintf("SHA256:%c", 'a'+(i+n)%3)
 				d.Saw(id, &api.Status{}, time.Now())
-				unpark, _, ok := d.Park(id)
+				poll, ok := d.Park(id)
 				if n%50 == 0 {
 					d.Replace(listed("a", string(rune('b'+n%2))))
 				}
@@ -142,7 +142,10 @@ func TestConcurrentUse(t *testing.T) {
 					s.At(k)
 				}
 				if ok {
-					unpark(time.Now())
+					if n%3 == 0 {
+						poll.Break()
+					}
+					poll.End(time.Now())
 				}
 			}
 		})

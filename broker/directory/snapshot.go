@@ -25,11 +25,25 @@ type Agent struct {
 	LastSeen time.Time
 	// Parked: it waits for a job right now.
 	Parked bool
+	// Vanished: the connection of its newest poll went away, and it has not
+	// polled since.
+	Vanished bool
 }
 
-// Alive tells whether the agent can be expected to take a job: it is parked,
-// or was not seen longer ago than grace.
+// Alive tells whether the agent can be expected to take a job: it is parked, or
+// was not seen longer ago than grace. One that has vanished is not alive at once,
+// without any grace: to wait for it costs a client many seconds if it has crashed,
+// and not to wait costs it one if it has not, as it will be back by then.
 func (a *Agent) Alive(now time.Time, grace time.Duration) bool {
+	return !a.Vanished && a.recent(now, grace)
+}
+
+// Lost tells whether the agent would be alive if it had not vanished.
+func (a *Agent) Lost(now time.Time, grace time.Duration) bool {
+	return a.Vanished && a.recent(now, grace)
+}
+
+func (a *Agent) recent(now time.Time, grace time.Duration) bool {
 	return a.Status != nil && (a.Parked || now.Sub(a.LastSeen) <= grace)
 }
 
@@ -56,7 +70,7 @@ func (e *entry) view() Agent {
 	a := Agent{
 		Fingerprint: e.who.Fingerprint, Name: e.who.Name,
 		PublicKey: e.line, Targets: e.who.Targets, Sealing: e.sealingKey(),
-		Status: e.status.Load(), Parked: e.parked.Load() > 0,
+		Status: e.status.Load(), Parked: e.parked.Load() > 0, Vanished: e.vanished(),
 	}
 	if a.Tags = e.who.Tags; len(a.Tags) == 0 && a.Status != nil {
 		a.Tags = a.Status.Tags

@@ -40,10 +40,16 @@ const (
 func Explain(s Snapshot, n Need, o Options) *Unmet {
 	var count [able + 1]int
 	var online, onTarget, untagged, capable []directory.Agent
+	lost := 0
 	for i := range s.Len() {
 		a := s.At(i)
 		st := step(&a, &n, &o)
 		count[st]++
+		if st == offline && a.Lost(o.Now, o.Grace) {
+			if a.Vanished = false; step(&a, &n, &o) == able {
+				lost++
+			}
+		}
 		if st > draining {
 			online = append(online, a)
 		}
@@ -58,6 +64,10 @@ func Explain(s Snapshot, n Need, o Options) *Unmet {
 		}
 	}
 	switch {
+	case lost > 0: // whatever the others lack; it may be back by the next try
+		return &Unmet{api.CodeNoAgent, fmt.Sprintf("%s to build this has just lost its connection to the broker", theOnly(lost)), []string{
+			"it comes back within seconds, unless it has crashed",
+		}, retrySoon}
 	case len(online) == 0 && count[draining] > 0:
 		return &Unmet{api.CodeNoAgent, fmt.Sprintf("%s online, but shutting down", agents(count[draining])), nil, retrySoon}
 	case len(online) == 0:
@@ -110,6 +120,13 @@ func agents(n int) string {
 		return "1 agent is"
 	}
 	return fmt.Sprintf("%d agents are", n)
+}
+
+func theOnly(n int) string {
+	if n == 1 {
+		return "the only agent that is able"
+	}
+	return fmt.Sprintf("each of the %d agents that are able", n)
 }
 
 // offers lists toolchains with their targets, such as

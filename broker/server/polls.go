@@ -26,7 +26,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		s.cfg.Logger.Warn("an agent's sealing key is not its own; clients are not told of it", "agent", who.Name, "err", err)
 	}
 	if status.Draining {
-		s.seen(who.Fingerprint, false)
+		s.drains(who.Fingerprint)
 		s.meet.Leave(who.Fingerprint)
 		w.result = "agent_draining"
 		w.empty()
@@ -36,18 +36,16 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		return drainingProblem()
 	}
 	hold(w, held)
-	s.seen(who.Fingerprint, true) // before others can know that it is there
-	unpark, gone, listed := s.cfg.Directory.Park(who.Fingerprint)
+	parked, listed := s.arrives(who.Fingerprint)
 	if !listed {
 		return unlistedProblem()
 	}
 	job, err := s.meet.Park(r.Context(), rendezvous.Poll{
 		Agent: who.Fingerprint,
 		Free:  s.free(who.Fingerprint),
-		Wait:  held, Gone: gone,
+		Wait:  held, Gone: parked.Gone(),
 	})
-	unpark(s.now())
-	s.seen(who.Fingerprint, false)
+	s.leaves(who.Fingerprint, parked, err != nil && r.Context().Err() != nil)
 	if _, listed := s.cfg.Directory.Lookup(who.Fingerprint); !listed {
 		// It was revoked while it waited. A job that just came goes to another.
 		if job != nil {
@@ -69,6 +67,9 @@ func (s *Server) poll(w *response, r *http.Request) error {
 	if err := s.handOver(w, who.Fingerprint, job); err != nil {
 		s.cfg.Accounts.Wait(job.Offer.JobID, s.now())
 		job.HandBack()
+		if w.status != 0 { // it was on its way
+			s.vanished(who.Fingerprint, parked)
+		}
 		return err
 	}
 	return nil

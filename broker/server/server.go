@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ type Server struct {
 	// has made a moment ago, which is nearly all of them.
 	issued   *recent[*grant.Grant]
 	keys     atomic.Pointer[keys]
+	presence sync.Mutex // see arrives
 	draining atomic.Bool
 	started  time.Time
 	now      func() time.Time
