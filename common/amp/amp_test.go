@@ -37,7 +37,7 @@ func TestPathsAndPagesComeBack(t *testing.T) {
 	}
 	for _, r := range []*Response{
 		{Status: 204},
-		{Status: 503, ContentType: "application/problem+json", RetryAfter: "2", Date: "Thu, 01 Jan 1970 00:00:00 GMT", Body: []byte(`{"code":"no_agent"}`)},
+		{Status: 503, ContentType: "application/problem+json", RetryAfter: "2", Link: `</agents?after=x>; rel="next"`, Date: "Thu, 01 Jan 1970 00:00:00 GMT", Body: []byte(`{"code":"no_agent"}`)},
 		{Status: 200, Body: noise(t, 64<<10)},
 	} {
 		page, err := EncodePage(r)
@@ -131,6 +131,7 @@ func TestPagesThatAreRefused(t *testing.T) {
 		"endless":           text + strings.Repeat(" ", MaxPage),
 		"a bad status":      "<pre>" + version + base64std(mustPack(t, &Response{Status: 99})) + "</pre>",
 		"a smuggled header": "<pre>" + version + base64std(mustPack(t, &Response{Status: 200, RetryAfter: "1\r\nX: y"})) + "</pre>",
+		"a smuggled link":   "<pre>" + version + base64std(mustPack(t, &Response{Status: 200, Link: "<x>\nX: y"})) + "</pre>",
 	} {
 		if r, err := DecodePage([]byte(page)); err == nil {
 			t.Errorf("%s: status %d, %d bytes", name, r.Status, len(r.Body))

@@ -31,6 +31,8 @@ type Response struct {
 	Status      int    `json:"s"`
 	ContentType string `json:"c,omitempty"`
 	RetryAfter  string `json:"r,omitempty"`
+	// Link says where a list goes on (RFC 8288).
+	Link string `json:"l,omitempty"`
 	// Date is the broker's clock, in the form of the header of that name: the
 	// cache's own header tells the cache's.
 	Date string `json:"d,omitempty"`
@@ -56,7 +58,7 @@ func (r *Response) validate() error {
 	switch {
 	case r.Status < 200 || r.Status > 599:
 		return fmt.Errorf("the status %d is none", r.Status)
-	case !headerValue(r.ContentType) || !headerValue(r.RetryAfter) || !headerValue(r.Date):
+	case !headerValue(r.ContentType) || !headerValue(r.RetryAfter) || !headerValue(r.Link) || !headerValue(r.Date):
 		return errors.New("a header has characters that headers cannot have")
 	}
 	return nil

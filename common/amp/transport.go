@@ -96,7 +96,7 @@ func (t *Transport) CloseIdleConnections() {
 // http makes the response what an http.Client expects.
 func (r *Response) http(req *http.Request) *http.Response {
 	header := http.Header{"Content-Length": {strconv.Itoa(len(r.Body))}}
-	for name, value := range map[string]string{"Content-Type": r.ContentType, "Retry-After": r.RetryAfter, "Date": r.Date} {
+	for name, value := range map[string]string{"Content-Type": r.ContentType, "Retry-After": r.RetryAfter, "Link": r.Link, "Date": r.Date} {
 		if value != "" {
 			header.Set(name, value)
 		}

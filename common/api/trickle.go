@@ -7,8 +7,9 @@ const (
 	PathEvents    = "/signaling/{job_id}/events"
 )
 
-// AfterParam is the query parameter of GET /signaling/{job_id}/events: the
-// number of the last event that is known already, 0 at first.
+// AfterParam is the query parameter with which a list goes on. Of
+// GET /signaling/{job_id}/events it is the number of the last event that is known
+// already, 0 at first; of a list of agents, the fingerprint of the last.
 const AfterParam = "after"
 
 // Bounds of trickling.

@@ -83,12 +83,9 @@ func (c *Client) RequestGrant(ctx context.Context, need *api.GrantRequest) (*api
 
 // AskGrant asks for a grant once.
 func (c *Client) AskGrant(ctx context.Context, need *api.GrantRequest) (*api.GrantResponse, error) {
-	token := ""
-	if c.token != nil {
-		var err error
-		if token, err = c.token(ctx); err != nil {
-			return nil, err
-		}
+	token, err := c.userToken(ctx)
+	if err != nil {
+		return nil, err
 	}
 	var granted api.GrantResponse
 	if _, err := c.call(ctx, api.PathGrantRequest, token, false, need, &granted); err != nil {
