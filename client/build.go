@@ -60,6 +60,11 @@ the recipe and the toolchain that a provenance.json names, and compared with it
 artifact by artifact. What is in .farforge/out stays.
 
 Standard output lists them as sha256sum does.`,
+		Example: `  client build
+  client build blink --target esp32c3 --toolchain esp-idf@~5.3
+  client build blink --toolchain 'esp-idf@>=5.1,<5.4' --tag eu --exclude-agent anvil
+  client build blink --explain
+  client build blink --reproduce blink`,
 		Args: folderArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.from(args); err != nil {

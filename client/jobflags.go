@@ -27,15 +27,14 @@ const (
 type jobOptions struct {
 	URL          string
 	Target       string
-	Toolchain    string
 	Recipe       string
 	Cores        int
 	Memory       project.Memory
 	Timeout      project.Duration
 	QueueTimeout time.Duration
-	Agents       []string
 	Out          string
 	KeepLocal    bool
+	choiceOptions
 	reachOptions
 	signInOptions
 	trustOptions
@@ -45,13 +44,12 @@ func (o *jobOptions) register(f *pflag.FlagSet) {
 	f.SortFlags = false
 	o.registerURL(f)
 	o.registerTarget(f)
-	f.StringVar(&o.Toolchain, "toolchain", "", "build with this toolchain, `NAME` or NAME@VERSION")
+	o.choiceOptions.register(f)
 	f.StringVar(&o.Recipe, "recipe", "", "build by the agent's recipe of this `NAME`; otherwise it recognises the project")
 	f.IntVar(&o.Cores, "cores", 0, "how many cores, a `NUMBER`, the build may use (default 2)")
 	f.Var(&o.Memory, "memory", "how much memory the build may use, such as 512M or 2G (default 1G)")
 	f.Var(&o.Timeout, "timeout", "how long the job may take on the agent, such as 90s or 15m (default 15m)")
 	f.DurationVar(&o.QueueTimeout, "queue-timeout", 5*time.Minute, "how long to wait for an agent to take the job; 0 is for ever")
-	f.StringArrayVar(&o.Agents, "agent", nil, "only this agent, by `NAME` or fingerprint; may be repeated")
 	f.StringVar(&o.Out, "out", "", "also copy the artifacts to this `FOLDER`")
 	f.BoolVar(&o.KeepLocal, "keep-local-addresses", false, "tell the agent this machine's local addresses, also in another network than its own")
 	o.reachOptions.register(f)
@@ -79,7 +77,7 @@ func (o *jobOptions) Validate() error {
 	case o.QueueTimeout < 0:
 		return usage("--queue-timeout: %v is negative", o.QueueTimeout)
 	}
-	return cmp.Or(o.reachOptions.Validate(), o.signInOptions.Validate())
+	return cmp.Or(o.choiceOptions.Validate(), o.reachOptions.Validate(), o.signInOptions.Validate())
 }
 
 // introducer is the way to a broker, and who asks it.
@@ -120,12 +118,19 @@ func (o *jobOptions) broker(ctx context.Context, log *slog.Logger) (*introducer,
 // need is what to ask of the broker: the flags, then the project file.
 func (o *jobOptions) need(c project.Config) api.GrantRequest {
 	timeout := time.Duration(cmp.Or(o.Timeout, c.Timeout, defaultTimeout))
+	tags := o.Tags
+	if len(tags) == 0 {
+		tags = c.Tags
+	}
 	return api.GrantRequest{
-		CPUCores:    cmp.Or(o.Cores, c.Cores, defaultCores),
-		MemoryMB:    int(cmp.Or(o.Memory, c.Memory, defaultMemory)),
-		TimeoutSecs: int((timeout + time.Second - 1) / time.Second),
-		Target:      cmp.Or(o.Target, c.Target),
-		Toolchain:   cmp.Or(o.Toolchain, c.Toolchain),
-		Agents:      o.Agents,
+		CPUCores:      cmp.Or(o.Cores, c.Cores, defaultCores),
+		MemoryMB:      int(cmp.Or(o.Memory, c.Memory, defaultMemory)),
+		TimeoutSecs:   int((timeout + time.Second - 1) / time.Second),
+		Target:        cmp.Or(o.Target, c.Target),
+		Toolchain:     cmp.Or(o.Toolchain, c.Toolchain),
+		Tags:          tags,
+		Agents:        o.Agents,
+		ExcludeAgents: o.ExcludeAgents,
+		Explain:       o.Explain,
 	}
 }

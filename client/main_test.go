@@ -133,6 +133,13 @@ var turns = map[string]func(scripted, *farend.Settings){
 		files["hello.elf"], files["new.map"] = "built at another time", "x"
 		s.Agent = farend.Succeeds(files)
 	},
+	"explaining": func(_ scripted, s *farend.Settings) {
+		s.Explanation = []api.Explained{{Name: "bench", Fingerprint: s.Key.Fingerprint(), Score: api.Score{Expected: 61.9, Duration: 61, Lost: 30, Success: 0.97, Speed: 1, Warmth: 1, Luck: 1}}}
+	},
+	"busy": func(_ scripted, s *farend.Settings) {
+		s.Waits = []api.Waiting{{Position: 3, EstimateSecs: 120}, {Position: 3, EstimateSecs: 90}, {Position: 2}}
+	},
+	"busier": func(_ scripted, s *farend.Settings) { s.Waits, s.Hold = nil, true },
 	"honest": func(_ scripted, s *farend.Settings) { s.Hostile = farend.Hostile{} },
 }
 
@@ -158,11 +165,11 @@ func lastToken(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // lastNeed is the script command "asked REGEXP": the last grant request, as
-// JSON, must match.
+// JSON, must match; with a ! it must not.
 func lastNeed(ts *testscript.TestScript, neg bool, args []string) {
 	b := *ts.Value(farEndKey{}).(**farend.Broker)
-	if neg || len(args) != 1 || b == nil {
-		ts.Fatalf("usage: asked REGEXP, after farend")
+	if len(args) != 1 || b == nil {
+		ts.Fatalf("usage: [!] asked REGEXP, after farend")
 	}
 	needs := b.Needs()
 	if len(needs) == 0 {
@@ -170,7 +177,7 @@ func lastNeed(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text, err := json.Marshal(needs[len(needs)-1])
 	ts.Check(err)
-	if !regexp.MustCompile(args[0]).Match(text) {
+	if regexp.MustCompile(args[0]).Match(text) == neg {
 		ts.Fatalf("the broker was asked for %s", text)
 	}
 }

@@ -37,7 +37,8 @@ func newProcess(t *testing.T, b *farend.Broker, args ...string) *process {
 	}
 	p := &process{Cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
 	p.Dir = dir
-	p.Env = append(os.Environ(), asClient+"=1", "FARFORGE_URL="+b.URL, "TERM=xterm", "NO_COLOR=")
+	p.Env = append(os.Environ(), asClient+"=1", "FARFORGE_URL="+b.URL, "TERM=xterm", "NO_COLOR=",
+		"XDG_CONFIG_HOME="+t.TempDir()) // ports are used again, by agents with other keys
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	return p
 }

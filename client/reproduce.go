@@ -64,7 +64,7 @@ func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) 
 			Hint("go back to the very files that were sent then; client files lists what is sent now")
 	}
 	if !o.SameAgent {
-		b.job.Need.ExcludeAgents = []string{claim.Agent}
+		b.job.Need.ExcludeAgents = append(b.job.Need.ExcludeAgents, claim.Agent)
 	}
 	if len(claim.By) == 0 {
 		a.ui.Say("the agent that made the statement is not known (%s); the comparison shows whether it is true", console.Clean(claim.Agent, false))

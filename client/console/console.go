@@ -48,7 +48,7 @@ type Console struct {
 	told    map[string]time.Time // when progress was last told as JSON
 	since   map[string]time.Time // when a transfer began
 
-	waiting  bool // the last that was said of a queue
+	waiting  bool // the last that was said of the line
 	position int
 }
 

@@ -12,6 +12,7 @@ import (
 // objects are all that --json can write, by event.
 var objects = map[string]func() any{
 	"grant":      func() any { return new(grantEvent) },
+	"explained":  func() any { return new(explainedEvent) },
 	"waiting":    func() any { return new(waitingEvent) },
 	"connected":  func() any { return new(connectedEvent) },
 	"stage":      func() any { return new(stageEvent) },

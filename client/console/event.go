@@ -26,16 +26,11 @@ func (c *Console) Event(e session.Event) {
 	}
 	switch e := e.(type) {
 	case session.Waiting:
-		if c.waiting && e.Position == c.position {
-			return
-		}
-		c.waiting, c.position = true, e.Position
-		if e.Position > 0 {
-			c.say("all able agents are busy; number %d in the queue", e.Position)
-		} else {
-			c.say("all able agents are busy; waiting")
-		}
+		c.inLine(e)
+	case session.Explained:
+		c.explained(e)
 	case session.Connected:
+		c.endBar(true)
 		c.say("connected to %s, %s", Clean(e.Agent.Name, false), way(e.Relayed))
 	case session.Stage:
 		c.stage(e.Stage)

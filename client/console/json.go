@@ -18,10 +18,6 @@ type (
 		JobID      string  `json:"job_id"`
 		Candidates []Agent `json:"candidates"`
 	}
-	waitingEvent struct {
-		Event    string `json:"event"` // "waiting"
-		Position int    `json:"position,omitempty"`
-	}
 	connectedEvent struct {
 		Event   string `json:"event"` // "connected"
 		Agent   Agent  `json:"agent"`
@@ -115,7 +111,9 @@ func (c *Console) jsonEvent(e session.Event) {
 		}
 		c.emit(g)
 	case session.Waiting:
-		c.emit(waitingEvent{"waiting", e.Position})
+		c.emit(newWaitingEvent(e))
+	case session.Explained:
+		c.emit(explainedEvent{"explained", e.JobID, e.Candidates})
 	case session.Connected:
 		c.emit(connectedEvent{"connected", newAgent(e.Agent), e.Relayed, e.After.Milliseconds()})
 	case session.Stage:

@@ -23,8 +23,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // job is what a session tells of a small job.
 func job() []session.Event {
 	return []session.Event{
-		session.Waiting{Position: 3},
-		session.Waiting{Position: 3},
+		session.Waiting{Position: 3, Estimate: 2 * time.Minute},
+		session.Waiting{Position: 3, Estimate: time.Minute},
+		session.Waiting{Position: 2},
 		session.Connected{Agent: session.Agent{Name: "bench", Fingerprint: "SHA256:x"}, Relayed: true},
 		session.Stage{Stage: channel.Stage{Name: channel.StageSource}},
 		session.Upload{Done: 1000, Total: 4000},
@@ -75,7 +76,7 @@ func onTerminal(t *testing.T, quiet bool, environment map[string]string) string 
 func TestTerminalGetsBars(t *testing.T) {
 	out := onTerminal(t, false, map[string]string{"TERM": "xterm"})
 	for _, want := range []string{
-		"all able agents are busy; number 3 in the queue", "connected to bench, through the broker's relay",
+		"all able agents are busy; 2nd in line", "connected to bench, through the broker's relay",
 		"upload", "[====", "100 %", "4.0 kB of 4.0 kB", "download", "10 bytes of 10 bytes",
 		"building for esp32c3 with gcc 12", "cc \x1b[31mmain.c\x1b[0m", "\nab\r\n",
 		"app at 0x0", "app at 0x0: 100 bytes written and verified",
@@ -116,7 +117,8 @@ func TestTerminalsThatWantLess(t *testing.T) {
 func TestPipeGetsLines(t *testing.T) {
 	var out, err bytes.Buffer
 	play(New(Options{Stdout: &out, Stderr: &err, Getenv: os.Getenv}))
-	want := `all able agents are busy; number 3 in the queue
+	want := `all able agents are busy; 3rd in line, about 2 min
+all able agents are busy; 2nd in line
 connected to bench, through the broker's relay
 building for esp32c3 with gcc 12
 cc main.c

@@ -21,7 +21,8 @@ import (
 //
 //	name = "blink"
 //	target = "esp32c3"           # the chip
-//	toolchain = "esp-idf@5.3"    # NAME or NAME@VERSION
+//	toolchain = "esp-idf@~5.3"   # NAME or NAME@CONSTRAINT
+//	tags = ["eu"]                # what the agent must have, all of them
 //	recipe = "esp-idf"           # how to build; else the agent recognises it
 //	outputs = ["build"]          # what a build here makes; never sent
 //	cores = 4                    # what the build may use
@@ -31,6 +32,7 @@ type Config struct {
 	Name      string   `toml:"name"`
 	Target    string   `toml:"target"`
 	Toolchain string   `toml:"toolchain"`
+	Tags      []string `toml:"tags"`
 	Recipe    string   `toml:"recipe"`
 	Outputs   []string `toml:"outputs"`
 	Cores     int      `toml:"cores"`
@@ -66,7 +68,7 @@ func located(err error) error {
 	if errors.As(err, &strict) && len(strict.Errors) > 0 {
 		first := &strict.Errors[0]
 		row, _ := first.Position()
-		return fmt.Errorf("line %d: unknown key %q; known are name, target, toolchain, recipe, outputs, cores, memory and timeout",
+		return fmt.Errorf("line %d: unknown key %q; known are name, target, toolchain, tags, recipe, outputs, cores, memory and timeout",
 			row, strings.Join(first.Key(), "."))
 	}
 	var decode *toml.DecodeError
@@ -103,6 +105,7 @@ func (c *Config) validate() error {
 		TimeoutSecs:      max(int(time.Duration(c.Timeout)/time.Second), 1),
 		Target:           c.Target,
 		Toolchain:        c.Toolchain,
+		Tags:             c.Tags,
 	}
 	return request.Validate()
 }

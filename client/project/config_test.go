@@ -14,13 +14,14 @@ func TestParseConfig(t *testing.T) {
 name = "blink"          # the chip
 target = "esp32c3"
 toolchain = "esp-idf@5.3"
+tags = ["eu"]
 recipe = "esp-idf"
 outputs = ["build/"]
 cores = 4
 memory = "2G"
 timeout = "10m"
 `))
-	want := Config{"blink", "esp32c3", "esp-idf@5.3", "esp-idf", []string{"build"}, 4, 2048, Duration(10 * time.Minute)}
+	want := Config{"blink", "esp32c3", "esp-idf@5.3", []string{"eu"}, "esp-idf", []string{"build"}, 4, 2048, Duration(10 * time.Minute)}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, %v\nwant %+v", got, err, want)
 	}
@@ -39,6 +40,7 @@ func TestParseConfigErrors(t *testing.T) {
 		{"timeout = \"10\"\n", `"10" is not a duration`},
 		{"target = \"esp 32\"\n", "target:"},
 		{"toolchain = \"idf@>=\"\n", "toolchain:"},
+		{"tags = [\"e u\"]\n", "tags:"},
 		{"cores = -1\n", "negative"},
 		{"outputs = [\"../x\"]\n", "outputs:"},
 		{"outputs = [\"/x\"]\n", "outputs:"},

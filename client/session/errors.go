@@ -16,14 +16,17 @@ import (
 	"github.com/farforge/farforge/common/rendezvous"
 )
 
-func impatient(patience time.Duration, position int, err error) error {
+func impatient(patience time.Duration, last Waiting, err error) error {
 	var u *rendezvous.Unreachable
 	if errors.As(err, &u) {
 		return cli.Fail(cli.Broker, u)
 	}
 	e := cli.Failf(cli.NoAgent, "no agent took the job within %v", patience)
-	if position > 0 {
-		e.Hint(fmt.Sprintf("all able agents were busy; the job was number %d in the queue", position))
+	if place := last.String(); place != "" {
+		if last.Estimate > 0 {
+			place += " from its start"
+		}
+		e.Hint("all able agents are busy; the job was " + place)
 	}
 	return e.Hint("wait longer with --queue-timeout")
 }

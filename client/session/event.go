@@ -9,7 +9,7 @@ import (
 )
 
 // Event is something that happens during a job and that a user may want to
-// see. It is one of the types below.
+// see. It is one of the types below, [Waiting] or [Explained].
 type Event interface{ event() }
 
 // Granted tells that the broker has given a grant: these agents could do it.
@@ -17,10 +17,6 @@ type Granted struct {
 	JobID      string
 	Candidates []api.Candidate
 }
-
-// Waiting tells that all able agents are busy. Position counts from 1; it is 0
-// when the broker does not tell.
-type Waiting struct{ Position int }
 
 // Connected tells that an agent has taken the job and is there.
 type Connected struct {
@@ -46,6 +42,8 @@ const (
 	NoticeClockSkew channel.ProblemCode = "clock_skew"
 	NoticeNewAgent  channel.ProblemCode = "new_agent"
 	NoticeUnsealed  channel.ProblemCode = "unsealed"
+	// NoticeUnexplained is for a broker that was asked for its reasons and gave none.
+	NoticeUnexplained channel.ProblemCode = "unexplained"
 )
 
 // Upload and Download tell how many bytes of contents have gone, and how many

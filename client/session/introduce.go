@@ -24,7 +24,7 @@ type introduction struct {
 	offer *peer.Offer
 	// envelope is the offer for the candidates of the last grant.
 	envelope *envelope.Offer
-	position int
+	waiting  Waiting // the last that was said of the line
 	trickle  *trickle
 }
 
@@ -73,13 +73,13 @@ func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.
 	}
 	defer cancel()
 	introduced, err := i.job.Broker.Introduce(waiting, &i.need, i.prepare, func(w api.Waiting) {
-		i.position = w.Position
+		i.waiting = newWaiting(&w)
 		i.trickle.renew(w.Grant)
-		i.events.event(Waiting{Position: w.Position})
+		i.events.event(i.waiting)
 	})
 	switch {
 	case err != nil && ctx.Err() == nil && errors.Is(context.Cause(waiting), errPatience):
-		return "", nil, impatient(i.job.Patience, i.position, err)
+		return "", nil, impatient(i.job.Patience, i.waiting, err)
 	case err != nil:
 		return "", nil, brokerError(ctx, i.job, err)
 	}
@@ -94,6 +94,7 @@ func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.
 // prepare judges the candidates of a grant and makes the offer for them.
 func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) ([]byte, error) {
 	i.events.event(Granted{JobID: granted.JobID, Candidates: granted.Candidates})
+	i.explain(granted)
 	if p := skewed(i.job.Broker.Skew()); p != nil {
 		i.events.event(Notice{*p})
 	}

@@ -90,7 +90,7 @@ func TestSuccess(t *testing.T) {
 		}
 		return err
 	})
-	b.Set(func(s *farend.Settings) { s.Waits = 1 })
+	b.Set(func(s *farend.Settings) { s.Waits = []api.Waiting{{Position: 2, EstimateSecs: 90}} })
 	x := newTry(t, b)
 	got, err := Run(t.Context(), x.job)
 	if err != nil {
@@ -112,8 +112,8 @@ func TestSuccess(t *testing.T) {
 			order = append(order, "granted")
 		case Waiting:
 			order = append(order, "waiting")
-			if e.Position != 2 {
-				t.Errorf("position %d", e.Position)
+			if e != (Waiting{2, 90 * time.Second}) {
+				t.Errorf("waiting: %+v", e)
 			}
 		case Connected:
 			order = append(order, "connected")

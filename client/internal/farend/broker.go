@@ -52,7 +52,7 @@ type Broker struct {
 	needs   []api.GrantRequest
 	tokens  []string
 	offers  [][]byte
-	waited  int
+	offered int
 }
 
 // Settings tell how the far end behaves.
@@ -64,8 +64,13 @@ type Settings struct {
 	Name string
 	// Allow judges the channels; nil allows all.
 	Allow func(label string) error
-	// Waits is how many times an offer is told to wait.
-	Waits int
+	// Waits are what the first offers are told instead of an answer.
+	Waits []api.Waiting
+	// Expired is how many offers before these are told that their grant is too
+	// old.
+	Expired int
+	// Explanation is for those who ask for one.
+	Explanation []api.Explained
 	// Hold keeps offers from being answered, until their request ends.
 	Hold bool
 	// Problem is the answer to grant requests, if it is set: to the first
@@ -146,7 +151,7 @@ func (b *Broker) grant(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	b.needs = append(b.needs, need)
 	b.tokens = append(b.tokens, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
-	problem := b.Problem
+	problem, explanation := b.Problem, b.Explanation
 	if b.Refusals > 0 && len(b.needs) > b.Refusals {
 		problem = nil
 	}
@@ -155,10 +160,14 @@ func (b *Broker) grant(w http.ResponseWriter, r *http.Request) {
 		refuse(w, problem)
 		return
 	}
-	reply(w, http.StatusOK, api.GrantResponse{
+	granted := api.GrantResponse{
 		JobID: ulid.Make().String(), Grant: "grant", ExpiresAt: time.Now().Add(api.GrantLife),
 		Candidates: b.candidates(),
-	})
+	}
+	if need.Explain {
+		granted.Explanation = explanation
+	}
+	reply(w, http.StatusOK, granted)
 }
 
 // candidates is the one agent, as the broker tells of it.
@@ -190,16 +199,22 @@ func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
 	}
 	b.mu.Lock()
 	now := b.Settings
-	wait := b.waited < now.Waits
-	b.waited++
+	number := b.offered - now.Expired
+	b.offered++
 	b.offers = append(b.offers, offer)
 	b.mu.Unlock()
 	if now.Hold {
 		<-r.Context().Done()
 		return
 	}
-	if wait {
-		reply(w, http.StatusAccepted, api.Waiting{JobID: r.PathValue("job_id"), Grant: "fresh", Position: 2})
+	switch {
+	case number < 0:
+		refuse(w, &api.Problem{Status: http.StatusGone, Code: api.CodeExpired, Detail: "the grant is too old"})
+		return
+	case number < len(now.Waits):
+		waiting := now.Waits[number]
+		waiting.JobID, waiting.Grant = r.PathValue("job_id"), "fresh"
+		reply(w, http.StatusAccepted, waiting)
 		return
 	}
 	conn, answer, err := b.answer(r.Context(), now, r.PathValue("job_id"), offer)

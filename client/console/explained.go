@@ -1,0 +1,83 @@
+package console
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/common/api"
+)
+
+type explainedEvent struct {
+	Event      string          `json:"event"` // "explained"
+	JobID      string          `json:"job_id"`
+	Candidates []api.Explained `json:"candidates"`
+}
+
+// explained shows the candidates as a table, best first.
+func (c *Console) explained(e session.Explained) {
+	rows := [][]string{{"AGENT", "EXPECTED", "WAIT", "BUILD", "SUCCESS", "LOST", "SPEED", "WARM", "LUCK", ""}}
+	for _, x := range e.Candidates {
+		rows = append(rows, []string{
+			Clean(x.Name, false), span(x.Expected), span(x.Wait), span(x.Duration), fmt.Sprintf("%.0f %%", 100*min(x.Success, 1)), span(x.Lost),
+			factor(x.Speed), factor(x.Warmth), factor(x.Luck), strings.Join(remarks(&x.Score), ", "),
+		})
+	}
+	for _, line := range table(rows) {
+		c.say("%s", line)
+	}
+	c.say("EXPECTED is the time to a good result; SPEED, WARM and LUCK are factors in BUILD, below 1 is faster")
+}
+
+func remarks(s *api.Score) (all []string) {
+	if s.Resting {
+		all = append(all, "resting")
+	}
+	if s.Relay {
+		all = append(all, "relay")
+	}
+	return all
+}
+
+// span writes seconds for people, as exactly as they are worth it.
+func span(seconds float64) string {
+	switch s := int64(seconds + 0.5); {
+	case seconds <= 0:
+		return "0 s"
+	case seconds < 9.95:
+		return fmt.Sprintf("%.1f s", seconds)
+	case seconds < 59.5:
+		return fmt.Sprintf("%d s", s)
+	case seconds < 3599.5:
+		return strings.TrimSuffix(fmt.Sprintf("%d min %d s", s/60, s%60), " 0 s")
+	case seconds < 24*3600:
+		return fmt.Sprintf("%d h %d min", s/3600, s%3600/60)
+	default:
+		return "> 1 day"
+	}
+}
+
+func factor(f float64) string { return fmt.Sprintf("×%.2f", min(f, 1000)) }
+
+// table aligns columns: the first and the last to the left, the others, which
+// are amounts, to the right.
+func table(rows [][]string) []string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	lines := make([]string, len(rows))
+	for n, row := range rows {
+		for i, cell := range row {
+			if i > 0 && i < len(row)-1 {
+				cell = strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)) + cell
+			}
+			lines[n] += pad(cell, widths[i]) + "  "
+		}
+		lines[n] = strings.TrimRight(lines[n], " ")
+	}
+	return lines
+}
