@@ -79,6 +79,9 @@ func (b *Bubblewrap) arguments(spec Spec) ([]string, error) {
 		args = append(args, "--ro-bind", path, path)
 	}
 	args = append(args, "--bind", spec.Dir, Workspace, "--chdir", Workspace)
+	if spec.Cache != "" {
+		args = append(args, "--bind", spec.Cache, Cache)
+	}
 	// These two are in memory as well: without this they could be filled.
 	args = append(args, "--remount-ro", "/dev", "--remount-ro", "/", "--clearenv")
 	for _, pair := range environ("/tmp", spec.Env) {

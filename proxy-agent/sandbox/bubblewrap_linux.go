@@ -20,6 +20,9 @@ type Bubblewrap struct {
 // Name returns "bubblewrap".
 func (b *Bubblewrap) Name() string { return "bubblewrap" }
 
+// CachePath returns Cache, whatever the directory is called outside.
+func (b *Bubblewrap) CachePath(string) string { return Cache }
+
 // Run implements Sandbox.
 func (b *Bubblewrap) Run(ctx context.Context, spec Spec) (Result, error) {
 	if err := spec.validate(); err != nil {

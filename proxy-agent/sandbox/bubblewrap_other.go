@@ -16,6 +16,9 @@ func NewBubblewrap(context.Context) *Bubblewrap { return &Bubblewrap{} }
 // Name returns "bubblewrap".
 func (*Bubblewrap) Name() string { return "bubblewrap" }
 
+// CachePath implements Sandbox.
+func (*Bubblewrap) CachePath(string) string { return Cache }
+
 // Check implements Sandbox.
 func (*Bubblewrap) Check(context.Context) error {
 	return &Unusable{

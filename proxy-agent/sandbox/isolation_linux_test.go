@@ -73,6 +73,28 @@ func TestCannotWriteOutsideTheWorkspace(t *testing.T) {
 	}
 }
 
+// What lies beside the cache, such as the agent's notes about it, is out of
+// reach, and a job without a cache does not see that there could be one.
+func TestCacheShowsNothingElse(t *testing.T) {
+	b := bubblewrap(t)
+	dir := t.TempDir()
+	cache := filepath.Join(dir, "files")
+	if err := errors.Join(os.Mkdir(cache, 0o700), os.WriteFile(filepath.Join(dir, "note"), []byte("the agent's"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	use := func(s *Spec) { s.Cache = cache }
+	r := script(t, b, "ls -A /cache; cat /cache/../note "+dir+"/note; mv /cache /other; rmdir /cache; ln -s "+dir+"/note /cache/link; cat /cache/link", use)
+	if r.stdout != "" {
+		t.Errorf("it sees %q", r.stdout)
+	}
+	if info, err := os.Lstat(cache); err != nil || !info.IsDir() {
+		t.Errorf("the cache was replaced: %v, %v", info, err)
+	}
+	if r := script(t, b, "ls -d /cache; ls /cache"); r.stdout != "" {
+		t.Errorf("without a cache it sees %q", r.stdout)
+	}
+}
+
 func TestTmpIsPrivateAndBounded(t *testing.T) {
 	b := bubblewrap(t)
 	shared, err := os.CreateTemp("/tmp", "farforge-shared-")

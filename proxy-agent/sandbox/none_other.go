@@ -13,6 +13,9 @@ type None struct{}
 // Name returns "none".
 func (None) Name() string { return "none" }
 
+// CachePath implements Sandbox.
+func (None) CachePath(dir string) string { return dir }
+
 // Check implements Sandbox.
 func (None) Check(context.Context) error {
 	return &Unusable{

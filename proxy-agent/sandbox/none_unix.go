@@ -21,6 +21,9 @@ type None struct{}
 // Name returns "none".
 func (None) Name() string { return "none" }
 
+// CachePath returns dir: the command sees it where it is.
+func (None) CachePath(dir string) string { return dir }
+
 // Check implements Sandbox; there is nothing that could be missing.
 func (None) Check(context.Context) error { return nil }
 

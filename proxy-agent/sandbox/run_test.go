@@ -62,6 +62,23 @@ func TestWorkspaceIsWhereTheCommandStartsAndWrites(t *testing.T) {
 	})
 }
 
+func TestCacheIsASecondPlaceToWrite(t *testing.T) {
+	both(t, func(t *testing.T, sb Sandbox) {
+		cache := t.TempDir()
+		use := func(s *Spec) { s.Cache = cache }
+		script(t, sb, "echo kept > "+sb.CachePath(cache)+"/file", use)
+		if data, err := os.ReadFile(filepath.Join(cache, "file")); err != nil || string(data) != "kept\n" {
+			t.Errorf("the cache holds %q, %v", data, err)
+		}
+		if r := script(t, sb, "cat "+sb.CachePath(cache)+"/file", use); r.stdout != "kept\n" {
+			t.Errorf("the next job reads %q, %q", r.stdout, r.stderr)
+		}
+		if _, err := tryScript(t.Context(), t, sb, "true", func(s *Spec) { s.Cache = "relative" }); err == nil {
+			t.Error("a relative path was taken")
+		}
+	})
+}
+
 func TestEnvironmentIsFixed(t *testing.T) {
 	t.Setenv("AGENT_SECRET", "hunter2")
 	both(t, func(t *testing.T, sb Sandbox) {

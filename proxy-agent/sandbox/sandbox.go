@@ -4,7 +4,9 @@
 // The agent's operator does not know whose. So the command sees this and
 // nothing else:
 //
-//	/workspace            the job's files, the only place that can be written
+//	/workspace            the job's files, to read and write
+//	/cache                what is kept for the next build, to read and write;
+//	                      only where the recipe asks for it
 //	/tmp                  private, empty, gone afterwards
 //	/usr /bin /lib …      the machine's programs, read-only
 //	/etc                  the few files that the dynamic linker needs
@@ -30,8 +32,11 @@ import (
 	"time"
 )
 
-// Workspace is where the job's directory appears inside Bubblewrap.
-const Workspace = "/workspace"
+// Where the job's directories appear inside Bubblewrap.
+const (
+	Workspace = "/workspace"
+	Cache     = "/cache"
+)
 
 // Stream names of output lines.
 const (
@@ -43,6 +48,9 @@ const (
 type Sandbox interface {
 	// Name is what the operator calls it: "bubblewrap" or "none".
 	Name() string
+
+	// CachePath is what the command calls the directory that is Spec.Cache.
+	CachePath(dir string) string
 
 	// Check tries the sandbox once and says why it cannot be used here. The
 	// error is an *Unusable, which also says what to do.
@@ -58,8 +66,12 @@ type Sandbox interface {
 // Spec says what to run.
 type Spec struct {
 	// Dir is the job's directory on this machine, absolute. It is the working
-	// directory of the command and, but for /tmp, all that it can write.
+	// directory of the command and, but for /tmp and Cache, all that it can
+	// write.
 	Dir string
+	// Cache is a second directory that the command can write, absolute; empty:
+	// there is none.
+	Cache string
 	// Argv is the command and its arguments. No shell looks at them.
 	Argv []string
 	// Env is added to the fixed environment (PATH, HOME, LANG, …) or replaces
@@ -129,6 +141,8 @@ func (s *Spec) validate() error {
 		return errors.New("sandbox: no command to run")
 	case len(s.Dir) == 0 || s.Dir[0] != '/':
 		return errors.New("sandbox: the job's directory is not an absolute path")
+	case len(s.Cache) > 0 && s.Cache[0] != '/':
+		return errors.New("sandbox: the cache is not an absolute path")
 	}
 	return nil
 }
