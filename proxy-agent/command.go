@@ -116,6 +116,8 @@ func runFlags(f *pflag.FlagSet, cfg *Config) {
 	f.IntVar(&cfg.MemoryMB, "memory", defaultMemory(), "memory that all jobs together may use, in `MiB`")
 	f.IntVar(&cfg.Jobs, "jobs", 0, "jobs at a time, a `NUMBER` (default as many as cores)")
 	f.StringArrayVar(&cfg.Tags, "tag", nil, "what clients can ask for besides target and toolchain, a `NAME` such as eu or gpu; may be repeated")
+	f.IntVar(&cfg.KeepCaches, "keep-caches", 16, "how many caches, a `NUMBER`, to keep for the next builds of their projects, where recipes ask for that; 0 keeps none")
+	f.IntVar(&cfg.CacheSizeMB, "cache-size", 2048, "how large all these caches together may be, in `MiB`")
 	f.StringSliceVar(&cfg.SourceHosts, "source-hosts", nil, "let clients name archives on these hosts instead of uploading: `HOST[,HOST]`, each with :PORT unless that is 443 (default none)")
 	f.IntVar(&cfg.SourceMaxSizeMB, "source-max-size", source.DefaultMaxSize>>20, "the largest such archive, in `MiB`")
 	f.BoolVar(&cfg.KeepLocal, "keep-local-addresses", false, "tell clients this machine's local addresses, also in another network than its own")

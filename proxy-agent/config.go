@@ -38,6 +38,9 @@ type Config struct {
 	// SourceHosts may be fetched from; none by default.
 	SourceHosts     []string
 	SourceMaxSizeMB int // of an archive, MiB
+	// KeepCaches is how many caches of projects are kept; 0: none.
+	KeepCaches  int
+	CacheSizeMB int // of all of them together, MiB
 	// RequireSealed refuses offers that the broker can read.
 	RequireSealed bool
 	// KeepLocal tells clients the agent's local addresses.
@@ -118,6 +121,8 @@ func (c *Config) Validate() error {
 		{"--memory", c.MemoryMB < 1 || c.MemoryMB > 4<<20, "between 1 and 4194304 MiB"},
 		{"--source-max-size", c.SourceMaxSizeMB < 1 || c.SourceMaxSizeMB > 4096, "between 1 and 4096 MiB"},
 		{"--jobs", c.Jobs < 1 || c.Jobs > 1024, "between 1 and 1024"},
+		{"--keep-caches", c.KeepCaches < 0 || c.KeepCaches > 4096, "between 0 and 4096; 0 keeps none"},
+		{"--cache-size", c.CacheSizeMB < 1 || c.CacheSizeMB > 16<<20, "between 1 and 16777216 MiB; --keep-caches 0 keeps none"},
 		{"--log-format", c.LogFormat != "text" && c.LogFormat != "json", "text or json"},
 	} {
 		if l.bad {

@@ -31,6 +31,7 @@ type parts struct {
 	sandbox    sandbox.Sandbox
 	catalog    *build.Catalog
 	workspaces *build.Workspaces
+	caches     *build.Caches
 	broker     *rendezvous.Client
 }
 
@@ -56,6 +57,10 @@ func (p program) run(cfg *Config) (err error) {
 		return usage(err)
 	}
 	defer a.workspaces.Close()
+	limits := build.CacheLimits{Number: cfg.KeepCaches, Bytes: int64(cfg.CacheSizeMB) << 20}
+	if a.caches, err = build.OpenCaches(a.workspaces, a.catalog, limits); err != nil {
+		return usage(err)
+	}
 	// Which way works is logged once, and again when that changes.
 	ways, err := rendezvous.NewWays(cfg.URL, cfg.Reach, nil, a.log)
 	if err != nil {
@@ -99,6 +104,7 @@ func (p program) work(cfg *Config, a *parts) error {
 	}
 	return worker.New(worker.Config{
 		Broker: a.broker, Key: a.key, Sealing: bound, Capabilities: a.catalog.Capabilities(), Tags: cfg.Tags,
+		Warm:     a.caches.Warm,
 		Capacity: worker.Capacity{Cores: cfg.Cores, MemoryMB: cfg.MemoryMB, Jobs: cfg.Jobs},
 		Version:  version(), Logger: a.log, Keys: pinned, ProbeNAT: a.broker.ProbeNAT,
 		Host: func(keys *grant.KeySet) (*session.Host, error) {
@@ -107,7 +113,7 @@ func (p program) work(cfg *Config, a *parts) error {
 				Key: a.key, Sealing: a.sealing, RequireSealed: cfg.RequireSealed, KeepLocal: cfg.KeepLocal,
 				Broker: a.broker.Origin(), Keys: keys, Refetch: pinned, Clock: a.broker,
 				UsedGrants: filepath.Join(cfg.StateDir, usedName), Sources: a.sources,
-				Catalog: a.catalog, Sandbox: a.sandbox, Workspaces: a.workspaces, Version: version(),
+				Catalog: a.catalog, Sandbox: a.sandbox, Workspaces: a.workspaces, Caches: a.caches, Version: version(),
 				Loopback: a.broker.Loopback(), Logger: a.log,
 			})
 		},

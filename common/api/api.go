@@ -194,7 +194,7 @@ type Status struct {
 	Tags []string `json:"tags,omitempty"`
 	// Warm are the projects whose workspaces are kept here, as the keys that
 	// grant requests carry, of late use first. Null: the agent does not tell.
-	Warm []string `json:"warm,omitempty"`
+	Warm []string `json:"warm,omitzero"`
 	// Sealing is what clients seal their offers to, if they seal.
 	Sealing *SealingKey `json:"sealing,omitempty"`
 	// NAT is the agent's NAT behaviour, where it is known; see common/nat.

@@ -39,6 +39,10 @@ type Build struct {
 	Project string `json:"project"`
 	// Recipe pins the recipe by name; empty lets the agent recognise one.
 	Recipe string `json:"recipe,omitempty"`
+	// Cache is a secret of the client's for this project on this very agent.
+	// The agent keeps, for who comes with it again, what makes the next build
+	// quicker. Empty: nothing is used or kept.
+	Cache string `json:"cache,omitempty"`
 	// Source names an archive that the agent is to fetch. Without it the source
 	// comes over the source channel.
 	Source *Source `json:"source,omitempty"`

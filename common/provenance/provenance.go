@@ -45,6 +45,9 @@ const (
 	maxStatement  = 16 << 20
 )
 
+// cacheWarm says in a statement that the build had a cache from earlier ones.
+const cacheWarm = "warm"
+
 // ErrUntrusted is wrapped by every error that means that a statement, its
 // signature or the artifacts are not what they claim to be.
 var ErrUntrusted = errors.New("the build's provenance does not hold")
@@ -56,13 +59,16 @@ type Build struct {
 	// Agent is the builder's SSH key fingerprint.
 	Agent string
 	// Source is the SHA-256 of the source tree; see SourceDigest.
-	Source     string
-	Recipe     string
-	Target     string
-	Toolchain  string
-	Version    string // of the toolchain
-	Sandbox    string
-	Command    []string
+	Source    string
+	Recipe    string
+	Target    string
+	Toolchain string
+	Version   string // of the toolchain
+	Sandbox   string
+	Command   []string
+	// Cached: earlier builds of the project had left something in a cache, which
+	// this one could use.
+	Cached     bool
 	Started    time.Time
 	Finished   time.Time
 	Artifacts  []api.Artifact
@@ -132,6 +138,9 @@ func (b *Build) Marshal() ([]byte, error) {
 	def.BuildType = buildType
 	def.ExternalParameters = parameters{Target: b.Target, Recipe: b.Recipe, Toolchain: b.Toolchain, User: b.User, Command: b.Command}
 	def.InternalParameters = map[string]string{"sandbox": b.Sandbox}
+	if b.Cached {
+		def.InternalParameters["cache"] = cacheWarm
+	}
 	def.Dependencies = []dependency{
 		{Name: "source", Digest: &digestSet{b.Source}},
 		{Name: b.Toolchain, Annotations: map[string]string{"version": b.Version}},
@@ -172,6 +181,7 @@ func Parse(data []byte) (*Build, error) {
 		Source: def.Dependencies[0].Digest.SHA256, Recipe: def.ExternalParameters.Recipe,
 		Target: def.ExternalParameters.Target, Toolchain: def.ExternalParameters.Toolchain,
 		Version: def.Dependencies[1].Annotations["version"], Sandbox: def.InternalParameters["sandbox"],
+		Cached:  def.InternalParameters["cache"] == cacheWarm,
 		Command: def.ExternalParameters.Command, Started: run.Metadata.StartedOn, Finished: run.Metadata.FinishedOn,
 		AgentBuild: run.Builder.Version["farforge"],
 	}

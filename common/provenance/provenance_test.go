@@ -29,7 +29,7 @@ func sample(agent *identity.Key) *Build {
 	return &Build{
 		JobID: "01J", User: "anonymous", Agent: agent.Fingerprint(), Source: strings.Repeat("ab", 32),
 		Recipe: "r", Target: "esp32c3", Toolchain: "gcc", Version: "12.2.0", Sandbox: "bubblewrap",
-		Command: []string{"make", "-j2"}, AgentBuild: "v1",
+		Command: []string{"make", "-j2"}, Cached: true, AgentBuild: "v1",
 		Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Finished: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC),
 		Artifacts: []api.Artifact{{Path: "app.bin", Size: 3, SHA256: strings.Repeat("cd", 32)}},
 	}

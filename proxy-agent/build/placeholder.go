@@ -11,7 +11,11 @@ type Values struct {
 	Target string // {target}: the chip
 	Cores  int    // {cores}: how many jobs to run at once
 	Out    string // {out}: the directory for outputs, relative to the project
+	Cache  string // {cache}: the folder that is kept; only where a recipe asks for one
 }
+
+// cacheWord stands for Values.Cache.
+const cacheWord = "{cache}"
 
 // placeholder matches {word}; other braces mean nothing.
 var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
@@ -27,12 +31,14 @@ func (v Values) expand(s string) (string, error) {
 			return strconv.Itoa(v.Cores)
 		case "{out}":
 			return v.Out
+		case cacheWord:
+			return v.Cache
 		}
 		unknown = p
 		return p
 	})
 	if unknown != "" {
-		return "", fmt.Errorf("unknown placeholder %s in %q; there are {target}, {cores} and {out}", unknown, s)
+		return "", fmt.Errorf("unknown placeholder %s in %q; there are {target}, {cores}, {out} and {cache}", unknown, s)
 	}
 	return out, nil
 }

@@ -65,6 +65,9 @@ type Command struct {
 	// Out is the directory for what the build makes, relative to the project.
 	Out string            `toml:"out"`
 	Env map[string]string `toml:"env"`
+	// Cache asks for a folder, {cache}, that is kept for the project's next
+	// build; see Caches.
+	Cache bool `toml:"cache"`
 }
 
 // Wanted says which files of Out the client gets.

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
 const minimal = `name = "r"
@@ -22,6 +24,9 @@ command = ["make"]
 [artifacts]
 files = ["*.bin"]
 `
+
+// caching is the minimal recipe with a cache.
+var caching = strings.Replace(minimal, `command = ["make"]`, "command = [\"make\"]\ncache = true\nenv = { CACHE = \"{cache}\" }", 1)
 
 func TestMinimalRecipe(t *testing.T) {
 	r, err := Parse("r.toml", []byte(minimal))
@@ -54,6 +59,10 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"no command", `["make"]`, `[]`, "build.command"},
 		{"unknown placeholder", `["make"]`, `["make", "{home}"]`, "unknown placeholder {home}"},
 		{"unknown placeholder in env", `["make"]`, "[\"make\"]\nenv = { A = \"{b}\" }", "build.env.A"},
+		{"cache unasked", `["make"]`, `["make", "C={cache}"]`, "build.command: {cache} stands for nothing here"},
+		{"cache unasked in env", `["make"]`, "[\"make\"]\nenv = { A = \"{cache}\" }", "build.env.A: {cache} stands for nothing here"},
+		{"cache unused", `["make"]`, "[\"make\"]\ncache = true", "build.cache: a folder is to be kept, and nothing is told"},
+		{"cache is no word", `["make"]`, "[\"make\"]\ncache = \"yes\"", "r.toml:11: build.cache"},
 		{"out leaves", `["make"]`, "[\"make\"]\nout = \"../out\"", "build.out"},
 		{"out is the project", `["make"]`, "[\"make\"]\nout = \".\"", "build.out"},
 		{"no artifacts", `["*.bin"]`, `[]`, "artifacts.files"},
@@ -84,21 +93,25 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(own)
+	f.Add([]byte(caching))
+	f.Add([]byte(strings.Replace(minimal, `["make"]`, "[\"make\", \"{cache}/{cache}\"]\ncache = true", 1)))
+	f.Add([]byte(strings.Replace(minimal, `["make"]`, "[\"make\", \"{cache}\"]\ncache = false", 1)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := Parse("fuzz", data)
 		if err != nil {
 			return
 		}
-		if _, err := (&Choice{Entry: Entry{Recipe: r}, Target: r.Targets[0]}).Command(1); err != nil {
+		if _, err := (&Choice{Entry: Entry{Recipe: r}, Target: r.Targets[0]}).Command(sandbox.None{}, Allowance{Cores: 1, Cache: "/cache"}); err != nil {
 			t.Errorf("an accepted recipe has a command that cannot be expanded: %v", err)
 		}
 	})
 }
 
 func TestPlaceholders(t *testing.T) {
-	v := Values{Target: "esp32c3", Cores: 4, Out: "build"}
+	v := Values{Target: "esp32c3", Cores: 4, Out: "build", Cache: "/cache"}
 	for in, want := range map[string]string{
 		"-j{cores}": "-j4", "{out}/{target}.bin": "build/esp32c3.bin", "{}": "{}", "{ x }": "{ x }", "plain": "plain",
+		"{cache}/x": "/cache/x",
 	} {
 		if got, err := v.expand(in); err != nil || got != want {
 			t.Errorf("%q: got %q, %v; want %q", in, got, err, want)

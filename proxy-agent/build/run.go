@@ -13,6 +13,9 @@ type Allowance struct {
 	Cores    int
 	MemoryMB int           // MiB, for each process
 	Time     time.Duration // of the whole build, by the clock
+	// Cache is the folder that {cache} names: an absolute path on this machine.
+	// It is given if the recipe asks for one, and only then.
+	Cache string
 }
 
 // Limits of a build that no grant sets.
@@ -21,13 +24,18 @@ const (
 	maxProcesses = 4096
 )
 
-// Command returns the recipe's build command with its placeholders replaced.
-func (c *Choice) Command(cores int) ([]string, error) {
-	return c.values(cores).expandAll(c.Recipe.Build.Command)
+// Command returns the recipe's build command with its placeholders replaced, as
+// it will run in that sandbox.
+func (c *Choice) Command(sb sandbox.Sandbox, allow Allowance) ([]string, error) {
+	return c.values(sb, allow).expandAll(c.Recipe.Build.Command)
 }
 
-func (c *Choice) values(cores int) Values {
-	return Values{Target: c.Target, Cores: max(cores, 1), Out: c.Recipe.Build.Out}
+func (c *Choice) values(sb sandbox.Sandbox, allow Allowance) Values {
+	v := Values{Target: c.Target, Cores: max(allow.Cores, 1), Out: c.Recipe.Build.Out}
+	if c.Recipe.Build.Cache {
+		v.Cache = sb.CachePath(allow.Cache)
+	}
+	return v
 }
 
 // Run runs the recipe's command in the workspace. It returns when nothing of
@@ -35,7 +43,10 @@ func (c *Choice) values(cores int) Values {
 // the output directory beforehand is removed, so that every artifact is one
 // that this build made.
 func (c *Choice) Run(ctx context.Context, sb sandbox.Sandbox, ws *Workspace, allow Allowance, output func(sandbox.Line)) (sandbox.Result, error) {
-	argv, err := c.Command(allow.Cores)
+	if c.Recipe.Build.Cache != (allow.Cache != "") {
+		return sandbox.Result{}, fmt.Errorf("run the recipe %s: whether it keeps a cache is %v, and its cache is %q", c.Recipe.Name, c.Recipe.Build.Cache, allow.Cache)
+	}
+	argv, err := c.Command(sb, allow)
 	if err != nil {
 		return sandbox.Result{}, err
 	}
@@ -44,7 +55,7 @@ func (c *Choice) Run(ctx context.Context, sb sandbox.Sandbox, ws *Workspace, all
 		env[key] = value
 	}
 	for key, value := range c.Recipe.Build.Env {
-		if env[key], err = c.values(allow.Cores).expand(value); err != nil {
+		if env[key], err = c.values(sb, allow).expand(value); err != nil {
 			return sandbox.Result{}, err
 		}
 	}
@@ -56,7 +67,7 @@ func (c *Choice) Run(ctx context.Context, sb sandbox.Sandbox, ws *Workspace, all
 		return sandbox.Result{}, fmt.Errorf("clear the output directory: %w", err)
 	}
 	return sb.Run(ctx, sandbox.Spec{
-		Dir: ws.Dir, Argv: argv, Env: env, ReadOnly: c.Recipe.Toolchain.Paths,
+		Dir: ws.Dir, Cache: allow.Cache, Argv: argv, Env: env, ReadOnly: c.Recipe.Toolchain.Paths,
 		Limits: sandbox.Limits{
 			MemoryBytes: int64(allow.MemoryMB) << 20,
 			CPUTime:     allow.Time * time.Duration(max(allow.Cores, 1)),

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/farforge/farforge/common/flashmap"
 )
@@ -94,7 +96,7 @@ func (r *Recipe) validateBuild() error {
 	if !fs.ValidPath(b.Out) || b.Out == "." {
 		return fmt.Errorf("build.out: %q is not a directory inside the project", b.Out)
 	}
-	sample := Values{Target: r.Targets[0], Cores: 1, Out: b.Out}
+	sample := Values{Target: r.Targets[0], Cores: 1, Out: b.Out, Cache: "/cache"}
 	if _, err := sample.expandAll(b.Command); err != nil {
 		return fmt.Errorf("build.command: %w", err)
 	}
@@ -102,6 +104,29 @@ func (r *Recipe) validateBuild() error {
 		if _, err := sample.expand(value); err != nil {
 			return fmt.Errorf("build.env.%s: %w", key, err)
 		}
+	}
+	return b.validateCache()
+}
+
+// validateCache sees to it that a folder is kept if and only if the command is
+// told where it is: else it would be kept for nothing.
+func (b *Command) validateCache() error {
+	named := ""
+	for _, arg := range b.Command {
+		if strings.Contains(arg, cacheWord) {
+			named = "command"
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(b.Env)) {
+		if strings.Contains(b.Env[key], cacheWord) {
+			named = "env." + key
+		}
+	}
+	switch {
+	case named != "" && !b.Cache:
+		return fmt.Errorf("build.%s: {cache} stands for nothing here; a recipe that keeps a folder for the next build says cache = true in [build]", named)
+	case named == "" && b.Cache:
+		return errors.New("build.cache: a folder is to be kept, and nothing is told where it is; name it by {cache} in command or env, or leave cache out")
 	}
 	return nil
 }

@@ -42,7 +42,10 @@ type Config struct {
 	Catalog    *build.Catalog
 	Sandbox    sandbox.Sandbox
 	Workspaces *build.Workspaces
-	Version    string // of this program, for the provenance
+	// Caches are what recipes keep for a project's next build; nil: nothing is
+	// kept.
+	Caches  *build.Caches
+	Version string // of this program, for the provenance
 	// Loopback is for a broker and clients on this very machine; see peer.Config.
 	Loopback bool
 	// KeepLocal tells clients the agent's local addresses also where the two

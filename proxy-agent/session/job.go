@@ -34,6 +34,7 @@ func (s *Session) job(ctx context.Context, control *control, asked <-chan *chann
 			s.log.Error("something of a job was left behind", "error", err)
 		}
 	}()
+	defer j.closeCache()
 	if err := j.run(ctx, ws); err != nil {
 		failed := ended(ctx, err)
 		j.ending.Outcome, j.ending.Problem = failed.Outcome, failed.Problem
@@ -48,6 +49,8 @@ type job struct {
 	control *control
 	request *channel.Build
 	began   time.Time
+	cache   *build.Cache // nil: the recipe has none
+	settled bool         // the build command came to its own end
 	built   built
 	ending  Ending
 }
@@ -84,7 +87,15 @@ func (j *job) run(ctx context.Context, ws *build.Workspace) error {
 }
 
 func (j *job) build(ctx context.Context, ws *build.Workspace, choice *build.Choice) error {
-	argv, err := choice.Command(j.grant.CPUCores)
+	allow := build.Allowance{
+		Cores: j.grant.CPUCores, MemoryMB: j.grant.MemoryMB,
+		Time: time.Duration(j.grant.SessionSecs) * time.Second,
+	}
+	var err error
+	if allow.Cache, err = j.takeCache(choice); err != nil {
+		return err
+	}
+	argv, err := choice.Command(j.host.Sandbox, allow)
 	if err != nil {
 		return err
 	}
@@ -94,10 +105,6 @@ func (j *job) build(ctx context.Context, ws *build.Workspace, choice *build.Choi
 	}
 	if err := j.control.stage(ctx, stage); err != nil {
 		return err
-	}
-	allow := build.Allowance{
-		Cores: j.grant.CPUCores, MemoryMB: j.grant.MemoryMB,
-		Time: time.Duration(j.grant.SessionSecs) * time.Second,
 	}
 	logs := j.control.pumpLogs(ctx)
 	j.ending.setup = time.Since(j.began)
@@ -109,6 +116,7 @@ func (j *job) build(ctx context.Context, ws *build.Workspace, choice *build.Choi
 	if err != nil {
 		return err
 	}
+	j.settled = result.ExitCode < 128 // not ended by a signal
 	if result.ExitCode != 0 {
 		return j.failed(argv[0], result)
 	}

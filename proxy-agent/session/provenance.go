@@ -36,6 +36,7 @@ func (j *job) attest(artifacts *build.Artifacts) (*firmware, error) {
 		Toolchain: j.built.choice.Recipe.Toolchain.Name, Version: j.built.choice.Version,
 		Sandbox: j.host.Sandbox.Name(), Command: j.built.command,
 		Started: j.built.started, Finished: j.built.finished,
+		Cached:    j.cache != nil && j.cache.Warm(),
 		Artifacts: artifacts.List, AgentBuild: j.host.Version,
 	}
 	data, err := statement.Marshal()

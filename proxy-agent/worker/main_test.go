@@ -55,6 +55,12 @@ type agent struct {
 // newAgent makes an agent that runs once start is called.
 func newAgent(t *testing.T) (*agent, func()) {
 	t.Helper()
+	return newAgentFor(t, recipe)
+}
+
+// newAgentFor makes one that builds by another recipe.
+func newAgentFor(t *testing.T, recipe string) (*agent, func()) {
+	t.Helper()
 	dir := t.TempDir()
 	key, err := identity.GenerateKey(filepath.Join(dir, "key"), "anvil")
 	if err != nil {
@@ -77,6 +83,10 @@ func newAgent(t *testing.T) (*agent, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	caches, err := build.OpenCaches(workspaces, catalog, build.CacheLimits{Number: 4, Bytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
 	sealing, err := envelope.NewKey()
 	if err != nil {
 		t.Fatal(err)
@@ -92,13 +102,13 @@ func newAgent(t *testing.T) (*agent, func()) {
 	log := slog.New(slog.NewTextHandler(record, nil))
 	w := New(Config{
 		Broker: client, Key: key, Sealing: bound, Logger: log, Version: "test", Keys: pinned,
-		Capabilities: catalog.Capabilities(), Tags: []string{"eu"},
+		Capabilities: catalog.Capabilities(), Tags: []string{"eu"}, Warm: caches.Warm,
 		Capacity: Capacity{Cores: 4, MemoryMB: 2048, Jobs: 2},
 		Host: func(keys *grant.KeySet) (*session.Host, error) {
 			return session.NewHost(session.Config{
 				Key: key, Sealing: sealing, Broker: client.Origin(), Keys: keys, Refetch: pinned, Clock: client,
 				UsedGrants: filepath.Join(dir, "used.json"), Catalog: catalog,
-				Sandbox: sandbox.None{}, Workspaces: workspaces, Loopback: true, Logger: log,
+				Sandbox: sandbox.None{}, Workspaces: workspaces, Caches: caches, Loopback: true, Logger: log,
 			})
 		},
 	})

@@ -116,6 +116,9 @@ func (w *Worker) status(draining bool) *api.Status {
 	if kind := w.nat.Load(); kind != nil {
 		s.NAT = *kind
 	}
+	if w.Warm != nil {
+		s.Warm = w.Warm()
+	}
 	w.ledger.fill(s)
 	return s
 }

@@ -41,7 +41,10 @@ type Config struct {
 	Sealing      *api.SealingKey
 	Capabilities []api.Capability
 	// Tags are what else clients can ask for.
-	Tags     []string
+	Tags []string
+	// Warm lists the projects whose caches are kept here. Nil: the broker is not
+	// told.
+	Warm     func() []string
 	Capacity Capacity
 	Version  string
 	// ProbeNAT finds out what NAT the agent is behind. Nil: nobody asks.

@@ -6,10 +6,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +68,28 @@ func TestOneJob(t *testing.T) {
 	case p := <-a.broker.Polls:
 		t.Errorf("a second poll waits: %+v", p.Status)
 	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+// TestPollTellsWhatIsWarm: an agent that could keep caches says that it has
+// none, and of each once it is kept.
+func TestPollTellsWhatIsWarm(t *testing.T) {
+	a, start := newAgentFor(t, strings.Replace(recipe, `"sh", "build.sh"]`, "\"sh\", \"build.sh\", \"{cache}\"]\ncache = true", 1))
+	a.broker.Start()
+	start()
+	p := a.broker.Next()
+	for i, want := range [][]string{{}, {"P0"}, {"P1", "P0"}} {
+		if got := p.Status.Warm; got == nil || !slices.Equal(got, want) {
+			t.Errorf("after %d jobs %q are warm, want %q", i, got, want)
+		}
+		c := a.broker.NewClient(fmt.Sprint("01", i), func(g *grant.Grant) { g.Project = fmt.Sprint("P", i) })
+		c.Cache = "secret"
+		p.Reply(http.StatusOK, c.Job)
+		a.broker.Next() // while it runs
+		c.Build(a.broker, "touch $1/object; exit 1")
+		c.Result()
+		farend.Receive(t, a.broker.Reports, "report")
+		p = a.broker.Next()
 	}
 }
 

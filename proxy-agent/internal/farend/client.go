@@ -21,6 +21,8 @@ import (
 // Client is the other end of a job.
 type Client struct {
 	Job *api.Job
+	// Cache is shown to the agent; see channel.Build.
+	Cache string
 
 	t     *testing.T
 	offer *peer.Offer
@@ -97,7 +99,7 @@ func (c *Client) Build(b *Broker, script string) {
 		c.t.Errorf("the agent signed for the certificate %s and presents %s", opened.DTLSFingerprint, presented)
 	}
 	control, source := c.open(channel.LabelControl), c.open(channel.LabelSource)
-	if err := channel.WriteControl(c.t.Context(), control, &channel.Message{Type: channel.TypeBuild, Build: &channel.Build{}}); err != nil {
+	if err := channel.WriteControl(c.t.Context(), control, &channel.Message{Type: channel.TypeBuild, Build: &channel.Build{Cache: c.Cache}}); err != nil {
 		c.t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte(script))
@@ -120,7 +122,7 @@ func (c *Client) open(label string) channel.Messages {
 // Until reads control messages until one of the type.
 func (c *Client) Until(want channel.Type) *channel.Message {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
 	for {
 		msg, err := channel.ReadControl(ctx, c.open(channel.LabelControl))

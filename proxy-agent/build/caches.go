@@ -1,0 +1,275 @@
+package build
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/wholefile"
+)
+
+// cachePrefix begins the name of every folder that is kept.
+const cachePrefix = "cache-"
+
+// Inside such a folder: what the build sees of it, and what the agent notes.
+const (
+	cacheFiles = "files"
+	cacheNote  = "note.json"
+)
+
+// Caches are folders that outlive their jobs: what a build leaves in one makes
+// the next build of the same project quicker. There is one for each user,
+// project, recipe, toolchain version and target.
+//
+//	Take ── moved to the job ──▶ the build uses it ──▶ Keep ── moved back
+//	                                    │
+//	                                    └──▶ Close without Keep: removed
+//
+// A folder is either kept or some job's own, never both. What is in use when
+// the agent dies is among the jobs' folders, which the next start removes. All
+// methods are safe for concurrent use.
+type Caches struct {
+	workspaces *Workspaces
+	limits     CacheLimits
+	able       bool // a recipe that works here keeps a cache
+
+	mu   sync.Mutex
+	kept []kept // the longest unused first
+}
+
+// CacheLimits bound what is kept; those longest unused go first.
+type CacheLimits struct {
+	Number int   // of caches; 0 keeps none
+	Bytes  int64 // of all together, as weigh counts
+}
+
+// Owner is whose cache it is. Where one of these is missing, nothing is kept.
+type Owner struct {
+	Issuer  string // the broker that knows the user
+	Subject string // the user
+	Project string // as grants name it
+	// Secret is what only the user's client and this agent know. Without it, a
+	// broker could issue itself a grant and look into a user's cache.
+	Secret string
+}
+
+// kept is one folder that waits for its project's next build.
+type kept struct {
+	id   string
+	note note
+	used time.Time
+}
+
+// note is what the agent remembers of a folder.
+type note struct {
+	Project   string `json:"project"` // of the grant, for the agent's status
+	Recipe    string `json:"recipe"`
+	Toolchain string `json:"toolchain"`
+	Version   string `json:"version"`
+	Target    string `json:"target"`
+	Bytes     int64  `json:"bytes"`
+}
+
+// OpenCaches takes over the folders that earlier runs have kept in the
+// workspaces' directory. It removes those that no recipe of the catalog would
+// use, those that are damaged, and those beyond the limits.
+func OpenCaches(w *Workspaces, c *Catalog, limits CacheLimits) (*Caches, error) {
+	k := &Caches{workspaces: w, limits: limits}
+	for i := range c.Entries {
+		k.able = k.able || c.Entries[i].Usable() && c.Entries[i].Recipe.Build.Cache
+	}
+	trash, err := w.New()
+	if err == nil {
+		err = errors.Join(k.adopt(c, trash), trash.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the caches in %s: %w", w.dir, err)
+	}
+	return k, nil
+}
+
+func (k *Caches) adopt(c *Catalog, trash *Workspace) error {
+	entries, err := os.ReadDir(k.workspaces.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		id, ok := strings.CutPrefix(e.Name(), cachePrefix)
+		if !ok {
+			continue
+		}
+		one, err := readKept(k.path(id), id)
+		if err != nil || !c.keeps(&one.note) {
+			if err := os.Rename(k.path(id), filepath.Join(trash.Dir, e.Name())); err != nil {
+				return err
+			}
+			continue
+		}
+		k.kept = append(k.kept, one)
+	}
+	slices.SortStableFunc(k.kept, func(a, b kept) int { return a.used.Compare(b.used) })
+	k.trim(trash)
+	return nil
+}
+
+func readKept(dir, id string) (kept, error) {
+	info, err := os.Lstat(filepath.Join(dir, cacheFiles))
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a folder")
+	}
+	if err != nil {
+		return kept{}, err
+	}
+	if info, err = os.Lstat(dir); err != nil {
+		return kept{}, err
+	}
+	one := kept{id: id, used: info.ModTime()}
+	data, err := os.ReadFile(filepath.Join(dir, cacheNote))
+	if err == nil {
+		err = json.Unmarshal(data, &one.note)
+	}
+	return one, err
+}
+
+// keeps tells whether a build by the catalog could find the cache again.
+func (c *Catalog) keeps(n *note) bool {
+	return slices.ContainsFunc(c.Entries, func(e Entry) bool {
+		return e.Usable() && e.Recipe.Build.Cache && e.Recipe.Name == n.Recipe && e.Recipe.Toolchain.Name == n.Toolchain &&
+			e.Version == n.Version && slices.Contains(e.Recipe.Targets, n.Target)
+	})
+}
+
+// Warm lists the projects whose caches are kept, as grants name them, of late
+// use first: what an agent's status says. It is nil if the agent keeps no
+// caches at all, which is something else than that it has none yet.
+func (k *Caches) Warm() []string {
+	if !k.able || k.limits.Number < 1 {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	warm := []string{}
+	for _, one := range slices.Backward(k.kept) {
+		if len(warm) < api.MaxWarm && !slices.Contains(warm, one.note.Project) {
+			warm = append(warm, one.note.Project)
+		}
+	}
+	return warm
+}
+
+// maxProject is how long a project may be that a status names, in bytes.
+const maxProject = 128
+
+func (o *Owner) complete() bool {
+	return o.Issuer != "" && o.Subject != "" && o.Project != "" && len(o.Project) <= maxProject && o.Secret != ""
+}
+
+// id names the owner's folder for builds like n: one that nobody can find who
+// lacks any of these.
+func (o *Owner) id(n *note) string {
+	all := []string{"farforge cache 1", o.Issuer, o.Subject, o.Project, o.Secret, n.Recipe, n.Toolchain, n.Version, n.Target}
+	data, err := json.Marshal(all) // so that no two lists make the same text
+	if err != nil {
+		panic(err) // strings always can
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// Take gives the job the cache that is kept for it, or an empty one. It must be
+// closed when nothing of the job runs any more.
+func (k *Caches) Take(o Owner, c *Choice) (*Cache, error) {
+	if k.limits.Number < 1 || !o.complete() {
+		return k.workspaces.NewCache()
+	}
+	cache, err := k.workspaces.cache()
+	if err != nil {
+		return nil, err
+	}
+	cache.caches = k
+	cache.note = note{Project: o.Project, Recipe: c.Recipe.Name, Toolchain: c.Recipe.Toolchain.Name, Version: c.Version, Target: c.Target}
+	cache.id = o.id(&cache.note)
+	if cache.warm = k.moveTo(cache.id, cache.dir()); cache.warm {
+		return cache, nil
+	}
+	return cache, cache.make()
+}
+
+// moveTo hands a kept folder over, if there is one.
+func (k *Caches) moveTo(id, path string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := k.find(id)
+	if i < 0 {
+		return false
+	}
+	k.kept = slices.Delete(k.kept, i, i+1)
+	return os.Rename(k.path(id), path) == nil // else somebody has removed it by hand
+}
+
+// put takes over a folder that a job gives back. What it replaces and what is
+// too much goes into trash. A cache that started empty replaces none: the other
+// has more in it.
+func (k *Caches) put(c *Cache, trash *Workspace) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if i := k.find(c.id); i >= 0 {
+		if !c.warm {
+			return errors.New("another build of the project has one by now")
+		}
+		k.discard(i, trash)
+	}
+	now := time.Now()
+	if err := errors.Join(os.Chtimes(c.dir(), now, now), os.Rename(c.dir(), k.path(c.id))); err != nil {
+		return err
+	}
+	k.kept = append(k.kept, kept{c.id, c.note, now})
+	k.trim(trash)
+	return nil
+}
+
+// trim keeps to the limits. The lock must be held.
+func (k *Caches) trim(trash *Workspace) {
+	total := int64(0)
+	for _, one := range k.kept {
+		total += one.note.Bytes
+	}
+	for len(k.kept) > 0 && (len(k.kept) > k.limits.Number || total > k.limits.Bytes) {
+		total -= k.kept[0].note.Bytes
+		k.discard(0, trash)
+	}
+}
+
+// discard moves the folder to where it will be removed, if it is there still.
+// The lock must be held.
+func (k *Caches) discard(i int, trash *Workspace) {
+	name := cachePrefix + k.kept[i].id
+	_ = os.Rename(filepath.Join(k.workspaces.dir, name), filepath.Join(trash.Dir, name))
+	k.kept = slices.Delete(k.kept, i, i+1)
+}
+
+func (k *Caches) find(id string) int {
+	return slices.IndexFunc(k.kept, func(one kept) bool { return one.id == id })
+}
+
+func (k *Caches) path(id string) string {
+	return filepath.Join(k.workspaces.dir, cachePrefix+id)
+}
+
+// write puts the note beside the files, where no build can reach it.
+func (n *note) write(dir string) error {
+	data, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	return wholefile.Write(filepath.Join(dir, cacheNote), data, 0o600)
+}
