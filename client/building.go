@@ -78,6 +78,9 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 	if err != nil {
 		return nil, nil, cli.Fail(cli.Usage, err)
 	}
+	if b.job.CacheKey, err = project.CacheKeys(state); err != nil {
+		return nil, nil, cli.Fail(cli.Usage, err)
+	}
 	incoming, err := artifacts.Begin(state)
 	if err != nil {
 		return nil, nil, err

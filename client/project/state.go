@@ -1,7 +1,10 @@
 package project
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +15,11 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-const keyName = "project-key"
+// Files in the state folder.
+const (
+	keyName      = "project-key"
+	cacheKeyName = "cache-key"
+)
 
 // State opens the folder that the client keeps beside the project's files, and
 // makes it if need be. git ignores what is in it. The caller closes it.
@@ -36,10 +43,29 @@ func (p *Project) State() (*os.Root, error) {
 }
 
 // Key returns an opaque name for the project that stays the same from build to
-// build, so that an agent that still has its files is preferred. It is random
-// and tells nothing about the project.
-func Key(state *os.Root) (string, error) {
-	text, err := state.ReadFile(keyName)
+// build, so that an agent that still has something of it is preferred. It is
+// random and tells nothing about the project. Brokers see it.
+func Key(state *os.Root) (string, error) { return random(state, keyName) }
+
+// CacheKeys returns what to show each agent, by its fingerprint, so that it may
+// use and keep what makes the next build of the project quicker. An agent that
+// has seen its own learns nothing of another's, and brokers see none.
+func CacheKeys(state *os.Root) (func(agent string) string, error) {
+	secret, err := random(state, cacheKeyName)
+	if err != nil {
+		return nil, err
+	}
+	return func(agent string) string {
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write([]byte(agent))
+		return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	}, nil
+}
+
+// random reads a random text of 130 bits, which it writes first if it is not
+// there yet. Only the user can read it.
+func random(state *os.Root, name string) (string, error) {
+	text, err := state.ReadFile(name)
 	if key := strings.TrimSpace(string(text)); err == nil && len(key) == 26 {
 		return key, nil
 	}
@@ -47,7 +73,7 @@ func Key(state *os.Root) (string, error) {
 		return "", fmt.Errorf("read the project's key: %w", err)
 	}
 	key := rand.Text()
-	if err := state.WriteFile(keyName, []byte(key+"\n"), 0o600); err != nil {
+	if err := state.WriteFile(name, []byte(key+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("write the project's key: %w", err)
 	}
 	return key, nil

@@ -57,6 +57,9 @@ func (r *running) drive(ctx context.Context) error {
 		return connectError(ctx, r.outcome.Agent, err)
 	}
 	build := r.job.Build
+	if r.job.CacheKey != nil {
+		build.Cache = r.job.CacheKey(r.outcome.Agent.Fingerprint)
+	}
 	if err := channel.WriteControl(work, r.control, &channel.Message{Type: channel.TypeBuild, Build: &build}); err != nil {
 		return connectError(ctx, r.outcome.Agent, err)
 	}

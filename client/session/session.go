@@ -45,6 +45,9 @@ type Job struct {
 	Need api.GrantRequest
 	// Build is what is asked of the agent.
 	Build channel.Build
+	// CacheKey returns what the agent of this fingerprint may keep what speeds up
+	// the next build under; nil: it may keep nothing. See channel.Build.
+	CacheKey func(agent string) string
 	// Source is what goes up, and Open opens a file of it. Both are nil when
 	// the agent is to fetch Build.Source.
 	Source *channel.Manifest
