@@ -22,6 +22,10 @@ import (
 	"github.com/farforge/farforge/common/rendezvous"
 )
 
+// patience is how long tests wait for what must come. Only those that fail wait
+// so long: on a busy machine a sync of the disk alone can take many seconds.
+const patience = time.Minute
+
 // startBroker runs a broker in the folder until the test ends and returns a
 // client for it. Its list of agents is "agents", its state folder "state".
 func startBroker(t *testing.T, dir string) *rendezvous.Client {
@@ -40,7 +44,7 @@ func startBroker(t *testing.T, dir string) *rendezvous.Client {
 	go func() {
 		done <- serve(context.Background(), cfg, signals{drain: drain}, io.Discard, io.Discard)
 	}()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		url, err := os.ReadFile(addr)
 		if err == nil {
 			c, err := rendezvous.New(rendezvous.Config{URL: strings.TrimSpace(string(url))})
@@ -96,7 +100,6 @@ func TestRevokedInTheFile(t *testing.T) {
 		if _, err := directory.RemoveLine(list, "anvil"); err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
 		want := func(err error, code api.Code) {
 			t.Helper()
 			var p *api.Problem
@@ -104,10 +107,7 @@ func TestRevokedInTheFile(t *testing.T) {
 				t.Errorf("got %v, want %s", err, code)
 			}
 		}
-		want(<-ended, api.CodeBadToken)
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("its poll ended after %v", took)
-		}
+		want(<-ended, api.CodeBadToken) // and not with 204, as at the end of its wait
 		_, err = c.Poll(t.Context(), session.Session, status)
 		want(err, api.CodeBadToken)
 		_, err = c.Authenticate(t.Context(), key)
@@ -121,8 +121,8 @@ func TestRevokedInTheFile(t *testing.T) {
 // awaitMetric waits until the broker shows the line.
 func awaitMetric(t *testing.T, c *rendezvous.Client, line string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		resp, err := client.Get(c.Origin() + api.PathMetrics)
 		if err != nil {
 			t.Fatal(err)
@@ -151,7 +151,7 @@ func askForGrant(t *testing.T, c *rendezvous.Client) (p api.Problem) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	resp, err := client.Post(c.Origin()+api.PathGrantRequest, api.TypeJSON, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestRotatedUnderARunningBroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		now, err := c.JWKS(t.Context())
 		if err != nil {
 			t.Fatal(err)

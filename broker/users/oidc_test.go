@@ -1,6 +1,7 @@
 package users
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -8,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +120,7 @@ func TestKeysAreCached(t *testing.T) {
 		if err := verify(); err != nil {
 			t.Fatal(err)
 		}
+		awaitCache(t)
 	}
 	if n := i.Fetches.Load(); n != 1 {
 		t.Errorf("the keys were fetched %d times for 20 tokens", n)
@@ -143,6 +146,22 @@ func TestKeysAreCached(t *testing.T) {
 	}
 }
 
+// awaitCache waits until keys that were fetched are in the cache. go-oidc hands
+// them out a moment before, and in that moment knows neither that they are there
+// nor that others could be fetched.
+func awaitCache(t *testing.T) {
+	t.Helper()
+	stacks := make([]byte, 1<<20)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if n := runtime.Stack(stacks, true); !bytes.Contains(stacks[:n], []byte("oidc.(*RemoteKeySet).keysFromRemote")) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the keys never come into the cache")
+		}
+	}
+}
+
 func TestAnIssuerThatIsDown(t *testing.T) {
 	i := issuer.New(t)
 	o := newOIDC(t, i, "repository=acme/*")
@@ -157,6 +176,7 @@ func TestAnIssuerThatIsDown(t *testing.T) {
 	if _, err := o.Verify(t.Context(), token, time.Now()); err != nil {
 		t.Errorf("back again: %v", err)
 	}
+	awaitCache(t)
 	i.Down.Store(true)
 	if _, err := o.Verify(t.Context(), token, time.Now()); err != nil {
 		t.Errorf("with the keys at hand: %v", err)

@@ -268,7 +268,7 @@ func (c *client) open(label string) channel.Messages {
 // comes before it.
 func (c *client) next(want channel.Type) *channel.Message {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
 	for {
 		msg, err := channel.ReadControl(ctx, c.control)
@@ -309,7 +309,7 @@ func (c *client) over() Ending {
 	select {
 	case e := <-c.ending:
 		return e
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		c.t.Fatal("the session goes on")
 		panic("unreachable")
 	}

@@ -27,7 +27,7 @@ func TestWhateverStopsAJobStopsAllOfIt(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		stop    func(c *client, agent context.CancelFunc)
-		change  func(*grant.Grant)
+		limited bool // to little more time than the build needs to begin
 		hangUp  bool // the client cannot read a result
 		outcome api.Outcome
 		code    channel.ProblemCode
@@ -39,7 +39,7 @@ func TestWhateverStopsAJobStopsAllOfIt(t *testing.T) {
 		{name: "the client closes the control channel", outcome: api.OutcomeLost, hangUp: true,
 			stop: func(c *client, _ context.CancelFunc) { c.control.Close() }},
 		{name: "the time is over", outcome: api.OutcomeTimedOut, code: channel.ProblemTimeLimit,
-			stop: func(*client, context.CancelFunc) {}, change: func(g *grant.Grant) { g.SessionSecs = 2 }},
+			stop: func(*client, context.CancelFunc) {}, limited: true},
 		{name: "the agent stops", outcome: api.OutcomeAgentFailed, code: channel.ProblemAgentFailure,
 			stop: func(_ *client, agent context.CancelFunc) { agent() }},
 	} {
@@ -48,10 +48,12 @@ func TestWhateverStopsAJobStopsAllOfIt(t *testing.T) {
 			w := newWorld(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			if c.change == nil {
-				c.change = func(*grant.Grant) {}
+			limit := func(*grant.Grant) {}
+			if c.limited {
+				seconds := w.timeToBegin(mark)
+				limit = func(g *grant.Grant) { g.SessionSecs = seconds }
 			}
-			client := w.connect(ctx, allChannels, c.change)
+			client := w.connect(ctx, allChannels, limit)
 			client.build(endless(mark))
 			client.untilLog("up")
 			if len(running(t, mark)) == 0 {
@@ -83,6 +85,20 @@ func TestWhateverStopsAJobStopsAllOfIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// timeToBegin returns in how many seconds a build is sure to begin on this
+// machine: many times what one takes that is begun now.
+func (w *world) timeToBegin(mark string) int {
+	w.t.Helper()
+	began := time.Now()
+	c := w.connect(w.t.Context(), allChannels, func(g *grant.Grant) { g.JobID = "01BEFORE" })
+	c.build(endless(mark))
+	c.untilLog("up")
+	took := time.Since(began)
+	c.send(&channel.Message{Type: channel.TypeCancel})
+	c.result()
+	return int((2*time.Second + 10*took) / time.Second)
 }
 
 func TestCancelBeforeAnythingElse(t *testing.T) {
