@@ -15,7 +15,7 @@ const version = 1
 const maxName = 255
 
 func encode(r *scheduler.Result) []byte {
-	b := []byte{version, byte(r.Verdict)}
+	b := []byte{version, byte(r.Verdict) | byte(r.Warmth)<<4}
 	b = binary.AppendVarint(b, r.At.UnixNano())
 	b = binary.AppendVarint(b, int64(r.Took))
 	b = binary.BigEndian.AppendUint64(b, r.Project)
@@ -29,10 +29,13 @@ func encode(r *scheduler.Result) []byte {
 var errUnreadable = errors.New("the stored result is damaged or of another version")
 
 func decode(b []byte) (r scheduler.Result, err error) {
-	if len(b) < 2 || b[0] != version || b[1] < byte(scheduler.Built) || b[1] > byte(scheduler.Failed) {
+	if len(b) < 2 || b[0] != version {
 		return r, errUnreadable
 	}
-	r.Verdict = scheduler.Verdict(b[1])
+	r.Verdict, r.Warmth = scheduler.Verdict(b[1]&0xf), scheduler.Warmth(b[1]>>4)
+	if r.Verdict < scheduler.Built || r.Verdict > scheduler.Failed || r.Warmth > scheduler.Warm {
+		return r, errUnreadable
+	}
 	b = b[2:]
 	at, n := binary.Varint(b)
 	if n <= 0 {

@@ -3,7 +3,7 @@
 //
 //	results
 //	├── SHA256:… (an agent)   ring of the last PerAgent results
-//	│     ├── 17 → verdict, when, how long, target, toolchain, project key
+//	│     ├── 17 → verdict, warm or not, when, how long, target, toolchain, project key
 //	│     └── 18 → …
 //	└── SHA256:…
 //

@@ -20,7 +20,7 @@ var now = time.Unix(1_700_000_000, 123)
 func result(agent string, i int) scheduler.Result {
 	return scheduler.Result{
 		Agent: agent, Target: "esp32c3", Toolchain: "esp-idf", Project: uint64(i) << 32,
-		Verdict: scheduler.Built, Took: time.Duration(i) * time.Second, At: now.Add(time.Duration(i) * time.Minute),
+		Verdict: scheduler.Built, Warmth: scheduler.Warmth(i % 3), Took: time.Duration(i) * time.Second, At: now.Add(time.Duration(i) * time.Minute),
 	}
 }
 

@@ -235,6 +235,21 @@ func (a *member) isWarm(name, project uint64) bool {
 	return project != 0 && find(a.projects, project) != nil
 }
 
+// Warmth tells whether the agent has something left of earlier builds of the
+// job's project.
+func (f *Farm) Warmth(fingerprint string, n Need) Warmth {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a, name := f.byID[fingerprint], f.ProjectKey(n.Project)
+	switch {
+	case a == nil || name == 0:
+		return Unsaid
+	case a.isWarm(name, projectKey(kindKey(n.Target, n.Toolchain.Name), name)):
+		return Warm
+	}
+	return Cold
+}
+
 // hash is FNV-1a of the strings with a zero byte behind each. It is the same in
 // every process, so that one seed always gives one choice.
 func hash(s ...string) uint64 {

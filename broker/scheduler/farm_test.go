@@ -116,6 +116,41 @@ func TestFarmPrefersTheWarm(t *testing.T) {
 	}
 }
 
+// TestFirstBuildIsNotAWarmOne: by the time that a result is known, the agent
+// says that the project is warm, which the job itself has made it.
+func TestFirstBuildIsNotAWarmOne(t *testing.T) {
+	a, b := buildsIDF("a"), buildsIDF("b")
+	f := farmOf(a, b)
+	for p := range 20 {
+		n := idf
+		n.Project = fmt.Sprint("p", p)
+		for i, seconds := range []float64{60, 10, 10} {
+			warmth := f.Warmth(a.Fingerprint, n)
+			if want := []Warmth{Cold, Warm, Warm}[i]; warmth != want {
+				t.Fatalf("before build %d of %s its warmth is %v, want %v", i, n.Project, warmth, want)
+			}
+			status := *a.Status
+			status.Warm = []string{n.Project}
+			a.Status = &status
+			f.Saw(a, now)
+			f.Learn(Result{Agent: a.Fingerprint, Target: n.Target, Toolchain: n.Toolchain.Name, Project: f.ProjectKey(n.Project),
+				Verdict: Built, Warmth: warmth, Took: time.Duration(seconds * float64(time.Second)), At: now})
+		}
+	}
+	last := idf
+	last.Project = "p19"
+	got := f.Choose(last, options(1))
+	if got[0].Name != "a" || got[0].Score.Warmth > 0.3 || got[1].Score.Warmth != 1 {
+		t.Errorf("warm builds take a sixth, and it has learned %+v", got)
+	}
+	if w := f.Warmth("SHA256:nobody", last); w != Unsaid {
+		t.Errorf("an agent that is not known has warmth %v", w)
+	}
+	if last.Project = ""; f.Warmth(a.Fingerprint, last) != Unsaid {
+		t.Error("no project is warm")
+	}
+}
+
 func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
 	f := farmOf(buildsIDF("good"), buildsIDF("best"))
 	for range 30 {

@@ -12,10 +12,23 @@ type Result struct {
 	Target, Toolchain string
 	Project           uint64 // see [Farm.ProjectKey]
 	Verdict           Verdict
+	// Warmth is what Farm.Warmth said when the agent took the job on. By now the
+	// agent says what the job itself has left.
+	Warmth Warmth
 	// Took is the attempt's time on the agent.
 	Took time.Duration
 	At   time.Time
 }
+
+// Warmth is whether an agent has something left of a project's earlier builds.
+type Warmth uint8
+
+const (
+	// Unsaid: nobody looked at the time. What the agent says now counts.
+	Unsaid Warmth = iota
+	Cold
+	Warm
+)
 
 // Verdict is what a result says of its agent.
 type Verdict uint8
@@ -49,12 +62,12 @@ func (f *Farm) Learn(r Result) {
 		k.losses = k.losses*0.98 + 1
 		k.lost += (r.Took.Seconds() - k.lost) / k.losses
 	case r.Verdict == Built && r.Took > 0:
-		f.learnTime(a, k, kk, projectKey(kk, r.Project), r.Project, math.Log(r.Took.Seconds()), now)
+		f.learnTime(a, k, kk, projectKey(kk, r.Project), &r, math.Log(r.Took.Seconds()), now)
 	}
 	f.replace(a, now)
 }
 
-func (f *Farm) learnTime(a *member, k *kind, kk, pk, name uint64, y float64, now int64) {
+func (f *Farm) learnTime(a *member, k *kind, kk, pk uint64, r *Result, y float64, now int64) {
 	if f.size.at == 0 {
 		f.size = estimate{y, sizePrior.variance / 2, now}
 	}
@@ -64,7 +77,7 @@ func (f *Farm) learnTime(a *member, k *kind, kk, pk, name uint64, y float64, now
 	if pk != 0 {
 		p := f.projectOf(pk, now)
 		terms = append(terms, term{projectPrior, &p.size})
-		warm := a.isWarm(name, pk)
+		warm := r.Warmth == Warm || r.Warmth == Unsaid && a.isWarm(r.Project, pk)
 		own := keep(&a.projects, pk, maxAgentBuilds)
 		if warm {
 			terms = append(terms, term{warmPrior, &k.warm}, term{ownPrior, own})
