@@ -92,17 +92,23 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 	if !known && !b.broker.Loopback() {
 		defer learnNAT(ctx, state, b.broker.Origin(), b.broker.ProbeNAT)()
 	}
+	var set *artifacts.Set
+	arrived := false
+	b.job.Accept = func(o *session.Outcome) (err error) {
+		arrived = true // from here on Keep cleans up
+		if o.Received == nil {
+			o.Received = &channel.Manifest{}
+		}
+		set, err = incoming.Keep(o.Received, o.Result, &artifacts.Expected{
+			Key: o.Agent.Key, JobID: o.JobID, Source: b.source, AllowUnsigned: b.config.AllowUnsigned,
+			Recipe: b.job.Build.Recipe, Target: b.job.Need.Target, Toolchain: b.job.Need.Toolchain,
+		})
+		return err
+	}
 	outcome, err := session.Run(ctx, b.job)
-	if err != nil {
-		return nil, nil, errors.Join(err, incoming.Discard())
+	if err != nil && !arrived {
+		err = errors.Join(err, incoming.Discard())
 	}
-	if outcome.Received == nil {
-		outcome.Received = &channel.Manifest{}
-	}
-	set, err := incoming.Keep(outcome.Received, outcome.Result, &artifacts.Expected{
-		Key: outcome.Agent.Key, JobID: outcome.JobID, Source: b.source, AllowUnsigned: b.config.AllowUnsigned,
-		Recipe: b.job.Build.Recipe, Target: b.job.Need.Target, Toolchain: b.job.Need.Toolchain,
-	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -112,5 +118,5 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 			return nil, nil, err
 		}
 	}
-	return console.NewBuilt(outcome, set, prepared+outcome.Setup, time.Since(b.start)), set, nil
+	return console.NewBuilt(outcome, set, prepared+outcome.Setup, prepared+outcome.Total), set, nil
 }

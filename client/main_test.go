@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -71,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"becomes": becomes,
 			"tokens":  lastToken,
 			"asked":   lastNeed,
+			"told":    told,
 			"board":   func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },
 			"exits":   exits,
 		},
@@ -179,6 +181,22 @@ func lastNeed(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if regexp.MustCompile(args[0]).Match(text) == neg {
 		ts.Fatalf("the broker was asked for %s", text)
+	}
+}
+
+// told is the script command "told OUTCOME…": the broker was told that jobs ended
+// so, in this order.
+func told(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	if neg || b == nil {
+		ts.Fatalf("usage: told OUTCOME…, after farend")
+	}
+	var outcomes []string
+	for _, word := range b.Words() {
+		outcomes = append(outcomes, string(word.Outcome))
+	}
+	if !slices.Equal(outcomes, args) {
+		ts.Fatalf("the broker was told %q", outcomes)
 	}
 }
 

@@ -19,7 +19,9 @@ type introduction struct {
 	job    *Job
 	events *teller
 	cert   *peer.Certificate
-	need   api.GrantRequest
+	// witness hears who has answered.
+	witness *witness
+	need    api.GrantRequest
 	// offer is this end of the connection, whichever agent answers it.
 	offer *peer.Offer
 	// envelope is the offer for the candidates of the last grant.
@@ -30,12 +32,12 @@ type introduction struct {
 
 // connect has the broker introduce an agent, makes sure that it is the one that
 // it claims to be, and connects to it.
-func connect(ctx context.Context, job *Job, events *teller) (*peer.Conn, *Outcome, error) {
+func connect(ctx context.Context, job *Job, events *teller, w *witness) (*peer.Conn, *Outcome, error) {
 	cert, err := peer.NewCertificate()
 	if err != nil {
 		return nil, nil, cli.Fail(cli.Usage, err)
 	}
-	i := &introduction{job: job, events: events, cert: cert, need: job.Need, trickle: newTrickle(ctx)}
+	i := &introduction{job: job, events: events, cert: cert, witness: w, need: job.Need, trickle: newTrickle(ctx)}
 	defer i.trickle.stop()
 	i.need.PeerFingerprint = cert.Fingerprint()
 	i.need.RequiredChannels = job.labels()
@@ -87,8 +89,13 @@ func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.
 	if answer, err = i.envelope.OpenAnswer(jobID, introduced.Answer); err != nil {
 		return "", nil, answerError(err)
 	}
+	i.witness.met(newAgent(answer), introduced.Grant)
 	// Again, because a candidate of an unsealed offer need not have told its key.
-	return jobID, answer, i.job.Trust.Vet(nameOf(answer.Candidate), answer.Agent)
+	if err := i.job.Trust.Vet(nameOf(answer.Candidate), answer.Agent); err != nil {
+		i.witness.outcome = api.OutcomeCanceled // the agent cannot help it
+		return "", nil, err
+	}
+	return jobID, answer, nil
 }
 
 // prepare judges the candidates of a grant and makes the offer for them.
@@ -133,6 +140,7 @@ func (i *introduction) meet(agent Agent, presented, promised string) error {
 	}
 	first, err := i.job.Trust.Meet(agent.Name, agent.Key)
 	if err != nil {
+		i.witness.outcome = api.OutcomeCanceled
 		return err
 	}
 	if first {

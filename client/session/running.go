@@ -21,6 +21,7 @@ type running struct {
 	conn    *peer.Conn
 	events  *teller
 	outcome *Outcome
+	witness *witness
 	start   time.Time
 
 	control channel.Messages
@@ -129,6 +130,7 @@ func (r *running) judge(result *channel.Result) (ended bool, err error) {
 	case r.cause != nil && !isClosing(r.cause):
 		return true, r.cause
 	case result.Outcome != api.OutcomeSucceeded:
+		r.witness.told(result.Outcome)
 		return true, resultError(r.outcome.Agent, result)
 	case len(result.Artifacts) > 0 && r.outcome.Received == nil:
 		return false, nil // they are still on their way

@@ -54,6 +54,10 @@ type Job struct {
 	Open   func(channel.File) (io.ReadCloser, error)
 	// Sink is where the artifacts go.
 	Sink channel.Sink
+	// Accept judges what has arrived, and keeps it. Its error is Run's, and the
+	// broker hears of it: what fails verification is the agent's failure. Nil takes
+	// all that is intact.
+	Accept func(*Outcome) error
 	// KeepLocal tells the agent this machine's local addresses also where the
 	// two do not seem to share a network.
 	KeepLocal bool
@@ -83,30 +87,42 @@ type Outcome struct {
 	Setup, Total time.Duration
 }
 
-// Run does the job. It returns when the job is over, however it ended; see the
-// package's comment. Canceling ctx cancels the build on the agent.
+// Run does the job and tells the broker how it ended. It returns when the job is
+// over, however it ended; see the package's comment. Canceling ctx cancels the
+// build on the agent.
 func Run(ctx context.Context, job Job) (*Outcome, error) {
-	start := time.Now()
 	if job.Logger == nil {
 		job.Logger = slog.New(slog.DiscardHandler)
 	}
+	w := &witness{job: &job}
+	outcome, err := perform(ctx, &job, w)
+	w.confirm(ctx, err)
+	return outcome, err
+}
+
+// perform does the job. The outcome is nil if there is an error.
+func perform(ctx context.Context, job *Job, w *witness) (*Outcome, error) {
+	start := time.Now()
 	events := &teller{tell: job.Events}
-	conn, outcome, err := connect(ctx, &job, events)
+	conn, outcome, err := connect(ctx, job, events, w)
 	if err != nil {
 		return nil, err
 	}
 	outcome.Relayed = conn.Relayed()
 	events.event(Connected{Agent: outcome.Agent, Relayed: outcome.Relayed, After: time.Since(start)})
-	r := &running{job: &job, conn: conn, events: events, outcome: outcome, start: start}
+	r := &running{job: job, conn: conn, events: events, outcome: outcome, witness: w, start: start}
 	err = r.drive(ctx)
 	outcome.Up, outcome.Down = conn.Traffic()
-	outcome.Total = time.Since(start)
 	if closeErr := conn.Close(); closeErr != nil {
 		job.Logger.Debug("close the connection", "error", closeErr)
+	}
+	if err == nil && job.Accept != nil {
+		err = job.Accept(outcome)
 	}
 	if err != nil {
 		return nil, err
 	}
+	outcome.Total = time.Since(start)
 	return outcome, nil
 }
 

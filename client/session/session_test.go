@@ -102,6 +102,10 @@ func TestSuccess(t *testing.T) {
 	if got.Result.BuildMS != 42 || len(got.Received.Files) != 5 || got.Sent.Bytes != 29 || got.Up == 0 || got.Down == 0 || got.Setup <= 0 || got.Total < got.Setup {
 		t.Errorf("outcome %+v", got)
 	}
+	said(t, b, api.OutcomeSucceeded)
+	if took := b.Words()[0].DurationMS; took > got.Total.Milliseconds() {
+		t.Errorf("the broker was told that it took %d ms from the answer on, of %v in all", took, got.Total)
+	}
 	if text, err := os.ReadFile(filepath.Join(x.dir, "hello.bin")); string(text) != farend.Image() {
 		t.Errorf("hello.bin: %q, %v", text, err)
 	}
@@ -178,23 +182,25 @@ func TestFailures(t *testing.T) {
 		exit   cli.Exit
 		want   string
 		within time.Duration
+		says   api.Outcome // to the broker; empty: nothing
 	}{
-		{name: "compiler error", agent: farend.Fails, exit: cli.BuildFailed, want: "the build failed: make ended with exit code 2"},
-		{name: "time limit", agent: result(api.OutcomeTimedOut, channel.ProblemTimeLimit, "it took longer than 60 s"), exit: cli.BuildFailed, want: "longer than 60 s"},
-		{name: "no recipe", agent: result(api.OutcomeRefused, channel.ProblemNoRecipe, "no recipe recognises the project"), exit: cli.NoAgent, want: "no recipe"},
-		{name: "manifest refused", agent: result(api.OutcomeRefused, channel.ProblemManifest, "the manifest is refused"), exit: cli.Usage, want: "manifest"},
-		{name: "reference refused", agent: result(api.OutcomeRefused, channel.ProblemSource, "the host example.org is not allowed"), exit: cli.Usage, want: "example.org is not allowed"},
-		{name: "archive with another hash", agent: result(api.OutcomeRefused, channel.ProblemContent, "the archive has the SHA-256 ab"), exit: cli.Verification, want: "the archive has"},
-		{name: "agent's own failure", agent: result(api.OutcomeAgentFailed, channel.ProblemAgentFailure, "disk full"), exit: cli.LostAgent, want: "bench gave up: disk full"},
+		{name: "compiler error", agent: farend.Fails, exit: cli.BuildFailed, want: "the build failed: make ended with exit code 2", says: api.OutcomeBuildFailed},
+		{name: "time limit", agent: result(api.OutcomeTimedOut, channel.ProblemTimeLimit, "it took longer than 60 s"), exit: cli.BuildFailed, want: "longer than 60 s", says: api.OutcomeTimedOut},
+		{name: "no recipe", agent: result(api.OutcomeRefused, channel.ProblemNoRecipe, "no recipe recognises the project"), exit: cli.NoAgent, want: "no recipe", says: api.OutcomeRefused},
+		{name: "manifest refused", agent: result(api.OutcomeRefused, channel.ProblemManifest, "the manifest is refused"), exit: cli.Usage, want: "manifest", says: api.OutcomeRefused},
+		{name: "reference refused", agent: result(api.OutcomeRefused, channel.ProblemSource, "the host example.org is not allowed"), exit: cli.Usage, want: "example.org is not allowed", says: api.OutcomeRefused},
+		{name: "archive with another hash", agent: result(api.OutcomeRefused, channel.ProblemContent, "the archive has the SHA-256 ab"), exit: cli.Verification, want: "the archive has", says: api.OutcomeRefused},
+		{name: "agent's own failure", agent: result(api.OutcomeAgentFailed, channel.ProblemAgentFailure, "disk full"), exit: cli.LostAgent, want: "bench gave up: disk full", says: api.OutcomeAgentFailed},
 		{name: "result without a reason", agent: func(ctx context.Context, s *farend.Session) error {
 			return s.End(ctx, channel.Result{Outcome: api.OutcomeRefused})
-		}, exit: cli.NoAgent, want: `ended as "refused"`},
+		}, exit: cli.NoAgent, want: `ended as "refused"`, says: api.OutcomeRefused},
+		{name: "agent that cancels by itself", agent: result(api.OutcomeCanceled, channel.ProblemCanceled, "the build was canceled"), exit: cli.LostAgent, want: "bench gave up", says: api.OutcomeAgentFailed},
 		{name: "agent vanishes", agent: func(ctx context.Context, s *farend.Session) error {
 			return farend.Starts(ctx, s) // and its connection is closed
-		}, exit: cli.LostAgent, want: "lost bench in the middle of the job", within: 10 * time.Second},
+		}, exit: cli.LostAgent, want: "lost bench in the middle of the job", within: 10 * time.Second, says: api.OutcomeLost},
 		{name: "control channel closed", agent: func(ctx context.Context, s *farend.Session) error {
 			return errors.Join(farend.Starts(ctx, s), s.Control.Close(), s.Closed(ctx))
-		}, exit: cli.LostAgent, want: "closed the control channel without a result"},
+		}, exit: cli.LostAgent, want: "closed the control channel without a result", says: api.OutcomeLost},
 		{name: "source channel closed, then a reason", agent: func(ctx context.Context, s *farend.Session) error {
 			m, err := s.Conn.Channel(ctx, channel.LabelSource)
 			if err != nil {
@@ -204,14 +210,14 @@ func TestFailures(t *testing.T) {
 				return err
 			}
 			return result(api.OutcomeRefused, channel.ProblemSizeLimit, "larger than 1 MiB")(ctx, s)
-		}, exit: cli.Usage, want: "larger than 1 MiB"},
+		}, exit: cli.Usage, want: "larger than 1 MiB", says: api.OutcomeRefused},
 		{name: "source channel closed, and no reason", agent: func(ctx context.Context, s *farend.Session) error {
 			m, err := s.Conn.Channel(ctx, channel.LabelSource)
 			if err != nil {
 				return err
 			}
 			return errors.Join(m.Close(), s.Closed(ctx))
-		}, exit: cli.LostAgent, want: "closed the channel of the source files"},
+		}, exit: cli.LostAgent, want: "closed the channel of the source files", says: api.OutcomeLost},
 		{name: "refused channel", agent: func(ctx context.Context, s *farend.Session) error {
 			err := s.Say(ctx, &channel.Message{Type: channel.TypeProblem, Problem: &channel.Problem{Code: channel.ProblemUngranted, Message: `the channel "firmware" is not in the grant`}})
 			<-s.Canceled
@@ -223,7 +229,7 @@ func TestFailures(t *testing.T) {
 				}
 				return nil
 			}
-		}, exit: cli.NoAgent, want: `bench refuses the job: the channel "firmware" is not in the grant`},
+		}, exit: cli.NoAgent, want: `bench refuses the job: the channel "firmware" is not in the grant`, says: api.OutcomeRefused},
 		{name: "content with another hash", agent: func(ctx context.Context, s *farend.Session) error {
 			if err := farend.Starts(ctx, s); err != nil {
 				return err
@@ -237,7 +243,7 @@ func TestFailures(t *testing.T) {
 			}
 			<-s.Canceled
 			return s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled})
-		}, exit: cli.Verification, want: "does not have the SHA-256 that the manifest gives"},
+		}, exit: cli.Verification, want: "does not have the SHA-256 that the manifest gives", says: api.OutcomeAgentFailed},
 		{name: "source file that changes", agent: func(ctx context.Context, s *farend.Session) error {
 			if err := s.Source(ctx); err == nil {
 				return errors.New("a changed file was received")
@@ -248,7 +254,7 @@ func TestFailures(t *testing.T) {
 			x.job.Open = func(channel.File) (io.ReadCloser, error) {
 				return io.NopCloser(strings.NewReader(strings.Repeat("x", 29))), nil
 			}
-		}, exit: cli.Usage, want: "main.c changed while it was being sent"},
+		}, exit: cli.Usage, want: "main.c changed while it was being sent", says: api.OutcomeCanceled},
 		{name: "no agent able", change: func(b *farend.Settings, _ *try) {
 			b.Problem = &api.Problem{Status: 503, Code: api.CodeNoTarget, Detail: "no agent builds for esp32c3", Hints: []string{"1 agent is online"}}
 		}, exit: cli.NoAgent, want: "no agent builds for esp32c3"},
@@ -277,6 +283,7 @@ func TestFailures(t *testing.T) {
 			if took := time.Since(start); tt.within > 0 && took > tt.within {
 				t.Errorf("it took %v to notice", took)
 			}
+			said(t, b, tt.says)
 		})
 	}
 }
@@ -342,6 +349,7 @@ func TestCancelStopsTheBuild(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the agent was not told")
 	}
+	said(t, b, api.OutcomeCanceled)
 }
 
 // TestCancelDoesNotWaitForASilentAgent: it never sends its result.
@@ -364,6 +372,7 @@ func TestCancelDoesNotWaitForASilentAgent(t *testing.T) {
 	if took := time.Since(asked); took > cancelTimeout+3*time.Second {
 		t.Errorf("it took %v", took)
 	}
+	said(t, b, api.OutcomeCanceled)
 }
 
 func TestCancelWhileWaitingForAnAgent(t *testing.T) {
@@ -376,4 +385,5 @@ func TestCancelWhileWaitingForAnAgent(t *testing.T) {
 	if _, err := Run(ctx, x.job); cli.Code(err) != cli.Interrupted {
 		t.Fatalf("got %v", err)
 	}
+	said(t, b, "")
 }

@@ -53,6 +53,8 @@ type Broker struct {
 	tokens  []string
 	offers  [][]byte
 	offered int
+	latest  map[string]string // grants, by job
+	words   []api.Confirmation
 }
 
 // Settings tell how the far end behaves.
@@ -79,6 +81,8 @@ type Settings struct {
 	Refusals int
 	// Ahead is by how much the broker's clock is ahead of the client's.
 	Ahead time.Duration
+	// Deaf keeps confirmations from being answered, until their request ends.
+	Deaf bool
 	// Users are the keys that may open a user's session, by fingerprint.
 	Users []string
 	Hostile
@@ -88,7 +92,7 @@ type Settings struct {
 // fails with what the agent returns, if that is an error.
 func New(t T, agent Agent) *Broker {
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &Broker{Settings: Settings{Agent: agent, Key: NewKey(t), Name: Name}, t: t, ctx: ctx}
+	b := &Broker{Settings: Settings{Agent: agent, Key: NewKey(t), Name: Name}, t: t, ctx: ctx, latest: map[string]string{}}
 	awaited, giveUp := context.WithCancel(ctx)
 	b.awaited = awaited
 	var err error
@@ -98,6 +102,7 @@ func New(t T, agent Agent) *Broker {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+api.PathGrantRequest, b.grant)
 	mux.HandleFunc("POST "+api.PathOffer, b.offer)
+	mux.HandleFunc("POST "+api.PathConfirmation, b.confirmation)
 	mux.HandleFunc("POST "+api.PathUserHello, b.userHello)
 	mux.HandleFunc("POST "+api.PathUserSession, b.userSession)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -160,8 +165,9 @@ func (b *Broker) grant(w http.ResponseWriter, r *http.Request) {
 		refuse(w, problem)
 		return
 	}
+	id := ulid.Make().String()
 	granted := api.GrantResponse{
-		JobID: ulid.Make().String(), Grant: "grant", ExpiresAt: time.Now().Add(api.GrantLife),
+		JobID: id, Grant: b.newGrant(id, "grant"), ExpiresAt: time.Now().Add(api.GrantLife),
 		Candidates: b.candidates(),
 	}
 	if need.Explain {
@@ -213,7 +219,7 @@ func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
 		return
 	case number < len(now.Waits):
 		waiting := now.Waits[number]
-		waiting.JobID, waiting.Grant = r.PathValue("job_id"), "fresh"
+		waiting.JobID, waiting.Grant = r.PathValue("job_id"), b.newGrant(r.PathValue("job_id"), "fresh")
 		reply(w, http.StatusAccepted, waiting)
 		return
 	}
@@ -229,6 +235,40 @@ func (b *Broker) offer(w http.ResponseWriter, r *http.Request) {
 	})
 	w.Header().Set("Content-Type", api.TypeOpaque)
 	_, _ = w.Write(answer)
+}
+
+func (b *Broker) newGrant(job, token string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.latest[job] = token
+	return token
+}
+
+// Words returns how jobs ended, in the words of clients.
+func (b *Broker) Words() []api.Confirmation {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]api.Confirmation(nil), b.words...)
+}
+
+func (b *Broker) confirmation(w http.ResponseWriter, r *http.Request) {
+	var word api.Confirmation
+	err := json.NewDecoder(r.Body).Decode(&word)
+	if err = errors.Join(err, word.Validate()); err != nil {
+		b.t.Errorf("confirmation: %v", err)
+	}
+	b.mu.Lock()
+	latest, agent, deaf := b.latest[r.PathValue("job_id")], b.Key.Fingerprint(), b.Deaf
+	b.words = append(b.words, word)
+	b.mu.Unlock()
+	if got := r.Header.Get("Authorization"); latest == "" || got != "Bearer "+latest || word.Agent != agent {
+		b.t.Errorf("a confirmation under %q of %+v; the grant is %q and the agent %s", got, word, latest, agent)
+	}
+	if deaf {
+		<-r.Context().Done()
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func refuse(w http.ResponseWriter, p *api.Problem) {

@@ -1,0 +1,137 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/cli"
+)
+
+// said checks what the broker was told, once at most.
+func said(t *testing.T, b *farend.Broker, want api.Outcome) {
+	t.Helper()
+	words := b.Words()
+	switch {
+	case want == "" && len(words) == 0:
+	case len(words) != 1 || words[0].Outcome != want:
+		t.Errorf("the broker was told %+v, want %q", words, want)
+	}
+}
+
+// TestTheCallerHasTheLastWord: what has arrived is judged before the broker hears
+// of it.
+func TestTheCallerHasTheLastWord(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		accept error
+		says   api.Outcome
+	}{
+		{"accepted", nil, api.OutcomeSucceeded},
+		{"not what was signed", cli.Failf(cli.Verification, "the signature is wrong"), api.OutcomeAgentFailed},
+		{"no room here", cli.Failf(cli.Usage, "the disk is full"), api.OutcomeCanceled},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := farend.New(t, farend.Succeeds(farend.Made()))
+			x := newTry(t, b)
+			var judged *Outcome
+			x.job.Accept = func(o *Outcome) error {
+				if judged = o; len(b.Words()) > 0 {
+					t.Error("the broker was told before")
+				}
+				return tt.accept
+			}
+			got, err := Run(t.Context(), x.job)
+			if !errors.Is(err, tt.accept) || (err == nil) != (got != nil) {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			if judged == nil || judged.Result == nil || len(judged.Received.Files) != 5 || judged.JobID == "" {
+				t.Errorf("judged was %+v", judged)
+			}
+			said(t, b, tt.says)
+		})
+	}
+}
+
+// TestWhoIsNotTrustedIsNotAccused: an agent cannot help it that a client knows
+// another by its name; that it is not who has signed, it can.
+func TestWhoIsNotTrustedIsNotAccused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(*farend.Settings, *try)
+		says   api.Outcome
+	}{
+		{"the name is another's", func(s *farend.Settings, x *try) {
+			x.job.AllowUnsealed = true
+			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing, c[0].PublicKey = nil, ""; return c }
+			if err := x.known.Trust(x.job.Trust.Principal(farend.Name), farend.NewKey(t).Public()); err != nil {
+				t.Fatal(err)
+			}
+		}, api.OutcomeCanceled},
+		{"another certificate", func(s *farend.Settings, _ *try) {
+			s.Promise = func(fp string) string { return strings.Repeat("0", 2) + fp[2:] }
+		}, api.OutcomeAgentFailed},
+		{"the answer proves nobody", func(s *farend.Settings, _ *try) {
+			s.AnswersAs = farend.NewKey(t)
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := farend.New(t, nil)
+			x := newTry(t, b)
+			b.Set(func(s *farend.Settings) { tt.change(s, x) })
+			if _, err := Run(t.Context(), x.job); cli.Code(err) != cli.Verification {
+				t.Fatalf("got %v", err)
+			}
+			said(t, b, tt.says)
+		})
+	}
+}
+
+// TestErrorsAsOutcomes has those that take long to come about.
+func TestErrorsAsOutcomes(t *testing.T) {
+	agent := Agent{Name: "bench"}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range []struct {
+		err  error
+		want api.Outcome
+	}{
+		{connectError(t.Context(), agent, context.DeadlineExceeded), api.OutcomeLost},
+		{connectError(canceled, agent, context.Canceled), api.OutcomeCanceled},
+		{lostError(agent, errors.New("it did not end the job at its time limit")), api.OutcomeLost},
+		{errors.New("something here"), api.OutcomeCanceled},
+	} {
+		if got := outcomeOf(tt.err); got != tt.want {
+			t.Errorf("%v: %s, want %s", tt.err, got, tt.want)
+		}
+	}
+}
+
+// TestABrokerThatDoesNotListen neither fails a build nor holds it up.
+func TestABrokerThatDoesNotListen(t *testing.T) {
+	t.Parallel()
+	b := farend.New(t, farend.Succeeds(farend.Made()))
+	b.Set(func(s *farend.Settings) { s.Deaf = true })
+	x := newTry(t, b)
+	began, accepted := time.Now(), time.Time{}
+	x.job.Accept = func(*Outcome) error { accepted = time.Now(); return nil }
+	got, err := Run(t.Context(), x.job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(accepted); took > confirmTimeout+time.Second {
+		t.Errorf("the job ended %v after it was done", took)
+	}
+	if most := accepted.Sub(began) + confirmTimeout/2; got.Total > most {
+		t.Errorf("the job is said to have taken %v, and was done after %v", got.Total, most)
+	}
+	said(t, b, api.OutcomeSucceeded)
+}
