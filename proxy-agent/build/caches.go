@@ -40,7 +40,6 @@ const (
 type Caches struct {
 	workspaces *Workspaces
 	limits     CacheLimits
-	able       bool // a recipe that works here keeps a cache
 
 	mu   sync.Mutex
 	kept []kept // the longest unused first
@@ -84,9 +83,6 @@ type note struct {
 // use, those that are damaged, and those beyond the limits.
 func OpenCaches(w *Workspaces, c *Catalog, limits CacheLimits) (*Caches, error) {
 	k := &Caches{workspaces: w, limits: limits}
-	for i := range c.Entries {
-		k.able = k.able || c.Entries[i].Usable() && c.Entries[i].Recipe.Build.Cache
-	}
 	trash, err := w.New()
 	if err == nil {
 		err = errors.Join(k.adopt(c, trash), trash.Close())
@@ -149,12 +145,9 @@ func (c *Catalog) keeps(n *note) bool {
 }
 
 // Warm lists the projects whose caches are kept, as grants name them, of late
-// use first: what an agent's status says. It is nil if the agent keeps no
-// caches at all, which is something else than that it has none yet.
+// use first: what an agent's status says. It is never nil: of an agent that does
+// not tell, a broker guesses that what it has built is warm.
 func (k *Caches) Warm() []string {
-	if !k.able || k.limits.Number < 1 {
-		return nil
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	warm := []string{}

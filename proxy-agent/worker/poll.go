@@ -112,12 +112,9 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 }
 
 func (w *Worker) status(draining bool) *api.Status {
-	s := &api.Status{Version: w.Version, Capabilities: w.Capabilities, Tags: w.Tags, Sealing: w.Sealing, Draining: draining}
+	s := &api.Status{Version: w.Version, Capabilities: w.Capabilities, Tags: w.Tags, Warm: w.Warm(), Sealing: w.Sealing, Draining: draining}
 	if kind := w.nat.Load(); kind != nil {
 		s.NAT = *kind
-	}
-	if w.Warm != nil {
-		s.Warm = w.Warm()
 	}
 	w.ledger.fill(s)
 	return s

@@ -42,8 +42,7 @@ type Config struct {
 	Capabilities []api.Capability
 	// Tags are what else clients can ask for.
 	Tags []string
-	// Warm lists the projects whose caches are kept here. Nil: the broker is not
-	// told.
+	// Warm lists the projects whose caches are kept here.
 	Warm     func() []string
 	Capacity Capacity
 	Version  string

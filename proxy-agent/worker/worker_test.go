@@ -29,6 +29,7 @@ func TestPollCarriesWhatTheAgentIs(t *testing.T) {
 		Version: "test", TotalCores: 4, FreeCores: 4, TotalMemMB: 2048, FreeMemMB: 2048,
 		Capabilities: []api.Capability{{Target: "esp32c3", Toolchain: "sh", Version: "1.0"}},
 		Tags:         []string{"eu"},
+		Warm:         []string{},
 		Sealing:      a.sealing,
 	}
 	for range 3 { // and it goes on after each
