@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	"github.com/farforge/farforge/examples/internal/launch"
 )
 
 // slowProject builds for longer than any test waits, in a process that running
@@ -25,9 +27,9 @@ func (f *farm) slowProject(name string) (dir, mark string) {
 }
 
 // begin starts a client and waits until its build command runs.
-func (f *farm) begin(cmd *exec.Cmd, mark string) *logBuffer {
+func (f *farm) begin(cmd *exec.Cmd, mark string) *launch.Log {
 	f.t.Helper()
-	log := &logBuffer{}
+	log := &launch.Log{}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		f.t.Fatal(err)
@@ -110,7 +112,7 @@ func TestBrokerRestartsWhileAClientWaits(t *testing.T) {
 	f.begin(slow, mark)
 
 	second := f.command(t.Context(), "build", f.project("hello", nil), "--cores", cores)
-	log := &logBuffer{}
+	log := &launch.Log{}
 	second.Stdout, second.Stderr = log, log
 	if err := second.Start(); err != nil {
 		t.Fatal(err)
@@ -152,7 +154,7 @@ func TestImageLargerThanTheFlash(t *testing.T) {
 	build := f.client(t.Context(), "build", dir)
 	build.want(t, 0)
 	chip := start(t, "simulated-chip", "--flash-size", "256KB")
-	port := <-chip.first
+	port := chip.First(t)
 	f.client(t.Context(), "flash", dir, "--port", port).want(t, 6, "flash")
 }
 

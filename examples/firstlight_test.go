@@ -19,7 +19,7 @@ func TestFirstLight(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	flash := f.path("flash.bin")
 	chip := start(t, "simulated-chip", "--flash", flash)
-	port := <-chip.first
+	port := chip.First(t)
 
 	dir := f.project("hello", nil)
 	got := f.client(t.Context(), "run", dir, "--port", port, "--json", "--monitor-until", "tick 1")
@@ -62,7 +62,7 @@ func TestFirstLight(t *testing.T) {
 func TestTheVerbsAlone(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	chip := start(t, "simulated-chip")
-	port := <-chip.first
+	port := chip.First(t)
 	dir := f.project("hello", nil)
 	f.client(t.Context(), "build", dir).want(t, 0, "bench-1")
 	f.client(t.Context(), "flash", dir, "--port", port).want(t, 0, "verified")

@@ -4,12 +4,10 @@
 package examples_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -17,152 +15,51 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/farforge/farforge/examples/internal/launch"
 )
 
 // programs is where TestMain has built the programs.
 var programs string
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "farforge")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		args := []string{"build", "-o", dir + "/"}
-		if raceEnabled {
-			args = append(args, "-race")
-		}
-		args = append(args, "../broker", "../proxy-agent", "../client", "../client/simulated-chip")
-		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build the programs: %v\n%s", err, out)
-			return 1
-		}
-		programs = dir
-		return m.Run()
-	}())
+	launch.Main(m, &programs, raceEnabled, "broker", "proxy-agent", "client", "client/simulated-chip")
 }
 
 // needTools skips a test on a machine without what a build needs.
 func needTools(t testing.TB) {
 	t.Helper()
-	for _, tool := range []string{"bwrap", "riscv64-unknown-elf-gcc", "make"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed; `make test` installs it", tool)
-		}
-	}
+	launch.Need(t, "bwrap", "riscv64-unknown-elf-gcc", "make")
 }
 
 // process is one of the programs in the background.
 type process struct {
-	name string
-	cmd  *exec.Cmd
-	// first is the first line on standard output.
-	first chan string
-	log   *logBuffer
-	ended chan struct{}
-	err   error // of Wait, once ended is closed
+	*launch.Process
+	cmd *exec.Cmd
+	log *launch.Log
 }
 
 // start runs a program until it is stopped or the test ends.
 func start(t testing.TB, name string, args ...string) *process {
 	t.Helper()
-	p := &process{name: name, cmd: exec.Command(filepath.Join(programs, name), args...), first: make(chan string, 1), log: &logBuffer{}, ended: make(chan struct{})}
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cmd.Stderr = p.log
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.ended)
-		r := bufio.NewReader(stdout)
-		line, _ := r.ReadString('\n')
-		p.first <- strings.TrimSpace(line)
-		_, _ = io.Copy(p.log, r)
-		p.err = p.cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		p.stop(t, os.Kill)
-		if t.Failed() {
-			t.Logf("%s said:\n%s", name, p.log)
-		}
-	})
-	return p
+	p := launch.Start(t, exec.Command(filepath.Join(programs, name), args...))
+	return &process{p, p.Cmd, p.Log}
 }
 
 // stop sends a signal and waits for the end.
 func (p *process) stop(t testing.TB, signal os.Signal) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Errorf("stop %s: %v", p.name, err)
-	}
-	select {
-	case <-p.ended:
-	case <-time.After(30 * time.Second):
-		t.Errorf("%s does not end after %v", p.name, signal)
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-	}
+	p.Stop(t, signal)
 }
 
-// says waits until the program has written text to its log.
-func (p *process) says(t testing.TB, text string) {
+// says waits until the program has written a line with text to its log, and
+// returns what follows there.
+func (p *process) says(t testing.TB, text string) string {
 	t.Helper()
-	if !p.log.await(text, 30*time.Second) {
-		t.Fatalf("%s did not say %q:\n%s", p.name, text, p.log)
-	}
-}
-
-// logBuffer collects what a program says.
-type logBuffer struct {
-	mu    sync.Mutex
-	text  bytes.Buffer
-	grown chan struct{}
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.grown != nil {
-		close(b.grown)
-		b.grown = nil
-	}
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-func (b *logBuffer) await(text string, limit time.Duration) bool {
-	deadline := time.After(limit)
-	for {
-		b.mu.Lock()
-		found := strings.Contains(b.text.String(), text)
-		if b.grown == nil {
-			b.grown = make(chan struct{})
-		}
-		grown := b.grown
-		b.mu.Unlock()
-		if found {
-			return true
-		}
-		select {
-		case <-grown:
-		case <-deadline:
-			return false
-		}
-	}
+	return p.Says(t, text)
 }
 
 // farm is a broker and its agents.
@@ -224,12 +121,7 @@ func (f *farm) startBroker(addr string) {
 		args = append(args, "--origin", f.tap.server.URL)
 	}
 	f.broker = start(f.t, "broker", args...)
-	line := <-f.broker.first
-	_, rest, ok := strings.Cut(line, "listening on ")
-	if !ok {
-		f.t.Fatalf("the broker said %q first:\n%s", line, f.broker.log)
-	}
-	f.url, _, _ = strings.Cut(rest, " ")
+	f.url, _, _ = strings.Cut(f.broker.says(f.t, "listening on "), " ")
 	if f.tap != nil {
 		f.tap.connect(f.t, f.url)
 		f.url = f.tap.server.URL

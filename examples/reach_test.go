@@ -34,12 +34,7 @@ func TestReach(t *testing.T) {
 	cert, key := ca.Issue("broker.localhost")
 	broker := start(t, "broker", "--addr", "127.0.0.1:0", "--origin", url, "--cert", cert, "--key", key,
 		"--state-dir", f.path("broker"), "--authorized-agents", agents, "--authorized-users", users, "--log-level", "debug")
-	line := <-broker.first
-	_, rest, _ := strings.Cut(line, "listening on https://")
-	address, _, _ := strings.Cut(rest, " ")
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		t.Fatalf("the broker said %q:\n%s", line, broker.log)
-	}
+	address, _, _ := strings.Cut(broker.says(t, "listening on https://"), " ")
 	nginx := fronttest.StartNginx(t, ca, true, []string{"localhost"}, map[string]string{"broker.localhost": "https://" + address})
 	tap := fronttest.StartTap(t, nginx.Addr)
 	_, port, _ := net.SplitHostPort(tap.Addr)

@@ -235,7 +235,7 @@ func TestOpenSSHVerifiesABuild(t *testing.T) {
 	}
 	f.client(t.Context(), "verify", dir).want(t, 7, "hello.bin")
 	chip := start(t, "simulated-chip")
-	f.client(t.Context(), "flash", dir, "--port", <-chip.first).want(t, 7, "hello.bin")
+	f.client(t.Context(), "flash", dir, "--port", chip.First(t)).want(t, 7, "hello.bin")
 }
 
 // TestAnotherAgentReproduces builds twice, on two agents, and compares.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/examples/internal/launch"
 )
 
 // project is what the page gets to build.
@@ -113,7 +114,7 @@ func (s *site) visit(t *testing.T, broker string) report {
 		"--enable-logging=stderr", // shows the page's console
 		s.URL+"/?broker="+url.QueryEscape(broker))
 	cmd.Env = append(os.Environ(), "HOME="+profile)
-	start(t, cmd)
+	launch.Start(t, cmd)
 	select {
 	case r := <-s.reports:
 		return r
@@ -126,7 +127,7 @@ func (s *site) visit(t *testing.T, broker string) report {
 // install fetches the page's only library.
 func install(t *testing.T) {
 	t.Helper()
-	need(t, "chromium", "npm", "bwrap", "make", "riscv64-unknown-elf-gcc")
+	launch.Need(t, "chromium", "npm", "bwrap", "make", "riscv64-unknown-elf-gcc")
 	if _, err := os.Stat(filepath.Join("node_modules", "fzstd")); err == nil {
 		return
 	}

@@ -13,8 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/farforge/farforge/examples/internal/launch"
 )
 
 // recipe needs no compiler: what is built is a copy of what came.
@@ -122,53 +123,7 @@ func (w *world) start(ns, ready, name string, args ...string) {
 	if !filepath.IsAbs(name) {
 		name = w.program(name)
 	}
-	cmd := w.command(ns, name, args...)
-	log := &logBuffer{word: ready, said: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	w.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		if w.t.Failed() {
-			w.t.Logf("%s said:\n%s", name, log)
-		}
-	})
-	select {
-	case <-log.said:
-	case <-ended:
-		w.t.Fatalf("%s ended:\n%s", name, log)
-	case <-time.After(30 * time.Second):
-		w.t.Fatalf("%s did not say %q:\n%s", name, ready, log)
-	}
-}
-
-// logBuffer collects what a program says, and notices a word.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	word string
-	said chan struct{}
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n, err := b.text.Write(p)
-	if b.word != "" && strings.Contains(b.text.String(), b.word) {
-		b.word = ""
-		close(b.said)
-	}
-	return n, err
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+	launch.Start(w.t, w.command(ns, name, args...)).Says(w.t, ready)
 }
 
 // certificate makes one for the broker's address, which is its own root.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/farforge/farforge/common/nat"
+	"github.com/farforge/farforge/examples/internal/launch"
 )
 
 // inside is set in the process that runs in namespaces of its own.
@@ -62,17 +63,12 @@ func enter(t *testing.T) bool {
 	}
 	// Where Debian has them, which is not on everybody's path.
 	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
-	for _, tool := range []string{"ip", "nft"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed; `make test` installs it", tool)
-		}
-	}
+	launch.Need(t, "ip", "nft")
 	if out, err := isolated("/bin/true").CombinedOutput(); err != nil {
 		t.Skipf("this machine does not allow namespaces: %v %s", err, out)
 	}
-	build := exec.Command("go", "build", "-o", programs+"/", "../../broker", "../../proxy-agent", "../../client")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the programs: %v\n%s", err, out)
+	if err := launch.Build(programs, false, "broker", "proxy-agent", "client"); err != nil {
+		t.Fatal(err)
 	}
 	args := []string{"-test.run=^" + t.Name() + "$", "-test.v"}
 	if deadline, ok := t.Deadline(); ok {
