@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
@@ -25,16 +26,16 @@ func bearer(r *http.Request) (string, error) {
 }
 
 // grantOf verifies the grant that the request carries, as the broker's own and
-// for the job in its path.
-func (s *Server) grantOf(r *http.Request) (string, *grant.Grant, error) {
+// for the job in its path. It may have expired, but not longer ago than late.
+func (s *Server) grantOf(r *http.Request, late time.Duration) (string, *grant.Grant, error) {
 	token, err := bearer(r)
 	if err != nil {
 		return "", nil, err
 	}
-	g, err := s.verify(token)
+	g, err := s.verify(token, late)
 	switch {
 	case errors.Is(err, grant.ErrExpired):
-		return "", nil, problem(http.StatusGone, api.CodeExpired, "the grant has expired", "request a new grant")
+		return "", nil, grantExpired()
 	case err != nil:
 		return "", nil, problem(http.StatusUnauthorized, api.CodeBadToken, err.Error(), "request a new grant")
 	case g.Issuer != s.cfg.Origin:
@@ -43,6 +44,10 @@ func (s *Server) grantOf(r *http.Request) (string, *grant.Grant, error) {
 		return "", nil, problem(http.StatusForbidden, api.CodeForbidden, "the grant is for another job")
 	}
 	return token, g, nil
+}
+
+func grantExpired() error {
+	return problem(http.StatusGone, api.CodeExpired, "the grant has expired", "request a new grant")
 }
 
 // agentOf returns the agent whose session the request carries.

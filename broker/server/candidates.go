@@ -26,7 +26,7 @@ func (s *Server) endOf(r *http.Request) (agent string, err error) {
 		who, err := s.agentOf(r)
 		return who.Fingerprint, err
 	}
-	_, _, err = s.grantOf(r)
+	_, _, err = s.grantOf(r, 0)
 	var p *api.Problem
 	if errors.As(err, &p) && p.Code == api.CodeExpired && s.lately(token, r.PathValue("job_id")) {
 		return "", nil

@@ -29,6 +29,7 @@ func TestCORS(t *testing.T) {
 		{"preflight of another listed one", listed, "OPTIONS", api.PathGrantRequest, "http://localhost:5173", "POST", 204, "http://localhost:5173", "POST", true},
 		{"preflight of an offer", listed, "OPTIONS", "/signaling/" + someJob + "/offer", page, "POST", 204, page, "POST", true},
 		{"preflight of events", listed, "OPTIONS", "/signaling/" + someJob + "/events", page, "GET", 204, page, "GET", true},
+		{"preflight of a confirmation", listed, "OPTIONS", "/signaling/" + someJob + "/confirmation", page, "POST", 204, page, "POST", true},
 		{"preflight of a stranger", listed, "OPTIONS", api.PathGrantRequest, other, "POST", 204, "", "", true},
 		{"an origin in another case", listed, "OPTIONS", api.PathGrantRequest, "https://PAGE.example", "POST", 204, "", "", true},
 		{"an origin that begins like ours", listed, "OPTIONS", api.PathGrantRequest, page + ".evil.example", "POST", 204, "", "", true},

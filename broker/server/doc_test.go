@@ -44,7 +44,7 @@ func TestExamplesAreTheTypes(t *testing.T) {
 	for name, v := range map[string]any{
 		"HelloRequest": &api.HelloRequest{}, "HelloResponse": &api.HelloResponse{},
 		"SessionRequest": &api.SessionRequest{}, "SessionResponse": &api.SessionResponse{},
-		"Status": &api.Status{}, "Job": &api.Job{}, "Report": &api.Report{},
+		"Status": &api.Status{}, "Job": &api.Job{}, "Report": &api.Report{}, "Confirmation": &api.Confirmation{},
 		"GrantRequest": &api.GrantRequest{}, "GrantResponse": &api.GrantResponse{}, "Waiting": &api.Waiting{},
 		"ListedAgent": &api.ListedAgent{}, "AddAgent": &api.AddAgent{},
 		"Events": &[]api.Event{}, "Health": &api.Health{}, "Problem": &api.Problem{}, "QuotaProblem": &api.Problem{},
@@ -182,6 +182,10 @@ func TestExamplesAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	as[struct{}](t, b.post(api.PathAgentReport, a.session, &report), 204)
+	var word api.Confirmation
+	into("Confirmation", &word)
+	word.Agent = a.key.Fingerprint()
+	as[struct{}](t, b.post(pathOf(api.PathConfirmation, g.JobID), g.Grant, &word), 204)
 
 	shownAgent := as[api.ListedAgent](t, reply{status: 200, body: []byte(ex["ListedAgent"])}, 200)
 	var add api.AddAgent
@@ -245,7 +249,7 @@ func TestTablesAreTrue(t *testing.T) {
 		t.Errorf("the page does not tell of %s", api.SessionHeader)
 	}
 	for _, path := range []string{
-		api.PathGrantRequest, api.PathOffer, api.PathAnswer, api.PathCandidate, api.PathEvents, api.PathAgentHello, api.PathAgentSession,
+		api.PathGrantRequest, api.PathOffer, api.PathAnswer, api.PathCandidate, api.PathEvents, api.PathConfirmation, api.PathAgentHello, api.PathAgentSession,
 		api.PathUserHello, api.PathUserSession, api.PathAgentPoll, api.PathAgentReport, api.PathServiceAgent, api.PathHealth, api.PathMetrics, api.PathJWKS,
 	} {
 		if !bytes.Contains(page, []byte(path+"`")) {

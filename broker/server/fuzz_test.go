@@ -92,10 +92,11 @@ func FuzzBodies(f *testing.F) {
 		func() any { return new(api.GrantRequest) }, func() any { return new(api.HelloRequest) },
 		func() any { return new(api.SessionRequest) }, func() any { return new(api.Status) },
 		func() any { return new(api.Report) }, func() any { return new(api.AddAgent) },
+		func() any { return new(api.Confirmation) },
 	}
 	status, _ := json.Marshal(idleStatus())
 	request, _ := json.Marshal(grantRequest())
-	for i, s := range []string{string(request), `{"nonce":"AA=="}`, `{"challenge":null}`, string(status), `{"outcome":"lost"}`, `{}{}`, `null`, `{"nonce":1}`} {
+	for i, s := range []string{string(request), `{"nonce":"AA=="}`, `{"challenge":null}`, string(status), `{"outcome":"lost"}`, `{}`, `{"agent":"SHA256:x","outcome":"lost","duration_ms":1}`, `{}{}`, `null`, `{"nonce":1}`} {
 		f.Add(uint8(i%len(kinds)), []byte(s))
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {

@@ -282,11 +282,11 @@ func TestARememberedGrantExpiresToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := b.srv.verify(token); err != nil || got != g {
+	if got, err := b.srv.verify(token, 0); err != nil || got != g {
 		t.Errorf("a grant just made: %v", err)
 	}
 	b.srv.now = func() time.Time { return now.Add(api.GrantLife + time.Second) }
-	if _, err := b.srv.verify(token); !errors.Is(err, grant.ErrExpired) {
+	if _, err := b.srv.verify(token, 0); !errors.Is(err, grant.ErrExpired) {
 		t.Errorf("an old grant: %v", err)
 	}
 }

@@ -15,29 +15,27 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// matching tells the scheduler what polls, claims, answers and reports say.
+// matching tells the scheduler what polls, claims, answers, reports and
+// confirmations say.
 //
-//	poll ──▶ seen ─────────────┐
+//	poll ──▶ sees ─────────────┐
 //	offer ──▶ queued ──────────┤
 //	job handed over ▶ claimed ─┤
 //	answer ──▶ answered ───────┼──▶ scheduler.Farm ──▶ choose ──▶ grant/request
 //	no answer ──▶ late ────────┤
-//	report ──▶ reported ───────┘──▶ history
+//	report ──▶ reportedOn ─────┤
+//	confirmation ▶ confirmed ──┘──▶ history
 type matching struct {
 	farm *scheduler.Farm
-	// claims are what agents have taken on, by job and agent: only who has
-	// claimed a job is believed about it, and about the time since.
-	claims *recent[claim]
+	// claims are what agents have taken on, by job and agent: only of a job that
+	// an agent has claimed here anything is learned, and of the time since.
+	claims *recent[*claim]
+	// accused is when a user's bad word about an agent last counted, by both.
+	accused *recent[time.Time]
 	// lines are the jobs that wait, by job: each a *line.
 	lines sync.Map
 	// chosen are the choices for the last jobs, to explain them.
 	chosen *recent[choice]
-}
-
-type claim struct {
-	need    scheduler.Need
-	session time.Duration
-	at      time.Time
 }
 
 // choice is why a job's candidates are what they are.
@@ -52,7 +50,7 @@ func newMatching(secret []byte) *matching {
 	if err != nil {
 		panic(err) // only for lengths that 32 is not
 	}
-	return &matching{farm: scheduler.NewFarm(key), claims: newRecent[claim](1 << 15), chosen: newRecent[choice](1 << 11)}
+	return &matching{farm: scheduler.NewFarm(key), claims: newRecent[*claim](1 << 15), accused: newRecent[time.Time](1 << 13), chosen: newRecent[choice](1 << 11)}
 }
 
 // remember takes in what was learned before the start, of agents that are
@@ -74,15 +72,6 @@ func (s *Server) remember() error {
 		}
 	}
 	return nil
-}
-
-// seen passes on what the directory knows of an agent by now, or is about to
-// know if it is about to be parked.
-func (s *Server) seen(agent string, parking bool) {
-	if a, ok := s.cfg.Directory.Agent(agent); ok {
-		a.Parked = a.Parked || parking
-		s.match.farm.Saw(a, s.now())
-	}
 }
 
 // choose returns the candidates for a job, best first, or which need is unmet.
@@ -151,12 +140,14 @@ func (s *Server) claimed(job *rendezvous.Assignment, agent string) {
 		l.(*line).left()
 	}
 	now := s.now()
-	c := claim{needOf(job.Offer.Grant), sessionOf(job.Offer.Grant), now}
-	s.match.claims.first(job.Offer.JobID+agent, c)
+	need := needOf(job.Offer.Grant)
+	s.match.claims.renew(job.Offer.JobID+agent, &claim{
+		need: need, session: sessionOf(job.Offer.Grant), at: now, warmth: s.match.farm.Warmth(agent, need),
+	}, (*claim).handedBack)
 	ok := s.match.farm.Reserve(agent, ledger.Reservation{
-		Job: job.Offer.JobID, Need: ledger.Capacity{Cores: c.need.Cores, MemoryMB: c.need.MemoryMB},
+		Job: job.Offer.JobID, Need: ledger.Capacity{Cores: need.Cores, MemoryMB: need.MemoryMB},
 		Since: now, Until: now.Add(s.cfg.AnswerTimeout + time.Second),
-		Done: now.Add(s.match.farm.Expect(agent, c.need, now)),
+		Done: now.Add(s.match.farm.Expect(agent, need, now)),
 	})
 	if !ok { // a newer status says less than the poll that took it; the agent refuses
 		s.cfg.Logger.Debug("a job was claimed that the ledger has no room for")
@@ -167,47 +158,5 @@ func (s *Server) claimed(job *rendezvous.Assignment, agent string) {
 func (s *Server) answered(job, agent string) {
 	if c, ok := s.match.claims.of(job + agent); ok {
 		s.match.farm.Answered(agent, job, s.now(), c.at.Add(c.session+time.Minute))
-	}
-}
-
-// late is called for each claim that was not answered in time.
-func (s *Server) late(job, agent string) {
-	s.match.farm.Release(agent, job, s.now())
-	if c, ok := s.match.claims.of(job + agent); ok {
-		s.learn(&c, agent, scheduler.Failed)
-	}
-}
-
-// reportedOn learns from how a job ended, of an agent that has claimed it. How
-// long it took is by the broker's own clock, so that nobody can boast.
-func (s *Server) reportedOn(rep *api.Report, agent string) {
-	s.match.farm.Release(agent, rep.JobID, s.now())
-	c, ok := s.match.claims.of(rep.JobID + agent)
-	if !ok {
-		return
-	}
-	switch rep.Outcome {
-	case api.OutcomeSucceeded:
-		s.learn(&c, agent, scheduler.Built)
-	case api.OutcomeBuildFailed, api.OutcomeCanceled:
-		s.learn(&c, agent, scheduler.Worked)
-	case api.OutcomeAgentFailed:
-		s.learn(&c, agent, scheduler.Failed)
-	}
-	// Whose fault the others are, nobody knows.
-}
-
-func (s *Server) learn(c *claim, agent string, v scheduler.Verdict) {
-	now := s.now()
-	r := scheduler.Result{
-		Agent: agent, Target: c.need.Target, Toolchain: c.need.Toolchain.Name, Project: s.match.farm.ProjectKey(c.need.Project),
-		Verdict: v, Took: max(now.Sub(c.at), 0), At: now,
-	}
-	s.match.farm.Learn(r)
-	if s.cfg.History == nil {
-		return
-	}
-	if err := s.cfg.History.Add(r); err != nil {
-		s.cfg.Logger.Error("a result is not kept over the next restart", "err", err)
 	}
 }

@@ -19,22 +19,37 @@ type clock struct{ ahead time.Duration }
 
 func (b *broker) follow(c *clock) { b.srv.now = func() time.Time { return time.Now().Add(c.ahead) } }
 
-// build plays one job to its end: the agent answers, works and reports.
+// build plays one job to its end: the agent answers and works, and both ends tell
+// how it ended.
 func (b *broker) build(c *clock, a *agent, project string, took time.Duration, outcome api.Outcome) {
+	b.t.Helper()
+	g := b.begin(a, "", func(r *api.GrantRequest) { r.Project = project })
+	c.ahead += took
+	b.reports(a, g.JobID, outcome)
+	as[struct{}](b.t, b.confirm(g, a, outcome, 0), 204)
+}
+
+// begin plays one job until the client has the agent's answer.
+func (b *broker) begin(a *agent, token string, change func(*api.GrantRequest)) api.GrantResponse {
 	b.t.Helper()
 	b.login(a) // its session may have expired meanwhile
 	poll := b.park(b.t.Context(), a)
 	req := grantRequest()
-	req.Project, req.Agents = project, []string{a.name}
-	g := as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, "", req), 200)
+	req.Agents = []string{a.name}
+	change(req)
+	g := as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, token, req), 200)
 	offer := b.offer(b.t.Context(), g, "")
 	as[api.Job](b.t, <-poll, 200)
 	if r := b.answer(a, g.JobID); r.status != 204 {
 		b.t.Fatalf("answer: %d %s", r.status, r.body)
 	}
 	wantAnswer(b.t, offer, a)
-	c.ahead += took
-	rep := &api.Report{JobID: g.JobID, Outcome: outcome, DurationMS: 1}
+	return g
+}
+
+func (b *broker) reports(a *agent, job string, outcome api.Outcome) {
+	b.t.Helper()
+	rep := &api.Report{JobID: job, Outcome: outcome, DurationMS: 1}
 	signature, err := a.key.Sign(identity.NamespaceReport, rep.SignedBytes())
 	if err != nil {
 		b.t.Fatal(err)
@@ -44,6 +59,12 @@ func (b *broker) build(c *clock, a *agent, project string, took time.Duration, o
 	if r := b.post(api.PathAgentReport, a.session, rep); r.status != 204 {
 		b.t.Fatalf("report: %d %s", r.status, r.body)
 	}
+}
+
+// confirm sends the client's word on a job that the agent has answered.
+func (b *broker) confirm(g api.GrantResponse, a *agent, outcome api.Outcome, ms int64) reply {
+	b.t.Helper()
+	return b.post(pathOf(api.PathConfirmation, g.JobID), g.Grant, &api.Confirmation{Agent: a.key.Fingerprint(), Outcome: outcome, DurationMS: ms})
 }
 
 func (b *broker) firsts(project string) map[string]int {

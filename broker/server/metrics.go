@@ -19,6 +19,7 @@ type metrics struct {
 	more     prometheus.Gatherers
 	requests *prometheus.CounterVec
 	outcomes *prometheus.CounterVec
+	confirms *prometheus.CounterVec
 	refusals *prometheus.CounterVec
 	match    prometheus.Histogram
 }
@@ -34,6 +35,10 @@ func newMetrics(s *Server) *metrics {
 			Name: "farforge_broker_reports_total",
 			Help: "Jobs that agents reported, by outcome.",
 		}, []string{"outcome"}),
+		confirms: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "farforge_broker_confirmations_total",
+			Help: "Jobs whose clients told how they ended, by outcome.",
+		}, []string{"outcome"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "farforge_broker_refusals_total",
 			Help: "Requests for grants and sessions that were refused for who asks or how often, by kind.",
@@ -44,7 +49,7 @@ func newMetrics(s *Server) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25},
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.outcomes, m.refusals, m.match,
+	m.registry.MustRegister(m.requests, m.outcomes, m.confirms, m.refusals, m.match,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	gauge := func(name, help string, f func() float64) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))

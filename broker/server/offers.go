@@ -15,7 +15,7 @@ import (
 
 // offer serves POST /signaling/{job_id}/offer: it blocks until the answer.
 func (s *Server) offer(w *response, r *http.Request) error {
-	token, g, err := s.grantOf(r)
+	token, g, err := s.grantOf(r, 0)
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,7 @@ func (s *Server) offer(w *response, r *http.Request) error {
 	var waiting *rendezvous.WaitingError
 	switch {
 	case err == nil:
+		s.met(g.JobID)
 		s.metrics.match.Observe(time.Since(start).Seconds())
 		w.result = "answered"
 		return w.send(http.StatusOK, api.TypeOpaque, answer)

@@ -16,9 +16,15 @@ func newRecent[V any](size int) *recent[V] {
 
 // first tells whether key is seen for the first time, and remembers it with v.
 func (r *recent[V]) first(key string, v V) bool {
+	return r.renew(key, v, func(V) bool { return false })
+}
+
+// renew remembers key with v, unless there is something with it already that is
+// not over. It tells whether it did.
+func (r *recent[V]) renew(key string, v V, over func(old V) bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.get(key); ok {
+	if old, ok := r.get(key); ok && !over(old) {
 		return false
 	}
 	if len(r.now) >= r.size {

@@ -39,8 +39,8 @@ func (s *Server) report(w *response, r *http.Request) error {
 		return problem(http.StatusForbidden, api.CodeForbidden, "the job is not this agent's")
 	}
 	s.ended(&rep, who.Fingerprint)
+	s.reportedOn(&rep, who.Fingerprint)
 	if s.reported.first(rep.JobID+who.Fingerprint, struct{}{}) {
-		s.reportedOn(&rep, who.Fingerprint)
 		s.cfg.Directory.Report(who.Fingerprint, rep.Outcome)
 		s.metrics.outcomes.WithLabelValues(string(rep.Outcome)).Inc()
 	}
@@ -49,5 +49,5 @@ func (s *Server) report(w *response, r *http.Request) error {
 }
 
 // maxQueued is how long a job may have waited before its session began, for
-// the purpose of judging reports.
+// the purpose of judging reports and confirmations.
 const maxQueued = time.Hour

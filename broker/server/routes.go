@@ -26,6 +26,7 @@ func (s *Server) routes() http.Handler {
 		{http.MethodPost, api.PathAnswer, "answer", s.answer},
 		{http.MethodPost, api.PathCandidate, "candidate", s.candidate},
 		{http.MethodGet, api.PathEvents, "events", s.events},
+		{http.MethodPost, api.PathConfirmation, "confirmation", s.confirmation},
 		{http.MethodPost, api.PathAgentHello, "hello", s.limited(s.greet(s.agentLogin()))},
 		{http.MethodPost, api.PathAgentSession, "session", s.limited(s.open(s.agentLogin()))},
 		{http.MethodPost, api.PathUserHello, "user_hello", s.limited(s.greet(s.userLogin()))},

@@ -20,6 +20,7 @@ const (
 	CodeAlreadyOffered  Code = "already_offered"    // 409
 	CodeAlreadyAnswered Code = "already_answered"   // 409: or claimed by another agent since
 	CodeAlreadyListed   Code = "already_listed"     // 409: the agent's key or name
+	CodeAlreadyTold     Code = "already_told"       // 409: the job ended otherwise, by the same client's word
 	CodeExpired         Code = "expired"            // 410
 	CodeTooLarge        Code = "too_large"          // 413
 	CodeMediaType       Code = "media_type"         // 415

@@ -1,0 +1,346 @@
+package server
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/farforge/farforge/broker/history"
+	"github.com/farforge/farforge/broker/scheduler"
+	"github.com/farforge/farforge/broker/users"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
+)
+
+// school is a broker of which a test sees what it learns.
+type school struct {
+	*broker
+	*clock
+	store *history.Store
+}
+
+func (w *world) startSchool() *school {
+	w.t.Helper()
+	store, err := history.Open(filepath.Join(w.t.TempDir(), "history.db"), time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	adjust := w.adjust
+	w.adjust = func(c *Config) { adjust(c); c.History = store }
+	s := &school{w.start(), new(clock), store}
+	s.follow(s.clock)
+	w.t.Cleanup(func() {
+		s.kill()
+		if err := s.wait(); err == nil {
+			w.t.Error("the broker ended by itself")
+		}
+		if err := store.Close(); err != nil {
+			w.t.Error(err)
+		}
+	})
+	return s
+}
+
+// lessons are what was learned so far, and how many seconds it took.
+func (s *school) lessons() (all []string) {
+	s.t.Helper()
+	results, _, err := s.store.Results()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, r := range results {
+		what := map[scheduler.Verdict]string{scheduler.Built: "built", scheduler.Worked: "worked", scheduler.Failed: "failed"}[r.Verdict]
+		all = append(all, fmt.Sprintf("%s %.0f", what, r.Took.Seconds()))
+	}
+	return all
+}
+
+func (s *school) learned(want ...string) {
+	s.t.Helper()
+	if got := s.lessons(); fmt.Sprint(got) != fmt.Sprint(want) {
+		s.t.Errorf("the broker has learned %v, want %v", got, want)
+	}
+}
+
+func asIs(*api.GrantRequest) {}
+
+// TestBothEndsAreHeard plays what each end says, one after the other, and what
+// is learned by it.
+func TestBothEndsAreHeard(t *testing.T) {
+	const ok, lost, fail, bad = api.OutcomeSucceeded, api.OutcomeLost, api.OutcomeAgentFailed, api.OutcomeBuildFailed
+	type said struct {
+		agent   bool
+		outcome api.Outcome
+		ms      int64 // the client's
+	}
+	for _, tt := range []struct {
+		name string
+		said []said // 10 s between them
+		want []string
+	}{
+		{"both are content", []said{{true, ok, 0}, {false, ok, 0}}, []string{"built 20"}},
+		{"the client is first", []said{{false, ok, 0}, {true, ok, 0}}, []string{"built 10"}},
+		{"the client's clock", []said{{true, ok, 0}, {false, ok, 4000}}, []string{"built 4"}},
+		{"more than the broker has seen", []said{{false, ok, 90_000}}, []string{"built 10"}},
+		{"more than there is", []said{{false, ok, 1 << 62}}, []string{"built 10"}},
+		{"an early report is no speed", []said{{true, ok, 0}, {true, ok, 0}, {true, ok, 0}, {false, ok, 0}}, []string{"built 40"}},
+		{"the agent alone is content", []said{{true, ok, 0}}, nil},
+		{"the agent alone tells of a compile error", []said{{true, bad, 0}}, nil},
+		{"a compile error", []said{{true, bad, 0}, {false, bad, 0}}, []string{"worked 20"}},
+		{"the agent admits", []said{{true, fail, 0}}, []string{"failed 10"}},
+		{"the agent admits, and the client says so", []said{{true, fail, 0}, {false, fail, 0}}, []string{"failed 10"}},
+		{"the client says so, and the agent admits", []said{{false, fail, 0}, {true, fail, 0}}, []string{"failed 10"}},
+		{"the client is content with what failed", []said{{true, fail, 0}, {false, ok, 0}}, []string{"failed 10"}},
+		{"the agent denies", []said{{true, ok, 0}, {false, fail, 0}}, []string{"failed 20"}},
+		{"they lose each other", []said{{true, lost, 0}, {false, lost, 0}}, []string{"failed 20"}},
+		{"the user cancels", []said{{false, api.OutcomeCanceled, 0}, {true, api.OutcomeCanceled, 0}}, nil},
+		{"a refusal", []said{{true, api.OutcomeRefused, 0}, {false, api.OutcomeRefused, 0}}, nil},
+		{"the user's limit", []said{{false, api.OutcomeTimedOut, 0}}, []string{"worked 10"}},
+		{"the client says it twice", []said{{false, ok, 0}, {false, ok, 1}}, []string{"built 10"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			a := w.listAgent("bench-1")
+			s := w.startSchool()
+			g := s.begin(a, "", asIs)
+			for _, said := range tt.said {
+				s.ahead += 10 * time.Second
+				if said.agent {
+					s.reports(a, g.JobID, said.outcome)
+				} else {
+					as[struct{}](t, s.confirm(g, a, said.outcome, said.ms), 204)
+				}
+			}
+			s.learned(tt.want...)
+		})
+	}
+}
+
+func TestConfirmationsThatAreRefused(t *testing.T) {
+	w := newWorld(t)
+	a, other := w.listAgent("bench-1"), w.listAgent("bench-2")
+	s := w.startSchool()
+	ok := api.OutcomeSucceeded
+
+	unoffered := s.begin(a, "", asIs) // this one is answered
+	as[struct{}](t, s.confirm(unoffered, a, ok, 0), 204)
+	unoffered = as[api.GrantResponse](t, s.post(api.PathGrantRequest, "", grantRequest()), 200)
+	wantProblem(t, s.confirm(unoffered, a, ok, 0), 404, api.CodeUnknownJob)
+
+	poll := s.park(t.Context(), a)
+	claimed := as[api.GrantResponse](t, s.post(api.PathGrantRequest, "", grantRequest()), 200)
+	offer := s.offer(t.Context(), claimed, "")
+	as[api.Job](t, <-poll, 200)
+	wantProblem(t, s.confirm(claimed, a, api.OutcomeLost, 0), 404, api.CodeUnknownJob) // not answered yet
+	as[struct{}](t, s.answer(a, claimed.JobID), 204)
+	wantAnswer(t, offer, a)
+
+	wantProblem(t, s.confirm(claimed, other, ok, 0), 403, api.CodeForbidden)
+	crossed := claimed
+	crossed.Grant = unoffered.Grant
+	wantProblem(t, s.confirm(crossed, a, ok, 0), 403, api.CodeForbidden)
+	path := pathOf(api.PathConfirmation, claimed.JobID)
+	word := &api.Confirmation{Agent: a.key.Fingerprint(), Outcome: ok}
+	wantProblem(t, s.post(path, "", word), 401, api.CodeUnauthorized)
+	wantProblem(t, s.post(path, a.session, word), 401, api.CodeBadToken)
+	wantProblem(t, s.post(path, signWith(t, newKey(t), func(g *grant.Grant) { g.JobID = claimed.JobID }), word), 401, api.CodeBadToken)
+	for _, malformed := range []any{
+		"x", &api.Confirmation{Outcome: ok}, &api.Confirmation{Agent: "SHA256:x", Outcome: "good"}, &api.Confirmation{Agent: "SHA256:x", Outcome: ok, DurationMS: -1},
+	} {
+		wantProblem(t, s.post(path, claimed.Grant, malformed), 400, api.CodeMalformed)
+	}
+	s.learned("built 0")
+
+	as[struct{}](t, s.confirm(claimed, a, api.OutcomeBuildFailed, 0), 204)
+	wantProblem(t, s.confirm(claimed, a, ok, 0), 409, api.CodeAlreadyTold)
+	as[struct{}](t, s.confirm(claimed, a, api.OutcomeBuildFailed, 0), 204)
+	s.learned("built 0", "worked 0")
+	m := string(s.send(t.Context(), "GET", api.PathMetrics, "", nil).body)
+	for _, line := range []string{
+		`farforge_broker_confirmations_total{outcome="succeeded"} 1`, `farforge_broker_confirmations_total{outcome="build_failed"} 1`,
+	} {
+		if !strings.Contains(m, line+"\n") {
+			t.Errorf("metrics lack %s", line)
+		}
+	}
+}
+
+func newKey(t *testing.T) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// TestConfirmationsOutliveTheirGrants: a grant is redeemed within seconds, and a
+// build takes an hour.
+func TestConfirmationsOutliveTheirGrants(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		after  time.Duration
+		change func(*school, *agent, *api.GrantResponse)
+		status int
+		code   api.Code
+	}{
+		{name: "at the session's end", after: time.Hour, status: 204},
+		{name: "too late", after: time.Hour + maxQueued + api.GrantLife, status: 410, code: api.CodeExpired},
+		// Its own session, of a minute, counts, not the longest that there is.
+		{name: "too late for a short session", after: maxQueued + time.Minute + api.GrantLife, change: func(s *school, a *agent, g *api.GrantResponse) {
+			*g = s.begin(a, "", asIs)
+		}, status: 410, code: api.CodeExpired},
+		{name: "a grant that another process signed", after: time.Hour, change: func(s *school, a *agent, g *api.GrantResponse) {
+			s.srv.issued = newRecent[*grant.Grant](1)
+		}, status: 204},
+		{name: "that is too late", after: time.Hour + maxQueued + api.GrantLife, change: func(s *school, a *agent, g *api.GrantResponse) {
+			s.srv.issued = newRecent[*grant.Grant](1)
+		}, status: 410, code: api.CodeExpired},
+		{name: "a key that has been rotated", after: 10 * time.Minute, change: func(s *school, a *agent, g *api.GrantResponse) {
+			s.srv.issued = newRecent[*grant.Grant](1)
+			fresh := newKey(s.t.(*testing.T))
+			public := fresh.Public().(ed25519.PublicKey)
+			if err := s.srv.UseKeys(grant.NewSigner(fresh), &grant.Published{Keys: grant.NewKeySet(public, s.key.Public().(ed25519.PublicKey))}); err != nil {
+				s.t.Fatal(err)
+			}
+		}, status: 204},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			a := w.listAgent("bench-1")
+			s := w.startSchool()
+			g := s.begin(a, "", func(r *api.GrantRequest) { r.TimeoutSecs = 3600 })
+			if tt.change != nil {
+				tt.change(s, a, &g)
+			}
+			s.ahead += tt.after
+			r := s.confirm(g, a, api.OutcomeSucceeded, 0)
+			if tt.status != 204 {
+				wantProblem(t, r, tt.status, tt.code)
+				s.learned()
+				return
+			}
+			as[struct{}](t, r, 204)
+			s.learned(fmt.Sprintf("built %.0f", tt.after.Seconds()))
+		})
+	}
+}
+
+func TestConfirmationThroughAMP(t *testing.T) {
+	w := newWorld(t)
+	a := w.listAgent("bench-1")
+	s := w.startSchool()
+	g := s.begin(a, "", asIs)
+	far := s.throughAMP()
+	for range 2 { // a cache may ask twice
+		as[struct{}](t, far.confirm(g, a, api.OutcomeSucceeded, 0), 204)
+	}
+	wantProblem(t, far.confirm(g, a, api.OutcomeLost, 0), 409, api.CodeAlreadyTold)
+	s.learned("built 0")
+}
+
+// TestSlander: who says bad words about an agent all day counts once in ten
+// minutes, unless the agent admits.
+func TestSlander(t *testing.T) {
+	c := newClub(t)
+	eve, bob := c.key(users.Add{Name: "eve"}), c.key(users.Add{Name: "bob"})
+	second := c.listAgent("bench-2")
+	s := c.startSchool()
+	say := func(token string, a *agent, o api.Outcome) api.GrantResponse {
+		t.Helper()
+		g := s.begin(a, token, asIs)
+		as[struct{}](t, s.confirm(g, a, o, 0), 204)
+		return g
+	}
+	say(eve, c.agent, api.OutcomeLost)
+	say(eve, c.agent, api.OutcomeAgentFailed)
+	s.ahead += accusationGap - time.Second
+	say(eve, c.agent, api.OutcomeLost)
+	s.learned("failed 0")
+	say(bob, c.agent, api.OutcomeLost)
+	say(eve, second, api.OutcomeLost) // another agent
+	s.learned("failed 0", "failed 0", "failed 0")
+	say(eve, c.agent, api.OutcomeSucceeded) // good words always count
+	s.ahead += time.Second
+	g := say(eve, c.agent, api.OutcomeLost)
+	s.learned("failed 0", "failed 0", "failed 0", "built 0", "failed 0")
+	s.reports(c.agent, g.JobID, api.OutcomeAgentFailed) // it counted already
+	s.learned("failed 0", "failed 0", "failed 0", "built 0", "failed 0")
+	g = say(eve, c.agent, api.OutcomeLost)
+	s.reports(c.agent, g.JobID, api.OutcomeAgentFailed)
+	s.learned("failed 0", "failed 0", "failed 0", "built 0", "failed 0", "failed 0")
+}
+
+// TestASlandererPutsNobodyToRest, as long as others are content.
+func TestASlandererPutsNobodyToRest(t *testing.T) {
+	w := newWorld(t)
+	a := w.listAgent("bench-1")
+	s := w.startSchool()
+	for range 20 {
+		g := s.begin(a, "", asIs)
+		s.ahead += 20 * time.Second
+		as[struct{}](t, s.confirm(g, a, api.OutcomeLost, 0), 204)
+	}
+	s.login(a)
+	s.park(t.Context(), a)
+	got, unmet := s.srv.choose(anyNeed(t), s.srv.now())
+	if unmet != nil || len(got) != 1 || got[0].Resting {
+		t.Errorf("%+v, %v", got, unmet)
+	}
+}
+
+// TestLyingAgents has one that boasts of jobs of which no client says anything, one
+// whose artifacts are never what it says, one that is honest, and one that has
+// never had a job.
+func TestLyingAgents(t *testing.T) {
+	w := newWorld(t)
+	agents := map[string]*agent{}
+	for _, name := range []string{"honest", "boaster", "fraud", "new"} {
+		agents[name] = w.listAgent(name)
+	}
+	s := w.startSchool()
+	for range 12 {
+		s.ahead += accusationGap
+		for name, took := range map[string]time.Duration{"honest": 90 * time.Second, "boaster": time.Second, "fraud": time.Second} {
+			g := s.begin(agents[name], "", asIs)
+			s.ahead += took
+			s.reports(agents[name], g.JobID, api.OutcomeSucceeded)
+			switch name {
+			case "honest":
+				as[struct{}](t, s.confirm(g, agents[name], api.OutcomeSucceeded, 0), 204)
+			case "fraud":
+				as[struct{}](t, s.confirm(g, agents[name], api.OutcomeAgentFailed, 0), 204)
+			}
+		}
+	}
+	for _, a := range agents {
+		s.login(a)
+		s.park(t.Context(), a)
+	}
+	const tries = 60
+	scores, success := map[string]api.Score{}, map[string]float64{}
+	for range tries {
+		got, unmet := s.srv.choose(anyNeed(t), s.srv.now())
+		if unmet != nil {
+			t.Fatal(unmet.Detail)
+		}
+		if last := got[len(got)-1]; len(got) != 4 || last.Name != "fraud" || !last.Resting {
+			t.Fatalf("%+v", got)
+		}
+		for _, r := range got {
+			scores[r.Name] = r.Score
+			success[r.Name] += r.Success / tries // it is drawn
+		}
+	}
+	honest, boaster, newcomer := scores["honest"], scores["boaster"], scores["new"]
+	if boaster.Speed != newcomer.Speed || boaster.Doubt != newcomer.Doubt {
+		t.Errorf("boasting has changed %+v to %+v", newcomer, boaster)
+	}
+	if honest.Speed > boaster.Speed+0.01 || honest.Doubt >= boaster.Doubt || success["honest"] <= success["boaster"] {
+		t.Errorf("honest %+v, boaster %+v, success %v", honest, boaster, success)
+	}
+}
