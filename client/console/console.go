@@ -41,10 +41,13 @@ type Console struct {
 	json, quiet    bool
 	bars           bool // progress is drawn
 	color          bool // colours of a build's log are kept
+	redraws        bool // what is on standard output can be drawn again
+	dims           bool // and can be grey
 
 	mu      sync.Mutex
 	encoder *json.Encoder
 	bar     *bar                 // the one that is drawn now
+	block   *block               // what is drawn now on standard output
 	told    map[string]time.Time // when progress was last told as JSON
 	since   map[string]time.Time // when a transfer began
 
@@ -55,12 +58,16 @@ type Console struct {
 // New returns a console. Bars are drawn when standard error is a terminal that
 // can: TERM=dumb cannot. NO_COLOR (no-color.org) takes colours away.
 func New(o Options) *Console {
-	terminal := isTerminal(o.Stderr) && o.Getenv("TERM") != "dumb"
+	able := o.Getenv("TERM") != "dumb"
+	terminal := isTerminal(o.Stderr) && able
+	redraws := isTerminal(o.Stdout) && able && !o.JSON
 	c := &Console{
 		stdout: o.Stdout, stderr: o.Stderr, json: o.JSON, quiet: o.Quiet || o.JSON,
-		bars:  terminal && !o.Quiet && !o.JSON,
-		color: terminal && o.Getenv("NO_COLOR") == "",
-		told:  map[string]time.Time{}, since: map[string]time.Time{},
+		bars:    terminal && !o.Quiet && !o.JSON,
+		color:   terminal && o.Getenv("NO_COLOR") == "",
+		redraws: redraws,
+		dims:    redraws && o.Getenv("NO_COLOR") == "",
+		told:    map[string]time.Time{}, since: map[string]time.Time{},
 	}
 	c.encoder = json.NewEncoder(o.Stdout)
 	c.encoder.SetEscapeHTML(false)
@@ -90,14 +97,19 @@ func (c *Console) say(format string, args ...any) {
 	}
 }
 
-// line writes above the bar, if there is one. What cannot be written to a
+// line writes above the bar or the block, if there is one. What cannot be written to a
 // closed terminal is lost, which is no reason to stop a build.
 func (c *Console) line(text string) {
 	if c.bar != nil {
 		c.bar.print(text + "\n")
 		return
 	}
-	_, _ = io.WriteString(c.stderr, text+"\n")
+	write := func() { _, _ = io.WriteString(c.stderr, text+"\n") }
+	if c.block != nil && c.block.beside {
+		c.block.print(write)
+		return
+	}
+	write()
 }
 
 // Result writes a line of results to standard output, unless they are JSON.

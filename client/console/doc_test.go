@@ -21,6 +21,8 @@ var objects = map[string]func() any{
 	"upload":     func() any { return new(transferEvent) },
 	"download":   func() any { return new(transferEvent) },
 	"canceling":  func() any { return new(plainEvent) },
+	"agent":      func() any { return new(agentEvent) },
+	"agent_gone": func() any { return new(agentGoneEvent) },
 	"compared":   func() any { return new(comparedEvent) },
 	"board":      func() any { return new(boardEvent) },
 	"flash":      func() any { return new(flashEvent) },

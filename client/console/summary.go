@@ -25,6 +25,7 @@ type Report struct {
 	Files      *Listed     `json:"files,omitempty"`
 	Version    string      `json:"version,omitempty"`
 	Doctor     *Diagnosis  `json:"doctor,omitempty"`
+	Agents     *AgentCount `json:"agents,omitempty"`
 }
 
 // Listed tells how much a project is.

@@ -1,0 +1,186 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// Listing is the agents of a broker at one moment, in the order in which they are
+// shown: by name, those that are offline last.
+type Listing struct {
+	everyone   []api.AgentInfo
+	live       int // how many of them are not offline; these come first
+	all, asked bool
+}
+
+// NewListing makes one of what a broker has answered. all shows also agents that
+// are offline; asked says that only some were asked for.
+func NewListing(agents []api.AgentInfo, all, asked bool) *Listing {
+	sorted := slices.SortedStableFunc(slices.Values(agents), func(a, b api.AgentInfo) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Fingerprint, b.Fingerprint))
+	})
+	l := &Listing{all: all, asked: asked}
+	var offline []api.AgentInfo
+	for _, a := range sorted {
+		if a.State == api.AgentOffline {
+			offline = append(offline, a)
+		} else {
+			l.everyone = append(l.everyone, a)
+		}
+	}
+	l.live = len(l.everyone)
+	l.everyone = append(l.everyone, offline...)
+	return l
+}
+
+// shown is the agents to show.
+func (l *Listing) shown() []api.AgentInfo {
+	if l.all {
+		return l.everyone
+	}
+	return l.everyone[:l.live]
+}
+
+// AgentCount is how many agents fit what was asked for.
+type AgentCount struct {
+	Online  int `json:"online"`
+	Offline int `json:"offline"`
+}
+
+// Count counts, also those that are not shown.
+func (l *Listing) Count() *AgentCount { return &AgentCount{l.live, len(l.everyone) - l.live} }
+
+// note is what there is to say beside the table; it may be empty.
+func (l *Listing) note() string {
+	var parts []string
+	switch {
+	case l.live == 0 && l.asked:
+		parts = append(parts, "no agent that is online fits")
+	case l.live == 0:
+		parts = append(parts, "no agent is online")
+	}
+	if offline := len(l.everyone) - l.live; offline > 0 && !l.all {
+		parts = append(parts, fmt.Sprintf("%d offline (listed with --all)", offline))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// The heads of the columns.
+var columns = [...]string{"NAME", "STATE", "CORES", "MEMORY", "JOBS", "BUILDS FOR", "TAGS"}
+
+// table is the lines of the table; the first is its head.
+func (l *Listing) table() []string {
+	rows := [][len(columns)]string{columns}
+	for _, a := range l.shown() {
+		rows = append(rows, row(&a))
+	}
+	var width [len(columns)]int
+	for _, r := range rows {
+		for i, cell := range r {
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
+	}
+	lines := make([]string, 0, len(rows))
+	for _, r := range rows {
+		var b strings.Builder
+		for i, cell := range r {
+			b.WriteString(pad(cell, width[i]+2))
+		}
+		lines = append(lines, strings.TrimRight(b.String(), " "))
+	}
+	return lines
+}
+
+// row is the cells of an agent: free capacity before the slash, all of it behind.
+func row(a *api.AgentInfo) [len(columns)]string {
+	cores, mem := "-", "-"
+	if a.TotalCores > 0 {
+		cores = fmt.Sprintf("%d/%d", a.FreeCores, a.TotalCores)
+		mem = memory(a.FreeMemMB) + "/" + memory(a.TotalMemMB)
+	}
+	tags := make([]string, 0, len(a.Tags))
+	for _, tag := range a.Tags {
+		tags = append(tags, cell(tag))
+	}
+	return [...]string{
+		cell(cmp.Or(a.Name, a.Fingerprint)), cell(string(a.State)), cores, mem, fmt.Sprint(a.RunningJobs),
+		cmp.Or(buildsFor(a.Capabilities), "-"), cmp.Or(strings.Join(tags, ","), "-"),
+	}
+}
+
+// memory writes MiB as --memory takes them.
+func memory(mb int) string {
+	if mb < 1024 {
+		return fmt.Sprintf("%dM", mb)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(mb)/1024), ".0") + "G"
+}
+
+// buildsFor lists toolchains with their targets, as in
+// "esp-idf 5.3.1 (esp32, esp32c3), gcc 12 (esp32)".
+func buildsFor(can []api.Capability) string {
+	var chains []string
+	targets := map[string][]string{}
+	for _, c := range can {
+		chain := strings.TrimSpace(cell(c.Toolchain) + " " + cell(c.Version))
+		if _, known := targets[chain]; !known {
+			chains = append(chains, chain)
+		}
+		if target := cell(c.Target); !slices.Contains(targets[chain], target) {
+			targets[chain] = append(targets[chain], target)
+		}
+	}
+	for i, chain := range chains {
+		chains[i] += " (" + strings.Join(targets[chain], ", ") + ")"
+	}
+	return strings.Join(chains, ", ")
+}
+
+// cell is text from elsewhere that is to stand in a table.
+func cell(text string) string { return strings.ReplaceAll(Clean(text, false), "\t", " ") }
+
+// The objects of agents.
+type (
+	agentEvent struct {
+		Event string `json:"event"` // "agent"
+		api.AgentInfo
+	}
+	agentGoneEvent struct {
+		Event       string `json:"event"` // "agent_gone"
+		Name        string `json:"name"`
+		Fingerprint string `json:"fingerprint"`
+	}
+)
+
+// Agents shows a listing once: the table on standard output, and what there is to
+// say beside it on standard error.
+func (c *Console) Agents(l *Listing) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range l.shown() {
+		c.emit(agentEvent{"agent", a})
+	}
+	if !c.json {
+		fmt.Fprintln(c.stdout, strings.Join(c.dimmed(l, l.table()), "\n"))
+	}
+	if note := l.note(); note != "" {
+		c.say("%s", note)
+	}
+}
+
+// dimmed greys the lines of agents that are offline, where that can be. lines are
+// those of the table, or the first of them.
+func (c *Console) dimmed(l *Listing, lines []string) []string {
+	if !c.dims {
+		return lines
+	}
+	for i := l.live + 1; i < len(lines); i++ {
+		lines[i] = "\x1b[2m" + lines[i] + "\x1b[0m"
+	}
+	return lines
+}

@@ -1,0 +1,165 @@
+package console
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// AgentWatch shows the agents again and again: on a terminal in place, on a pipe
+// each time that something has changed, and as JSON the agents that have. Its
+// methods are not for concurrent use; the console's may be called meanwhile.
+type AgentWatch struct {
+	c    *Console
+	last *Listing
+	text string // of the last table on a pipe
+	note string
+	told map[string]api.AgentInfo // as JSON, by fingerprint
+}
+
+// WatchAgents begins to watch. Close ends it.
+func (c *Console) WatchAgents() *AgentWatch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.redraws {
+		c.block = &block{out: c.stdout, size: c.screen, beside: isTerminal(c.stderr)}
+	}
+	return &AgentWatch{c: c, told: map[string]api.AgentInfo{}}
+}
+
+// screen is the size of the terminal on standard output.
+func (c *Console) screen() (width, height int) {
+	if f, ok := c.stdout.(*os.File); ok {
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 1 {
+			return width, height
+		}
+	}
+	return 80, 24
+}
+
+// Close leaves what is shown where it is.
+func (w *AgentWatch) Close() {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	w.c.block = nil
+}
+
+// Count is that of what was shown last, or nil.
+func (w *AgentWatch) Count() *AgentCount {
+	if w.last == nil {
+		return nil
+	}
+	return w.last.Count()
+}
+
+// Show shows how the agents are now.
+func (w *AgentWatch) Show(l *Listing) {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	w.last = l
+	switch {
+	case w.c.json:
+		w.tell()
+	case w.c.block != nil:
+		w.c.block.draw(w.fit)
+	default:
+		w.print()
+	}
+}
+
+// Redraw fits the table to a terminal whose size may have changed.
+func (w *AgentWatch) Redraw() {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	if w.c.block != nil && w.last != nil {
+		w.c.block.draw(w.fit)
+	}
+}
+
+// tell writes the agents that have changed since the last look. One that was told
+// of and goes offline is told of again, also where those that are offline are not.
+func (w *AgentWatch) tell() {
+	now := map[string]bool{}
+	for i, a := range w.last.everyone {
+		now[a.Fingerprint] = true
+		old, known := w.told[a.Fingerprint]
+		if known && same(old, a) || !known && i >= len(w.last.shown()) {
+			continue
+		}
+		w.c.emit(agentEvent{"agent", a})
+		w.told[a.Fingerprint] = a
+	}
+	for _, fingerprint := range slices.Sorted(maps.Keys(w.told)) {
+		if !now[fingerprint] {
+			w.c.emit(agentGoneEvent{"agent_gone", w.told[fingerprint].Name, fingerprint})
+			delete(w.told, fingerprint)
+		}
+	}
+}
+
+// same compares all but the time at which an agent that is online was last seen,
+// which always changes.
+func same(a, b api.AgentInfo) bool {
+	a.LastSeen, b.LastSeen = nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
+// print writes the table if it has changed.
+func (w *AgentWatch) print() {
+	text := strings.Join(w.last.table(), "\n")
+	if text != w.text {
+		if w.text != "" {
+			fmt.Fprintln(w.c.stdout)
+		}
+		fmt.Fprintln(w.c.stdout, text)
+		w.text = text
+	}
+	note := w.last.note()
+	if note != w.note && note != "" {
+		w.c.say("%s", note)
+	}
+	w.note = note
+}
+
+// fit cuts the table to the terminal. Below it are lines that say what is left
+// out, and the one with the cursor.
+func (w *AgentWatch) fit(width, height int) []string {
+	lines, note, more := w.last.table(), w.last.note(), ""
+	if w.c.quiet {
+		note = ""
+	}
+	room := height - 1
+	if note != "" {
+		room--
+	}
+	if len(lines) > room {
+		lines = lines[:max(room-1, 0)]
+		more = fmt.Sprintf("and %d more", len(w.last.shown())-max(len(lines)-1, 0))
+	}
+	for i := range lines {
+		lines[i] = cut(lines[i], width)
+	}
+	lines = w.c.dimmed(w.last, lines)
+	for _, line := range []string{more, note} {
+		if line != "" {
+			lines = append(lines, cut(line, width))
+		}
+	}
+	return lines[:min(len(lines), height-1)]
+}
+
+// cut makes a line fit, with an ellipsis where it does not.
+func cut(line string, width int) string {
+	if utf8.RuneCountInString(line) <= width {
+		return line
+	}
+	return string([]rune(line)[:max(width-1, 0)]) + "…"
+}
