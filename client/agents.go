@@ -19,21 +19,47 @@ import (
 const maxKeyLine = 64 << 10
 
 func (a *app) agentsCommand() *cobra.Command {
+	var c listingConfig
 	cmd := &cobra.Command{
 		Use:   "agents",
-		Short: "Keep the list of agents that are trusted",
-		Long: `Keep known_agents, the list of agents that this user trusts. It has the form of
-OpenSSH's allowed_signers, one agent a line:
+		Short: "List the agents, or keep the list of those that are trusted",
+		Long: `List the broker's agents: what they do, how many cores and how much memory they
+have free of how much, how many jobs run there, what they build for, and their
+tags. An agent is
+
+  idle      it runs nothing
+  busy      it runs jobs; more may fit
+  resting   it failed again and again, and is tried again in time
+  draining  it finishes what it has, and takes nothing new
+  offline   it does not ask for work; --all lists these, too
+
+--target, --toolchain and --tag list those that could get such a job. No agent is
+no error: the exit code is 0 once the broker has answered.
+
+With --watch the table is drawn again as it changes: in place on a terminal, as a
+new table behind a blank line on a pipe; with --json, one object for each agent
+that has changed. A broker that goes away meanwhile is asked again. Ctrl-C ends
+it with exit code 0.
+
+The verbs below keep known_agents, the list of agents that this user trusts. It
+has the form of OpenSSH's allowed_signers, one agent a line:
 
   bench@broker.example.org ssh-ed25519 AAAA…
 
 An agent comes onto it when a job meets it for the first time, or with client
 agents trust. One that later has another key is refused until it is forgotten.`,
+		Example: `  client agents
+  client agents --target esp32c3 --toolchain esp-idf@~5.3
+  client agents --all --watch`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return cli.Failf(cli.Usage, "say what to do with agents: trusted, trust or forget").Hint("see client agents --help")
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.Validate(); err != nil {
+				return err
+			}
+			return a.listAgents(cmd.Context(), c)
 		},
 	}
+	c.register(cmd.Flags())
 	cmd.AddCommand(a.trustedCommand(), a.trustCommand(), a.forgetCommand())
 	return cmd
 }

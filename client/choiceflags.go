@@ -21,11 +21,16 @@ type choiceOptions struct {
 }
 
 func (o *choiceOptions) register(f *pflag.FlagSet) {
-	f.StringVar(&o.Toolchain, "toolchain", "", "build with this toolchain, `NAME[@CONSTRAINT]`, such as esp-idf, esp-idf@5.3, esp-idf@~5.3.1 or 'esp-idf@>=5.1,<5.4'")
-	f.StringArrayVar(&o.Tags, "tag", nil, "only an agent with this tag, a `NAME` such as eu; may be repeated, and then it needs all of them")
+	o.registerAble(f)
 	f.StringArrayVar(&o.Agents, "agent", nil, "only this agent, by `NAME` or fingerprint; may be repeated")
 	f.StringArrayVar(&o.ExcludeAgents, "exclude-agent", nil, "not this agent, by `NAME` or fingerprint; may be repeated")
 	f.BoolVar(&o.Explain, "explain", false, "show which agents could build, best first, and why")
+}
+
+// registerAble defines those of what an agent can do and is.
+func (o *choiceOptions) registerAble(f *pflag.FlagSet) {
+	f.StringVar(&o.Toolchain, "toolchain", "", "build with this toolchain, `NAME[@CONSTRAINT]`, such as esp-idf, esp-idf@5.3, esp-idf@~5.3.1 or 'esp-idf@>=5.1,<5.4'")
+	f.StringArrayVar(&o.Tags, "tag", nil, "only an agent with this tag, a `NAME` such as eu; may be repeated, and then it needs all of them")
 }
 
 // Validate reports what no broker would accept.

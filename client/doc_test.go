@@ -14,6 +14,7 @@ import (
 
 	"github.com/farforge/farforge/client/internal/farend"
 	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 )
 
@@ -135,7 +136,9 @@ func TestDocumentsConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("ESPTOOL_PORT", port)
-	t.Setenv("FARFORGE_URL", farend.New(t, farend.Succeeds(farend.Made())).URL)
+	b := farend.New(t, farend.Succeeds(farend.Made()))
+	b.Set(func(s *farend.Settings) { s.Farm = documentedFarm() })
+	t.Setenv("FARFORGE_URL", b.URL)
 	ran := 0
 	for _, block := range shown {
 		for step := range strings.SplitSeq("\n"+block, "\n$ ") {
@@ -150,7 +153,7 @@ func TestDocumentsConsole(t *testing.T) {
 			}
 			ran++
 			got := stderr.String()
-			if strings.HasPrefix(args, "files") {
+			if strings.HasPrefix(args, "files") || strings.HasPrefix(args, "agents") {
 				got = stdout.String() + got
 			}
 			if pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(want)), "…", ".*"); !regexp.MustCompile(`\A` + pattern + `\n\z`).MatchString(got) {
@@ -161,6 +164,20 @@ func TestDocumentsConsole(t *testing.T) {
 	if ran < 2 {
 		t.Errorf("the document shows %d commands", ran)
 	}
+}
+
+// documentedFarm is the agents that the document shows.
+func documentedFarm() []api.AgentInfo {
+	farm := farmOf("anvil", "bench", "spare")
+	farm[0].State, farm[0].RunningJobs, farm[0].FreeCores, farm[0].FreeMemMB = api.AgentBusy, 2, 4, 512
+	farm[0].Capabilities = []api.Capability{
+		{Target: "esp32", Toolchain: "esp-idf", Version: "5.3.1"}, {Target: "esp32c3", Toolchain: "esp-idf", Version: "5.3.1"},
+		{Target: "esp32c3", Toolchain: "riscv-gcc", Version: "12.2.0"},
+	}
+	farm[1].FreeMemMB, farm[1].Tags = 12800, []string{"eu", "fast"}
+	farm[1].Capabilities = []api.Capability{{Target: "esp32s3", Toolchain: "esp-idf", Version: "5.4"}}
+	farm[2].State = api.AgentOffline
+	return farm
 }
 
 // words splits a command line with double quotes.

@@ -71,6 +71,8 @@ func TestScripts(t *testing.T) {
 			"farend":  func(ts *testscript.TestScript, neg bool, args []string) { startFarEnd(t, ts, neg, args) },
 			"becomes": becomes,
 			"tokens":  lastToken,
+			"farm":    setFarm,
+			"looked":  lastLook,
 			"asked":   lastNeed,
 			"told":    told,
 			"board":   func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },

@@ -51,6 +51,7 @@ type Broker struct {
 	mu      sync.Mutex
 	needs   []api.GrantRequest
 	tokens  []string
+	queries []string
 	offers  [][]byte
 	offered int
 	latest  map[string]string // grants, by job
@@ -75,14 +76,16 @@ type Settings struct {
 	Explanation []api.Explained
 	// Hold keeps offers from being answered, until their request ends.
 	Hold bool
-	// Problem is the answer to grant requests, if it is set: to the first
-	// Refusals, or to all if that is 0.
+	// Problem is the answer to requests for grants and lists, if it is set: to the
+	// first Refusals for a grant, or to all if that is 0.
 	Problem  *api.Problem
 	Refusals int
 	// Ahead is by how much the broker's clock is ahead of the client's.
 	Ahead time.Duration
 	// Deaf keeps confirmations from being answered, until their request ends.
 	Deaf bool
+	// Farm is what GET /agents lists.
+	Farm []api.AgentInfo
 	// Users are the keys that may open a user's session, by fingerprint.
 	Users []string
 	Hostile
@@ -101,6 +104,7 @@ func New(t T, agent Agent) *Broker {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+api.PathGrantRequest, b.grant)
+	mux.HandleFunc("GET "+api.PathAgents, b.listAgents)
 	mux.HandleFunc("POST "+api.PathOffer, b.offer)
 	mux.HandleFunc("POST "+api.PathConfirmation, b.confirmation)
 	mux.HandleFunc("POST "+api.PathUserHello, b.userHello)
@@ -137,8 +141,8 @@ func (b *Broker) Needs() []api.GrantRequest {
 	return append([]api.GrantRequest(nil), b.needs...)
 }
 
-// Tokens returns the bearer tokens of the grant requests so far; that of a
-// request without is empty.
+// Tokens returns the bearer tokens of the requests for grants and lists so far;
+// that of a request without is empty.
 func (b *Broker) Tokens() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

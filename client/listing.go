@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/farforge/farforge/client/console"
+	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/cli"
+)
+
+// How often --watch asks.
+const (
+	defaultInterval = 2 * time.Second
+	minInterval     = time.Second
+	// maxPause is how long it waits at most for a broker that does not answer.
+	maxPause = 30 * time.Second
+)
+
+// listingConfig is the command line of client agents.
+type listingConfig struct {
+	jobOptions
+	All      bool
+	Watch    bool
+	Interval time.Duration
+}
+
+func (c *listingConfig) register(f *pflag.FlagSet) {
+	f.SortFlags = false
+	c.registerURL(f)
+	c.registerTarget(f)
+	c.registerAble(f)
+	f.BoolVar(&c.All, "all", false, "also list agents that are offline")
+	f.BoolVar(&c.Watch, "watch", false, "go on listing them, until Ctrl-C")
+	f.DurationVar(&c.Interval, "interval", defaultInterval, "how often --watch asks, at least 1s")
+	c.reachOptions.register(f)
+	c.signInOptions.register(f)
+}
+
+// Validate reports what is wrong before anything is asked.
+func (c *listingConfig) Validate() error {
+	if err := c.jobOptions.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case c.Interval < minInterval:
+		return usage("--interval: %v is less than %v", c.Interval, minInterval)
+	case c.Interval != defaultInterval && !c.Watch:
+		return usage("--interval means nothing without --watch")
+	}
+	return c.query().Validate()
+}
+
+func (c *listingConfig) query() *api.AgentQuery {
+	return &api.AgentQuery{Target: c.Target, Toolchain: c.Toolchain, Tags: c.Tags}
+}
+
+// listAgents shows the agents, once or until ctx ends.
+func (a *app) listAgents(ctx context.Context, c listingConfig) error {
+	c.told = a.reached
+	broker, err := c.broker(ctx, a.log)
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+	if c.Watch {
+		return a.watchAgents(ctx, &c, broker)
+	}
+	l, err := c.look(ctx, broker)
+	if err != nil {
+		return listingError(ctx, broker, err)
+	}
+	a.ui.Agents(l)
+	a.ui.Done(console.Report{Agents: l.Count()})
+	return nil
+}
+
+// look asks the broker how the agents are now.
+func (c *listingConfig) look(ctx context.Context, broker *introducer) (*console.Listing, error) {
+	q := c.query()
+	agents, err := broker.Agents(ctx, *q)
+	if err != nil {
+		return nil, err
+	}
+	return console.NewListing(agents, c.All, len(q.Values()) > 0), nil
+}
+
+// listingError is what the user hears of a broker that does not list its agents.
+func listingError(ctx context.Context, broker *introducer, err error) error {
+	var p *api.Problem
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &p) && p.Code == api.CodeNotFound:
+		return cli.Failf(cli.Broker, "the broker at %s does not list its agents", broker.Origin()).
+			Hint("it is older than this client; its operator can update it", "client doctor tells whether there are agents")
+	}
+	return session.BrokerError(ctx, broker.Client, broker.as.Name, err)
+}

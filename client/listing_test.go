@@ -1,0 +1,53 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/common/api"
+)
+
+// farmOf is agents with these names, which run nothing.
+func farmOf(names ...string) []api.AgentInfo {
+	var farm []api.AgentInfo
+	for _, name := range names {
+		farm = append(farm, api.AgentInfo{
+			Fingerprint: "SHA256:" + name, Name: name, State: api.AgentIdle,
+			TotalCores: 8, FreeCores: 8, TotalMemMB: 16384, FreeMemMB: 16384,
+		})
+	}
+	return farm
+}
+
+// setFarm is the script command "farm FILE": the far end lists the agents in the
+// file, JSON.
+func setFarm(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	if neg || len(args) != 1 || b == nil {
+		ts.Fatalf("usage: farm FILE, after farend")
+	}
+	var farm []api.AgentInfo
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &farm))
+	b.Set(func(s *farend.Settings) { s.Farm = farm })
+}
+
+// lastLook is the script command "looked QUERY": the last list that was begun must
+// have been asked for with it.
+func lastLook(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	if neg || len(args) != 1 || b == nil {
+		ts.Fatalf("usage: looked QUERY, after farend")
+	}
+	last := "never"
+	for _, query := range b.Queries() {
+		if !strings.HasPrefix(query, api.AfterParam+"=") {
+			last = query
+		}
+	}
+	if last != args[0] {
+		ts.Fatalf("the broker was asked %q", b.Queries())
+	}
+}

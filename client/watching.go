@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/farforge/farforge/client/console"
+	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/rendezvous"
+)
+
+// What --watch has to say of the broker.
+const (
+	noticeAway channel.ProblemCode = "broker_away"
+	noticeBack channel.ProblemCode = "broker_back"
+)
+
+// watchAgents lists the agents again and again. That is its work, so that being
+// told to stop is no failure.
+func (a *app) watchAgents(ctx context.Context, c *listingConfig, broker *introducer) error {
+	w := a.ui.WatchAgents()
+	err := a.keepLooking(ctx, c, broker, w)
+	w.Close()
+	if err != nil {
+		return err
+	}
+	a.ui.Done(console.Report{Agents: w.Count()})
+	return nil
+}
+
+// keepLooking shows the agents until ctx ends. A broker that goes away is waited
+// for, but it has to be there at first.
+func (a *app) keepLooking(ctx context.Context, c *listingConfig, broker *introducer, w *console.AgentWatch) error {
+	resized, forget := resizes()
+	defer forget()
+	backoff := rendezvous.Backoff{Base: c.Interval, Max: max(c.Interval, maxPause)}
+	for away := false; ; {
+		pause := c.Interval
+		switch l, err := c.look(ctx, broker); {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			if away {
+				a.notice(noticeBack, "the broker answers again")
+			}
+			away = false
+			backoff.Reset()
+			w.Show(l)
+		case w.Count() == nil || !rendezvous.Retryable(err):
+			return listingError(ctx, broker, err)
+		default:
+			if !away {
+				a.notice(noticeAway, listingError(ctx, broker, err).Error()+"; asking again")
+			}
+			away = true
+			pause = max(pause, backoff.Next(err))
+		}
+		if !rest(ctx, pause, resized, w.Redraw) {
+			return nil
+		}
+	}
+}
+
+// rest waits, and calls redraw when the terminal's size changes. It returns false
+// once ctx has ended.
+func rest(ctx context.Context, pause time.Duration, resized <-chan os.Signal, redraw func()) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return true
+		case <-resized:
+			redraw()
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// notice tells of something that does not end the command.
+func (a *app) notice(code channel.ProblemCode, message string) {
+	a.ui.Event(session.Notice{Problem: channel.Problem{Code: code, Message: message}})
+}
