@@ -177,6 +177,9 @@ func TestAPageBuilds(t *testing.T) {
 	if text := log.String(); !strings.Contains(text, "route=offer status=200") || strings.Contains(text, "peer=") {
 		t.Errorf("the broker's log:\n%s", text)
 	}
+	if text := log.String(); !strings.Contains(text, "route=confirmation status=204") {
+		t.Errorf("the page has not confirmed; the broker's log:\n%s", text)
+	}
 }
 
 // TestAPageIsToldWhatIsWrong asks for a recipe that no agent has.

@@ -54,7 +54,17 @@ export async function connect({broker, token, need = {}, signal}) {
     // answer.agent proves who made it; the browser passes over what it does not know.
     await pc.setRemoteDescription({type: answer.type, sdp: answer.sdp});
     await Promise.all(Object.values(channels).map((c) => c.opened));
-    return {id, channels, agent: answer.agent, candidates: granted.body.candidates, close: () => pc.close()};
+    const began = Date.now();
+    // confirm lets the broker learn whether the agent does as it says. It is tried
+    // once, and a broker that does not listen is no failure.
+    const confirm = async (outcome) => {
+      const word = {agent: await fingerprintOf(answer.agent), outcome, duration_ms: Date.now() - began};
+      await post(`${broker}/signaling/${id}/confirmation`, 'application/json', grant, JSON.stringify(word), AbortSignal.timeout(2000));
+    };
+    return {
+      id, channels, agent: answer.agent, candidates: granted.body.candidates, close: () => pc.close(),
+      confirm: (outcome) => confirm(outcome).catch(() => {}),
+    };
   } catch (err) {
     pc.close();
     throw err;
@@ -65,7 +75,7 @@ async function post(url, type, token, body, signal) {
   const headers = {'Content-Type': type};
   if (token) headers.Authorization = `Bearer ${token}`;
   const resp = await fetch(url, {method: 'POST', headers, body, signal, credentials: 'omit'});
-  const got = JSON.parse(await resp.text());
+  const got = resp.status === 204 ? null : JSON.parse(await resp.text());
   if (!resp.ok) throw new Refused(resp.status, got);
   return {status: resp.status, body: got, retryAfter: Number(resp.headers.get('Retry-After') ?? 1)};
 }
@@ -130,8 +140,26 @@ class Channel {
 }
 
 // build sends a project, tells onMessage of every stage and line, and resolves
-// with the result and the artifacts, a Map of their bytes by path.
-export async function build(job, {project, recipe, files, decompress, onMessage = () => {}}) {
+// with the result and the artifacts, a Map of their bytes by path. However it ends,
+// the broker hears of it.
+export async function build(job, options) {
+  let outcome = 'lost';
+  try {
+    const done = await perform(job, options);
+    outcome = done.result.outcome;
+    return done;
+  } catch (err) {
+    if (err instanceof NotAsSaid) outcome = 'agent_fail';
+    throw err;
+  } finally {
+    await job.confirm(outcome);
+  }
+}
+
+// NotAsSaid is an agent whose artifacts are not what it says they are.
+class NotAsSaid extends Error {}
+
+async function perform(job, {project, recipe, files, decompress, onMessage = () => {}}) {
   const {espctl, source, firmware} = job.channels;
   await espctl.writeJSON({type: 'build', build: {project, recipe}});
   const sent = sendTree(source, files, decompress);
@@ -171,7 +199,7 @@ async function receiveTree(channel, decompress) {
   let at = 0;
   for (const [hash, size] of wanted) {
     const bytes = contents.subarray(at, at += size);
-    if (await digest(bytes) !== hash) throw new Error('an artifact is not what its hash says');
+    if (await digest(bytes) !== hash) throw new NotAsSaid('an artifact is not what its hash says');
     byHash.set(hash, bytes);
   }
   await writeObject(channel, 'received', encode({Files: manifest.files.length, Bytes: contents.length}));
@@ -231,6 +259,13 @@ function concat(parts) {
     at += p.length;
   }
   return all;
+}
+
+// fingerprintOf is that of the key in an agent's proof, as ssh writes it.
+async function fingerprintOf(agent) {
+  const key = Uint8Array.from(atob(agent.public_key.split(' ')[1]), (c) => c.charCodeAt(0));
+  const sum = new Uint8Array(await crypto.subtle.digest('SHA-256', key));
+  return `SHA256:${btoa(String.fromCharCode(...sum)).replace(/=+$/, '')}`;
 }
 
 // digest works only on https pages and on localhost, as browsers have it.
