@@ -108,7 +108,9 @@ func (c *claim) judge(mayAccuse func() bool) scheduler.Verdict {
 // speaks against the agent.
 //
 // An agent is believed when it blames itself, and never when it praises itself. A
-// client that has got what it wanted is believed whatever the agent says.
+// client that has got what it wanted is believed whatever the agent says. Errors in
+// the user's source and limits that the user has set are nobody's merit or fault,
+// and would take the place of results in the history.
 func verdict(reported, confirmed api.Outcome) (v scheduler.Verdict, accused bool) {
 	switch {
 	case confirmed == api.OutcomeSucceeded:
@@ -117,8 +119,6 @@ func verdict(reported, confirmed api.Outcome) (v scheduler.Verdict, accused bool
 		return scheduler.Failed, false
 	case confirmed == api.OutcomeAgentFailed, confirmed == api.OutcomeLost:
 		return scheduler.Failed, true
-	case confirmed == api.OutcomeBuildFailed, confirmed == api.OutcomeTimedOut:
-		return scheduler.Worked, false // the user's source, or the user's limit
 	}
 	return 0, false
 }

@@ -13,7 +13,6 @@ func TestVerdict(t *testing.T) {
 		none    = api.Outcome("")
 		nothing = scheduler.Verdict(0)
 		built   = scheduler.Built
-		worked  = scheduler.Worked
 		failed  = scheduler.Failed
 	)
 	reports := []api.Outcome{
@@ -29,8 +28,8 @@ func TestVerdict(t *testing.T) {
 	}{
 		{none, nothing, failed, false},
 		{api.OutcomeSucceeded, built, built, false},
-		{api.OutcomeBuildFailed, worked, failed, false},
-		{api.OutcomeTimedOut, worked, failed, false},
+		{api.OutcomeBuildFailed, nothing, failed, false},
+		{api.OutcomeTimedOut, nothing, failed, false},
 		{api.OutcomeCanceled, nothing, failed, false},
 		{api.OutcomeRefused, nothing, failed, false},
 		{api.OutcomeLost, failed, failed, true},

@@ -53,7 +53,7 @@ func (s *school) lessons() (all []string) {
 		s.t.Fatal(err)
 	}
 	for _, r := range results {
-		what := map[scheduler.Verdict]string{scheduler.Built: "built", scheduler.Worked: "worked", scheduler.Failed: "failed"}[r.Verdict]
+		what := map[scheduler.Verdict]string{scheduler.Built: "built", scheduler.Failed: "failed"}[r.Verdict]
 		all = append(all, fmt.Sprintf("%s %.0f", what, r.Took.Seconds()))
 	}
 	return all
@@ -90,7 +90,8 @@ func TestBothEndsAreHeard(t *testing.T) {
 		{"an early report is no speed", []said{{true, ok, 0}, {true, ok, 0}, {true, ok, 0}, {false, ok, 0}}, []string{"built 40"}},
 		{"the agent alone is content", []said{{true, ok, 0}}, nil},
 		{"the agent alone tells of a compile error", []said{{true, bad, 0}}, nil},
-		{"a compile error", []said{{true, bad, 0}, {false, bad, 0}}, []string{"worked 20"}},
+		{"a compile error", []said{{true, bad, 0}, {false, bad, 0}}, nil},
+		{"a compile error, and then the agent admits", []said{{false, bad, 0}, {true, fail, 0}}, []string{"failed 20"}},
 		{"the agent admits", []said{{true, fail, 0}}, []string{"failed 10"}},
 		{"the agent admits, and the client says so", []said{{true, fail, 0}, {false, fail, 0}}, []string{"failed 10"}},
 		{"the client says so, and the agent admits", []said{{false, fail, 0}, {true, fail, 0}}, []string{"failed 10"}},
@@ -99,7 +100,7 @@ func TestBothEndsAreHeard(t *testing.T) {
 		{"they lose each other", []said{{true, lost, 0}, {false, lost, 0}}, []string{"failed 20"}},
 		{"the user cancels", []said{{false, api.OutcomeCanceled, 0}, {true, api.OutcomeCanceled, 0}}, nil},
 		{"a refusal", []said{{true, api.OutcomeRefused, 0}, {false, api.OutcomeRefused, 0}}, nil},
-		{"the user's limit", []said{{false, api.OutcomeTimedOut, 0}}, []string{"worked 10"}},
+		{"the user's limit", []said{{false, api.OutcomeTimedOut, 0}}, nil},
 		{"the client says it twice", []said{{false, ok, 0}, {false, ok, 1}}, []string{"built 10"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -158,7 +159,7 @@ func TestConfirmationsThatAreRefused(t *testing.T) {
 	as[struct{}](t, s.confirm(claimed, a, api.OutcomeBuildFailed, 0), 204)
 	wantProblem(t, s.confirm(claimed, a, ok, 0), 409, api.CodeAlreadyTold)
 	as[struct{}](t, s.confirm(claimed, a, api.OutcomeBuildFailed, 0), 204)
-	s.learned("built 0", "worked 0")
+	s.learned("built 0")
 	m := string(s.send(t.Context(), "GET", api.PathMetrics, "", nil).body)
 	for _, line := range []string{
 		`farforge_broker_confirmations_total{outcome="succeeded"} 1`, `farforge_broker_confirmations_total{outcome="build_failed"} 1`,
