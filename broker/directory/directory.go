@@ -12,6 +12,7 @@
 package directory
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -34,7 +35,7 @@ type Directory struct {
 
 // table is never changed once published; the states in it are.
 type table struct {
-	list   []*entry
+	list   []*entry          // by name, then fingerprint
 	byName map[string]*entry // by fingerprint
 }
 
@@ -94,6 +95,7 @@ func (d *Directory) Replace(agents []identity.Authorized) (added, removed int) {
 		next.list = append(next.list, e)
 		next.byName[who.Fingerprint] = e
 	}
+	slices.SortFunc(next.list, byName)
 	d.table.Store(next)
 	for _, e := range old.list {
 		if _, stays := next.byName[e.who.Fingerprint]; stays {
@@ -106,6 +108,10 @@ func (d *Directory) Replace(agents []identity.Authorized) (added, removed int) {
 		}
 	}
 	return added, removed
+}
+
+func byName(a, b *entry) int {
+	return cmp.Or(strings.Compare(a.who.Name, b.who.Name), strings.Compare(a.who.Fingerprint, b.who.Fingerprint))
 }
 
 func newEntry(who identity.Authorized, s *state) *entry {

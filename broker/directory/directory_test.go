@@ -158,3 +158,23 @@ func TestConcurrentUse(t *testing.T) {
 		}
 	}
 }
+
+func TestSnapshotsAreInTheOrderOfNames(t *testing.T) {
+	d := New(listed("c", "a", "d", "b"))
+	s := d.Snapshot()
+	for i, want := range []string{"a", "b", "c", "d"} {
+		if got := s.At(i); got.Name != want {
+			t.Errorf("%d is %s", i, got.Name)
+		}
+		if at, ok := s.Behind("SHA256:" + want); !ok || at != i+1 {
+			t.Errorf("behind %s is %d, %v", want, at, ok)
+		}
+	}
+	if at, ok := s.Behind("SHA256:x"); ok {
+		t.Errorf("behind a stranger is %d", at)
+	}
+	d.Replace(listed("a"))
+	if at, ok := s.Behind("SHA256:d"); !ok || at != s.Len() {
+		t.Error("the snapshot changed")
+	}
+}

@@ -52,19 +52,30 @@ func (a *Agent) MayBuild(target string) bool {
 	return len(a.Targets) == 0 || slices.Contains(a.Targets, target)
 }
 
-// Snapshot is a list of agents to read by index. The list is fixed; each
-// agent's state is read when At is called, so that a reader who stops early
-// has copied nothing in vain.
-type Snapshot struct{ list []*entry }
+// Snapshot is a list of agents, in the order of their names, to read by index.
+// The list is fixed; each agent's state is read when At is called, so that a
+// reader who stops early has copied nothing in vain.
+type Snapshot struct{ table *table }
 
 // Snapshot returns the agents that are listed now.
-func (d *Directory) Snapshot() Snapshot { return Snapshot{d.table.Load().list} }
+func (d *Directory) Snapshot() Snapshot { return Snapshot{d.table.Load()} }
 
 // Len returns the number of listed agents.
-func (s Snapshot) Len() int { return len(s.list) }
+func (s Snapshot) Len() int { return len(s.table.list) }
 
 // At returns agent i, 0 ≤ i < Len().
-func (s Snapshot) At(i int) Agent { return s.list[i].view() }
+func (s Snapshot) At(i int) Agent { return s.table.list[i].view() }
+
+// Behind returns the index behind the agent with the fingerprint, or false if
+// that is not in the list. It does not read the list from the beginning.
+func (s Snapshot) Behind(fingerprint string) (i int, ok bool) {
+	e := s.table.byName[fingerprint]
+	if e == nil {
+		return 0, false
+	}
+	i, ok = slices.BinarySearchFunc(s.table.list, e, byName)
+	return i + 1, ok
+}
 
 func (e *entry) view() Agent {
 	a := Agent{

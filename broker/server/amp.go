@@ -14,6 +14,7 @@ import (
 // needs. Agents' polls would be far too many for a cache.
 var ampPatterns = [...]string{
 	"POST " + api.PathGrantRequest,
+	"GET " + api.PathAgents,
 	"/signaling/{job_id}/{step}",
 	"POST " + api.PathUserHello,
 	"POST " + api.PathUserSession,
@@ -109,7 +110,7 @@ func (r *innerResponse) Write(b []byte) (int, error) {
 func (r *innerResponse) message(now time.Time) *amp.Response {
 	m := &amp.Response{
 		Status: r.status, ContentType: r.header.Get("Content-Type"), RetryAfter: r.header.Get("Retry-After"),
-		Date: now.UTC().Format(http.TimeFormat), Body: r.body.Bytes(),
+		Link: r.header.Get("Link"), Date: now.UTC().Format(http.TimeFormat), Body: r.body.Bytes(),
 	}
 	if m.Status == 0 {
 		m.Status = http.StatusOK

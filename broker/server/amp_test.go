@@ -68,6 +68,7 @@ func TestAMPIsTheSameAPI(t *testing.T) {
 	for name, send := range map[string]func(*broker) reply{
 		"health":        func(b *broker) reply { return b.send(t.Context(), "GET", api.PathHealth, "", nil) },
 		"keys":          func(b *broker) reply { return b.send(t.Context(), "GET", api.PathJWKS, "", nil) },
+		"agents":        func(b *broker) reply { return b.send(t.Context(), "GET", api.PathAgents, "", nil) },
 		"no agent":      func(b *broker) reply { return b.post(api.PathGrantRequest, "", grantRequest()) },
 		"malformed":     func(b *broker) reply { return b.post(api.PathGrantRequest, "", "x") },
 		"opaque JSON":   func(b *broker) reply { return b.post(api.PathGrantRequest, "", []byte("{}")) },

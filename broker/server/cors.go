@@ -34,7 +34,7 @@ func (c cors) covers(path string) bool {
 	if len(c.origins) == 0 {
 		return false
 	}
-	return path == api.PathGrantRequest || path == api.PathHealth || path == api.PathJWKS || strings.HasPrefix(path, "/signaling/")
+	return path == api.PathGrantRequest || path == api.PathAgents || path == api.PathHealth || path == api.PathJWKS || strings.HasPrefix(path, "/signaling/")
 }
 
 // allow says in the response whether a page of the request's origin may read it.
@@ -55,7 +55,7 @@ func (c cors) allow(h http.Header, origin string) bool {
 func (c cors) handle(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.allow(w.Header(), r.Header.Get("Origin")) {
-			w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
+			w.Header().Set("Access-Control-Expose-Headers", "Link, Retry-After")
 		}
 		next.ServeHTTP(w, r)
 	})

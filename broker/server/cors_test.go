@@ -46,6 +46,9 @@ func TestCORS(t *testing.T) {
 		{"a wrong method can be read", listed, "DELETE", api.PathHealth, page, "", 405, page, "", true},
 		{"off for health", nil, "GET", api.PathHealth, page, "", 200, "", "", false},
 
+		{"the list of agents", listed, "GET", api.PathAgents, page, "", 200, page, "", true},
+		{"preflight of it", listed, "OPTIONS", api.PathAgents, page, "GET", 204, page, "GET", true},
+
 		{"agents", all, "OPTIONS", api.PathAgentPoll, page, "POST", 405, "", "", false},
 		{"agents' hello", listed, "POST", api.PathAgentHello, page, "", 400, "", "", false},
 		{"metrics", all, "GET", api.PathMetrics, page, "", 200, "", "", false},
@@ -81,6 +84,9 @@ func TestCORS(t *testing.T) {
 			}
 			if c.methods != "" && (h.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type" || h.Get("Access-Control-Max-Age") != "7200" || len(r.body) > 0) {
 				t.Errorf("%v %s", h, r.body)
+			}
+			if exposed := h.Get("Access-Control-Expose-Headers"); c.allow != "" && c.methods == "" && exposed != "Link, Retry-After" {
+				t.Errorf("exposed headers %q", exposed)
 			}
 			if got := slices.Contains(h.Values("Vary"), "Origin"); got != c.varies {
 				t.Errorf("Vary: %q", h.Values("Vary"))

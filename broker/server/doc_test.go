@@ -46,7 +46,7 @@ func TestExamplesAreTheTypes(t *testing.T) {
 		"SessionRequest": &api.SessionRequest{}, "SessionResponse": &api.SessionResponse{},
 		"Status": &api.Status{}, "Job": &api.Job{}, "Report": &api.Report{}, "Confirmation": &api.Confirmation{},
 		"GrantRequest": &api.GrantRequest{}, "GrantResponse": &api.GrantResponse{}, "Waiting": &api.Waiting{},
-		"ListedAgent": &api.ListedAgent{}, "AddAgent": &api.AddAgent{},
+		"Agents": &[]api.AgentInfo{}, "ListedAgent": &api.ListedAgent{}, "AddAgent": &api.AddAgent{},
 		"Events": &[]api.Event{}, "Health": &api.Health{}, "Problem": &api.Problem{}, "QuotaProblem": &api.Problem{},
 	} {
 		d := json.NewDecoder(strings.NewReader(ex[name]))
@@ -151,6 +151,12 @@ func TestExamplesAreServed(t *testing.T) {
 	into("Status", &status)
 	status.Sealing = bindSealing(t, a)
 	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, &status), 204)
+	farm := as[[]api.AgentInfo](t, reply{status: 200, body: []byte(ex["Agents"])}, 200)
+	listed := as[[]api.AgentInfo](t, reply{status: 200, body: like("Agents", b.send(t.Context(), "GET", api.PathAgents, "", nil), 200)}, 200)
+	listed[0].Fingerprint, listed[0].LastSeen = farm[0].Fingerprint, farm[0].LastSeen
+	if !reflect.DeepEqual(listed, farm) {
+		t.Errorf("the broker lists %+v, the page %+v", listed, farm)
+	}
 	var g api.GrantResponse
 	if err := json.Unmarshal(like("GrantResponse", b.post(api.PathGrantRequest, "", json.RawMessage(ex["GrantRequest"])), 200), &g); err != nil {
 		t.Fatal(err)
@@ -249,7 +255,7 @@ func TestTablesAreTrue(t *testing.T) {
 		t.Errorf("the page does not tell of %s", api.SessionHeader)
 	}
 	for _, path := range []string{
-		api.PathGrantRequest, api.PathOffer, api.PathAnswer, api.PathCandidate, api.PathEvents, api.PathConfirmation, api.PathAgentHello, api.PathAgentSession,
+		api.PathGrantRequest, api.PathAgents, api.PathOffer, api.PathAnswer, api.PathCandidate, api.PathEvents, api.PathConfirmation, api.PathAgentHello, api.PathAgentSession,
 		api.PathUserHello, api.PathUserSession, api.PathAgentPoll, api.PathAgentReport, api.PathServiceAgent, api.PathHealth, api.PathMetrics, api.PathJWKS,
 	} {
 		if !bytes.Contains(page, []byte(path+"`")) {

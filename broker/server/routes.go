@@ -22,6 +22,7 @@ type handlerFunc func(w *response, r *http.Request) error
 func (s *Server) routes() http.Handler {
 	routes := []route{
 		{http.MethodPost, api.PathGrantRequest, "grant", s.limited(s.grantRequest)},
+		{http.MethodGet, api.PathAgents, "agents", s.limited(s.shownAgents)},
 		{http.MethodPost, api.PathOffer, "offer", s.offer},
 		{http.MethodPost, api.PathAnswer, "answer", s.answer},
 		{http.MethodPost, api.PathCandidate, "candidate", s.candidate},

@@ -61,38 +61,15 @@ func (s *Server) operator(serve handlerFunc) handlerFunc {
 	}
 }
 
-// listAgents serves GET /services/agents. What does not fit into one response
-// is behind the link in its Link header (RFC 8288).
+// listAgents serves GET /services/agents.
 func (s *Server) listAgents(w *response, r *http.Request) error {
-	after := r.URL.Query().Get("after")
-	body := []byte{'['}
-	last := ""
-	for agents, i := s.cfg.Directory.Snapshot(), 0; i < agents.Len(); i++ {
-		a := agents.At(i)
-		if after != "" { // go on behind it
-			if a.Fingerprint == after {
-				after = ""
-			}
-			continue
-		}
-		element, err := json.Marshal(s.listed(&a))
-		if err != nil {
-			return err
-		}
-		if len(body)+len(element)+2 > api.MaxBody {
-			next := api.PathServiceAgent + "?" + url.Values{"after": {last}}.Encode()
-			w.Header().Set("Link", "<"+next+`>; rel="next"`)
-			break
-		}
-		if last != "" {
-			body = append(body, ',')
-		}
-		body, last = append(body, element...), a.Fingerprint
+	onward := url.Values{}
+	if last := r.URL.Query().Get(api.AfterParam); last != "" {
+		onward.Set(api.AfterParam, last)
 	}
-	if after != "" {
-		return problem(http.StatusGone, api.CodeExpired, "the agent behind which the list was to go on is not listed any more", "start again from the beginning")
-	}
-	return w.send(http.StatusOK, api.TypeJSON, append(body, ']'))
+	return s.page(w, api.PathServiceAgent, onward, func(a *directory.Agent) ([]byte, error) {
+		return json.Marshal(s.listed(a))
+	})
 }
 
 func (s *Server) listed(a *directory.Agent) *api.ListedAgent {

@@ -1,0 +1,89 @@
+package scheduler
+
+import (
+	"slices"
+	"time"
+
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/ledger"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/nat"
+)
+
+// Meets tells whether an agent, alive or not, builds what the need names and has
+// its tags. What it lets jobs have of itself does not matter here.
+func Meets(a *directory.Agent, n *Need) bool {
+	if a.Status == nil { // never heard of: it builds nothing that is known
+		silent := *a
+		silent.Status = &api.Status{}
+		a = &silent
+	}
+	return meets(a, n) == able
+}
+
+// Info is what users may know of an agent. It is what the agent says of itself,
+// made printable, with two exceptions. Free capacity is the ledger's: what the
+// agent says, less what was promised since; none if no job can get it, because
+// the agent is offline or drains. Running jobs are those that the agent lists and
+// those that it was given since and does not list yet. Of an agent whose operator
+// limits it, only what it may build is told.
+func (f *Farm) Info(a *directory.Agent, o *Options) api.AgentInfo {
+	info := api.AgentInfo{Fingerprint: a.Fingerprint, Name: printable(a.Name), State: api.AgentOffline, Tags: a.Tags}
+	if !a.LastSeen.IsZero() {
+		seen := a.LastSeen.UTC().Truncate(time.Second)
+		info.LastSeen = &seen
+	}
+	if a.Status == nil {
+		return info
+	}
+	info.Version, info.NAT = printable(a.Status.Version), nat.Parse(a.Status.NAT).String()
+	info.TotalCores, info.TotalMemMB = a.Status.TotalCores, a.Status.TotalMemMB
+	for _, c := range a.Status.Capabilities {
+		if a.MayBuild(c.Target) {
+			c.Version = printable(c.Version)
+			info.Capabilities = append(info.Capabilities, c)
+		}
+	}
+	if !a.Alive(o.Now, o.Grace) {
+		return info
+	}
+	s := f.standing(a.Fingerprint, a.Status.RunningJobs, o.Now)
+	info.RunningJobs = len(a.Status.RunningJobs) + s.unlisted
+	info.FreeCores, info.FreeMemMB = s.free.Cores, s.free.MemoryMB
+	switch {
+	case a.Status.Draining:
+		info.State, info.FreeCores, info.FreeMemMB = api.AgentDraining, 0, 0
+	case s.resting:
+		info.State = api.AgentResting
+	case info.RunningJobs > 0:
+		info.State = api.AgentBusy
+	default:
+		info.State = api.AgentIdle
+	}
+	return info
+}
+
+// standing is how an agent stands in the farm.
+type standing struct {
+	free     ledger.Capacity
+	unlisted int // jobs that it was given and that are not among those listed
+	resting  bool
+}
+
+func (f *Farm) standing(fingerprint string, listed []string, now time.Time) standing {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.byID[fingerprint]
+	if a == nil {
+		return standing{}
+	}
+	a.account.Expire(now)
+	held := a.account.Held()
+	s := standing{free: a.account.Free(), resting: a.rel.resting(a.salt, len(held), now.UnixNano())}
+	for i := range held {
+		if !slices.Contains(listed, held[i].Job) {
+			s.unlisted++
+		}
+	}
+	return s
+}
