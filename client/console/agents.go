@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/farforge/farforge/common/api"
 )
@@ -70,34 +69,17 @@ func (l *Listing) note() string {
 	return strings.Join(parts, "; ")
 }
 
-// The heads of the columns.
-var columns = [...]string{"NAME", "STATE", "CORES", "MEMORY", "JOBS", "BUILDS FOR", "TAGS"}
-
 // table is the lines of the table; the first is its head.
 func (l *Listing) table() []string {
-	rows := [][len(columns)]string{columns}
+	rows := [][]string{{"NAME", "STATE", "CORES", "MEMORY", "JOBS", "BUILDS FOR", "TAGS"}}
 	for _, a := range l.shown() {
 		rows = append(rows, row(&a))
 	}
-	var width [len(columns)]int
-	for _, r := range rows {
-		for i, cell := range r {
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
-		}
-	}
-	lines := make([]string, 0, len(rows))
-	for _, r := range rows {
-		var b strings.Builder
-		for i, cell := range r {
-			b.WriteString(pad(cell, width[i]+2))
-		}
-		lines = append(lines, strings.TrimRight(b.String(), " "))
-	}
-	return lines
+	return table(rows)
 }
 
 // row is the cells of an agent: free capacity before the slash, all of it behind.
-func row(a *api.AgentInfo) [len(columns)]string {
+func row(a *api.AgentInfo) []string {
 	cores, mem := "-", "-"
 	if a.TotalCores > 0 {
 		cores = fmt.Sprintf("%d/%d", a.FreeCores, a.TotalCores)
@@ -107,7 +89,7 @@ func row(a *api.AgentInfo) [len(columns)]string {
 	for _, tag := range a.Tags {
 		tags = append(tags, cell(tag))
 	}
-	return [...]string{
+	return []string{
 		cell(cmp.Or(a.Name, a.Fingerprint)), cell(string(a.State)), cores, mem, fmt.Sprint(a.RunningJobs),
 		cmp.Or(buildsFor(a.Capabilities), "-"), cmp.Or(strings.Join(tags, ","), "-"),
 	}
@@ -140,9 +122,6 @@ func buildsFor(can []api.Capability) string {
 	}
 	return strings.Join(chains, ", ")
 }
-
-// cell is text from elsewhere that is to stand in a table.
-func cell(text string) string { return strings.ReplaceAll(Clean(text, false), "\t", " ") }
 
 // The objects of agents.
 type (

@@ -3,7 +3,6 @@ package console
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/farforge/farforge/client/session"
 	"github.com/farforge/farforge/common/api"
@@ -20,11 +19,11 @@ func (c *Console) explained(e session.Explained) {
 	rows := [][]string{{"AGENT", "EXPECTED", "WAIT", "BUILD", "SUCCESS", "LOST", "SPEED", "WARM", "LUCK", ""}}
 	for _, x := range e.Candidates {
 		rows = append(rows, []string{
-			Clean(x.Name, false), span(x.Expected), span(x.Wait), span(x.Duration), fmt.Sprintf("%.0f %%", 100*min(x.Success, 1)), span(x.Lost),
+			cell(x.Name), span(x.Expected), span(x.Wait), span(x.Duration), fmt.Sprintf("%.0f %%", 100*min(x.Success, 1)), span(x.Lost),
 			factor(x.Speed), factor(x.Warmth), factor(x.Luck), strings.Join(remarks(&x.Score), ", "),
 		})
 	}
-	for _, line := range table(rows) {
+	for _, line := range table(rows, 1, 2, 3, 4, 5, 6, 7, 8) {
 		c.say("%s", line)
 	}
 	c.say("EXPECTED is the time to a good result; SPEED, WARM and LUCK are factors in BUILD, below 1 is faster")
@@ -59,25 +58,3 @@ func span(seconds float64) string {
 }
 
 func factor(f float64) string { return fmt.Sprintf("×%.2f", min(f, 1000)) }
-
-// table aligns columns: the first and the last to the left, the others, which
-// are amounts, to the right.
-func table(rows [][]string) []string {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	lines := make([]string, len(rows))
-	for n, row := range rows {
-		for i, cell := range row {
-			if i > 0 && i < len(row)-1 {
-				cell = strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)) + cell
-			}
-			lines[n] += pad(cell, widths[i]) + "  "
-		}
-		lines[n] = strings.TrimRight(lines[n], " ")
-	}
-	return lines
-}

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"io"
 	"os"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"github.com/farforge/farforge/client/internal/screen"
 	"github.com/farforge/farforge/client/session"
 )
 
@@ -22,70 +24,39 @@ func TestPlaceIsDrawnAnew(t *testing.T) {
 	if err := pty.Setsize(tty, &pty.Winsize{Rows: 24, Cols: 100}); err != nil {
 		t.Fatal(err)
 	}
-	chunks := make(chan string, 1000)
+	s := screen.New(100, 24)
+	copied := make(chan struct{})
 	go func() {
-		defer close(chunks)
-		for buf := make([]byte, 4096); ; {
-			n, err := master.Read(buf)
-			if err != nil {
-				return
-			}
-			chunks <- string(buf[:n])
-		}
+		defer close(copied)
+		_, _ = io.Copy(s, master) // EIO is the end of a terminal
 	}()
-	seen := ""
-	until := func(text string) {
+	limit, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	c := New(Options{Stdout: io.Discard, Stderr: tty, Getenv: func(string) string { return "xterm" }})
+	shows := func(want string) {
 		t.Helper()
-		for limit := time.After(10 * time.Second); !strings.Contains(seen, text); {
-			select {
-			case chunk := <-chunks:
-				seen += chunk
-			case <-limit:
-				t.Fatalf("%q is not shown in %q", text, seen)
-			}
+		if !s.Await(limit.Done(), func(text string) bool { return text == want }) {
+			t.Errorf("the terminal shows\n%s\nwant\n%s", s, want)
 		}
 	}
-	c := New(Options{Stdout: io.Discard, Stderr: tty, Getenv: func(string) string { return "xterm" }})
-	defer c.Close()
 	c.Event(session.Waiting{Position: 3, Estimate: 2 * time.Minute})
-	until("3rd in line, about 2 min")
+	shows("all able agents are busy; 3rd in line, about 2 min")
 	c.Event(session.Waiting{Position: 3, Estimate: 20 * time.Second})
-	until("3rd in line, less than a minute")
+	shows("all able agents are busy; 3rd in line, less than a minute")
 	c.Say("a word in between")
-	until("a word in between")
+	shows("a word in between\nall able agents are busy; 3rd in line, less than a minute")
 	c.Event(session.Waiting{})
-	until("busy; waiting")
+	shows("a word in between\nall able agents are busy; waiting")
 	c.Event(session.Connected{Agent: session.Agent{Name: "bench"}})
-	until("connected to bench, directly")
+	shows("a word in between\nall able agents are busy; waiting\nconnected to bench, directly")
+	c.Close()
 	if err := tty.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for chunk := range chunks {
-		seen += chunk
+	<-copied
+	if !s.AtRest() {
+		t.Error("the terminal is left in disorder")
 	}
-	if got := onScreen(seen); got != "a word in between\nall able agents are busy; waiting\nconnected to bench, directly\n" {
-		t.Errorf("in the end the terminal shows\n%s\nof %q", got, seen)
-	}
-}
-
-// onScreen is what a terminal shows that has got nothing but lines and the
-// sequences that mpb draws with: one line up, and erase to the end.
-func onScreen(text string) string {
-	var lines []string
-	at := 0
-	for rest := text; rest != ""; {
-		switch {
-		case strings.HasPrefix(rest, "\x1b[1A"):
-			at, rest = max(at-1, 0), rest[4:]
-		case strings.HasPrefix(rest, "\x1b[J"):
-			lines, rest = lines[:min(at, len(lines))], rest[3:]
-		default:
-			line, after, _ := strings.Cut(rest, "\n")
-			lines = append(lines[:min(at, len(lines))], strings.TrimRight(line, "\r "))
-			at, rest = at+1, after
-		}
-	}
-	return strings.Join(lines, "\n") + "\n"
 }
 
 // TestPlaceIsSaidOnce: a pipe gets a line for each place, not for each wait.
