@@ -26,6 +26,7 @@ type building struct {
 	project *project.Project
 	job     session.Job
 	source  string // digest
+	fresh   bool   // nothing of an earlier build is used, nor anything kept for a later
 }
 
 // prepare reads the project and finds out whom to ask for its build.
@@ -78,8 +79,10 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 	if err != nil {
 		return nil, nil, cli.Fail(cli.Usage, err)
 	}
-	if b.job.CacheKey, err = project.CacheKeys(state); err != nil {
-		return nil, nil, cli.Fail(cli.Usage, err)
+	if !b.fresh {
+		if b.job.CacheKey, err = project.CacheKeys(state); err != nil {
+			return nil, nil, cli.Fail(cli.Usage, err)
+		}
 	}
 	incoming, err := artifacts.Begin(state)
 	if err != nil {

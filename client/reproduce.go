@@ -84,7 +84,8 @@ func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) 
 		return cli.Failf(cli.Usage, "make a folder for the artifacts: %w", err)
 	}
 	defer state.Close()
-	// A new folder has a new project key, so nothing of an earlier build is used.
+	// A new folder has a new project key, and the agent is to use and keep nothing.
+	b.fresh = true
 	built, set, err := b.run(ctx, state, filepath.Join(dir, artifacts.OutName))
 	var unable *cli.Error
 	if errors.As(err, &unable) && unable.Exit == cli.NoAgent && !o.SameAgent {
