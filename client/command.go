@@ -23,6 +23,7 @@ refused · 4 no agent able · 5 lost the agent · 6 serial port or chip ·
 
 const examples = `  client run                         # build, flash, monitor the project here
   client build blink --target esp32c3
+  client agents                      # who could build?
   client flash blink --port /dev/ttyUSB0
   client monitor --monitor-until "ready"
   client verify blink                # who has built what is there?

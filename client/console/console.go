@@ -7,8 +7,10 @@
 //	--json     one JSON object a line        nothing; errors only
 //
 // Results are few and plain, so that a shell can use them. Everything on
-// standard error is for people. What an agent or a board says is stripped of
-// control characters before it reaches a terminal; see [Clean].
+// standard error is for people. A table that is watched is drawn again in place
+// if standard output is a terminal, and written anew to a pipe. What an agent or a
+// board says is stripped of control characters before it reaches a terminal; see
+// [Clean].
 package console
 
 import (
@@ -97,8 +99,8 @@ func (c *Console) say(format string, args ...any) {
 	}
 }
 
-// line writes above the bar or the block, if there is one. What cannot be written to a
-// closed terminal is lost, which is no reason to stop a build.
+// line writes above the bar or the block, if there is one. What cannot be written
+// to a closed terminal is lost, which is no reason to stop a build.
 func (c *Console) line(text string) {
 	if c.bar != nil {
 		c.bar.print(text + "\n")

@@ -51,8 +51,11 @@ func (c *Client) allAgents(ctx context.Context, query url.Values) ([]api.AgentIn
 		} else {
 			err = c.insist(ctx, ask)
 		}
-		if err != nil || next == nil {
-			return all, err
+		if err != nil {
+			return nil, err
+		}
+		if next == nil {
+			return all, nil
 		}
 		query = next
 	}
