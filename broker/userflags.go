@@ -45,7 +45,7 @@ func (u *UserConfig) register(f *pflag.FlagSet) {
 	f.IntVar(&u.Jobs, "user-jobs", 8, "`N` jobs that a user may have at once, waiting ones included; 0 is no limit")
 	f.IntVar(&u.Grants, "user-grants", 60, "`N` grants that a user may ask for a minute; 0 is no limit")
 	f.DurationVar(&u.Sessions, "user-sessions", 24*time.Hour, "`TIME` on agents that a user may have a day (UTC); 0 is no limit")
-	f.Float64Var(&u.AddressRate, "address-rate", 20, "`N` requests a second that one network (IPv4 /24, IPv6 /56) may send for sessions and grants; 0 is no limit; behind a proxy, see --trusted-proxies")
+	f.Float64Var(&u.AddressRate, "address-rate", 20, "`N` requests a second that one network (IPv4 /24, IPv6 /56) may send for sessions, grants and lists of agents; 0 is no limit; behind a proxy, see --trusted-proxies")
 }
 
 // validate looks at the flags alone.
