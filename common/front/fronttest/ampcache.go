@@ -61,10 +61,10 @@ func StartAMPCache(t testing.TB, ca *CA, name, publishers string) *AMPCache {
 	c.fetch = &http.Client{Transport: transport, Timeout: ampPatience}
 	server := httptest.NewUnstartedServer(c)
 	server.TLS = ca.TLS(name, "*."+name)
-	server.StartTLS()
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	c.name = net.JoinHostPort(name, port)
 	c.URL = "https://" + c.name + "/"
+	server.StartTLS()
 	t.Cleanup(func() {
 		server.Close()
 		transport.CloseIdleConnections()
