@@ -4,6 +4,7 @@ package launch
 
 import (
 	"bytes"
+	"context"
 	"strings"
 	"sync"
 )
@@ -31,6 +32,22 @@ func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// Await waits until there is a whole line with text in it, and returns what
+// follows text there. It gives up when ctx ends.
+func (l *Log) Await(ctx context.Context, text string) (rest string, ok bool) {
+	for last := false; ; {
+		rest, found, grown := l.after(text)
+		if found || last {
+			return rest, found
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			last = true
+		}
+	}
 }
 
 // after returns what follows text up to the end of its line. If there is no

@@ -3,6 +3,7 @@
 package launch
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -21,25 +22,27 @@ type Process struct {
 	// Log is all that it says on standard output and standard error.
 	Log *Log
 
-	out   *Log // standard output alone
-	ended chan struct{}
+	out     *Log            // standard output alone
+	running context.Context // until it has ended
 }
 
 // Start runs a command, and whatever that starts, until the test ends. If the
 // test fails, it shows what the command has said.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
-	p := &Process{Cmd: cmd, Log: &Log{}, out: &Log{}, ended: make(chan struct{})}
+	running, end := context.WithCancel(context.Background())
+	p := &Process{Cmd: cmd, Log: &Log{}, out: &Log{}, running: running}
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(p.out, p.Log), p.Log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 10 * time.Second // for children that hold its output
 	if err := cmd.Start(); err != nil {
+		end()
 		t.Fatal(err)
 	}
-	go func() { defer close(p.ended); _ = cmd.Wait() }()
+	go func() { defer end(); _ = cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-p.ended
+		<-running.Done()
 		if t.Failed() {
 			t.Logf("%s said:\n%s", cmd, p.Log)
 		}
@@ -54,7 +57,7 @@ func (p *Process) Stop(t testing.TB, signal os.Signal) {
 		t.Errorf("stop %s: %v", p.Cmd, err)
 	}
 	select {
-	case <-p.ended:
+	case <-p.running.Done():
 	case <-time.After(patience):
 		t.Fatalf("%s does not end after %v", p.Cmd, signal)
 	}
@@ -74,23 +77,11 @@ func (p *Process) Says(t testing.TB, text string) string {
 
 func (p *Process) await(t testing.TB, log *Log, text string) string {
 	t.Helper()
-	limit := time.After(patience)
-	for last := false; ; { // last is the look at what a program that has ended has said
-		rest, found, grown := log.after(text)
-		if found {
-			return rest
-		}
-		if last {
-			break
-		}
-		select {
-		case <-grown:
-		case <-p.ended:
-			last = true
-		case <-limit:
-			last = true
-		}
+	ctx, cancel := context.WithTimeout(p.running, patience)
+	defer cancel()
+	rest, ok := log.Await(ctx, text)
+	if !ok {
+		t.Fatalf("%s did not say %q:\n%s", p.Cmd, text, p.Log)
 	}
-	t.Fatalf("%s did not say %q:\n%s", p.Cmd, text, p.Log)
-	return ""
+	return rest
 }
