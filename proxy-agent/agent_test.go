@@ -25,20 +25,6 @@ import (
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
-const scriptRecipe = `name = "script"
-targets = ["esp32c3"]
-[toolchain]
-name = "sh"
-detect = [["echo", "sh 1.0"]]
-version = 'sh (.*)'
-[project]
-files = ["build.sh"]
-[build]
-command = ["sh", "build.sh"]
-[artifacts]
-files = ["*.bin"]
-`
-
 // farm is a broker and the state of an agent that can be started as a process
 // of its own, again and again.
 type farm struct {
@@ -71,7 +57,7 @@ func (f *farm) prepare(key *identity.Key) {
 	t := f.t
 	t.Helper()
 	recipes := filepath.Join(f.dir, "recipes")
-	if err := errors.Join(os.Mkdir(recipes, 0o755), os.WriteFile(filepath.Join(recipes, "a.toml"), []byte(scriptRecipe), 0o644)); err != nil {
+	if err := errors.Join(os.Mkdir(recipes, 0o755), os.WriteFile(filepath.Join(recipes, "a.toml"), []byte(farend.Recipe), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	f.broker = farend.NewBroker(t, key)

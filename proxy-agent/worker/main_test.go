@@ -26,20 +26,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const recipe = `name = "script"
-targets = ["esp32c3"]
-[toolchain]
-name = "sh"
-detect = [["echo", "sh 1.0"]]
-version = 'sh (.*)'
-[project]
-files = ["build.sh"]
-[build]
-command = ["sh", "build.sh"]
-[artifacts]
-files = ["*.bin"]
-`
-
 // agent is a worker and all that a test needs to drive it.
 type agent struct {
 	t       *testing.T
@@ -55,7 +41,7 @@ type agent struct {
 // newAgent makes an agent that runs once start is called.
 func newAgent(t *testing.T) (*agent, func()) {
 	t.Helper()
-	return newAgentFor(t, recipe)
+	return newAgentFor(t, farend.Recipe)
 }
 
 // newAgentFor makes one that builds by another recipe.

@@ -75,7 +75,7 @@ func TestOneJob(t *testing.T) {
 // TestPollTellsWhatIsWarm: an agent that could keep caches says that it has
 // none, and of each once it is kept.
 func TestPollTellsWhatIsWarm(t *testing.T) {
-	a, start := newAgentFor(t, strings.Replace(recipe, `"sh", "build.sh"]`, "\"sh\", \"build.sh\", \"{cache}\"]\ncache = true", 1))
+	a, start := newAgentFor(t, strings.Replace(farend.Recipe, `"sh", "build.sh"]`, "\"sh\", \"build.sh\", \"{cache}\"]\ncache = true", 1))
 	a.broker.Start()
 	start()
 	p := a.broker.Next()

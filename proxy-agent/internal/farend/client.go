@@ -18,6 +18,21 @@ import (
 	"github.com/farforge/farforge/common/peer"
 )
 
+// Recipe has an agent build by the script of [Client.Build].
+const Recipe = `name = "script"
+targets = ["esp32c3"]
+[toolchain]
+name = "sh"
+detect = [["echo", "sh 1.0"]]
+version = 'sh (.*)'
+[project]
+files = ["build.sh"]
+[build]
+command = ["sh", "build.sh"]
+[artifacts]
+files = ["*.bin"]
+`
+
 // Client is the other end of a job.
 type Client struct {
 	Job *api.Job
