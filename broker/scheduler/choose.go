@@ -61,6 +61,7 @@ func (f *Farm) Choose(n Need, o Options) []Ranked {
 	s.mark++
 	s.best, s.far = s.best[:0], s.far[:0]
 	w := f.want(&n, o.Now.UnixNano())
+	w.boldness = f.idle(&n)
 	if len(n.Agents) > 0 {
 		for _, id := range n.Agents {
 			f.consider(f.byID[id], &w, &o)
@@ -85,6 +86,18 @@ func (f *Farm) Choose(n Need, o Options) []Ranked {
 		}
 	}
 	return s.list(o.Max)
+}
+
+// idle is the share of the agents that meet the need that have room.
+func (f *Farm) idle(n *Need) float64 {
+	room, all := 0, 0
+	for _, c := range f.classes {
+		if c.meets(n, f.scratch.mark) == able {
+			room += c.count[roomy]
+			all += c.count[roomy] + c.count[full]
+		}
+	}
+	return float64(room) / float64(max(all, 1))
 }
 
 // walk scores up to most agents of one side, the fastest buckets first, and up

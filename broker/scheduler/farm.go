@@ -88,8 +88,8 @@ var (
 	kindPrior    = prior{variance: 0.5, memory: 30 * 24 * 3600}
 	projectPrior = prior{variance: 1, memory: 7 * 24 * 3600}
 	speedPrior   = prior{variance: 0.3, memory: 3 * 3600}
-	ownKindPrior = prior{variance: 0.03, memory: 12 * 3600}
-	ownPrior     = prior{variance: 0.03, memory: 12 * 3600}
+	ownKindPrior = prior{variance: 0.01, memory: 12 * 3600}
+	ownPrior     = prior{variance: 0.01, memory: 12 * 3600}
 	warmPrior    = prior{variance: 0.5, memory: 30 * 24 * 3600}
 )
 

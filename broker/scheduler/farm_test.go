@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -214,6 +215,39 @@ func TestErrorsInSourceTeachNothing(t *testing.T) {
 	f.Learn(Result{Agent: "SHA256:stranger", Verdict: Worked, At: now})
 	if f.byID["SHA256:stranger"] != nil || f.kinds[kindKey("", "")] != nil {
 		t.Error("a farm remembers whom it learned nothing of")
+	}
+}
+
+// TestFarmIsCuriousWhenIdle: chance widens the scores as far as there are agents
+// with room, and not at all for those that have none.
+func TestFarmIsCuriousWhenIdle(t *testing.T) {
+	names := []string{"a", "b", "c", "d"}
+	for _, taken := range []int{0, 1, 3} {
+		f := NewFarm(nil)
+		for i, name := range names {
+			a := buildsIDF(name)
+			if i < taken {
+				a = with(with(a, busy), free(0))
+			}
+			f.Saw(a, now)
+		}
+		sum, n := 0.0, 0.0
+		for seed := range uint64(2000) {
+			for _, r := range f.Choose(idf, Options{Now: now, Grace: time.Hour, Max: 4, Seed: seed}) {
+				if slices.Contains(names[:taken], r.Name) {
+					if r.Wait == 0 || r.Luck != 1 {
+						t.Fatalf("%d of 4 are taken, but %s: %+v", taken, r.Name, r.Score)
+					}
+				} else {
+					z := math.Log(r.Luck) / r.Doubt
+					sum, n = sum+z*z, n+1
+				}
+			}
+		}
+		want := float64(4-taken) / 4
+		if got := math.Sqrt(sum / n); math.Abs(got-want) > 0.05 {
+			t.Errorf("%d of 4 are taken: draws are %.2f of the posterior's width, want %.2f", taken, got, want)
+		}
 	}
 }
 

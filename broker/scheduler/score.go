@@ -7,13 +7,6 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// boldness scales the draws. Thompson's rule draws from the whole posterior
-// (1); among hundreds of agents the best of so many draws is nearly always one
-// that is merely unknown, and half of it explores enough. An agent that a job
-// would have to wait for is judged without luck: curiosity is for idle
-// capacity, in a queue it only costs.
-const boldness = 0.5
-
 // wanted is a job's side of its scores, the same for all agents.
 type wanted struct {
 	need       *Need
@@ -25,6 +18,11 @@ type wanted struct {
 	typical    float64 // seconds of any job of this kind on an average agent
 	farmRate   float64
 	now        int64
+	// boldness scales the draws. Thompson's rule draws from the whole posterior
+	// (1), but curiosity is for idle capacity, in a queue it only costs: it is
+	// the share of agents that have room. An agent that the job would have to
+	// wait for is judged without luck.
+	boldness float64
 }
 
 func (f *Farm) want(n *Need, now int64) wanted {
@@ -68,7 +66,7 @@ func (w *wanted) score(a *member, rnd *rand.Rand) (s api.Score) {
 	if !a.hasRoom(w.need) {
 		s.Wait = a.wait(w, s.Speed, a.waiting)
 	}
-	bold := boldness
+	bold := w.boldness
 	if s.Wait > 0 {
 		bold = 0
 	}
@@ -124,10 +122,8 @@ func (a *member) wait(w *wanted, speed, line float64) float64 {
 	for i := range held {
 		average += (held[i].Done.Sub(held[i].Since).Seconds() - average) / float64(i+1)
 	}
-	if len(held) == 0 { // not parked, or busy with something else
-		return average * line / lanes
-	}
-	// The soonest ends, as many as are needed. Few jobs run on one agent.
+	// The soonest ends, as many as are needed. Few jobs run on one agent. What it
+	// does besides them, nobody knows: that takes as long as any job.
 	var seconds float64
 	var taken uint64
 	for left.Cores < need.Cores || left.MemoryMB < need.MemoryMB {
@@ -136,10 +132,12 @@ func (a *member) wait(w *wanted, speed, line float64) float64 {
 			if taken&(1<<i) != 0 {
 				continue
 			}
-			// A job that is overdue is expected to take as long again as a
-			// tenth of its time: it can end at any moment.
+			// A job can end at any moment once it is due. But the longer it is
+			// overdue, the more likely is that it or its agent is not what was
+			// thought: the best guess is that it will be as late again.
 			expected := held[i].Done.Sub(held[i].Since).Seconds()
-			rest := max(float64(held[i].Done.UnixNano()-w.now)/1e9, expected/10)
+			due := float64(held[i].Done.UnixNano()-w.now) / 1e9
+			rest := max(due, -due, expected/10)
 			if rest < at {
 				next, at = i, rest
 			}

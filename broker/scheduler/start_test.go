@@ -14,7 +14,7 @@ func TestStart(t *testing.T) {
 		return func(a *directory.Agent) { a.Status.TotalCores, a.Status.FreeCores = n, n }
 	}
 	f := farmOf(with(buildsIDF("one"), cores(2)), with(buildsIDF("two"), cores(4)), with(buildsIDF("free"), cores(4)),
-		with(buildsIDF("late"), cores(2)), with(buildsIDF("away"), func(a *directory.Agent) { a.Parked = false }))
+		with(buildsIDF("late"), cores(2)), with(buildsIDF("due"), cores(2)), with(with(buildsIDF("other"), cores(2)), free(0)), with(buildsIDF("away"), func(a *directory.Agent) { a.Parked = false }))
 	f.built("stranger", 60, 1) // its results are known, itself it is not
 	run := func(agent, job string, since, done time.Duration) {
 		t.Helper()
@@ -26,7 +26,8 @@ func TestStart(t *testing.T) {
 	run("one", "a", -20*time.Second, 80*time.Second)
 	run("two", "b", 0, 60*time.Second)
 	run("two", "c", -10*time.Second, 30*time.Second)
-	run("late", "d", -100*time.Second, -50*time.Second)
+	run("late", "d", -65*time.Second, -15*time.Second)
+	run("due", "e", -50*time.Second, 0)
 	for _, tt := range []struct {
 		name       string
 		candidates []string
@@ -40,23 +41,28 @@ func TestStart(t *testing.T) {
 		{"busy, two ahead", []string{"one"}, 2, 280 * time.Second},
 		{"two lanes, the sooner end", []string{"two"}, 0, 30 * time.Second},
 		{"two lanes, three ahead", []string{"two"}, 3, 30*time.Second + 3*25*time.Second},
-		{"overdue: a tenth of its time again", []string{"late"}, 0, 5 * time.Second},
-		{"overdue, one ahead", []string{"late"}, 1, 55 * time.Second},
-		{"the least of all", []string{"nobody", "one", "two", "late"}, 0, 5 * time.Second},
+		{"overdue: as late again", []string{"late"}, 0, 15 * time.Second},
+		{"overdue, one ahead", []string{"late"}, 1, 65 * time.Second},
+		{"about to end: a tenth of its time", []string{"due"}, 0, 5 * time.Second},
+		{"the least of all", []string{"nobody", "one", "two", "late"}, 0, 15 * time.Second},
 		{"a negative line is none", []string{"two"}, -1, 30 * time.Second},
+		{"busy with something else", []string{"other"}, 0, f.Start([]string{"SHA256:other"}, idf, 1, now) / 2},
 		{"not parked, and nobody ahead", []string{"away"}, 0, 0},
 	} {
 		var ids []string
 		for _, c := range tt.candidates {
 			ids = append(ids, "SHA256:"+c)
 		}
-		if got := f.Start(ids, idf, tt.ahead, now); got.Round(time.Millisecond) != tt.want {
+		if got := f.Start(ids, idf, tt.ahead, now); got.Round(time.Millisecond) != tt.want.Round(time.Millisecond) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
 	// Who has room, but for those ahead: a share of a job of the usual length.
 	if got := f.Start([]string{"SHA256:free"}, idf, 1, now); got < 10*time.Second || got > time.Minute {
 		t.Errorf("behind one where two fit: %v", got)
+	}
+	if got := f.Start([]string{"SHA256:other"}, idf, 0, now); got < 10*time.Second || got > 2*time.Minute {
+		t.Errorf("busy with something else: %v", got)
 	}
 	if got := NewFarm(nil).Start([]string{"SHA256:one"}, idf, 1, now); got != 0 {
 		t.Errorf("an empty farm: %v", got)

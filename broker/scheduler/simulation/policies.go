@@ -136,8 +136,8 @@ func lowest(r *run, n int, f func(agent int) float64) []int {
 // be beaten.
 type oracle struct{ blind }
 
-// oracleCut is the scheduler's closeTo for the oracle. Of 0.02 to 0.3 this suits it
-// best; the scheduler is served best by less.
+// oracleCut is the scheduler's closeTo for the oracle. From 0.02 to 0.4 it does not
+// matter much.
 const oracleCut = 0.2
 
 func (o oracle) choose(r *run, j *job) []int {
@@ -157,22 +157,23 @@ func (oracle) expected(r *run, j *job, a int) (expected, took float64) {
 	if pace == 0 {
 		return math.Inf(1), math.Inf(1)
 	}
-	mean := math.Exp(spread * spread / 2)
-	took = r.sizes[j.order.project] * mean / pace
+	took = r.sizes[j.order.project] * meanLuck / pace
 	if slices.Contains(s.warm, j.order.project) {
 		took *= warmFactor
 	}
 	wait := 0.0
 	if !r.room(a) {
 		wait = math.Inf(1)
+		average := 0.0
 		for _, k := range s.running {
-			full := r.sizes[k.order.project] * mean / pace
+			full := r.sizes[k.order.project] * meanLuck / pace
 			if k.warm {
 				full *= warmFactor
 			}
 			wait = min(wait, max(k.began+full-r.now, full/10))
+			average += full / float64(len(s.running))
 		}
-		wait += 60 / pace * s.waiting / float64(m.slots)
+		wait += average * s.waiting / float64(m.slots)
 	}
 	return (wait + m.reliable*took + (1-m.reliable)*took/2) / m.reliable, took
 }
@@ -182,6 +183,7 @@ type learned struct {
 	farm  *scheduler.Farm
 	seed  uint64
 	names []string
+	warm  map[int]scheduler.Warmth // by job, since its claim
 	views []directory.Agent
 	index map[string]int
 }
@@ -193,7 +195,7 @@ func (r *run) time() time.Time { return epoch.Add(time.Duration(r.now * 1e9)) }
 var caps = []api.Capability{{Target: "esp32", Toolchain: "esp-idf", Version: "5.3.1"}}
 
 func newLearned(w *world) *learned {
-	p := &learned{farm: scheduler.NewFarm(nil), seed: w.Seed, index: map[string]int{}}
+	p := &learned{farm: scheduler.NewFarm(nil), seed: w.Seed, index: map[string]int{}, warm: map[int]scheduler.Warmth{}}
 	for i := range w.machines {
 		name := fmt.Sprint("agent", i)
 		p.names = append(p.names, name)
@@ -244,6 +246,7 @@ func (p *learned) queued(_ *run, j *job, share float64) {
 func (p *learned) began(r *run, j *job) {
 	name := p.names[j.agent]
 	now := r.time()
+	p.warm[j.id] = p.farm.Warmth(name, p.need(j))
 	expected := p.farm.Expect(name, p.need(j), now)
 	if !p.farm.Reserve(name, ledger.Reservation{
 		Job: fmt.Sprint(j.id), Need: ledger.Capacity{Cores: 1, MemoryMB: 1},
@@ -259,10 +262,11 @@ func (p *learned) ended(r *run, j *job, ok bool) {
 	n := p.need(j)
 	res := scheduler.Result{
 		Agent: name, Target: n.Target, Toolchain: n.Toolchain.Name, Project: p.farm.ProjectKey(n.Project),
-		Verdict: scheduler.Built, Took: time.Duration((r.now - j.began) * 1e9), At: r.time(),
+		Verdict: scheduler.Built, Warmth: p.warm[j.id], Took: time.Duration((r.now - j.began) * 1e9), At: r.time(),
 	}
 	if !ok {
 		res.Verdict = scheduler.Failed
 	}
+	delete(p.warm, j.id)
 	p.farm.Learn(res)
 }

@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"cmp"
 	"container/heap"
 	"math"
 	"math/rand/v2"
@@ -52,7 +51,6 @@ type run struct {
 
 	times     []float64 // seconds from arrival to success, by order; NaN: given up
 	attempts  int
-	worked    float64 // slot-seconds
 	warm      int     // attempts
 	afterFail []int32 // agents of attempts, in order, since the victim broke
 	backAfter float64 // seconds from recovery to the victim's third success
@@ -134,7 +132,6 @@ func (r *run) start(j *job, agent int) {
 		j.ok, took = false, failsWithin
 	}
 	j.ends = r.now + took
-	r.worked += took
 	if j.warm {
 		r.warm++
 	}
@@ -228,41 +225,54 @@ func (r *run) brokenShare() float64 {
 	return float64(n) / float64(len(r.afterFail)-20)
 }
 
-// Summary is what became of a run's jobs; the first quarter, in which there is
-// nothing to learn from yet, is left out.
+// Summary is what became of a run's jobs.
 type Summary struct {
-	Mean, P50, P95, P99 float64 // seconds from arrival to success
-	Attempts            float64 // per job
-	GaveUp              int
-	// Busy is the share of all slots that worked.
-	Busy float64
+	// Cold is of the jobs in which the farm is new: from the 10th for each agent
+	// to the 40th. Steady is of those in which it is known: from the 100th on.
+	Cold, Steady Times
+	Attempts     float64 // per job
+	GaveUp       int
 	// Warm is the share of attempts that met a warm workspace.
 	Warm float64
 }
 
+// Times are seconds from arrival to success.
+type Times struct{ Mean, P95 float64 }
+
+// Jobs for each agent.
+const (
+	coldFrom, coldTo = 10, 40
+	steadyFrom       = 100
+)
+
 func (r *run) summary() Summary {
-	var s Summary
-	times := make([]float64, 0, len(r.times))
-	for _, t := range r.times[len(r.times)/4:] {
+	n := len(r.machines)
+	s := Summary{
+		Cold:     timesOf(r.times[min(coldFrom*n, len(r.times)):min(coldTo*n, len(r.times))]),
+		Steady:   timesOf(r.times[min(steadyFrom*n, len(r.times)):]),
+		Attempts: float64(r.attempts) / float64(len(r.orders)),
+		Warm:     float64(r.warm) / float64(r.attempts),
+	}
+	for _, t := range r.times {
 		if math.IsNaN(t) {
 			s.GaveUp++
-			continue
 		}
-		s.Mean += t
-		times = append(times, t)
 	}
-	slices.SortFunc(times, cmp.Compare)
-	at := func(q float64) float64 { return times[int(q*float64(len(times)-1))] }
-	s.Mean /= float64(len(times))
-	s.P50, s.P95, s.P99 = at(0.5), at(0.95), at(0.99)
-	s.Attempts = float64(r.attempts) / float64(len(r.orders))
-	s.Warm = float64(r.warm) / float64(r.attempts)
-	slots := 0
-	for i := range r.machines {
-		slots += r.machines[i].slots
-	}
-	s.Busy = r.worked / float64(slots) / r.now
 	return s
+}
+
+// timesOf leaves out what was given up; it is NaN if nothing is left.
+func timesOf(times []float64) Times {
+	times = slices.DeleteFunc(slices.Clone(times), math.IsNaN)
+	if len(times) == 0 {
+		return Times{math.NaN(), math.NaN()}
+	}
+	slices.Sort(times)
+	sum := 0.0
+	for _, t := range times {
+		sum += t
+	}
+	return Times{sum / float64(len(times)), times[int(0.95*float64(len(times)-1))]}
 }
 
 type events []*job

@@ -62,8 +62,9 @@ type world struct {
 }
 
 const (
-	spread      = 0.25 // deviation of the logarithm of one build's time
-	warmFactor  = 0.4  // of a build in a workspace that is warm
+	spread      = 0.25     // deviation of the logarithm of one build's time
+	meanLuck    = 1.031743 // e^(spread²/2), what luck makes of a build's time on average
+	warmFactor  = 0.4      // of a build in a workspace that is warm
 	warmShare   = 0.5
 	warmRoom    = 12  // workspaces that a machine keeps
 	failsWithin = 2.0 // seconds until a broken machine fails a job
@@ -96,7 +97,7 @@ func newWorld(s Setting) *world {
 		mean += weight * size
 		zipf[p] = weights
 	}
-	mean *= math.Exp(spread*spread/2) / weights * (1 - warmShare*(1-warmFactor))
+	mean *= meanLuck / weights * (1 - warmShare*(1-warmFactor))
 	w.arrivals(rnd, s.Load*capacity/mean, func() int {
 		p, _ := slices.BinarySearch(zipf, rnd.Float64()*weights)
 		return min(p, projects-1)
