@@ -28,7 +28,6 @@ func (s *Server) late(job, agent string) {
 // reportedOn takes in how a job ended, in the words of an agent that has claimed
 // it.
 func (s *Server) reportedOn(rep *api.Report, agent string) {
-	s.match.farm.Release(agent, rep.JobID, s.now())
 	if c, ok := s.match.claims.of(rep.JobID + agent); ok {
 		s.learn(c, agent, c.report(rep.Outcome), s.now().Sub(c.at))
 	}
