@@ -26,6 +26,7 @@ func (s *Server) confirmation(w *response, r *http.Request) error {
 	}
 	switch s.confirmed(g, &word) {
 	case confirmedNow:
+		s.match.shun(asker(g.Subject, s.placeOf(r)), word.Agent, word.Outcome, s.now())
 		s.metrics.confirms.WithLabelValues(string(word.Outcome)).Inc()
 	case confirmedOtherwise:
 		return problem(http.StatusConflict, api.CodeAlreadyTold, "this job has ended otherwise, by an earlier confirmation")

@@ -42,6 +42,7 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 	if unmet != nil {
 		return unmetProblem(unmet)
 	}
+	s.match.spare(ranked, asker(user.ID, s.placeOf(r)), now)
 	id, err := ulid.New(ulid.Timestamp(now), crand.Reader)
 	if err != nil {
 		return fmt.Errorf("make a job id: %w", err)

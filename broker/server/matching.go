@@ -30,8 +30,9 @@ type matching struct {
 	// claims are what agents have taken on, by job and agent: only of a job that
 	// an agent has claimed here anything is learned, and of the time since.
 	claims *recent[*claim]
-	// accused is when a user's bad word about an agent last counted, by both.
-	accused *recent[time.Time]
+	// accused is when a user's bad word about an agent last counted for others,
+	// and shunned when the last one came, by both; zero: it does not count any more.
+	accused, shunned *recent[time.Time]
 	// lines are the jobs that wait, by job: each a *line.
 	lines sync.Map
 	// chosen are the choices for the last jobs, to explain them.
@@ -50,7 +51,10 @@ func newMatching(secret []byte) *matching {
 	if err != nil {
 		panic(err) // only for lengths that 32 is not
 	}
-	return &matching{farm: scheduler.NewFarm(key), claims: newRecent[*claim](1 << 15), accused: newRecent[time.Time](1 << 13), chosen: newRecent[choice](1 << 11)}
+	return &matching{
+		farm: scheduler.NewFarm(key), claims: newRecent[*claim](1 << 15),
+		accused: newRecent[time.Time](1 << 13), shunned: newRecent[time.Time](1 << 13), chosen: newRecent[choice](1 << 11),
+	}
 }
 
 // remember takes in what was learned before the start, of agents that are

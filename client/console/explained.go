@@ -36,6 +36,9 @@ func remarks(s *api.Score) (all []string) {
 	if s.Relay {
 		all = append(all, "relay")
 	}
+	if s.Shunned {
+		all = append(all, "shunned")
+	}
 	return all
 }
 

@@ -12,14 +12,14 @@ import (
 func TestExplainedTable(t *testing.T) {
 	explained := session.Explained{JobID: "J", Candidates: []api.Explained{
 		{Name: "quick", Score: api.Score{Expected: 61.9, Duration: 61, Lost: 30, Success: 0.97, Speed: 0.5, Warmth: 0.4, Luck: 1.05}},
-		{Name: "schnell-über-alles", Score: api.Score{Expected: 4000, Wait: 3600, Duration: 9.2, Lost: 59.7, Success: 0.501, Speed: 1, Warmth: 1, Luck: 1, Relay: true}},
+		{Name: "schnell-über-alles", Score: api.Score{Expected: 4000, Wait: 3600, Duration: 9.2, Lost: 59.7, Success: 0.501, Speed: 1, Warmth: 1, Luck: 1, Relay: true, Shunned: true}},
 		{Name: "bro\x1b[2Jken", Score: api.Score{Expected: 61e6, Duration: 0.5, Lost: 1e300, Success: 1e-6, Speed: 12.345, Warmth: 1, Luck: 1e300, Resting: true, Relay: true}},
 	}}
 	var out, err bytes.Buffer
 	New(Options{Stdout: &out, Stderr: &err, Getenv: os.Getenv}).Event(explained)
 	want := `AGENT                EXPECTED       WAIT      BUILD  SUCCESS     LOST   SPEED   WARM      LUCK
 quick               1 min 2 s        0 s  1 min 1 s     97 %     30 s   ×0.50  ×0.40     ×1.05
-schnell-über-alles  1 h 6 min  1 h 0 min      9.2 s     50 %    1 min   ×1.00  ×1.00     ×1.00  relay
+schnell-über-alles  1 h 6 min  1 h 0 min      9.2 s     50 %    1 min   ×1.00  ×1.00     ×1.00  relay, shunned
 broken                > 1 day        0 s      0.5 s      0 %  > 1 day  ×12.35  ×1.00  ×1000.00  resting, relay
 EXPECTED is the time to a good result; SPEED, WARM and LUCK are factors in BUILD, below 1 is faster
 `

@@ -28,6 +28,9 @@ type Score struct {
 	// Relay says that NATs keep this agent and the client from meeting directly.
 	// Such agents come behind one that is free and can meet.
 	Relay bool `json:"relay,omitempty"`
+	// Shunned agents have failed a job of the same user a few minutes ago, by the
+	// user's word. They come behind one that is free, for this user.
+	Shunned bool `json:"shunned,omitempty"`
 }
 
 // Explained is a candidate with its score.
