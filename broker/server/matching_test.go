@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -226,17 +227,15 @@ func TestWaitingJobsAreSeen(t *testing.T) {
 		}
 		return got[0].Wait
 	}
-	if wait := expected(); wait != 0 {
-		t.Errorf("%v s to wait with nobody in the line", wait)
-	}
+	alone := expected() // for what fills the agent, which nobody knows
 	offer := b.offer(t.Context(), b.grant(), "?wait=1")
 	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Queued == 1 })
-	if wait := expected(); wait < 5 {
-		t.Errorf("%v s to wait behind another", wait)
+	if wait := expected(); wait < alone+5 {
+		t.Errorf("%v s to wait behind another, %v s alone", wait, alone)
 	}
 	as[api.Waiting](t, <-offer, 202)
-	if wait := expected(); wait != 0 {
-		t.Errorf("%v s to wait when the other has gone", wait)
+	if wait := expected(); math.Abs(wait-alone) > 1 {
+		t.Errorf("%v s to wait when the other has gone, %v s before", wait, alone)
 	}
 }
 
