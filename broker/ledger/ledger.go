@@ -1,13 +1,15 @@
 // Package ledger keeps what an agent has promised to jobs, so that no two
 // offers are promised the same core.
 //
-//	claim ──▶ Reserve ──▶ held ──▶ Release   (report, refusal, end of session)
+//	claim ──▶ Reserve ──▶ held ──▶ Release   (the agent reports the end)
 //	                        │
-//	                        ├──▶ the agent's status stops listing it
+//	                        ├──▶ Drop        (the claim is over, or refused)
+//	                        ├──▶ the agent's status says that it is over
 //	                        └──▶ it expires
 //
 // An agent's own status is the truth, but it is old when it arrives: it cannot
-// know of a job that was claimed while it was on its way. So what is free is
+// know of a job that was claimed while it was on its way, and an older one may
+// arrive behind a newer one. So what is free is
 // what the status says, less the reservations that it does not list; and never
 // more than the whole less all reservations. A reservation that nobody ends
 // heals in two ways: a status sent well after it does not list it, or its time
@@ -40,15 +42,14 @@ type Reservation struct {
 	Since, Until time.Time
 	// Done is when the job is expected to be done.
 	Done time.Time
-	// answered is when the agent is known to have taken it on; zero if it is not.
-	answered time.Time
 	// listed: the agent's last status counted it.
 	listed bool
 }
 
-// settle is how long a job that the agent has not answered may be missing from
-// its status before its reservation is given up. What was said after the answer
-// counts at once.
+// settle is how long after the claim a job may be missing from the agent's status
+// before its reservation is given up, if the agent does not say that the job has
+// ended. What arrives later was not sent before the job came: not even the
+// slowest requests are so long on their way.
 const settle = 15 * time.Second
 
 // Account is one agent's reservations. The zero value is an agent of which
@@ -60,17 +61,18 @@ type Account struct {
 }
 
 // Status takes in what the agent says of itself: its whole and free capacity,
-// and the jobs that run there. sent is when it said so, or the latest moment
-// before that is known.
-func (a *Account) Status(total, free Capacity, running []string, sent time.Time) {
+// the jobs that run there, and the last that did. It returns how many reservations
+// end by that.
+func (a *Account) Status(total, free Capacity, running, ended []string, now time.Time) (healed int) {
 	a.total, a.reported = total, free
+	before := len(a.held)
 	a.held = slices.DeleteFunc(a.held, func(r Reservation) bool {
-		known := !r.answered.IsZero() && sent.After(r.answered)
-		return !slices.Contains(running, r.Job) && (known || sent.Sub(r.Since) > settle)
+		return !slices.Contains(running, r.Job) && (now.Sub(r.Since) > settle || slices.Contains(ended, r.Job))
 	})
 	for i := range a.held {
 		a.held[i].listed = slices.Contains(running, a.held[i].Job)
 	}
+	return before - len(a.held)
 }
 
 // Free is what can be promised now.
@@ -108,17 +110,29 @@ func (a *Account) Reserve(r Reservation) bool {
 
 // Answer says that the agent has taken the job on, and how long it may last. It
 // tells whether the job has a reservation.
-func (a *Account) Answer(job string, now, until time.Time) bool {
+func (a *Account) Answer(job string, until time.Time) bool {
 	i := a.find(job)
 	if i < 0 {
 		return false
 	}
-	a.held[i].answered, a.held[i].Until = now, until
+	a.held[i].Until = until
 	return true
 }
 
-// Release ends the job's reservation, and tells whether there was one. A
-// listed one is added to what the agent has free: its status will follow.
+// Drop ends the job's reservation, and tells whether there was one. If the
+// agent's status counts the job, it goes on to count until the next one: nobody
+// but the agent knows whether it is still at it.
+func (a *Account) Drop(job string) bool {
+	i := a.find(job)
+	if i < 0 {
+		return false
+	}
+	a.held = slices.Delete(a.held, i, i+1)
+	return true
+}
+
+// Release is Drop for a job that the agent says it has ended. What its status
+// counted for the job is free at once: the next one will follow.
 func (a *Account) Release(job string) bool {
 	i := a.find(job)
 	if i < 0 {
@@ -128,17 +142,14 @@ func (a *Account) Release(job string) bool {
 		a.reported.Cores = min(a.reported.Cores+r.Need.Cores, a.total.Cores)
 		a.reported.MemoryMB = min(a.reported.MemoryMB+r.Need.MemoryMB, a.total.MemoryMB)
 	}
-	a.held = slices.Delete(a.held, i, i+1)
-	return true
+	return a.Drop(job)
 }
 
-// Expire ends the reservations whose time is over.
-func (a *Account) Expire(now time.Time) {
-	for i := len(a.held) - 1; i >= 0; i-- {
-		if now.After(a.held[i].Until) {
-			a.Release(a.held[i].Job)
-		}
-	}
+// Expire drops the reservations whose time is over, and returns how many.
+func (a *Account) Expire(now time.Time) (ended int) {
+	before := len(a.held)
+	a.held = slices.DeleteFunc(a.held, func(r Reservation) bool { return now.After(r.Until) })
+	return before - len(a.held)
 }
 
 func (a *Account) find(job string) int {

@@ -79,7 +79,8 @@ func (r *Rendezvous) look(ctx context.Context, j *job, c *call, end time.Time) v
 			return view{next: j.answerBy}
 		}
 		late := j.candidates[j.holder]
-		if !r.revoke(j) {
+		r.stats.revoked.Add(1)
+		if !j.revoke(r, Late) {
 			j.detach(now)
 			return view{done: true, over: true, err: ErrNoAnswer, late: late}
 		}
@@ -113,21 +114,8 @@ func (r *Rendezvous) enough(ctx context.Context, end, now time.Time) error {
 // leave ends the call of a waiting job. The caller holds j.mu.
 func (j *job) leave(now time.Time, err error) view {
 	j.set(away)
+	_, waited := err.(*WaitingError)
+	j.gaveUp = waited || err == ErrDraining
 	j.detach(now)
 	return view{done: true, err: err}
-}
-
-// revoke ends a claim whose time is over. It returns false if no candidate is
-// left. The caller holds j.mu.
-func (r *Rendezvous) revoke(j *job) bool {
-	r.stats.revoked.Add(1)
-	j.late |= 1 << j.holder
-	if j.allLate() {
-		j.set(failed)
-		j.offer = Offer{}
-		j.weigh(r, 0)
-		return false
-	}
-	j.set(waiting)
-	return true
 }

@@ -28,7 +28,7 @@ func (r *Rendezvous) try(j *job, i int, queue bool) bool {
 	}
 	defer a.mu.Unlock()
 	if s := a.slot; s != nil && s.free.fits(j.need) {
-		if as := j.take(r, i); as != nil {
+		if as, _ := j.take(r, i); as != nil {
 			a.slot = nil
 			s.ch <- as
 			return true

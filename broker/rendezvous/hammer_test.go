@@ -22,7 +22,27 @@ func TestHammer(t *testing.T) {
 		answerTime  = 8 * time.Millisecond
 		silentOneIn = 40
 	)
-	r := New(Config{AnswerTimeout: answerTime, Memory: time.Hour, AnswerMemory: time.Hour})
+	var (
+		held  sync.Map // job id → the agent that has a claim on it
+		asked atomic.Int64
+	)
+	r := New(Config{
+		AnswerTimeout: answerTime, Memory: time.Hour, AnswerMemory: time.Hour,
+		Claim: func(c Claim) bool {
+			if asked.Add(1)%50 == 0 {
+				return false // the ledger knows better
+			}
+			if other, twice := held.LoadOrStore(c.Offer.JobID, c.Agent); twice {
+				t.Errorf("%s claims %s, which %s has", c.Agent, c.Offer.JobID, other)
+			}
+			return true
+		},
+		Unclaimed: func(job, agent string, _ Ending) {
+			if !held.CompareAndDelete(job, agent) {
+				t.Errorf("%s loses %s, which it does not have", agent, job)
+			}
+		},
+	})
 	defer r.Close()
 
 	var (
@@ -142,8 +162,14 @@ func TestHammer(t *testing.T) {
 			switch {
 			case isGot && !isLeft && !isFailed && isAccepted && a == g:
 				answers++
+				if agent, ok := held.Load(id); !ok || fmt.Sprintf("%s answers %s", agent, id) != g {
+					t.Errorf("%s: %v answered, and %v has the claim", id, g, agent)
+				}
 			case isFailed && !isGot && !isLeft && !isAccepted:
 				failures++
+				if agent, ok := held.Load(id); ok {
+					t.Errorf("%s failed, and %v still has a claim", id, agent)
+				}
 			case isLeft && !isGot && !isFailed:
 				left++ // an answer may have been accepted for its return
 			default:
@@ -155,7 +181,7 @@ func TestHammer(t *testing.T) {
 	t.Logf("%d polls; %d jobs answered, %d without an answer, %d given up; %+v", polls.Load(), answers, failures, left, s)
 	// A client that left before its offer was looked at left no job.
 	jobs := s.Jobs >= int64(answers+failures) && s.Jobs <= clients*jobsEach
-	if s.Parked != 0 || s.Offering != 0 || s.HandedBack == 0 || s.Revoked == 0 || !jobs {
+	if s.Parked != 0 || s.Offering != 0 || s.Waiting != 0 || s.HandedBack == 0 || s.Revoked == 0 || s.Refused == 0 || s.Full == 0 || !jobs {
 		t.Errorf("counts: %+v", s)
 	}
 	r.sweep(time.Now().Add(2 * time.Hour))

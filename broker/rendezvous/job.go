@@ -30,6 +30,8 @@ type job struct {
 	need       Capacity
 	candidates []string
 	ticket     uint64 // order among its user's jobs in every line
+	offered    time.Time
+	waiters    *atomic.Int64 // how many jobs are in the state waiting
 
 	mu sync.Mutex
 	// state is written under mu; lines read it without.
@@ -46,6 +48,7 @@ type job struct {
 	fetched  bool
 	lastUsed time.Time
 	queued   bool
+	gaveUp   bool  // the last request that waited had its response
 	size     int64 // what this job adds to counters.bytes
 
 	// places[i] is the job's place in the line of candidates[i], guarded by
@@ -67,7 +70,18 @@ func (c *call) notify() {
 }
 
 func (j *job) is(s jobState) bool { return jobState(j.state.Load()) == s }
-func (j *job) set(s jobState)     { j.state.Store(uint32(s)) }
+
+// set changes the state. The caller holds mu.
+func (j *job) set(s jobState) {
+	old := jobState(j.state.Swap(uint32(s)))
+	switch {
+	case old == s:
+	case old == waiting:
+		j.waiters.Add(-1)
+	case s == waiting:
+		j.waiters.Add(1)
+	}
+}
 
 // over tells whether nobody can claim the job ever again.
 func (j *job) over() bool { return jobState(j.state.Load()) >= answered }
@@ -82,25 +96,6 @@ func (j *job) isLate(i int) bool { return j.late&(1<<i) != 0 }
 
 // allLate tells whether no candidate is left to ask.
 func (j *job) allLate() bool { return j.late == 1<<len(j.candidates)-1 }
-
-// take claims the job for candidate i, if it waits and i was not late before.
-// The caller holds the agent's mutex.
-func (j *job) take(r *Rendezvous, i int) *Assignment {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if !j.is(waiting) || j.isLate(i) {
-		return nil
-	}
-	now := time.Now()
-	j.set(claimed)
-	j.holder = i
-	j.claim++
-	j.answerBy = now.Add(r.cfg.AnswerTimeout)
-	j.lastUsed = now
-	j.call.notify()
-	r.stats.claims.Add(1)
-	return &Assignment{Offer: j.offer, AnswerBy: j.answerBy, r: r, job: j, claim: j.claim}
-}
 
 // detach is called under mu by the Offer that leaves.
 func (j *job) detach(now time.Time) {

@@ -5,16 +5,20 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-var ticket uint64
+var (
+	ticket  uint64
+	waiters atomic.Int64
+)
 
 func (l *line) join(user string, cores int) *list.Element {
 	ticket++
-	return l.add(place{job: &job{id: fmt.Sprint(user, ticket), user: user, ticket: ticket, need: Capacity{cores, 1}}})
+	return l.add(place{job: &job{id: fmt.Sprint(user, ticket), user: user, ticket: ticket, waiters: &waiters, need: Capacity{cores, 1}}})
 }
 
 // serve takes what is next, as one agent with much room would, n times, and

@@ -82,11 +82,13 @@ func (r *Rendezvous) attach(o Offer) (*job, *call, error) {
 			return nil, nil, ErrFull
 		}
 		r.stats.jobs.Add(1)
+		now := time.Now()
 		j = &job{
 			id: o.JobID, digest: digest, user: o.User, need: o.Need, candidates: o.Candidates,
 			ticket: r.ticket.Add(1), places: make([]*list.Element, len(o.Candidates)),
-			offer: o, call: c, lastUsed: time.Now(),
+			offer: o, call: c, offered: now, lastUsed: now, waiters: &r.stats.waiting,
 		}
+		r.stats.waiting.Add(1)
 		j.weigh(r, len(o.Body))
 		p.m[o.JobID] = j
 		return j, c, nil

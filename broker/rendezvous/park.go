@@ -137,7 +137,8 @@ func (a *agent) next(r *Rendezvous, free Capacity) *Assignment {
 		if p == nil {
 			return nil
 		}
-		if as := p.job.take(r, p.i); as != nil {
+		as, full := p.job.take(r, p.i)
+		if as != nil || full { // the agent's next poll looks again
 			return as
 		}
 		// Another agent was faster; or this one was late with the job before. If
@@ -153,27 +154,3 @@ func (a *agent) next(r *Rendezvous, free Capacity) *Assignment {
 // that tells of every job that begins or ends stays below it; two agents with
 // one key, which end each other's polls in turn, do not.
 const stormRate = 50
-
-// HandBack gives up a claim that never reached its agent. The job goes to
-// another candidate, or waits on in its old place. A claim that is answered or
-// revoked already is left alone.
-func (as *Assignment) HandBack() {
-	j := as.job
-	j.mu.Lock()
-	if !j.is(claimed) || j.claim != as.claim {
-		j.mu.Unlock()
-		return
-	}
-	attended := j.call != nil
-	if attended {
-		j.set(waiting)
-	} else {
-		j.set(away)
-	}
-	j.call.notify()
-	j.mu.Unlock()
-	as.r.stats.handedBack.Add(1)
-	if attended {
-		as.r.dispatch(j)
-	}
-}

@@ -46,9 +46,11 @@ func (j *job) refuse(r *Rendezvous, agent string, final bool) (over, attended bo
 		j.refusals = make([]uint8, len(j.candidates))
 	}
 	j.refusals[j.holder]++
+	r.stats.refused.Add(1)
 	if final || j.refusals[j.holder] >= maxRefusals {
-		over = !r.revoke(j)
+		over = !j.revoke(r, Refused)
 	} else {
+		j.unclaim(r, Refused)
 		j.set(waiting)
 	}
 	attended = j.call != nil

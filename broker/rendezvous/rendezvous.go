@@ -13,6 +13,14 @@ import (
 type Config struct {
 	// AnswerTimeout is how long a claim lasts. Default: api.AnswerTimeout.
 	AnswerTimeout time.Duration
+	// Claim is asked before each claim, if it is set: false keeps the job from the
+	// agent this time. Unclaimed is told of each claim that ends without an
+	// answer, before another can be made of the job. Claims of one agent or of
+	// one job are asked and told of one after the other, as both are called with
+	// locks held: they must be quick, and not call the Rendezvous. A claim whose
+	// client has gone for good ends by its time alone, and untold.
+	Claim     func(Claim) bool
+	Unclaimed func(jobID, agent string, why Ending)
 	// Late is told of each claim that was not answered in time, if it is set. It
 	// is called without locks held, before the job goes on.
 	Late func(jobID, agent string)

@@ -69,7 +69,7 @@ func bubble(t *testing.T, f func(t *testing.T, r *Rendezvous)) {
 
 func checkEmpty(t *testing.T, r *Rendezvous) {
 	t.Helper()
-	if s := r.Stats(); s.Parked+s.Offering+s.Jobs+s.Agents+s.Queued+s.Bytes != 0 {
+	if s := r.Stats(); s.Parked+s.Offering+s.Jobs+s.Waiting+s.Agents+s.Queued+s.Bytes != 0 {
 		t.Errorf("left behind: %+v", s)
 	}
 }

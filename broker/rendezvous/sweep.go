@@ -67,6 +67,13 @@ func (r *Rendezvous) forget(j *job, now time.Time) bool {
 	if idle <= r.cfg.Memory && !had {
 		return false
 	}
+	if j.is(away) && j.claim == 0 {
+		if j.gaveUp {
+			r.stats.gaveUp.Add(1)
+		} else {
+			r.stats.hungUp.Add(1)
+		}
+	}
 	j.set(dropped)
 	j.weigh(r, 0)
 	return true

@@ -29,6 +29,8 @@ type Farm struct {
 	kinds    map[uint64]*kind
 	projects map[uint64]*project
 
+	healed, expired int // see Stats
+
 	scratch scratch
 }
 
@@ -126,8 +128,8 @@ func (f *Farm) Saw(v directory.Agent, sent time.Time) {
 	if old.Status != v.Status {
 		s := v.Status
 		a.nat = nat.Parse(s.NAT)
-		a.account.Status(ledger.Capacity{Cores: s.TotalCores, MemoryMB: s.TotalMemMB},
-			ledger.Capacity{Cores: s.FreeCores, MemoryMB: s.FreeMemMB}, s.RunningJobs, sent)
+		f.healed += a.account.Status(ledger.Capacity{Cores: s.TotalCores, MemoryMB: s.TotalMemMB},
+			ledger.Capacity{Cores: s.FreeCores, MemoryMB: s.FreeMemMB}, s.RunningJobs, s.EndedJobs, sent)
 		if a.tells = s.Warm != nil; old.Status == nil || !slices.Equal(old.Status.Warm, s.Warm) {
 			a.warm = a.warm[:0]
 			for _, w := range s.Warm {
@@ -168,19 +170,30 @@ func (f *Farm) Reserve(fingerprint string, r ledger.Reservation) bool {
 }
 
 // Answered says that the agent has taken the job on, until then at the latest.
-func (f *Farm) Answered(fingerprint, job string, now, until time.Time) {
+func (f *Farm) Answered(fingerprint, job string, until time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if a := f.byID[fingerprint]; a != nil {
-		a.account.Answer(job, now, until)
+		a.account.Answer(job, until)
 	}
 }
 
-// Release ends a job's reservation, if there is one.
+// Release ends the reservation of a job that the agent has ended, if there is
+// one.
 func (f *Farm) Release(fingerprint, job string, now time.Time) {
+	f.end(fingerprint, job, now, (*ledger.Account).Release)
+}
+
+// Drop ends the reservation of a job whose claim is over, if there is one; see
+// [ledger.Account.Drop].
+func (f *Farm) Drop(fingerprint, job string, now time.Time) {
+	f.end(fingerprint, job, now, (*ledger.Account).Drop)
+}
+
+func (f *Farm) end(fingerprint, job string, now time.Time, how func(*ledger.Account, string) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if a := f.byID[fingerprint]; a != nil && a.account.Release(job) {
+	if a := f.byID[fingerprint]; a != nil && how(&a.account, job) {
 		f.replace(a, now.UnixNano())
 	}
 }
@@ -193,7 +206,7 @@ func (f *Farm) Free(fingerprint string, now time.Time) ledger.Capacity {
 	if a == nil {
 		return ledger.Capacity{}
 	}
-	a.account.Expire(now)
+	f.expired += a.account.Expire(now)
 	return a.account.Free()
 }
 
@@ -289,8 +302,13 @@ func (f *Farm) ProjectKey(name string) uint64 {
 // Stats is a momentary count of a farm.
 type Stats struct {
 	// Reservations are jobs that agents have promised a share of themselves to;
-	// Cores are those shares. Resting agents are left alone after failures.
-	Reservations, Cores, Resting int
+	// Cores and MemoryMB are those shares.
+	Reservations, Cores, MemoryMB int
+	// Healed reservations ended because an agent's status did not list the job,
+	// and Expired ones by their time, since the start.
+	Healed, Expired int
+	// Resting agents are left alone after failures.
+	Resting int
 }
 
 // Stats counts; it looks at every agent.
@@ -298,14 +316,16 @@ func (f *Farm) Stats(now time.Time) (s Stats) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, a := range f.agents {
-		a.account.Expire(now)
+		f.expired += a.account.Expire(now)
 		for _, r := range a.account.Held() {
 			s.Reservations++
 			s.Cores += r.Need.Cores
+			s.MemoryMB += r.Need.MemoryMB
 		}
 		if a.rel.resting(a.salt, len(a.account.Held()), now.UnixNano()) {
 			s.Resting++
 		}
 	}
+	s.Healed, s.Expired = f.healed, f.expired
 	return s
 }

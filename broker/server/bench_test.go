@@ -111,10 +111,6 @@ func benchMatch(b *testing.B, agents, clients int, request bool) {
 	transport := &http.Transport{MaxIdleConnsPerHost: agents + clients}
 	client := &http.Client{Transport: transport}
 	sdp := bytes.Repeat([]byte("a=candidate 2 KB of SDP "), 86)
-	status, err := json.Marshal(idleStatus())
-	if err != nil {
-		b.Fatal(err)
-	}
 	ctx, hangUp := context.WithCancel(b.Context())
 	do := func(path, token, mediaType string, body []byte) (int, []byte) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+path, bytes.NewReader(body))
@@ -140,12 +136,19 @@ func benchMatch(b *testing.B, agents, clients int, request bool) {
 			b.Fatal(err)
 		}
 		agentsDone.Go(func() {
+			idle := idleStatus()
 			for ctx.Err() == nil {
+				status, err := json.Marshal(idle)
+				if err != nil {
+					b.Error(err)
+					return
+				}
 				code, data := do(api.PathAgentPoll, session, api.TypeJSON, status)
 				var job api.Job
 				if code != 200 || json.Unmarshal(data, &job) != nil {
 					continue
 				}
+				idle.EndedJobs = append(idle.EndedJobs[:0], job.JobID) // no job takes any time
 				if code, _ := do(pathOf(api.PathAnswer, job.JobID), session, api.TypeOpaque, sdp); code != 204 && ctx.Err() == nil {
 					failures.Add(1)
 				}

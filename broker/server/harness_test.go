@@ -105,6 +105,7 @@ type agent struct {
 	name    string
 	key     *identity.Key
 	session string
+	ended   []string // the jobs that it has answered
 }
 
 func (w *world) newAgent(name string) *agent {
@@ -260,7 +261,9 @@ func idleStatus() *api.Status {
 // park polls and returns once the agent is parked.
 func (b *broker) park(ctx context.Context, a *agent) <-chan reply {
 	b.t.Helper()
-	ch := b.goPost(ctx, api.PathAgentPoll, a.session, idleStatus())
+	status := idleStatus()
+	status.EndedJobs = a.ended
+	ch := b.goPost(ctx, api.PathAgentPoll, a.session, status)
 	b.until("agent "+a.name+" is parked", func() bool {
 		v, ok := b.srv.cfg.Directory.Agent(a.key.Fingerprint())
 		return ok && v.Parked
@@ -296,7 +299,10 @@ func (b *broker) offer(ctx context.Context, g api.GrantResponse, query string) <
 	return b.goPost(ctx, pathOf(api.PathOffer, g.JobID)+query, g.Grant, []byte("offer of "+g.JobID))
 }
 
+// answer takes a job on, and is done with it.
 func (b *broker) answer(a *agent, job string) reply {
+	a.ended = append(a.ended, job)
+	a.ended = a.ended[max(len(a.ended)-api.MaxEnded, 0):]
 	return b.post(pathOf(api.PathAnswer, job), a.session, []byte("answer by "+a.name))
 }
 

@@ -19,7 +19,6 @@ func (s *Server) met(jobID string) {
 
 // late is called for each claim that was not answered in time.
 func (s *Server) late(job, agent string) {
-	s.match.farm.Release(agent, job, s.now())
 	if c, ok := s.match.claims.of(job + agent); ok {
 		s.learn(c, agent, c.late(), s.now().Sub(c.at))
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/broker/rendezvous"
 	"github.com/farforge/farforge/broker/scheduler"
 	"github.com/farforge/farforge/common/api"
@@ -20,9 +19,10 @@ import (
 //
 //	poll ──▶ sees ─────────────┐
 //	offer ──▶ queued ──────────┤
-//	job handed over ▶ claimed ─┤
+//	claim ──▶ reserve ─────────┤
 //	answer ──▶ answered ───────┼──▶ scheduler.Farm ──▶ choose ──▶ grant/request
-//	no answer ──▶ late ────────┤
+//	no answer ──▶ unreserve ───┤
+//	time is over ──▶ late ─────┤
 //	report ──▶ reportedOn ─────┤
 //	confirmation ▶ confirmed ──┘──▶ history
 type matching struct {
@@ -138,29 +138,9 @@ func (s *Server) queued(g *grant.Grant) (leave func()) {
 	}
 }
 
-// claimed reserves what the job needs, until it is answered or late.
-func (s *Server) claimed(job *rendezvous.Assignment, agent string) {
-	if l, ok := s.match.lines.Load(job.Offer.JobID); ok {
-		l.(*line).left()
-	}
-	now := s.now()
-	need := needOf(job.Offer.Grant)
-	s.match.claims.renew(job.Offer.JobID+agent, &claim{
-		need: need, session: sessionOf(job.Offer.Grant), at: now, warmth: s.match.farm.Warmth(agent, need),
-	}, (*claim).handedBack)
-	ok := s.match.farm.Reserve(agent, ledger.Reservation{
-		Job: job.Offer.JobID, Need: ledger.Capacity{Cores: need.Cores, MemoryMB: need.MemoryMB},
-		Since: now, Until: now.Add(s.cfg.AnswerTimeout + time.Second),
-		Done: now.Add(s.match.farm.Expect(agent, need, now)),
-	})
-	if !ok { // a newer status says less than the poll that took it; the agent refuses
-		s.cfg.Logger.Debug("a job was claimed that the ledger has no room for")
-	}
-}
-
 // answered keeps what is reserved until the session's end.
 func (s *Server) answered(job, agent string) {
 	if c, ok := s.match.claims.of(job + agent); ok {
-		s.match.farm.Answered(agent, job, s.now(), c.at.Add(c.session+time.Minute))
+		s.match.farm.Answered(agent, job, c.at.Add(c.session+time.Minute))
 	}
 }

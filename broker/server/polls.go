@@ -87,7 +87,6 @@ func (s *Server) handOver(w *response, agent string, job *rendezvous.Assignment)
 	}
 	s.cfg.Accounts.Claim(job.Offer.JobID, agent, s.now())
 	s.mail.Claim(job.Offer.JobID, agent)
-	s.claimed(job, agent)
 	w.result = "job"
 	return w.json(http.StatusOK, &api.Job{
 		JobID: job.Offer.JobID, Grant: token, Offer: job.Offer.Body,

@@ -38,12 +38,10 @@ func (s *Server) report(w *response, r *http.Request) error {
 	if known && holder != who.Fingerprint {
 		return problem(http.StatusForbidden, api.CodeForbidden, "the job is not this agent's")
 	}
+	first := s.release(&rep, who.Fingerprint) // before others get the news
 	s.ended(&rep, who.Fingerprint)
 	s.reportedOn(&rep, who.Fingerprint)
-	if s.reported.first(rep.JobID+who.Fingerprint, struct{}{}) {
-		// Only then: a report that comes twice, of a job that the agent could not
-		// take at first, must not free what it has been given meanwhile.
-		s.match.farm.Release(who.Fingerprint, rep.JobID, s.now())
+	if first {
 		s.cfg.Directory.Report(who.Fingerprint, rep.Outcome)
 		s.metrics.outcomes.WithLabelValues(string(rep.Outcome)).Inc()
 	}

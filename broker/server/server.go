@@ -68,7 +68,9 @@ func New(cfg Config) (*Server, error) {
 	if err := s.UseKeys(cfg.Signer, &grant.Published{Keys: cfg.Keys}); err != nil {
 		return nil, err
 	}
-	s.meet = rendezvous.New(rendezvous.Config{AnswerTimeout: cfg.AnswerTimeout, Late: s.late})
+	s.meet = rendezvous.New(rendezvous.Config{
+		AnswerTimeout: cfg.AnswerTimeout, Claim: s.reserve, Unclaimed: s.unreserve, Late: s.late,
+	})
 	s.started = s.now()
 	s.metrics = newMetrics(s)
 	s.handler = s.routes()

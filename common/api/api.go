@@ -182,12 +182,15 @@ type SessionResponse struct {
 // Status is the body of POST /agents/poll: what an agent can do now. The poll
 // is the heartbeat.
 type Status struct {
-	Version      string       `json:"version"`
-	TotalCores   int          `json:"total_cores"`
-	FreeCores    int          `json:"free_cores"`
-	TotalMemMB   int          `json:"total_memory_mb"`
-	FreeMemMB    int          `json:"free_memory_mb"`
-	RunningJobs  []string     `json:"running_jobs,omitempty"`
+	Version     string   `json:"version"`
+	TotalCores  int      `json:"total_cores"`
+	FreeCores   int      `json:"free_cores"`
+	TotalMemMB  int      `json:"total_memory_mb"`
+	FreeMemMB   int      `json:"free_memory_mb"`
+	RunningJobs []string `json:"running_jobs,omitempty"`
+	// EndedJobs are the last that ran here. One that is neither here nor among
+	// those that run may be on its way to the agent still.
+	EndedJobs    []string     `json:"ended_jobs,omitempty"`
 	Capabilities []Capability `json:"capabilities"`
 	// Tags are what else clients can ask for, such as "eu" or "gpu". The tags of
 	// the operator's list, if there are any, count instead.

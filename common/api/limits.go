@@ -18,6 +18,8 @@ const (
 	MaxTags = 16
 	// MaxWarm bounds the warm workspaces in a status.
 	MaxWarm = 64
+	// MaxEnded bounds the ended jobs in a status.
+	MaxEnded = 32
 	// NonceSize is the length of an agent's nonce, in bytes.
 	NonceSize = 32
 )

@@ -72,6 +72,8 @@ func (s *Status) Validate() error {
 		return fmt.Errorf("free_memory_mb: %d of %d", s.FreeMemMB, s.TotalMemMB)
 	case len(s.Capabilities) > MaxCapabilities:
 		return fmt.Errorf("capabilities: %d, at most %d are allowed", len(s.Capabilities), MaxCapabilities)
+	case len(s.EndedJobs) > MaxEnded:
+		return fmt.Errorf("ended_jobs: %d, at most %d are allowed", len(s.EndedJobs), MaxEnded)
 	case len(s.Warm) > MaxWarm:
 		return fmt.Errorf("warm: %d, at most %d are allowed", len(s.Warm), MaxWarm)
 	case len(s.Version) > 64:

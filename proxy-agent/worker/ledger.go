@@ -17,6 +17,8 @@ type ledger struct {
 
 	mu   sync.Mutex
 	jobs map[string]Capacity
+	// ended are the last jobs that were released, newest last.
+	ended []string
 }
 
 func newLedger(total Capacity) *ledger {
@@ -38,6 +40,7 @@ func (l *ledger) reserve(g *grant.Grant) error {
 	case g.MemoryMB > free.MemoryMB:
 		return fmt.Errorf("the job needs %d MiB of memory and %d of %d are free", g.MemoryMB, free.MemoryMB, l.total.MemoryMB)
 	}
+	l.ended = slices.DeleteFunc(l.ended, func(id string) bool { return id == g.JobID })
 	l.jobs[g.JobID] = Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB, Jobs: 1}
 	l.notify()
 	return nil
@@ -48,6 +51,8 @@ func (l *ledger) release(jobID string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.jobs, jobID)
+	l.ended = append(l.ended, jobID)
+	l.ended = l.ended[max(len(l.ended)-api.MaxEnded, 0):]
 	l.notify()
 }
 
@@ -65,6 +70,7 @@ func (l *ledger) fill(s *api.Status) {
 		s.RunningJobs = append(s.RunningJobs, id)
 	}
 	slices.Sort(s.RunningJobs)
+	s.EndedJobs = slices.Clone(l.ended)
 }
 
 // free must be called with the lock held.

@@ -55,7 +55,7 @@ func TestOneJob(t *testing.T) {
 	}
 	// A fresh poll says that the agent is free, while the older still waits.
 	free := a.broker.Next()
-	if s := free.Status; s.FreeCores != 4 || len(s.RunningJobs) != 0 {
+	if s := free.Status; s.FreeCores != 4 || len(s.RunningJobs) != 0 || !reflect.DeepEqual(s.EndedJobs, []string{"01A"}) {
 		t.Errorf("after the job: %+v", s)
 	}
 	r := farend.Receive(t, a.broker.Reports, "report")

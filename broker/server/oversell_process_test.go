@@ -1,0 +1,223 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// process is one life of a machine's agent.
+type process struct {
+	*machine
+	alive context.Context
+
+	mu      sync.Mutex
+	jobs    []*owed // that it has got, and not ended
+	ended   []string
+	changed chan struct{}
+}
+
+// nap waits, and tells whether the process is still alive.
+func (p *process) nap(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return p.alive.Err() == nil
+	case <-p.alive.Done():
+		return false
+	}
+}
+
+// poll keeps a poll waiting at the broker, and sends a newer one when something
+// has changed, as the real agent does.
+func (p *process) poll(rnd *rand.Rand) {
+	type result struct {
+		number int
+		failed bool
+	}
+	results, newest := make(chan result), 0
+	send := func() {
+		newest++
+		number, status, own := newest, p.status(), rand.New(rand.NewPCG(rnd.Uint64(), 0))
+		p.d.trace(p.name, "poll %d goes out with %d", number, status.FreeCores)
+		p.d.running.Go(func() {
+			var got *owed
+			code, _ := p.d.send(p.alive, own, api.PathAgentPoll+fmt.Sprintf("?wait=%d", own.IntN(26)), p.session, status,
+				func(code int, body []byte, broker context.Context) {
+					p.d.trace(p.name, "poll %d has its response", number)
+					if code == http.StatusOK {
+						got = p.read(body, broker)
+						p.owe(got, p.alive)
+					}
+				})
+			if got != nil && code == http.StatusOK {
+				p.take(got, own)
+			}
+			select {
+			case results <- result{number, code != http.StatusOK && code != http.StatusNoContent}:
+			case <-p.alive.Done():
+			}
+		})
+	}
+	again := time.NewTimer(0)
+	defer again.Stop()
+	for {
+		select {
+		case r := <-results:
+			switch {
+			case r.number != newest: // a newer one is under way
+			case r.failed:
+				again.Reset(p.d.grain + p.d.upTo(rnd, p.d.pause))
+			default:
+				send()
+			}
+		case <-p.changed:
+			send()
+		case <-again.C:
+			send()
+		case <-p.alive.Done():
+			return
+		}
+	}
+}
+
+func (p *process) read(body []byte, broker context.Context) *owed {
+	var job api.Job
+	if err := json.Unmarshal(body, &job); err != nil {
+		p.d.t.Error(err)
+	}
+	g, err := p.d.now().verify(job.Grant, 0)
+	if err != nil {
+		p.d.t.Error(err)
+	}
+	return &owed{job: job.JobID, cores: g.CPUCores, memory: g.MemoryMB, answerBy: job.AnswerBy, broker: broker}
+}
+
+// status is what the process has right now.
+func (p *process) status() *api.Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := idleStatus()
+	s.TotalCores, s.TotalMemMB = p.cores, p.memory
+	cores, memory := p.cores, p.memory
+	for _, o := range p.jobs {
+		s.RunningJobs = append(s.RunningJobs, o.job)
+		cores, memory = cores-o.cores, memory-o.memory
+	}
+	s.FreeCores, s.FreeMemMB = max(cores, 0), max(memory, 0)
+	s.EndedJobs = slices.Clone(p.ended)
+	p.d.trace(p.name, "says %d cores free, runs %d jobs", s.FreeCores, len(s.RunningJobs))
+	return s
+}
+
+func (p *process) change(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// take begins a job that has arrived. One that it has already it refuses: the
+// client has offered it again to a broker that was started anew.
+func (p *process) take(o *owed, rnd *rand.Rand) {
+	twice := false
+	p.change(func() {
+		twice = slices.ContainsFunc(p.jobs, func(other *owed) bool { return other.job == o.job })
+		if !twice {
+			p.jobs = append(p.jobs, o)
+		}
+	})
+	p.d.running.Go(func() {
+		if twice {
+			p.end(o)
+			p.report(rnd, o, api.OutcomeRefused)
+			return
+		}
+		p.work(o, rnd)
+	})
+}
+
+func (p *process) drop(o *owed) {
+	p.end(o)
+	p.change(func() { p.jobs = slices.DeleteFunc(p.jobs, func(other *owed) bool { return other == o }) })
+}
+
+// done drops a job that the process has worked on, and says so from now on.
+func (p *process) done(o *owed) {
+	p.change(func() {
+		p.ended = append(p.ended, o.job)
+		p.ended = p.ended[max(len(p.ended)-api.MaxEnded, 0):]
+	})
+	p.drop(o)
+}
+
+// work is what becomes of a job on a bad day.
+func (p *process) work(o *owed, rnd *rand.Rand) {
+	late := time.Until(o.answerBy) + p.d.upTo(rnd, p.d.think)
+	switch luck := rnd.IntN(12); {
+	case luck == 0:
+		p.d.note("refused")
+		p.drop(o)
+		p.report(rnd, o, api.OutcomeRefused)
+		return
+	case luck == 1:
+		p.d.note("failed before the answer")
+		p.drop(o)
+		p.report(rnd, o, api.OutcomeAgentFailed)
+		return
+	case rnd.IntN(p.d.late) == 0:
+		p.nap(late)
+		if luck%2 == 0 {
+			p.d.note("silent")
+			p.drop(o)
+			return
+		}
+	default:
+		p.nap(p.d.upTo(rnd, p.d.think))
+	}
+	code, _ := p.d.send(p.alive, rnd, pathOf(api.PathAnswer, o.job), p.session, []byte("answer"), func(code int, _ []byte, _ context.Context) {
+		if code == http.StatusNoContent {
+			p.accept(o)
+		}
+	})
+	p.d.note(fmt.Sprintf("answer %d", code))
+	outcome := api.OutcomeLost
+	if code == http.StatusNoContent {
+		p.nap(p.d.upTo(rnd, p.d.work))
+		outcome = []api.Outcome{api.OutcomeSucceeded, api.OutcomeBuildFailed, api.OutcomeAgentFailed, api.OutcomeCanceled}[rnd.IntN(4)]
+	}
+	p.done(o)
+	if rnd.IntN(p.d.late) > 0 { // or else the report gets lost
+		p.report(rnd, o, outcome)
+	}
+}
+
+// report tells how a job ended; sometimes twice, as when the first response gets
+// lost. Refusals come once: the second might end a claim that the machine has got
+// in between, which then owes to a job that nobody gave it.
+func (p *process) report(rnd *rand.Rand, o *owed, outcome api.Outcome) {
+	rep := &api.Report{JobID: o.job, Outcome: outcome, DurationMS: 1}
+	var err error
+	if rep.Signature, err = p.key.Sign(identity.NamespaceReport, rep.SignedBytes()); err != nil {
+		p.d.t.Error(err)
+	}
+	p.d.trace(p.name, "%s is reported as %s", o.short(), outcome)
+	times := 1
+	if outcome != api.OutcomeRefused && rnd.IntN(6) == 0 {
+		times = 2
+	}
+	for range times {
+		code, _ := p.d.send(p.alive, rnd, api.PathAgentReport, p.session, rep, nil)
+		p.d.note(fmt.Sprintf("report %d", code))
+	}
+}
