@@ -1,0 +1,174 @@
+package examples_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/farforge/farforge/common/api"
+)
+
+// pace is how the agents of TestSlowBrokenAndWarm build: to the real compiler's
+// time they add some of their own, so that a busy machine makes no difference.
+// $1 is the cache, if there is one, and $2 what each build takes in any case. A
+// project may say that it takes long, always.
+const pace = `
+if [ -e seconds ]; then sleep $(cat seconds)
+elif [ -n "$1" ] && [ ! -e "$1/all" ]; then sleep 5; touch "$1/all"; fi
+sleep $2
+exec make OUT=build
+`
+
+// newPacedFarm is a farm of a slow agent and two that are quick where they have
+// built a project before, of which one will break.
+func newPacedFarm(t *testing.T) *farm {
+	t.Helper()
+	f := newFarm(t, "slow", "broken", "warm")
+	recipe, err := os.ReadFile("../proxy-agent/build/recipes/esp32c3-baremetal.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const command = `command = ["make", "-j{cores}", "OUT={out}"]`
+	if !strings.Contains(string(recipe), command) {
+		t.Fatalf("the recipe does not build with %s", command)
+	}
+	for i, args := range []string{`"", "6"]`, `"{cache}", "0"]` + "\ncache = true", `"{cache}", "0"]` + "\ncache = true"} {
+		name := []string{"slow", "broken", "warm"}[i]
+		f.agents[i].stop(t, os.Kill)
+		dir := f.path("recipes-of-" + name)
+		text := strings.Replace(string(recipe), command, "command = [\"sh\", \"-c\", '''"+pace+"''', \"sh\", "+args, 1)
+		if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "paced.toml"), []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		f.agents[i] = start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path(name), "--name", name, "--recipes", dir, "--jobs", "1")
+		f.agents[i].says(t, "enrolled")
+	}
+	return f
+}
+
+// took is how one build went.
+type took struct {
+	agent  string // who built, or was to
+	ok     bool
+	ranked []api.Explained
+}
+
+// build builds a project once.
+func (f *farm) build(dir string, args ...string) took {
+	f.t.Helper()
+	r := f.client(f.t.Context(), append([]string{"build", "--json", "--explain", dir}, args...)...)
+	var connected struct{ Agent struct{ Name string } }
+	r.event(f.t, "connected", &connected)
+	var explained struct{ Candidates []api.Explained }
+	r.event(f.t, "explained", &explained)
+	f.t.Logf("%s built %s: exit code %d; candidates %+v", connected.Agent.Name, filepath.Base(dir), r.code, explained.Candidates)
+	return took{connected.Agent.Name, r.code == 0, explained.Candidates}
+}
+
+// on has a certain agent build.
+func (f *farm) on(agent, dir string) {
+	f.t.Helper()
+	if b := f.build(dir, "--agent", agent); b.agent != agent || !b.ok {
+		f.t.Fatalf("%s built what %s was asked for; success: %v", b.agent, agent, b.ok)
+	}
+}
+
+// of returns the agent's score.
+func (b took) of(t *testing.T, agent string) api.Explained {
+	t.Helper()
+	i := slices.IndexFunc(b.ranked, func(e api.Explained) bool { return e.Name == agent })
+	if i < 0 {
+		t.Fatalf("%s is not among the candidates %+v", agent, b.ranked)
+	}
+	return b.ranked[i]
+}
+
+// TestSlowBrokenAndWarm has three agents: one that is slow, one that keeps what
+// speeds up the next build of a project, and one that does so too, until its disk
+// is gone and every job fails at once. The last one is the most tempting: it is
+// idle, and it was as good as the best.
+func TestSlowBrokenAndWarm(t *testing.T) {
+	f := newPacedFarm(t)
+	long := f.project("long", map[string]func(string) string{"seconds": func(string) string { return "16" }})
+	hello, other := f.project("hello", nil), f.project("other", nil)
+	var beside sync.WaitGroup
+	var first result
+	beside.Go(func() { first = f.client(t.Context(), "build", long, "--agent", "warm") })
+	for _, agent := range []string{"slow", "broken", "slow", "broken"} {
+		f.on(agent, hello)
+	}
+	beside.Wait()
+	first.want(t, 0)
+	f.on("warm", hello)
+	f.on("warm", hello)
+
+	// A project goes where it is warm; one that is not warm anywhere is not drawn
+	// there by the other.
+	b := f.build(hello)
+	slow, warm, broken := b.of(t, "slow"), b.of(t, "warm"), b.of(t, "broken")
+	if warm.Warmth > 0.8 || broken.Warmth > 0.8 || slow.Warmth != 1 || warm.Duration/warm.Luck > slow.Duration/slow.Luck/2 {
+		t.Errorf("a project that is warm on two agents: %+v", b.ranked)
+	}
+	for _, e := range f.build(other).ranked {
+		if e.Warmth != 1 {
+			t.Errorf("%s is said to be warm for a project that nobody has built: %v", e.Name, e.Warmth)
+		}
+	}
+
+	// The slow one has its use while the others are busy. (To keep one of them
+	// away comes to the same.)
+	nobodyBusy := func() bool { return f.metric("farforge_broker_reservations") == 0 }
+	eventually(t, "no agent is busy", nobodyBusy)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	beside.Go(func() { f.client(ctx, "build", "--json", long, "--agent", "warm") })
+	eventually(t, "the warm agent is busy", func() bool { return !nobodyBusy() })
+	if b := f.build(hello, "--exclude-agent", "broken"); b.agent != "slow" || !b.ok {
+		t.Errorf("with the warm agent busy, %s built", b.agent)
+	}
+	cancel()
+	beside.Wait()
+	eventually(t, "no agent is busy", nobodyBusy)
+
+	if err := os.RemoveAll(f.path("broken/workspaces")); err != nil {
+		t.Fatal(err)
+	}
+	got, lately := map[string]int{b.agent: 1}, map[string]int{}
+	for i := range 16 {
+		b := f.build(hello)
+		if b.ok == (b.agent == "broken") {
+			t.Errorf("%s built, and its success is %v", b.agent, b.ok)
+		}
+		if got[b.agent]++; i >= 8 {
+			lately[b.agent]++
+		}
+	}
+	// It takes two failures to be taken for broken, and rare trials follow. Of a
+	// thousand such runs with the scheduler alone, on machines up to ten times as
+	// slow, one goes beyond 5, 2 and 2.
+	if got["broken"] > 6 || lately["broken"] > 3 || got["slow"] > 3 {
+		t.Errorf("of 17 jobs, each got %v; of the last 8, %v", got, lately)
+	}
+
+	// Who builds again to compare neither uses nor leaves anything.
+	before := f.kept("warm")
+	f.client(t.Context(), "build", hello, "--reproduce", hello, "--same-agent", "--agent", "warm").want(t, 0, "reproduced by warm")
+	if after := f.kept("warm"); len(before) == 0 || !slices.Equal(before, after) {
+		t.Errorf("the warm agent kept %q, and after a reproduction %q", before, after)
+	}
+}
+
+// kept are the folders that the agent keeps for the next builds of projects.
+func (f *farm) kept(agent string) []string {
+	f.t.Helper()
+	folders, err := filepath.Glob(f.path(agent + "/workspaces/cache-*"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return folders
+}
