@@ -135,6 +135,7 @@ func TestPositionCountsThoseWhoWait(t *testing.T) {
 	bubble(t, func(t *testing.T, r *Rendezvous) {
 		ctx := t.Context()
 		wantWaiting(t, "one that leaves", goOffer(ctx, r, offer("0", 0, "A", "B")), 1)
+		time.Sleep(between)
 		one := goOffer(ctx, r, offer("1", 3*time.Second, "A"))
 		synctest.Wait()
 		two := goOffer(ctx, r, offer("2", 2*time.Second, "A"))
@@ -249,7 +250,7 @@ func TestJobsAreBounded(t *testing.T) {
 		defer r.Close()
 		ctx := t.Context()
 		wantWaiting(t, "1", goOffer(ctx, r, offer("1", 0, "A")), 1)
-		wantWaiting(t, "2", goOffer(ctx, r, offer("2", 0, "A")), 1)
+		wantWaiting(t, "2", goOffer(ctx, r, offer("2", 0, "A")), 2)
 		want(t, "3", goOffer(ctx, r, offer("3", 0, "A")), "", ErrFull)
 		wantWaiting(t, "a known one", goOffer(ctx, r, offer("1", 0, "A")), 1)
 		time.Sleep(2 * r.cfg.Memory)
@@ -273,7 +274,7 @@ func TestBytesAreBounded(t *testing.T) {
 		if n := r.Stats().Bytes; n != 8 {
 			t.Errorf("%d bytes are counted", n)
 		}
-		wantWaiting(t, "3 again", goOffer(t.Context(), r, offer("3", 0, "A")), 1)
+		wantWaiting(t, "3 again", goOffer(t.Context(), r, offer("3", 0, "A")), 2)
 		time.Sleep(2 * r.cfg.Memory)
 		synctest.Wait()
 		checkEmpty(t, r)

@@ -1,6 +1,9 @@
 package rendezvous
 
-import "container/list"
+import (
+	"container/list"
+	"time"
+)
 
 // line is the jobs that one agent may take, fair between users: deficit round
 // robin, as Shreedhar and Varghese describe it (SIGCOMM 1995), with cores as the
@@ -133,27 +136,45 @@ func (q *queue) first(free Capacity) (place, bool) {
 	return place{}, false
 }
 
-// position is which place the job has by now, from 1, if all cost the same:
-// behind its user's older ones, and for each of them and itself behind one of
-// every other user who has as many.
+// position is which place the job has by now, from 1, if all cost the same and
+// nobody comes: behind its user's older ones, and for each of them and itself
+// behind one of every other user who has as many and whose turn is sooner.
 func (l *line) position(own *list.Element) int {
+	now := time.Now()
 	q := l.users[own.Value.(place).job.user]
-	n := 1 + q.waiting(own)
-	position := n
-	for seat := l.ring.Front(); seat != nil; seat = seat.Next() {
+	n := 1 + q.waiting(own, now)
+	position, turns := n, n // the turns that others have until the job's
+	for seat, left := l.turn, l.ring.Len(); left > 0; seat, left = l.after(seat), left-1 {
 		if other := seat.Value.(*queue); other != q {
-			position += min(other.waiting(nil), n)
+			position += min(other.waiting(nil, now), turns)
+		} else {
+			turns--
 		}
 	}
 	return position
 }
 
 // waiting counts the jobs before end that wait; the whole queue for nil.
-func (q *queue) waiting(end *list.Element) (n int) {
+func (q *queue) waiting(end *list.Element, now time.Time) (n int) {
 	for e := q.jobs.Front(); e != end; e = e.Next() {
-		if e.Value.(place).job.is(waiting) {
+		if e.Value.(place).job.inLine(now) {
 			n++
 		}
 	}
 	return n
+}
+
+// between is how long a client may take from one request to its next, which it
+// is told to make after a second, until its job does not count in places.
+const between = 5 * time.Second
+
+// inLine tells whether the job waits, or will again in a moment because its client
+// was told so.
+func (j *job) inLine(now time.Time) bool {
+	if !j.is(away) {
+		return j.is(waiting)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.gaveUp && now.Sub(j.lastUsed) < between
 }
