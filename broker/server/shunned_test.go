@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"testing"
@@ -26,8 +27,9 @@ func TestWhoTriesAgainGetsAnotherAgent(t *testing.T) {
 	}
 	first := func(who string, want *agent) {
 		t.Helper()
+		ctx, leave := context.WithCancel(t.Context())
 		for _, a := range []*agent{fast, slow} {
-			s.park(t.Context(), s.login(a))
+			s.park(ctx, s.login(a))
 		}
 		for range 20 {
 			req := grantRequest()
@@ -37,6 +39,12 @@ func TestWhoTriesAgainGetsAnotherAgent(t *testing.T) {
 				t.Fatalf("%s is first, not %s: %+v", g.Candidates[0].Name, want.name, g.Explanation)
 			}
 		}
+		leave()
+		s.until("nobody is parked", func() bool {
+			f, _ := s.srv.cfg.Directory.Agent(fast.key.Fingerprint())
+			o, _ := s.srv.cfg.Directory.Agent(slow.key.Fingerprint())
+			return !f.Parked && !o.Parked
+		})
 	}
 	first(eve, fast)
 	g := s.begin(fast, eve, asIs)
