@@ -67,7 +67,8 @@ type farm struct {
 	t      testing.TB
 	dir    string
 	url    string
-	tap    *tap // what agents and clients talk to instead of the broker, if set
+	tap    *tap     // what agents and clients talk to instead of the broker, if set
+	flags  []string // more of the broker's
 	broker *process
 	agents []*process
 }
@@ -120,7 +121,7 @@ func (f *farm) startBroker(addr string) {
 	if f.tap != nil {
 		args = append(args, "--origin", f.tap.server.URL)
 	}
-	f.broker = start(f.t, "broker", args...)
+	f.broker = start(f.t, "broker", append(args, f.flags...)...)
 	f.url, _, _ = strings.Cut(f.broker.says(f.t, "listening on "), " ")
 	if f.tap != nil {
 		f.tap.connect(f.t, f.url)

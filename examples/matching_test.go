@@ -12,22 +12,7 @@ import (
 func TestTheRightAgentGetsTheJob(t *testing.T) {
 	f := newFarm(t, "quick", "stuck", "slow")
 	f.agents[2].stop(t, os.Kill)
-	recipe, err := os.ReadFile("../proxy-agent/build/recipes/esp32c3-baremetal.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const build = `["make", "-j{cores}", "OUT={out}"]`
-	if !strings.Contains(string(recipe), build) {
-		t.Fatalf("the recipe does not build with %s", build)
-	}
-	if err := os.Mkdir(f.path("recipes"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	slow := strings.Replace(string(recipe), build, `["sh", "-c", "sleep 8; make OUT={out}"]`, 1)
-	if err := os.WriteFile(f.path("recipes/slow.toml"), []byte(slow), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path("slow"), "--name", "slow", "--recipes", f.path("recipes")).says(t, "enrolled")
+	start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path("slow"), "--name", "slow", "--recipes", f.slowRecipes("8")).says(t, "enrolled")
 
 	dir := f.project("hello", nil)
 	who := func(args ...string) string {
@@ -52,4 +37,26 @@ func TestTheRightAgentGetsTheJob(t *testing.T) {
 	if built["quick"] < 4 {
 		t.Errorf("who built six jobs: %v", built)
 	}
+}
+
+// slowRecipes makes a folder with a recipe that waits for some seconds, as
+// sleep takes them, before it builds the example.
+func (f *farm) slowRecipes(seconds string) string {
+	f.t.Helper()
+	recipe, err := os.ReadFile("../proxy-agent/build/recipes/esp32c3-baremetal.toml")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	const build = `["make", "-j{cores}", "OUT={out}"]`
+	if !strings.Contains(string(recipe), build) {
+		f.t.Fatalf("the recipe does not build with %s", build)
+	}
+	if err := os.Mkdir(f.path("recipes"), 0o755); err != nil {
+		f.t.Fatal(err)
+	}
+	slow := strings.Replace(string(recipe), build, `["sh", "-c", "sleep `+seconds+`; make OUT={out}"]`, 1)
+	if err := os.WriteFile(f.path("recipes/slow.toml"), []byte(slow), 0o644); err != nil {
+		f.t.Fatal(err)
+	}
+	return f.path("recipes")
 }
