@@ -3,7 +3,6 @@ package build
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,20 +78,4 @@ func (w *Workspace) Close() error {
 		return fmt.Errorf("remove the workspace: %w", err)
 	}
 	return nil
-}
-
-// removeTree removes dir, also where a build has taken away its own right to
-// do so.
-func removeTree(dir string) error {
-	if os.RemoveAll(dir) == nil {
-		return nil
-	}
-	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		// The walk comes to a directory before it reads it.
-		if d != nil && d.IsDir() {
-			os.Chmod(path, 0o700)
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
 }

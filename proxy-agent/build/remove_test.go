@@ -1,0 +1,83 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestRemovesWhatLocksItselfUp(t *testing.T) {
+	ws := newWorkspace(t)
+	write(t, filepath.Join(ws.Dir, "a/b/c"), "x")
+	for _, dir := range []string{"a/b", "a"} {
+		if err := os.Chmod(filepath.Join(ws.Dir, dir), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// newWorkspace closes it and looks. Root can remove it in any case; the
+	// sandbox's tests show what an unprivileged user needs.
+	if os.Getuid() != 0 {
+		if err := os.RemoveAll(ws.Dir); err == nil {
+			t.Error("this test removes nothing that is hard to remove")
+		}
+	}
+}
+
+// TestRemovesWhatIsTooDeep has a build dig folders into each other until their
+// path is too long for the system, and lock the last ones.
+func TestRemovesWhatIsTooDeep(t *testing.T) {
+	for _, lockedFrom := range []int{0, 299} {
+		dir := filepath.Join(t.TempDir(), "tree")
+		outside := filepath.Join(t.TempDir(), "outside")
+		write(t, filepath.Join(outside, "file"), "x")
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(outside, 0o750)); err != nil {
+			t.Fatal(err)
+		}
+		dig(t, dir, 300, lockedFrom, outside)
+		if os.Getuid() != 0 && os.RemoveAll(dir) == nil {
+			t.Error("this test removes nothing that is hard to remove")
+		}
+		if err := removeTree(dir); err != nil {
+			t.Errorf("locked from %d on: %.200v", lockedFrom, err)
+		}
+		if _, err := os.Lstat(dir); !os.IsNotExist(err) {
+			t.Errorf("locked from %d on, it is still there", lockedFrom)
+		}
+		if info, err := os.Stat(outside); err != nil || info.Mode().Perm() != 0o750 {
+			t.Errorf("what a link leads to is %v, %v", info, err)
+		}
+		if _, err := os.Stat(filepath.Join(outside, "file")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// dig makes folders in each other, each with a file, a link that leads out and
+// three empty folders beside the next.
+func dig(t *testing.T, dir string, depth, lockedFrom int, outside string) {
+	t.Helper()
+	at, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range depth {
+		err := errors.Join(at.Mkdir("deeper-and-deeper", 0o700), at.WriteFile("file", nil, 0o600), at.Symlink(outside, "link"))
+		for n := range 3 {
+			err = errors.Join(err, at.Mkdir(fmt.Sprint("beside", n), 0))
+		}
+		next, openErr := at.OpenRoot("deeper-and-deeper")
+		if err = errors.Join(err, openErr); err != nil {
+			t.Fatal(err)
+		}
+		if i >= lockedFrom {
+			if err := at.Chmod(".", 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at.Close()
+		at = next
+	}
+	at.Close()
+}
