@@ -31,8 +31,9 @@ const (
 // closeTo is how much worse than the best, as a share of the best one's build
 // time, a candidate may be if the job has to wait. It waits for all of them and
 // goes to the first that is free, so that one which is much slower would take
-// it away from a better one that is about to be free.
-const closeTo = 0.05
+// it away from a better one that is about to be free. With too few of them it is
+// at the mercy of their estimates; from 0.1 to 0.3 it does not matter much.
+const closeTo = 0.2
 
 // scratch is what a choice needs besides its result, kept between choices.
 type scratch struct {
