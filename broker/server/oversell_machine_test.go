@@ -90,7 +90,7 @@ func (m *machine) live(rnd *rand.Rand) {
 	quiet := time.Now().Add(m.d.length) // nobody crashes after it
 	for m.d.over.Err() == nil {
 		alive, kill := context.WithCancel(m.d.over)
-		p := &process{machine: m, alive: alive, changed: make(chan struct{}, 1)}
+		p := &process{machine: m, alive: alive, changed: make(chan struct{}, 1), used: map[string]bool{}}
 		if life := m.d.grain + m.d.upTo(rnd, m.d.life); time.Now().Add(life).Before(quiet) {
 			timer := time.AfterFunc(life, func() { m.crash(kill) })
 			defer timer.Stop()

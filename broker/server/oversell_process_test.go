@@ -20,8 +20,9 @@ type process struct {
 	alive context.Context
 
 	mu      sync.Mutex
-	jobs    []*owed // that it has got, and not ended
-	ended   []string
+	jobs    []*owed         // that it has got, and not ended
+	ended   []string        // the last that were answered and have ended
+	used    map[string]bool // whose grants are used up
 	changed chan struct{}
 }
 
@@ -53,8 +54,9 @@ func (p *process) poll(rnd *rand.Rand) {
 				func(code int, body []byte, broker context.Context) {
 					p.d.trace(p.name, "poll %d has its response", number)
 					if code == http.StatusOK {
-						got = p.read(body, broker)
-						p.owe(got, p.alive)
+						if got = p.read(body, broker); !p.uses(got, false) {
+							p.owe(got, p.alive)
+						}
 					}
 				})
 			if got != nil && code == http.StatusOK {
@@ -127,16 +129,25 @@ func (p *process) change(f func()) {
 	}
 }
 
-// take begins a job that has arrived. One that it has already it refuses: the
-// client has offered it again to a broker that was started anew.
+// uses tells whether the process has the job already, or had it and has answered
+// it; answered says that it does that now.
+func (p *process) uses(o *owed, answered bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	has := slices.ContainsFunc(p.jobs, func(other *owed) bool { return other.job == o.job })
+	if answered {
+		p.used[o.job] = true
+	}
+	return has || p.used[o.job]
+}
+
+// take begins a job that has arrived. One that it has or had already it refuses:
+// the client has offered it again to a broker that was started anew.
 func (p *process) take(o *owed, rnd *rand.Rand) {
-	twice := false
-	p.change(func() {
-		twice = slices.ContainsFunc(p.jobs, func(other *owed) bool { return other.job == o.job })
-		if !twice {
-			p.jobs = append(p.jobs, o)
-		}
-	})
+	twice := p.uses(o, false)
+	if !twice {
+		p.change(func() { p.jobs = append(p.jobs, o) })
+	}
 	p.d.running.Go(func() {
 		if twice {
 			p.end(o)
@@ -152,7 +163,7 @@ func (p *process) drop(o *owed) {
 	p.change(func() { p.jobs = slices.DeleteFunc(p.jobs, func(other *owed) bool { return other == o }) })
 }
 
-// done drops a job that the process has worked on, and says so from now on.
+// done drops a job that the process has answered, and says so from now on.
 func (p *process) done(o *owed) {
 	p.change(func() {
 		p.ended = append(p.ended, o.job)
@@ -185,18 +196,20 @@ func (p *process) work(o *owed, rnd *rand.Rand) {
 	default:
 		p.nap(p.d.upTo(rnd, p.d.think))
 	}
+	p.uses(o, true)
 	code, _ := p.d.send(p.alive, rnd, pathOf(api.PathAnswer, o.job), p.session, []byte("answer"), func(code int, _ []byte, _ context.Context) {
 		if code == http.StatusNoContent {
 			p.accept(o)
 		}
 	})
 	p.d.note(fmt.Sprintf("answer %d", code))
-	outcome := api.OutcomeLost
-	if code == http.StatusNoContent {
-		p.nap(p.d.upTo(rnd, p.d.work))
-		outcome = []api.Outcome{api.OutcomeSucceeded, api.OutcomeBuildFailed, api.OutcomeAgentFailed, api.OutcomeCanceled}[rnd.IntN(4)]
+	if code != http.StatusNoContent {
+		p.drop(o) // it is another's
+		return
 	}
+	p.nap(p.d.upTo(rnd, p.d.work))
 	p.done(o)
+	outcome := []api.Outcome{api.OutcomeSucceeded, api.OutcomeBuildFailed, api.OutcomeAgentFailed, api.OutcomeCanceled, api.OutcomeLost}[rnd.IntN(5)]
 	if rnd.IntN(p.d.late) > 0 { // or else the report gets lost
 		p.report(rnd, o, outcome)
 	}

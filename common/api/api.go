@@ -188,8 +188,8 @@ type Status struct {
 	TotalMemMB  int      `json:"total_memory_mb"`
 	FreeMemMB   int      `json:"free_memory_mb"`
 	RunningJobs []string `json:"running_jobs,omitempty"`
-	// EndedJobs are the last that ran here. One that is neither here nor among
-	// those that run may be on its way to the agent still.
+	// EndedJobs are the last that were answered and have ended. One that is
+	// neither here nor among those that run may be on its way to the agent still.
 	EndedJobs    []string     `json:"ended_jobs,omitempty"`
 	Capabilities []Capability `json:"capabilities"`
 	// Tags are what else clients can ask for, such as "eu" or "gpu". The tags of

@@ -79,5 +79,6 @@ func (w *Worker) serve(ctx context.Context, admitted *session.Admitted) *session
 	}
 	w.Logger.Info("answered a job", "job", g.JobID, "cores", g.CPUCores, "memory_mb", g.MemoryMB)
 	ending := s.Serve(ctx)
+	w.ledger.served(g.JobID)
 	return &ending
 }

@@ -17,7 +17,7 @@ type ledger struct {
 
 	mu   sync.Mutex
 	jobs map[string]Capacity
-	// ended are the last jobs that were released, newest last.
+	// ended are the last jobs that were served, newest last.
 	ended []string
 }
 
@@ -40,10 +40,18 @@ func (l *ledger) reserve(g *grant.Grant) error {
 	case g.MemoryMB > free.MemoryMB:
 		return fmt.Errorf("the job needs %d MiB of memory and %d of %d are free", g.MemoryMB, free.MemoryMB, l.total.MemoryMB)
 	}
-	l.ended = slices.DeleteFunc(l.ended, func(id string) bool { return id == g.JobID })
 	l.jobs[g.JobID] = Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB, Jobs: 1}
 	l.notify()
 	return nil
+}
+
+// served notes that a job was answered and has ended. It is not begun again: its
+// grant is used up. What was not answered may yet come back.
+func (l *ledger) served(jobID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = append(l.ended, jobID)
+	l.ended = l.ended[max(len(l.ended)-api.MaxEnded, 0):]
 }
 
 // release gives back what a job has reserved.
@@ -51,8 +59,6 @@ func (l *ledger) release(jobID string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.jobs, jobID)
-	l.ended = append(l.ended, jobID)
-	l.ended = l.ended[max(len(l.ended)-api.MaxEnded, 0):]
 	l.notify()
 }
 
