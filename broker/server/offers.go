@@ -61,12 +61,22 @@ func (s *Server) offer(w *response, r *http.Request) error {
 			return after(problem(http.StatusServiceUnavailable, api.CodeNoAgent,
 				"the agents that were chosen for this job are not online any more", "request a new grant"), time.Second)
 		}
-		return s.stillWaiting(w, g, waiting.Position, time.Second)
+		return s.stillWaiting(w, g, waiting.Position, pause(held))
 	case errors.Is(err, rendezvous.ErrDraining):
 		return s.stillWaiting(w, g, 0, retryDraining)
 	default:
 		return meetProblem(err)
 	}
+}
+
+// pause is how long a client should let pass that was held before. While nobody
+// asks for it, a job keeps its place but loses its turn, so that there is no pause
+// after a wait that was long enough to be one.
+func pause(held time.Duration) time.Duration {
+	if held >= time.Second {
+		return 0
+	}
+	return time.Second
 }
 
 // stillWaiting sends 202 with a fresh grant for the same job. A position of 0 is
@@ -92,7 +102,9 @@ func (s *Server) stillWaiting(w *response, g *grant.Grant, position int, retry t
 		return fmt.Errorf("write the response: %w", err)
 	}
 	w.result = "waiting"
-	w.retryAfter(retry)
+	if retry > 0 {
+		w.retryAfter(retry)
+	}
 	return w.send(http.StatusAccepted, api.TypeProblem, body)
 }
 
