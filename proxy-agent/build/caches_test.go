@@ -396,10 +396,9 @@ func TestCacheThatLeadsOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(syscall.Mkfifo(c.Dir+"/fifo", 0o600), os.Link(outside+"/file", c.Dir+"/hard")); err != nil {
-		t.Log(err) // across file systems there are no hard links
+	if err := syscall.Mkfifo(c.Dir+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
 	}
-	os.Remove(c.Dir + "/hard") // it would count, as it takes room
 	if err := leave(t, c, "x"); err != nil {
 		t.Errorf("what the links lead to was counted: %v", err)
 	}
