@@ -41,7 +41,9 @@ func (j *job) take(r *Rendezvous, i int) (as *Assignment, full bool) {
 	now := time.Now()
 	j.set(claimed)
 	j.holder = i
-	j.claim++
+	if j.claim++; j.claim == 1 {
+		r.stats.met.Add(1)
+	}
 	j.answerBy = now.Add(r.cfg.AnswerTimeout)
 	j.lastUsed = now
 	j.call.notify()

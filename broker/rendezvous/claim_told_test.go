@@ -57,7 +57,7 @@ func TestClaimsAreAskedAndTold(t *testing.T) {
 			"1→B offered at 0s, first false: true", "1↛B: handed back",
 			"1→B offered at 0s, first false: true", "1↛B: refused",
 			"1→B offered at 0s, first false: true")
-		if s := r.Stats(); s.Claims != 4 || s.Revoked != 1 || s.HandedBack != 1 || s.Refused != 1 || s.Full != 0 || s.Waiting != 0 {
+		if s := r.Stats(); s.Claims != 4 || s.Revoked != 1 || s.HandedBack != 1 || s.Refused != 1 || s.Met != 1 || s.Full != 0 || s.Waiting != 0 {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -8,7 +8,7 @@ import (
 type counters struct {
 	parked, offering, jobs, waiting, agents, queued, bytes atomic.Int64
 	claims, handedBack, revoked, refused, full, superseded atomic.Int64
-	gaveUp, hungUp                                         atomic.Int64
+	met, gaveUp, hungUp                                    atomic.Int64
 }
 
 // Stats is a momentary count; its fields are not taken at one instant.
@@ -25,10 +25,10 @@ type Stats struct {
 	Claims, HandedBack, Revoked, Refused, Full int64
 	// Superseded polls were ended by a newer one of the same agent.
 	Superseded int64
-	// GaveUp and HungUp are jobs that nobody had claimed when they were
-	// forgotten: the client did not come back after its request had ended, or
-	// broken off.
-	GaveUp, HungUp int64
+	// Met jobs were claimed at least once. GaveUp and HungUp are jobs that nobody
+	// had claimed when they were forgotten: the client did not come back after
+	// its request had ended, or broken off.
+	Met, GaveUp, HungUp int64
 }
 
 // Stats returns the counts.
@@ -38,7 +38,7 @@ func (r *Rendezvous) Stats() Stats {
 		Parked: s.parked.Load(), Offering: s.offering.Load(),
 		Jobs: s.jobs.Load(), Waiting: s.waiting.Load(), Agents: s.agents.Load(), Queued: s.queued.Load(), Bytes: s.bytes.Load(),
 		Claims: s.claims.Load(), HandedBack: s.handedBack.Load(), Revoked: s.revoked.Load(), Refused: s.refused.Load(),
-		Full: s.full.Load(), Superseded: s.superseded.Load(), GaveUp: s.gaveUp.Load(), HungUp: s.hungUp.Load(),
+		Full: s.full.Load(), Superseded: s.superseded.Load(), Met: s.met.Load(), GaveUp: s.gaveUp.Load(), HungUp: s.hungUp.Load(),
 	}
 }
 

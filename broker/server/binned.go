@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -14,20 +15,39 @@ import (
 // a user of a small broker was there.
 const bin = 8
 
-// byteBin is the same for bytes, of which a single job moves many.
-const byteBin = bin << 20
+// byteBin and memoryBin are the same for bytes that are moved and for memory, of
+// which a single job takes many.
+const (
+	byteBin   = bin << 20
+	memoryBin = bin << 30
+)
 
 // exempt are metrics that say nothing of users: the operator lists the agents.
 var exempt = []string{"farforge_broker_agents_alive", "farforge_broker_agents_listed"}
 
-// telling are metrics of the process that move with every connection.
-var telling = []string{"process_network_receive_bytes_total", "process_network_transmit_bytes_total", "process_open_fds"}
+// telling are metrics that move with every connection, or are about one job.
+var telling = []string{
+	"process_network_receive_bytes_total", "process_network_transmit_bytes_total", "process_open_fds",
+	"farforge_broker_queue_oldest_wait_seconds",
+}
 
 // binned rounds the counts of another gatherer.
-type binned struct{ next prometheus.Gatherer }
+type binned struct {
+	next prometheus.Gatherer
+
+	mu sync.Mutex
+	// shown are the histograms as they were last shown, by name and labels. All
+	// buckets of one change together, with its rounded count: if each were rounded
+	// by itself, nearly every observation would move one of so many.
+	shown map[string]*dto.Histogram
+}
+
+func newBinned(next prometheus.Gatherer) *binned {
+	return &binned{next: next, shown: map[string]*dto.Histogram{}}
+}
 
 // Gather is for prometheus.Gatherer.
-func (b binned) Gather() ([]*dto.MetricFamily, error) {
+func (b *binned) Gather() ([]*dto.MetricFamily, error) {
 	families, err := b.next.Gather()
 	families = slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return slices.Contains(telling, f.GetName()) })
 	for _, f := range families {
@@ -36,11 +56,18 @@ func (b binned) Gather() ([]*dto.MetricFamily, error) {
 			continue
 		}
 		unit := float64(bin)
-		if strings.HasSuffix(name, "_bytes_total") {
+		switch {
+		case strings.HasSuffix(name, "_bytes_total"):
 			unit = byteBin
+		case strings.HasSuffix(name, "_bytes"):
+			unit = memoryBin
 		}
 		for _, m := range f.GetMetric() {
-			roundUp(m, unit)
+			if m.Histogram != nil {
+				m.Histogram = b.show(name, m)
+			} else {
+				roundUp(m, unit)
+			}
 		}
 	}
 	return families, err
@@ -52,9 +79,24 @@ func roundUp(m *dto.Metric, unit float64) {
 		m.Counter.Value, m.Counter.Exemplar = new(up(m.Counter.GetValue(), unit)), nil
 	case m.Gauge != nil:
 		m.Gauge.Value = new(up(m.Gauge.GetValue(), unit))
-	case m.Histogram != nil:
-		roundHistogram(m.Histogram)
 	}
+}
+
+// show returns the histogram that was shown last, or a new one once its rounded
+// count has changed.
+func (b *binned) show(name string, m *dto.Metric) *dto.Histogram {
+	for _, l := range m.GetLabel() {
+		name += "\n" + l.GetName() + "\n" + l.GetValue()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := b.shown[name]
+	if last == nil || float64(last.GetSampleCount()) != up(float64(m.Histogram.GetSampleCount()), bin) {
+		roundHistogram(m.Histogram)
+		last = m.Histogram
+		b.shown[name] = last
+	}
+	return last
 }
 
 // roundHistogram replaces the sum by what the rounded buckets make likely: the

@@ -18,10 +18,16 @@ type claim struct {
 	need    scheduler.Need
 	session time.Duration
 	at      time.Time
+	// offered is when its client came with it first, and expected what the build
+	// was expected to take here.
+	offered  time.Time
+	expected time.Duration
 	// warmth is what the agent had left of earlier builds then.
 	warmth scheduler.Warmth
 
 	mu sync.Mutex
+	// answering: the agent has sent an answer.
+	answering bool
 	// answered: the client has got the agent's answer.
 	answered bool
 	// reported and confirmed are the outcome in the words of the agent and of
@@ -37,6 +43,15 @@ func (c *claim) handedBack() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.answered && !c.judged
+}
+
+// answers notes that the agent has sent an answer, and tells whether it is the
+// first.
+func (c *claim) answers() (first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first, c.answering = !c.answering, true
+	return first
 }
 
 // answer notes that the client has got the agent's answer.

@@ -62,6 +62,7 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 		near = near || s.places.beside(ranked[i].Fingerprint, place)
 	}
 	s.match.chosen.first(g.JobID, choice{need, ranked, now})
+	s.metrics.stages.chose(&ranked[0], s.match.farm.Warmth(ranked[0].Fingerprint, need))
 	token, err := s.sign(g)
 	if err != nil {
 		return err

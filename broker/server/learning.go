@@ -64,6 +64,9 @@ func (s *Server) learn(c *claim, agent string, v scheduler.Verdict, took time.Du
 		Verdict: v, Warmth: c.warmth, Took: max(took, 0), At: s.now(),
 	}
 	s.match.farm.Learn(r)
+	if v == scheduler.Built {
+		s.metrics.stages.learned(took, c.expected)
+	}
 	if s.cfg.History == nil {
 		return
 	}

@@ -81,7 +81,9 @@ func (s *Server) remember() error {
 // choose returns the candidates for a job, best first, or which need is unmet.
 func (s *Server) choose(n scheduler.Need, now time.Time) ([]scheduler.Ranked, *scheduler.Unmet) {
 	o := scheduler.Options{Now: now, Grace: s.cfg.AgentGrace, Max: s.cfg.MaxCandidates, Seed: rand.Uint64()}
+	start := time.Now()
 	ranked := s.match.farm.Choose(n, o)
+	s.metrics.stages.choice.Observe(time.Since(start).Seconds())
 	// The list of agents may have changed since their last polls.
 	valid := ranked[:0]
 	for _, r := range ranked {
@@ -141,6 +143,10 @@ func (s *Server) queued(g *grant.Grant) (leave func()) {
 // answered keeps what is reserved until the session's end.
 func (s *Server) answered(job, agent string) {
 	if c, ok := s.match.claims.of(job + agent); ok {
+		if c.answers() {
+			s.metrics.stages.answer.Observe(s.now().Sub(c.at).Seconds())
+			s.metrics.stages.whole.Observe(time.Since(c.offered).Seconds())
+		}
 		s.match.farm.Answered(agent, job, c.at.Add(c.session+time.Minute))
 	}
 }

@@ -23,6 +23,7 @@ func (s *Server) leaves(agent string, poll directory.Parked, broken bool) {
 	s.presence.Lock()
 	defer s.presence.Unlock()
 	if broken {
+		s.metrics.stages.vanished.Inc()
 		poll.Break()
 	}
 	poll.End(s.now())
@@ -33,6 +34,7 @@ func (s *Server) leaves(agent string, poll directory.Parked, broken bool) {
 func (s *Server) vanished(agent string, poll directory.Parked) {
 	s.presence.Lock()
 	defer s.presence.Unlock()
+	s.metrics.stages.vanished.Inc()
 	poll.Break()
 	s.sees(agent, false)
 }

@@ -19,18 +19,19 @@ import (
 func (s *Server) reserve(c rendezvous.Claim) bool {
 	g, now := c.Offer.Grant, s.now()
 	need := needOf(g)
+	expected := s.match.farm.Expect(c.Agent, need, now)
 	if !s.match.farm.Reserve(c.Agent, ledger.Reservation{
 		Job: g.JobID, Need: ledger.Capacity{Cores: need.Cores, MemoryMB: need.MemoryMB},
-		Since: now, Until: now.Add(s.cfg.AnswerTimeout + time.Second),
-		Done: now.Add(s.match.farm.Expect(c.Agent, need, now)),
+		Since: now, Until: now.Add(s.cfg.AnswerTimeout + time.Second), Done: now.Add(expected),
 	}) {
 		return false
 	}
+	s.metrics.stages.claimed(&c)
 	if l, ok := s.match.lines.Load(g.JobID); ok {
 		l.(*line).left()
 	}
 	s.match.claims.renew(g.JobID+c.Agent, &claim{
-		need: need, session: sessionOf(g), at: now, warmth: s.match.farm.Warmth(c.Agent, need),
+		need: need, session: sessionOf(g), at: now, offered: c.Offered, expected: expected, warmth: s.match.farm.Warmth(c.Agent, need),
 	}, (*claim).handedBack)
 	return true
 }
