@@ -109,8 +109,8 @@ func NewFarm(key []byte) *Farm {
 }
 
 // Saw takes in what an agent says of itself, or that it is parked or not any
-// more. sent is when it said so.
-func (f *Farm) Saw(v directory.Agent, sent time.Time) {
+// more.
+func (f *Farm) Saw(v directory.Agent, now time.Time) {
 	if v.Status == nil {
 		return
 	}
@@ -129,7 +129,7 @@ func (f *Farm) Saw(v directory.Agent, sent time.Time) {
 		s := v.Status
 		a.nat = nat.Parse(s.NAT)
 		f.healed += a.account.Status(ledger.Capacity{Cores: s.TotalCores, MemoryMB: s.TotalMemMB},
-			ledger.Capacity{Cores: s.FreeCores, MemoryMB: s.FreeMemMB}, s.RunningJobs, s.EndedJobs, sent)
+			ledger.Capacity{Cores: s.FreeCores, MemoryMB: s.FreeMemMB}, s.RunningJobs, s.EndedJobs, now)
 		if a.tells = s.Warm != nil; old.Status == nil || !slices.Equal(old.Status.Warm, s.Warm) {
 			a.warm = a.warm[:0]
 			for _, w := range s.Warm {
@@ -141,7 +141,7 @@ func (f *Farm) Saw(v directory.Agent, sent time.Time) {
 		f.unplace(a)
 		a.class = f.classOf(&v)
 	}
-	f.replace(a, sent.UnixNano())
+	f.replace(a, now.UnixNano())
 }
 
 // memberOf returns the agent, which is new if it was never seen.
