@@ -9,7 +9,7 @@ import (
 )
 
 // version is the first byte of each stored result.
-const version = 1
+const version = 2
 
 // maxName bounds the strings in a result; the API allows less.
 const maxName = 255

@@ -184,40 +184,6 @@ func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
 	}
 }
 
-// TestErrorsInSourceTeachNothing: neither good nor bad, nor does one end the
-// rest of a broken agent.
-func TestErrorsInSourceTeachNothing(t *testing.T) {
-	f := farmOf(buildsIDF("a"))
-	f.built("a", 20, 30)
-	worked := func(at time.Time) {
-		t.Helper()
-		before := *f.byID["SHA256:a"]
-		for range 20 {
-			f.Learn(Result{Agent: "SHA256:a", Target: idf.Target, Toolchain: idf.Toolchain.Name, Verdict: Worked, Took: time.Second, At: at})
-		}
-		if after := f.byID["SHA256:a"]; after.rel != before.rel || after.speed != before.speed || f.byID["SHA256:a"].place != before.place {
-			t.Errorf("errors in the source changed %+v to %+v", before.rel, after.rel)
-		}
-	}
-	worked(now)
-	f.failed("a", 4, now)
-	resting := func(at time.Time) bool { return f.Choose(idf, Options{Now: at, Grace: time.Hour, Max: 4})[0].Resting }
-	worked(now.Add(time.Second))
-	if !resting(now.Add(time.Second)) {
-		t.Error("errors in the source ended an agent's rest")
-	}
-	// Its trial said nothing, so the next job is a trial again.
-	over := now.Add(maxRest*time.Second + 1)
-	worked(over)
-	if resting(over) {
-		t.Error("a trial that said nothing put an agent to rest again")
-	}
-	f.Learn(Result{Agent: "SHA256:stranger", Verdict: Worked, At: now})
-	if f.byID["SHA256:stranger"] != nil || f.kinds[kindKey("", "")] != nil {
-		t.Error("a farm remembers whom it learned nothing of")
-	}
-}
-
 // TestFarmIsCuriousWhenIdle: chance widens the scores as far as there are agents
 // with room, and not at all for those that have none.
 func TestFarmIsCuriousWhenIdle(t *testing.T) {
@@ -344,7 +310,7 @@ func TestTwoOffersNeverOversell(t *testing.T) {
 				}
 				mu.Unlock()
 				if rnd.IntN(3) == 0 {
-					f.Learn(Result{Agent: id, Verdict: Worked, At: now})
+					f.Learn(Result{Agent: id, Verdict: Failed, At: now})
 				}
 				mu.Lock()
 				used[id] -= cores

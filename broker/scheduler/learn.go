@@ -30,16 +30,13 @@ const (
 	Warm
 )
 
-// Verdict is what a result says of its agent.
+// Verdict is what a result says of its agent. A job that ended otherwise, as with
+// an error in the user's source, is no result: to fail quickly shall raise nobody.
 type Verdict uint8
 
 const (
 	// Built: the agent did what was asked. Its time counts.
 	Built Verdict = iota + 1
-	// Worked: the job ended without a result, but not by the agent's fault, as
-	// with an error in the user's source. It teaches nothing: to fail quickly
-	// shall raise nobody.
-	Worked
 	// Failed: the agent's own fault, such as a claim without an answer.
 	Failed
 )
@@ -47,9 +44,6 @@ const (
 // Learn takes a result in, also of an agent that has not been seen yet: so the
 // results of the past can be taken in before the agents come.
 func (f *Farm) Learn(r Result) {
-	if r.Verdict == Worked {
-		return
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a := f.memberOf(r.Agent)
