@@ -50,12 +50,24 @@ func TestNoAgentIsOversold(t *testing.T) {
 	}
 	w := newWorld(t)
 	agents := []*agent{w.listAgent("small"), w.listAgent("medium"), w.listAgent("large")}
+	seen := map[string]int{}
 	for begin, seed := time.Now(), first; seed <= last && !t.Failed() && time.Since(begin) < 5*time.Second; seed++ {
 		synctest.Test(t, func(t *testing.T) {
 			day := newBadDay(t, w, agents, seed)
 			day.play()
 			t.Logf("seed %d: %v", seed, day.seen)
+			for what, n := range day.seen {
+				seen[what] += n
+			}
 		})
+	}
+	for _, what := range []string{
+		"answer 204", "answer 410", "offer 200", "offer 202", "offer 504", "refused", "failed before the answer", "silent",
+		"report 204", "an agent crashed", "the broker crashed",
+	} {
+		if seen[what] == 0 && first < last {
+			t.Errorf("it never came to this: %s", what)
+		}
 	}
 }
 
