@@ -165,7 +165,7 @@ func (q *queue) waiting(end *list.Element, now time.Time) (n int) {
 }
 
 // between is how long a client may take from one request to its next, which it
-// is told to make after a second, until its job does not count in places.
+// is told to make within a second or two, until its job does not count in places.
 const between = 5 * time.Second
 
 // inLine tells whether the job waits, or will again in a moment because its client
