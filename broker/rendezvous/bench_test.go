@@ -3,6 +3,7 @@ package rendezvous
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,7 +15,8 @@ import (
 func BenchmarkMatch(b *testing.B) {
 	for _, size := range []struct{ agents, clients int }{{64, 32}, {512, 256}, {2000, 1000}} {
 		b.Run(fmt.Sprintf("agents=%d/clients=%d", size.agents, size.clients), func(b *testing.B) {
-			r := New(Config{})
+			// Nothing is forgotten within the few seconds that this takes.
+			r := New(Config{MaxJobs: math.MaxInt64, MaxBytes: math.MaxInt64})
 			defer r.Close()
 			ctx, cancel := context.WithCancel(b.Context())
 			body := make([]byte, 2048)
