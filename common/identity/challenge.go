@@ -52,7 +52,8 @@ func Origin(raw string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("broker URL: %w", err)
 	}
-	if (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil {
+	// A colon without a port is what is left of a second scheme.
+	if (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil || strings.HasSuffix(u.Host, ":") {
 		return "", fmt.Errorf("broker URL: %q is not like https://broker.example.org", raw)
 	}
 	host := strings.ToLower(u.Hostname())

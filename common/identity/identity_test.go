@@ -115,6 +115,7 @@ func TestOrigin(t *testing.T) {
 		{"http://127.0.0.1:8080", "http://127.0.0.1:8080"},
 		{"http://[::1]:80", "http://[::1]"},
 		{"broker.example.org", ""}, {"ftp://x", ""}, {"https://", ""}, {"https://u:p@x", ""},
+		{"http://http://127.0.0.1:8080", ""},
 	}
 	for _, tt := range tests {
 		got, err := Origin(tt.in)
