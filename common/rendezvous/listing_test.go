@@ -46,7 +46,7 @@ func TestLinksThatLeadAway(t *testing.T) {
 			"https://evil.example/agents?after=x": "-", "//evil.example/agents": "-", "http://b.example/agents": "-", "https://u:p@b.example/agents": "-",
 			"/services/agents?after=x": "-", "/agents/../services": "-", "https://b.example:8443/agents": "-", "%zz": "-", "/agents?a=%zz": "-",
 		},
-		"https://b.example/farm": {"/agents?after=x": "after=x", "/farm/agents?after=x": "after=x", "/other/agents": "-"},
+		"https://b.example/broker": {"/agents?after=x": "after=x", "/broker/agents?after=x": "after=x", "/other/agents": "-"},
 	} {
 		base, err := url.Parse(broker)
 		if err != nil {
@@ -66,7 +66,7 @@ func TestLinksThatLeadAway(t *testing.T) {
 func FuzzOnward(f *testing.F) {
 	f.Add(`</agents?after=x>; rel="next"`)
 	f.Add(`<//evil>; rel=next, <?a>; title="\"`)
-	base := &url.URL{Scheme: "https", Host: "b.example", Path: "/farm"}
+	base := &url.URL{Scheme: "https", Host: "b.example", Path: "/broker"}
 	f.Fuzz(func(t *testing.T, header string) {
 		query, err := onward(base, api.PathAgents, []string{header})
 		if err != nil || query == nil {
@@ -76,7 +76,7 @@ func FuzzOnward(f *testing.F) {
 		if err != nil || !strings.Contains(header, "<"+link+">") {
 			t.Fatalf("%q is not in %q, %v", link, header, err)
 		}
-		if _, err := http.NewRequest(http.MethodGet, "https://b.example/farm/agents?"+query.Encode(), nil); err != nil {
+		if _, err := http.NewRequest(http.MethodGet, "https://b.example/broker/agents?"+query.Encode(), nil); err != nil {
 			t.Fatal(err)
 		}
 	})
