@@ -42,7 +42,8 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 	if unmet != nil {
 		return unmetProblem(unmet)
 	}
-	s.match.spare(ranked, asker(user.ID, s.placeOf(r)), now)
+	place, near := s.placeOf(r), false
+	s.match.spare(ranked, asker(user.ID, place), now)
 	id, err := ulid.New(ulid.Timestamp(now), crand.Reader)
 	if err != nil {
 		return fmt.Errorf("make a job id: %w", err)
@@ -53,7 +54,6 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 		CPUCores: req.CPUCores, MemoryMB: req.MemoryMB, SessionSecs: req.TimeoutSecs,
 		Target: req.Target, Toolchain: req.Toolchain, Project: req.Project,
 	}
-	place, near := s.placeOf(r), false
 	s.places.clients.first(g.JobID, place)
 	candidates := make([]api.Candidate, len(ranked))
 	for i := range ranked {

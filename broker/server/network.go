@@ -57,6 +57,7 @@ func sameNetwork(a, b netip.Addr) bool {
 	return a == b
 }
 
+// placeOf is from where the request comes; see proxies.address.
 func (s *Server) placeOf(r *http.Request) netip.Addr {
 	return proxies(s.cfg.TrustedProxies).address(r)
 }

@@ -18,7 +18,7 @@ func (s *Server) limited(serve handlerFunc) handlerFunc {
 		return serve
 	}
 	return func(w *response, r *http.Request) error {
-		wait, ok := s.cfg.Addresses.Allow(proxies(s.cfg.TrustedProxies).address(r), s.now())
+		wait, ok := s.cfg.Addresses.Allow(s.placeOf(r), s.now())
 		if !ok {
 			s.metrics.refused("address")
 			return after(problem(http.StatusTooManyRequests, api.CodeTooFast, "too many requests come from your network",

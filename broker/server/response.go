@@ -137,7 +137,7 @@ func (s *Server) log(r *http.Request, name string, w *response, took time.Durati
 		attrs = append(attrs, "job", id)
 	}
 	if s.cfg.UnsafeLogging {
-		attrs = append(attrs, "peer", proxies(s.cfg.TrustedProxies).address(r))
+		attrs = append(attrs, "peer", s.placeOf(r))
 	}
 	s.cfg.Logger.Debug("request", attrs...)
 }
