@@ -73,7 +73,7 @@ func (c *Cache) Keep() error {
 	if err := c.note.write(c.dir()); err != nil {
 		return err
 	}
-	return c.caches.put(c, c.ws)
+	return c.caches.put(c)
 }
 
 // Close removes the cache unless it was kept. Nothing may run in it any more.

@@ -210,23 +210,23 @@ func (k *Caches) moveTo(id, path string) bool {
 }
 
 // put takes over a folder that a job gives back. What it replaces and what is
-// too much goes into trash. A cache that started empty replaces none: the other
-// has more in it.
-func (k *Caches) put(c *Cache, trash *Workspace) error {
+// too much is removed with the job's folder. A cache that started empty replaces
+// none: the other has more in it.
+func (k *Caches) put(c *Cache) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if i := k.find(c.id); i >= 0 {
 		if !c.warm {
 			return errors.New("another build of the project has one by now")
 		}
-		k.discard(i, trash)
+		k.discard(i, c.ws)
 	}
 	now := time.Now()
 	if err := errors.Join(os.Chtimes(c.dir(), now, now), os.Rename(c.dir(), k.path(c.id))); err != nil {
 		return err
 	}
 	k.kept = append(k.kept, kept{c.id, c.note, now})
-	k.trim(trash)
+	k.trim(c.ws)
 	return nil
 }
 

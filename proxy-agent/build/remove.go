@@ -27,7 +27,7 @@ func removeTree(dir string) error {
 func flatten(root *os.Root) {
 	moved := 0
 	for {
-		names, _ := folders(root, ".")
+		names := folders(root, ".")
 		if len(names) == 0 {
 			return
 		}
@@ -36,7 +36,7 @@ func flatten(root *os.Root) {
 				return
 			}
 			for {
-				below, _ := folders(root, top)
+				below := folders(root, top)
 				if len(below) == 0 {
 					break
 				}
@@ -58,10 +58,10 @@ func flatten(root *os.Root) {
 
 // folders lists some of the folders in a folder, and none only if there are none
 // that can be seen.
-func folders(root *os.Root, path string) (names []string, err error) {
+func folders(root *os.Root, path string) (names []string) {
 	f, err := root.Open(path)
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	defer f.Close()
 	for len(names) == 0 && err == nil {
@@ -73,5 +73,5 @@ func folders(root *os.Root, path string) (names []string, err error) {
 			}
 		}
 	}
-	return names, err
+	return names
 }
