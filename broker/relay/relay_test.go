@@ -203,17 +203,19 @@ func TestRefusesCredentials(t *testing.T) {
 	good, password := Credentials(s.cfg.Secret, someJob, time.Now().Add(time.Minute))
 	old, oldPassword := Credentials(s.cfg.Secret, someJob, time.Now().Add(-time.Second))
 	forged, forgedPassword := Credentials([]byte("another secret of 16"), someJob, time.Now().Add(time.Minute))
-	_, expiry, _ := strings.Cut(good, ":")
+	expiry, _, _ := strings.Cut(good, ":")
+	// What has no right form comes with the password that would go with it.
+	misshapen := func(username string) [2]string { return [2]string{username, passwordOf(s.cfg.Secret, username)} }
 	for name, c := range map[string][2]string{
 		"expired":          {old, oldPassword},
 		"other secret":     {forged, forgedPassword},
 		"other job":        {strings.Replace(good, "01ARZ", "01ARX", 1), password},
 		"later expiry":     {"9" + good, password},
-		"no job":           {expiry + ":", password},
-		"no expiry":        {someJob, password},
-		"nobody":           {"", ""},
-		"longer than any":  {good + strings.Repeat("x", 100), password},
-		"minus as a digit": {"-" + good, password},
+		"no job":           misshapen(expiry + ":"),
+		"no expiry":        misshapen(someJob),
+		"nobody":           misshapen(""),
+		"longer than any":  misshapen(good + strings.Repeat("x", 100)),
+		"minus as a digit": misshapen("-" + good),
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := s.udpClient(t, c[0], c[1])
