@@ -117,7 +117,7 @@ func check(root *os.Root, got *channel.Manifest, result *channel.Result, want *E
 }
 
 func (s *Set) readMap(root *os.Root) error {
-	if !s.has(s.FlashMap) {
+	if !lists(s.Files, s.FlashMap) {
 		return refuse("the flash map %s is not among them", s.FlashMap)
 	}
 	if info, err := root.Stat(filepath.FromSlash(s.FlashMap)); err == nil && info.Size() > flashmap.MaxFileSize {
@@ -131,7 +131,7 @@ func (s *Set) readMap(root *os.Root) error {
 		return refuse("%w", err)
 	}
 	for _, im := range s.Map.Images {
-		if at := path.Join(path.Dir(s.FlashMap), im.Path); !s.has(at) {
+		if at := path.Join(path.Dir(s.FlashMap), im.Path); !lists(s.Files, at) {
 			return refuse("the flash map names %s, which is not among them", at)
 		}
 	}
@@ -144,11 +144,7 @@ func isStatement(name string) bool {
 	return name == provenance.FileName || name == provenance.SignatureName
 }
 
-func (s *Set) has(name string) bool {
-	for _, f := range s.Files {
-		if f.Path == name {
-			return true
-		}
-	}
-	return false
+// lists tells whether one of the artifacts has this path.
+func lists(files []api.Artifact, name string) bool {
+	return slices.ContainsFunc(files, func(a api.Artifact) bool { return a.Path == name })
 }

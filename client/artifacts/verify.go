@@ -35,7 +35,7 @@ type Verified struct {
 
 // Covers tells whether the statement names the file at this path below Dir.
 func (v *Verified) Covers(name string) bool {
-	return slices.ContainsFunc(v.Statement.Artifacts, func(a api.Artifact) bool { return a.Path == name })
+	return lists(v.Statement.Artifacts, name)
 }
 
 // Verify checks again, without asking anybody, what the folder at what holds: a
@@ -87,7 +87,7 @@ func verifyFolder(dir string, own bool, known *identity.KnownAgents) (*Verified,
 		return nil, distrust(dir, err)
 	}
 	named := slices.DeleteFunc(slices.Clone(there), func(a api.Artifact) bool {
-		beside := !own && !v.Covers(a.Path) && a.Path != provenance.FileName && a.Path != provenance.SignatureName
+		beside := !own && !v.Covers(a.Path) && !isStatement(a.Path)
 		if beside {
 			v.Beside = append(v.Beside, a.Path)
 		}
@@ -232,7 +232,7 @@ func names(dir, rel string) bool {
 		return false
 	}
 	b, err := provenance.Parse(data)
-	return err == nil && slices.ContainsFunc(b.Artifacts, func(a api.Artifact) bool { return a.Path == rel })
+	return err == nil && lists(b.Artifacts, rel)
 }
 
 func verifySums(dir, state string) error {
