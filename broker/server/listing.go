@@ -29,12 +29,8 @@ func (s *Server) shownAgents(w *response, r *http.Request) error {
 	if err != nil {
 		return err // it was parsed once already
 	}
-	onward := query.Values()
-	if last := values.Get(api.AfterParam); last != "" {
-		onward.Set(api.AfterParam, last)
-	}
 	o := scheduler.Options{Now: s.now(), Grace: s.cfg.AgentGrace}
-	return s.page(w, api.PathAgents, onward, func(a *directory.Agent) ([]byte, error) {
+	return s.page(w, r, query.Values(), func(a *directory.Agent) ([]byte, error) {
 		if !scheduler.Meets(a, &need) {
 			return nil, nil
 		}

@@ -63,11 +63,7 @@ func (s *Server) operator(serve handlerFunc) handlerFunc {
 
 // listAgents serves GET /services/agents.
 func (s *Server) listAgents(w *response, r *http.Request) error {
-	onward := url.Values{}
-	if last := r.URL.Query().Get(api.AfterParam); last != "" {
-		onward.Set(api.AfterParam, last)
-	}
-	return s.page(w, api.PathServiceAgent, onward, func(a *directory.Agent) ([]byte, error) {
+	return s.page(w, r, url.Values{}, func(a *directory.Agent) ([]byte, error) {
 		return json.Marshal(s.listed(a))
 	})
 }
