@@ -1,37 +1,17 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/farforge/farforge/common/api"
 )
-
-// safeBuffer is a log that several goroutines write.
-type safeBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
 
 // TestNobodysAddressIsLogged runs a whole job from an address of its own, with
 // everything that can go wrong on a connection, and looks for it in the log.
@@ -43,7 +23,7 @@ func TestNobodysAddressIsLogged(t *testing.T) {
 	for _, unsafely := range []bool{false, true} {
 		w := newWorld(t)
 		a := w.listAgent("bench-1")
-		log := &safeBuffer{}
+		log := &syncBuffer{}
 		w.adjust = func(c *Config) {
 			c.UnsafeLogging = unsafely
 			c.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
