@@ -3,12 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"math/big"
@@ -21,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/farforge/farforge/common/front/fronttest"
 )
 
 // The ACME server of these tests is Pebble, Let's Encrypt's own for testing.
@@ -76,8 +74,8 @@ func startPebble(t *testing.T, programs, httpPort, tlsPort string, life time.Dur
 	t.Helper()
 	dir := t.TempDir()
 	dns, admin, api, management := freePort(t), freePort(t), freePort(t), freePort(t)
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	selfSigned(t, cert, key)
+	ca := fronttest.NewCA(t)
+	cert, key := ca.Issue("127.0.0.1")
 	config := filepath.Join(dir, "config.json")
 	writeFile(t, config, fmt.Sprintf(`{"pebble": {"listenAddress": "127.0.0.1:%s", "managementListenAddress": "127.0.0.1:%s",
 		"certificate": %q, "privateKey": %q, "httpPort": %s, "tlsPort": %s, "ocspResponderURL": "", "retryAfter": {"authz": 1, "order": 1},
@@ -89,11 +87,9 @@ func startPebble(t *testing.T, programs, httpPort, tlsPort string, life time.Dur
 	server.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0")
 	background(t, server)
 
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(readFile(t, cert))
 	p := &pebble{
-		directory: "https://127.0.0.1:" + api + "/dir", caFile: cert, management: "https://127.0.0.1:" + management,
-		http: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}},
+		directory: "https://127.0.0.1:" + api + "/dir", caFile: ca.File(), management: "https://127.0.0.1:" + management,
+		http: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}, DisableKeepAlives: true}},
 	}
 	waitFor(t, "Pebble answers", func() error { _, err := p.get(p.directory); return err })
 	waitFor(t, "the DNS server answers", func() error {
@@ -284,28 +280,6 @@ func waitFor(t *testing.T, what string, check func() error) {
 			t.Fatalf("after a minute still not: %s: %v", what, err)
 		}
 	}
-}
-
-func selfSigned(t *testing.T, certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	writeFile(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
 }
 
 func writeFile(t *testing.T, path, text string) {
