@@ -77,7 +77,7 @@ func (f *Farm) standing(fingerprint string, listed []string, now time.Time) stan
 	if a == nil {
 		return standing{}
 	}
-	a.account.Expire(now)
+	f.expired += a.account.Expire(now)
 	held := a.account.Held()
 	s := standing{free: a.account.Free(), resting: a.rel.resting(a.salt, len(held), now.UnixNano())}
 	for i := range held {

@@ -116,6 +116,22 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// TestWhatExpiresIsCounted whoever finds it out: here a look at the agent.
+func TestWhatExpiresIsCounted(t *testing.T) {
+	a := buildsIDF("a")
+	f := farmOf(a)
+	if !f.Reserve(a.Fingerprint, ledger.Reservation{Job: "x", Need: ledger.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Until: now.Add(time.Second)}) {
+		t.Fatal("no room")
+	}
+	later := now.Add(2 * time.Second)
+	if i := f.Info(&a, &Options{Now: later, Grace: time.Minute}); i.State != api.AgentIdle || i.FreeCores != 8 {
+		t.Errorf("it holds on to a reservation whose time is over: %+v", i)
+	}
+	if s := f.Stats(later); s.Reservations != 0 || s.Expired != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestMeets(t *testing.T) {
 	a := agent("a", "esp32c3 esp-idf 5.3.1", "esp32 gcc 12")
 	a.Tags, a.Parked = []string{"eu", "fast"}, false
