@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -214,7 +215,7 @@ func (t *Trickle) note(candidate string) {
 	if len(fields) < 8 || fields[7] != "relay" {
 		return
 	}
-	if at, err := netip.ParseAddrPort(joinHostPort(fields[4], fields[5])); err == nil {
+	if at, err := netip.ParseAddrPort(net.JoinHostPort(fields[4], fields[5])); err == nil {
 		t.relays[at] = true
 	}
 }
@@ -224,13 +225,6 @@ func (t *Trickle) isRelay(address string, port uint16) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return err == nil && t.relays[netip.AddrPortFrom(ip, port)]
-}
-
-func joinHostPort(host, port string) string {
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	return host + ":" + port
 }
 
 // ufragOf returns the name of the ICE session in a description.
