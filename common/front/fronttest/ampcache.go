@@ -25,10 +25,9 @@ import (
 // direction, gives a publisher a few seconds, and serves valid AMP HTML alone,
 // written anew.
 type AMPCache struct {
-	// URL is the cache's own, with Name as host.
+	// URL is the cache's own, with its name as host.
 	URL string
 
-	t     testing.TB
 	name  string
 	fetch *http.Client
 
@@ -51,7 +50,7 @@ const (
 // address.
 func StartAMPCache(t testing.TB, ca *CA, name, publishers string) *AMPCache {
 	t.Helper()
-	c := &AMPCache{t: t, pages: map[string][]byte{}}
+	c := &AMPCache{pages: map[string][]byte{}}
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS12},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -15,7 +16,7 @@ import (
 // Proxy is a proxy that leads everywhere to one address, whatever is asked for.
 type Proxy struct {
 	Addr string
-	// Asked is the last address that was asked for, HOST:PORT.
+	// asked is the last address that was asked for, HOST:PORT.
 	asked atomic.Value
 	// authorization is the last Proxy-Authorization, or SOCKS5 user:password.
 	authorization atomic.Value
@@ -82,7 +83,7 @@ func StartSOCKS5(t testing.TB, to string) *Proxy {
 		if methods == nil {
 			return
 		}
-		if contains(methods, 2) {
+		if slices.Contains(methods, 2) {
 			_, _ = conn.Write([]byte{5, 2})
 			user, password := field(in, 1), field(in, 0)
 			p.authorization.Store(string(user) + ":" + string(password))
@@ -134,13 +135,4 @@ func field(in *bufio.Reader, skip int) []byte {
 		return nil
 	}
 	return b
-}
-
-func contains(b []byte, x byte) bool {
-	for _, y := range b {
-		if x == y {
-			return true
-		}
-	}
-	return false
 }
