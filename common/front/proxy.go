@@ -153,7 +153,8 @@ func (d *dialer) tunnel(ctx context.Context, via *url.URL, address string) (conn
 	return conn, nil
 }
 
-// withPort returns HOST:PORT of a proxy.
+// withPort returns HOST:PORT of a URL, with the scheme's own port where it names
+// none.
 func withPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
