@@ -145,7 +145,7 @@ func TestFrontsInRandomOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first[w.All()[0]] = true
+		first[w.routes[0].Way] = true
 	}
 	if len(first) != 3 {
 		t.Errorf("of three fronts, %v come first", first)

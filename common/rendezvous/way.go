@@ -179,15 +179,6 @@ func (w *Ways) add(rank int, way Way, c front.Config, cache *url.URL) error {
 	return nil
 }
 
-// All returns the ways, in the order in which they are tried at first.
-func (w *Ways) All() []Way {
-	var all []Way
-	for _, r := range w.routes {
-		all = append(all, r.Way)
-	}
-	return all
-}
-
 // Current returns the way that is in use, once one has worked.
 func (w *Ways) Current() (Way, bool) {
 	w.mu.Lock()
