@@ -96,7 +96,8 @@ func (c *Client) AskGrant(ctx context.Context, need *api.GrantRequest) (*api.Gra
 
 // Offer posts the offer until an agent has answered; see [Client.Introduce].
 // The first wait is a short one, so that waiting is told of the place in line
-// within seconds; none is asked for that goes on beyond ctx's deadline. An expired grant is a *api.Problem with api.CodeExpired.
+// within seconds; none is asked for that goes on beyond ctx's deadline. An
+// expired grant is a *api.Problem with api.CodeExpired.
 func (c *Client) Offer(ctx context.Context, granted *api.GrantResponse, offer []byte, waiting func(api.Waiting)) ([]byte, error) {
 	token := granted.Grant
 	for most := firstWait; ; most = api.MaxWait {

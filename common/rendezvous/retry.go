@@ -12,7 +12,8 @@ import (
 )
 
 // Retryable tells whether the same request may succeed later: nobody answered
-// (unless it is too long for the only way that there is), or the broker said that it is too busy, shutting down or broken.
+// (unless it is too long for the only way that there is), or the broker said that
+// it is too busy, shutting down or broken.
 func Retryable(err error) bool {
 	var u *Unreachable
 	var p *api.Problem
