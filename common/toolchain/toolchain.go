@@ -37,8 +37,7 @@ type Requirement struct {
 // The forms of the two parts. That of a constraint only keeps out what no
 // constraint has; what it means, semver judges.
 var (
-	nameForm       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
-	spellingForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+	wordForm       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`) // of a name, or a version that is no constraint
 	exactForm      = regexp.MustCompile(`^==[^\pC]{1,64}$`)
 	constraintForm = regexp.MustCompile(`^[A-Za-z0-9.*~^<>=!,| +-]{1,64}$`)
 )
@@ -52,7 +51,7 @@ func Parse(s string) (Requirement, error) {
 	name, version, has := strings.Cut(s, "@")
 	r := Requirement{Name: name, Version: version}
 	switch {
-	case !nameForm.MatchString(name):
+	case !wordForm.MatchString(name):
 		return Requirement{}, fmt.Errorf("%q is not NAME or NAME@VERSION, such as esp-idf or esp-idf@~5.3", s)
 	case !has:
 		return r, nil
@@ -64,7 +63,7 @@ func Parse(s string) (Requirement, error) {
 	}
 	if c, err := constraint(version); err == nil {
 		r.constraint = c
-	} else if !spellingForm.MatchString(version) {
+	} else if !wordForm.MatchString(version) {
 		return Requirement{}, fmt.Errorf("%q is neither a version nor a constraint on one, such as 5.3, ~5.3.1 or >=5.1,<5.4", version)
 	}
 	return r, nil
