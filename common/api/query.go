@@ -19,21 +19,13 @@ type AgentQuery struct {
 
 // Validate reports the first parameter that is out of its form or its range.
 func (q *AgentQuery) Validate() error {
-	switch {
-	case q.Target != "" && !nameForm.MatchString(q.Target):
+	if q.Target != "" && !nameForm.MatchString(q.Target) {
 		return fmt.Errorf("target: %q is not a chip name such as esp32c3", q.Target)
-	case len(q.Tags) > MaxTags:
-		return fmt.Errorf("tag: %d, at most %d are allowed", len(q.Tags), MaxTags)
 	}
 	if _, err := toolchain.Parse(q.Toolchain); err != nil {
 		return fmt.Errorf("toolchain: %w", err)
 	}
-	for _, tag := range q.Tags {
-		if !ValidTag(tag) {
-			return fmt.Errorf("tag: %q is not a tag such as eu", tag)
-		}
-	}
-	return nil
+	return validTags("tag", q.Tags)
 }
 
 // Values is the query as parameters of a URL.

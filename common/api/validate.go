@@ -45,7 +45,7 @@ func (r *GrantRequest) Validate() error {
 	if _, err := toolchain.Parse(r.Toolchain); err != nil {
 		return fmt.Errorf("toolchain: %w", err)
 	}
-	if err := validTags(r.Tags); err != nil {
+	if err := validTags("tags", r.Tags); err != nil {
 		return err
 	}
 	for _, c := range r.RequiredChannels {
@@ -83,7 +83,7 @@ func (s *Status) Validate() error {
 	case s.Sealing != nil && (len(s.Sealing.Recipient) > 128 || len(s.Sealing.Signature) > 4096):
 		return errors.New("sealing: the recipient is longer than 128 bytes or the signature than 4096")
 	}
-	if err := validTags(s.Tags); err != nil {
+	if err := validTags("tags", s.Tags); err != nil {
 		return err
 	}
 	for _, w := range s.Warm {
@@ -150,13 +150,14 @@ func (o Outcome) known() bool {
 // ValidTag tells whether a tag has the form of one: letters, digits and . _ + -.
 func ValidTag(tag string) bool { return nameForm.MatchString(tag) }
 
-func validTags(tags []string) error {
+// validTags checks the tags of a field or parameter, which its errors name.
+func validTags(name string, tags []string) error {
 	if len(tags) > MaxTags {
-		return fmt.Errorf("tags: %d, at most %d are allowed", len(tags), MaxTags)
+		return fmt.Errorf("%s: %d, at most %d are allowed", name, len(tags), MaxTags)
 	}
 	for _, tag := range tags {
 		if !ValidTag(tag) {
-			return fmt.Errorf("tags: %q is not a tag such as eu", tag)
+			return fmt.Errorf("%s: %q is not a tag such as eu", name, tag)
 		}
 	}
 	return nil
