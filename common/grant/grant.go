@@ -29,9 +29,6 @@ import (
 // Type is the typ header of a grant.
 const Type = "farforge-grant+jwt"
 
-// Leeway is how far apart the clocks of broker and agent may be.
-const Leeway = 30 * time.Second
-
 // What is wrong with a grant. Every error of this package wraps one of them.
 var (
 	ErrMalformed   = errors.New("the grant is malformed")
