@@ -41,9 +41,6 @@ type ACMEConfig struct {
 	// CAFile has the CA certificates, in PEM, that the server's own certificate
 	// is checked against. Default: the system's.
 	CAFile string
-	// RenewBefore is how long before its end a certificate is renewed. Default:
-	// a third of its life, at most 30 days.
-	RenewBefore time.Duration
 	// Logger gets what becomes of the certificates.
 	Logger *slog.Logger
 }
@@ -91,10 +88,12 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 	a.ended, a.end = context.WithCancel(context.Background())
 	whitelist := autocert.HostWhitelist(a.hosts...)
 	a.allowed = func(ctx context.Context, host string) error { return whitelist(ctx, withoutPort(host)) }
+	// Left to autocert: it renews a third of a certificate's life before the end,
+	// at most 30 days.
 	a.manager = &autocert.Manager{
 		Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(cfg.Cache), Email: cfg.Email,
-		HostPolicy: a.allowed, RenewBefore: cfg.RenewBefore,
-		Client: &acme.Client{DirectoryURL: cfg.Directory, UserAgent: "farforge-broker", HTTPClient: a.httpClient(roots)},
+		HostPolicy: a.allowed,
+		Client:     &acme.Client{DirectoryURL: cfg.Directory, UserAgent: "farforge-broker", HTTPClient: a.httpClient(roots)},
 	}
 	return a, nil
 }
