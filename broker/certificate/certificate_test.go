@@ -54,14 +54,8 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-// served is the serial number of what a client is shown.
-func served(t *testing.T, c *tls.Config) int64 {
-	t.Helper()
-	l, err := tls.Listen("tcp", "127.0.0.1:0", c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+// serveOne says a word to the next client, and then how that went.
+func serveOne(l net.Listener) <-chan error {
 	done := make(chan error, 1)
 	go func() {
 		conn, err := l.Accept()
@@ -71,6 +65,18 @@ func served(t *testing.T, c *tls.Config) int64 {
 		}
 		done <- err
 	}()
+	return done
+}
+
+// served is the serial number of what a client is shown.
+func served(t *testing.T, c *tls.Config) int64 {
+	t.Helper()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	done := serveOne(l)
 	conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)

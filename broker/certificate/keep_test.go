@@ -108,15 +108,7 @@ func TestSessionsAreResumed(t *testing.T) {
 	defer l.Close()
 	client := &tls.Config{InsecureSkipVerify: true, ServerName: "x", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	for i, want := range []bool{false, true} {
-		served := make(chan error, 1)
-		go func() {
-			conn, err := l.Accept()
-			if err == nil {
-				_, err = io.WriteString(conn, "x")
-				_ = conn.Close()
-			}
-			served <- err
-		}()
+		done := serveOne(l)
 		conn, err := tls.Dial("tcp", l.Addr().String(), client)
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +116,7 @@ func TestSessionsAreResumed(t *testing.T) {
 		if _, err := io.ReadAll(conn); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-served; err != nil {
+		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
 		if got := conn.ConnectionState().DidResume; got != want {
