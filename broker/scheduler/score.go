@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/api"
 )
 
@@ -107,14 +108,17 @@ func find(cells []cell, key uint64) *cell {
 
 // hasRoom tells whether a job would start at once.
 func (a *member) hasRoom(need *Need) bool {
-	left := a.account.Free()
-	return left.Cores >= need.Cores && left.MemoryMB >= need.MemoryMB && a.view.Parked
+	return a.view.Parked && a.account.Free().Fits(need.capacity())
+}
+
+func (n *Need) capacity() ledger.Capacity {
+	return ledger.Capacity{Cores: n.Cores, MemoryMB: n.MemoryMB}
 }
 
 // wait is how many seconds it takes until the job could start: until enough of
 // the running jobs should be done, and then for its place behind those in line.
 func (a *member) wait(w *wanted, speed, line float64) float64 {
-	left, need := a.account.Free(), w.need
+	left, need := a.account.Free(), w.need.capacity()
 	held := a.account.Held()
 	lanes := max(float64(a.account.Total().Cores/max(need.Cores, 1)), 1)
 	// What waits is expected to be like what runs.
@@ -126,7 +130,7 @@ func (a *member) wait(w *wanted, speed, line float64) float64 {
 	// does besides them, nobody knows: that takes as long as any job.
 	var seconds float64
 	var taken uint64
-	for left.Cores < need.Cores || left.MemoryMB < need.MemoryMB {
+	for !left.Fits(need) {
 		next, at := -1, math.Inf(1)
 		for i := range min(len(held), 64) {
 			if taken&(1<<i) != 0 {
