@@ -28,6 +28,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/farforge/farforge/broker/scheduler"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // PerAgent results are kept of each agent, and none that is older than MaxAge
@@ -183,7 +184,7 @@ func (s *Store) wasteful(path string) bool {
 func (s *Store) compact(path string) (*Store, error) {
 	fail := func(err error) (*Store, error) { return nil, fmt.Errorf("compact the history %s: %w", path, err) }
 	fresh := path + ".compact"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := wholefile.Remove(fresh); err != nil {
 		return fail(errors.Join(err, s.Close()))
 	}
 	db, err := bbolt.Open(fresh, 0o600, nil)
