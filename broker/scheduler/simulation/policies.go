@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/common/toolchain"
 )
 
-// width is how many candidates a job has at most, as in the broker.
+// width is how many candidates a job has at most. The broker's default is 8.
 const width = 4
 
 // blind is what most policies have in common: they learn nothing.
