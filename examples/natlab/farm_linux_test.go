@@ -2,18 +2,11 @@ package natlab
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/farforge/farforge/examples/internal/launch"
 )
@@ -47,7 +40,7 @@ images = [{ name = "app", offset = 0x0, file = "parcel.bin" }]
 // farm starts the broker with its relay, and the agent.
 func (w *world) farm(broker ...string) {
 	w.t.Helper()
-	w.certificate()
+	cert, key := w.ca.Issue(publicIP)
 	w.write("recipes/parcel.toml", recipe)
 	out, err := w.command("agent", w.program("proxy-agent"), "keygen", "--state-dir", w.path("agent"), "--name", "far").Output()
 	if err != nil {
@@ -55,7 +48,7 @@ func (w *world) farm(broker ...string) {
 	}
 	w.write("agents", string(out))
 	w.start("public", "listening", "broker", append([]string{
-		"--addr", publicIP + ":443", "--origin", brokerURL, "--cert", w.path("cert.pem"), "--key", w.path("key.pem"),
+		"--addr", publicIP + ":443", "--origin", brokerURL, "--cert", cert, "--key", key,
 		"--authorized-agents", w.path("agents"), "--state-dir", w.path("broker"), "--open", "--relay", "--log-level", "debug",
 	}, broker...)...)
 	w.start("agent", "enrolled", "proxy-agent", "run", "--url", brokerURL, "--state-dir", w.path("agent"),
@@ -124,27 +117,4 @@ func (w *world) start(ns, ready, name string, args ...string) {
 		name = w.program(name)
 	}
 	launch.Start(w.t, w.command(ns, name, args...)).Says(w.t, ready)
-}
-
-// certificate makes one for the broker's address, which is its own root.
-func (w *world) certificate() {
-	w.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.ParseIP(publicIP)}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.write("cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
-	w.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }

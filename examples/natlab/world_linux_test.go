@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/farforge/farforge/common/front/fronttest"
 )
 
 // Addresses of the laboratory, all from the ranges for documentation and for
@@ -23,7 +25,8 @@ const (
 type box struct {
 	name string
 	// masquerade is how it maps: "masquerade" keeps ports, so that all goes
-	// through one mapping; "masquerade random" makes one for each destination.
+	// through one mapping; "masquerade fully-random" makes one for
+	// each destination.
 	masquerade string
 	// forward are more rules for what passes through.
 	forward string
@@ -55,11 +58,12 @@ table ip box {
 type world struct {
 	t   *testing.T
 	dir string
+	ca  *fronttest.CA
 }
 
 func newWorld(t *testing.T, agent, client box, bad bool) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir()}
+	w := &world{t: t, dir: t.TempDir(), ca: fronttest.NewCA(t)}
 	for _, ns := range []string{"public", "nat-a", "nat-b", "agent", "client"} {
 		w.run("ip", "netns", "add", ns)
 		t.Cleanup(func() { w.run("ip", "netns", "delete", ns) })
@@ -114,7 +118,7 @@ func (w *world) run(name string, args ...string) {
 // command is one that is not started yet, in a namespace.
 func (w *world) command(ns, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(w.t.Context(), "ip", append([]string{"netns", "exec", ns, name}, args...)...)
-	cmd.Env = append(os.Environ(), "HOME="+w.dir, "XDG_CONFIG_HOME="+w.dir, "NO_COLOR=1", "SSL_CERT_FILE="+w.dir+"/cert.pem")
+	cmd.Env = append(os.Environ(), "HOME="+w.dir, "XDG_CONFIG_HOME="+w.dir, "NO_COLOR=1", "SSL_CERT_FILE="+w.ca.File())
 	return cmd
 }
 
