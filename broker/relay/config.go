@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -89,10 +90,8 @@ func orDefault[T int | uint16](v *T, fallback T) {
 // localHost returns what to bind to for a public address: the address itself
 // where this machine has it, and all addresses behind a one-to-one NAT.
 func localHost(ip netip.Addr, local []netip.Addr) string {
-	for _, own := range local {
-		if own == ip {
-			return ip.String()
-		}
+	if slices.Contains(local, ip) {
+		return ip.String()
 	}
 	if ip.Is4() {
 		return netip.IPv4Unspecified().String()

@@ -3,6 +3,7 @@ package relay
 import (
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // refused are ranges beside those that netip knows by name. Documentation
@@ -33,12 +34,7 @@ func mayReach(ip netip.Addr, private bool) bool {
 	case ip.IsLoopback(), ip.IsPrivate():
 		return private
 	}
-	for _, p := range refused {
-		if p.Contains(ip) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(refused, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // permit implements turn.PermissionHandler.
@@ -66,15 +62,5 @@ func (s *Server) maySend(to netip.AddrPort) bool {
 }
 
 func (s *Server) isOwn(ip netip.Addr) bool {
-	for _, own := range s.cfg.PublicIPs {
-		if own == ip {
-			return true
-		}
-	}
-	for _, own := range s.local {
-		if own == ip {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.cfg.PublicIPs, ip) || slices.Contains(s.local, ip)
 }
