@@ -1,7 +1,6 @@
 package artifacts
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -99,7 +98,8 @@ func verifyFolder(dir string, own bool, known *identity.KnownAgents) (*Verified,
 	return v, nil
 }
 
-// signedBy tries every known key and returns under which names it is known.
+// signedBy checks the signature with the known key that the statement names, and
+// returns under which names that is known.
 func signedBy(data []byte, signature string, known *identity.KnownAgents) (*provenance.Build, []string, error) {
 	claimed, err := provenance.Parse(data)
 	if err != nil {
@@ -112,7 +112,7 @@ func signedBy(data []byte, signature string, known *identity.KnownAgents) (*prov
 	var key ssh.PublicKey
 	var names []string
 	for _, a := range agents {
-		if ssh.FingerprintSHA256(a.Key) == claimed.Agent && (key == nil || bytes.Equal(a.Key.Marshal(), key.Marshal())) {
+		if ssh.FingerprintSHA256(a.Key) == claimed.Agent {
 			key, names = a.Key, append(names, a.Principal)
 		}
 	}
