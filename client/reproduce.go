@@ -94,17 +94,17 @@ func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) 
 	if err != nil {
 		return err
 	}
-	compared, different := artifacts.Compare(claim.Artifacts, set.Files)
-	var names []string
+	compared := artifacts.Compare(claim.Artifacts, set.Files)
+	var different []string
 	for _, x := range compared {
 		a.ui.Compared(x)
 		if x.Is != artifacts.Same {
-			names = append(names, x.Path)
+			different = append(different, x.Path)
 		}
 	}
-	if different > 0 {
+	if len(different) > 0 {
 		keep = true
-		return cli.Failf(cli.Verification, "not reproduced: %d of %d artifacts are not the same: %s", different, len(compared), console.Clean(strings.Join(names, ", "), false)).
+		return cli.Failf(cli.Verification, "not reproduced: %d of %d artifacts are not the same: %s", len(different), len(compared), console.Clean(strings.Join(different, ", "), false)).
 			Hint(fmt.Sprintf("what %s has built is in %s", console.Clean(built.Agent.Name, false), set.Dir),
 				"builds often differ by times, paths and the order of files; a recipe can take these out")
 	}

@@ -87,7 +87,7 @@ type Compared struct {
 
 // Compare compares the artifacts of two builds by their digests, in the order
 // of the old one's.
-func Compare(old, new []api.Artifact) (all []Compared, different int) {
+func Compare(old, new []api.Artifact) (all []Compared) {
 	made := make(map[string]string, len(new))
 	for _, a := range new {
 		made[a.Path] = a.SHA256
@@ -110,10 +110,5 @@ func Compare(old, new []api.Artifact) (all []Compared, different int) {
 			all = append(all, Compared{Path: a.Path, Is: New, New: a.SHA256})
 		}
 	}
-	for _, c := range all {
-		if c.Is != Same {
-			different++
-		}
-	}
-	return all, different
+	return all
 }
