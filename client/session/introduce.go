@@ -83,7 +83,7 @@ func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.
 	case err != nil && ctx.Err() == nil && errors.Is(context.Cause(waiting), errPatience):
 		return "", nil, impatient(i.job.Patience, i.waiting, err)
 	case err != nil:
-		return "", nil, brokerError(ctx, i.job, err)
+		return "", nil, BrokerError(ctx, i.job.Broker, i.job.As, err)
 	}
 	jobID = introduced.Grant.JobID
 	if answer, err = i.envelope.OpenAnswer(jobID, introduced.Answer); err != nil {

@@ -13,8 +13,10 @@ import (
 	"github.com/farforge/farforge/common/rendezvous"
 )
 
-// brokerError is for what went wrong before an agent answered.
-func brokerError(ctx context.Context, job *Job, err error) error {
+// BrokerError is the error for the user when a broker did not do what it was asked
+// for: to introduce an agent, or something else. as names what it was told who
+// asks; empty is nothing. ctx is that of the request.
+func BrokerError(ctx context.Context, broker *rendezvous.Client, as string, err error) error {
 	var p *api.Problem
 	var u *rendezvous.Unreachable
 	var known *cli.Error
@@ -24,7 +26,7 @@ func brokerError(ctx context.Context, job *Job, err error) error {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &p):
-		return problemError(job, p)
+		return problemError(broker, as, p)
 	case errors.As(err, &u):
 		return cli.Fail(cli.Broker, u).
 			Hint("check the URL (--url, FARFORGE_URL) and that this machine can reach it", "client doctor, with the same flags, tells what is in the way")
@@ -34,7 +36,7 @@ func brokerError(ctx context.Context, job *Job, err error) error {
 }
 
 // problemError is for an error that the broker answered with.
-func problemError(job *Job, p *api.Problem) error {
+func problemError(broker *rendezvous.Client, as string, p *api.Problem) error {
 	text := p.Detail
 	if text == "" {
 		text = p.Title
@@ -49,27 +51,27 @@ func problemError(job *Job, p *api.Problem) error {
 	e := cli.Fail(exit, errors.New(text), p.Hints...)
 	switch p.Status {
 	case http.StatusUnauthorized:
-		if job.As == "" {
+		if as == "" {
 			e.Hint("it was not told who asks; say so with --access-key-file, --user-key or --oidc", "the broker's operator gives access keys and lists SSH keys")
 		} else {
-			e.Hint("it was asked with " + job.As + "; has it expired, or been withdrawn? the broker's operator knows")
+			e.Hint("it was asked with " + as + "; has it expired, or been withdrawn? the broker's operator knows")
 		}
 	case http.StatusForbidden:
-		if job.As != "" {
-			e.Hint("it was asked with " + job.As + "; the broker's operator says what that allows")
+		if as != "" {
+			e.Hint("it was asked with " + as + "; the broker's operator says what that allows")
 		}
 	case http.StatusTooManyRequests:
-		if job.As == "" {
+		if as == "" {
 			e.Hint("it was not told who asks; brokers allow more to users that they know")
 		} else {
-			e.Hint("it was asked with " + job.As + ", to which its limits apply")
+			e.Hint("it was asked with " + as + ", to which its limits apply")
 		}
 	}
 	if p.RetryAfter > 0 && (exit == cli.NoAgent || p.Status == http.StatusTooManyRequests) {
 		e.Hint(fmt.Sprintf("the broker suggests another try in %v", time.Duration(p.RetryAfter)*time.Second))
 	}
 	if p.Status == http.StatusUnauthorized || p.Status == http.StatusGone {
-		if skew := skewed(job.Broker.Skew()); skew != nil {
+		if skew := skewed(broker.Skew()); skew != nil {
 			e.Hint(skew.Message)
 		}
 	}
