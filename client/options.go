@@ -79,8 +79,7 @@ func usage(format string, args ...any) error {
 	return cli.Fail(cli.Usage, fmt.Errorf(format, args...))
 }
 
-// folderArg accepts at most one argument, and returns what it names or the
-// folder where the command was started.
+// folderArg accepts at most one argument.
 func folderArg(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		return cli.Failf(cli.Usage, "%s takes one folder, not %d", cmd.CommandPath(), len(args)).
@@ -89,6 +88,7 @@ func folderArg(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// folder is what the argument names, or where the command was started.
 func folder(args []string) string {
 	if len(args) == 0 {
 		return "."

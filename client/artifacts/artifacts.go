@@ -11,8 +11,8 @@
 //	    └── provenance.json.sig     and its signature
 //
 // Nothing takes the old ones' place unless the agent that was connected to has
-// signed that it made just these files from just that source. [Verify] checks
-// that again at any later time.
+// signed that it made just these files from just that source, or was allowed to
+// sign nothing. [Verify] checks what was signed again at any later time.
 package artifacts
 
 import (

@@ -11,7 +11,7 @@ import (
 )
 
 // trickle exchanges ICE candidates with the agent through the broker while the
-// two ends connect. Its zero value does nothing; stop ends it.
+// two ends connect; stop ends it.
 type trickle struct {
 	loops  sync.WaitGroup
 	ctx    context.Context // of all loops
