@@ -111,7 +111,7 @@ func TestBothEndsAreHeard(t *testing.T) {
 			for _, said := range tt.said {
 				s.ahead += 10 * time.Second
 				if said.agent {
-					s.reports(a, g.JobID, said.outcome)
+					s.report(a, g.JobID, said.outcome)
 				} else {
 					as[struct{}](t, s.confirm(g, a, said.outcome, said.ms), 204)
 				}
@@ -269,10 +269,10 @@ func TestSlander(t *testing.T) {
 	s.ahead += time.Second
 	g := say(eve, c.agent, api.OutcomeLost)
 	s.learned("failed 0", "failed 0", "failed 0", "built 0", "failed 0")
-	s.reports(c.agent, g.JobID, api.OutcomeAgentFailed) // it counted already
+	s.report(c.agent, g.JobID, api.OutcomeAgentFailed) // it counted already
 	s.learned("failed 0", "failed 0", "failed 0", "built 0", "failed 0")
 	g = say(eve, c.agent, api.OutcomeLost)
-	s.reports(c.agent, g.JobID, api.OutcomeAgentFailed)
+	s.report(c.agent, g.JobID, api.OutcomeAgentFailed)
 	s.learned("failed 0", "failed 0", "failed 0", "built 0", "failed 0", "failed 0")
 }
 
@@ -309,7 +309,7 @@ func TestLyingAgents(t *testing.T) {
 		for name, took := range map[string]time.Duration{"honest": 90 * time.Second, "boaster": time.Second, "fraud": time.Second} {
 			g := s.begin(agents[name], "", asIs)
 			s.ahead += took
-			s.reports(agents[name], g.JobID, api.OutcomeSucceeded)
+			s.report(agents[name], g.JobID, api.OutcomeSucceeded)
 			switch name {
 			case "honest":
 				as[struct{}](t, s.confirm(g, agents[name], api.OutcomeSucceeded, 0), 204)

@@ -306,6 +306,17 @@ func (b *broker) answer(a *agent, job string) reply {
 	return b.post(pathOf(api.PathAnswer, job), a.session, []byte("answer by "+a.name))
 }
 
+// report tells how the agent's job has ended.
+func (b *broker) report(a *agent, job string, outcome api.Outcome) {
+	b.t.Helper()
+	rep := &api.Report{JobID: job, Outcome: outcome, DurationMS: 1}
+	var err error
+	if rep.Signature, err = a.key.Sign(identity.NamespaceReport, rep.SignedBytes()); err != nil {
+		b.t.Fatal(err)
+	}
+	as[struct{}](b.t, b.post(api.PathAgentReport, a.session, rep), 204)
+}
+
 func wantAnswer(t testing.TB, offer <-chan reply, a *agent) {
 	t.Helper()
 	r := <-offer

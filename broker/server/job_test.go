@@ -153,12 +153,7 @@ func TestRefusalMovesTheJobOn(t *testing.T) {
 	start := time.Now()
 	offer := b.offer(t.Context(), g, "")
 	as[api.Job](t, <-poll, 200)
-	rep := &api.Report{JobID: g.JobID, Outcome: api.OutcomeAgentFailed}
-	var err error
-	if rep.Signature, err = a.key.Sign(identity.NamespaceReport, rep.SignedBytes()); err != nil {
-		t.Fatal(err)
-	}
-	as[struct{}](t, b.post(api.PathAgentReport, a.session, rep), 204)
+	b.report(a, g.JobID, api.OutcomeAgentFailed)
 	wantProblem(t, <-offer, 504, api.CodeNoAnswer)
 	if took := time.Since(start); took > api.AnswerTimeout/2 {
 		t.Errorf("the refusal took %v to arrive", took)

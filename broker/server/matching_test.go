@@ -12,7 +12,6 @@ import (
 	"github.com/farforge/farforge/broker/history"
 	"github.com/farforge/farforge/broker/scheduler"
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/identity"
 )
 
 // clock is a broker's time, which a test moves on.
@@ -26,7 +25,8 @@ func (b *broker) build(c *clock, a *agent, project string, took time.Duration, o
 	b.t.Helper()
 	g := b.begin(a, "", func(r *api.GrantRequest) { r.Project = project })
 	c.ahead += took
-	b.reports(a, g.JobID, outcome)
+	b.login(a) // its session may have expired meanwhile
+	b.report(a, g.JobID, outcome)
 	as[struct{}](b.t, b.confirm(g, a, outcome, 0), 204)
 }
 
@@ -46,20 +46,6 @@ func (b *broker) begin(a *agent, token string, change func(*api.GrantRequest)) a
 	}
 	wantAnswer(b.t, offer, a)
 	return g
-}
-
-func (b *broker) reports(a *agent, job string, outcome api.Outcome) {
-	b.t.Helper()
-	rep := &api.Report{JobID: job, Outcome: outcome, DurationMS: 1}
-	signature, err := a.key.Sign(identity.NamespaceReport, rep.SignedBytes())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	rep.Signature = signature
-	b.login(a)
-	if r := b.post(api.PathAgentReport, a.session, rep); r.status != 204 {
-		b.t.Fatalf("report: %d %s", r.status, r.body)
-	}
 }
 
 // confirm sends the client's word on a job that the agent has answered.

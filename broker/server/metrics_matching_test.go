@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/identity"
 )
 
 // readings are the broker's metrics by name and labels.
@@ -96,16 +95,7 @@ func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 		"queue_wait_seconds_count": 1, `queue_wait_seconds_bucket{le="0.5"}`: 0, `queue_wait_seconds_bucket{le="10"}`: 1,
 		"reservations": 1, "reserved_cores": 1, "reserved_memory_bytes": 256 << 20,
 	})
-	report := func(outcome api.Outcome) {
-		t.Helper()
-		rep := &api.Report{JobID: g.JobID, Outcome: outcome, DurationMS: 1}
-		var err error
-		if rep.Signature, err = a.key.Sign(identity.NamespaceReport, rep.SignedBytes()); err != nil {
-			t.Fatal(err)
-		}
-		as[struct{}](t, b.post(api.PathAgentReport, a.session, rep), 204)
-	}
-	report(api.OutcomeRefused)
+	b.report(a, g.JobID, api.OutcomeRefused)
 	b.wantReadings("refused", map[string]float64{"claims_refused_total": 1, "reservations": 0, "queue_jobs": 1})
 	as[api.Job](t, b.post(api.PathAgentPoll, a.session, idleStatus()), 200)
 	as[struct{}](t, b.answer(a, g.JobID), 204)
@@ -119,7 +109,7 @@ func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 	clock.ahead += 90 * time.Second // the farm knows nothing yet, and takes a minute for it
 	b.login(a)
 	as[struct{}](t, b.post(pathOf(api.PathConfirmation, g.JobID), g.Grant, &api.Confirmation{Agent: a.key.Fingerprint(), Outcome: api.OutcomeSucceeded}), 204)
-	report(api.OutcomeSucceeded)
+	b.report(a, g.JobID, api.OutcomeSucceeded)
 	b.wantReadings("built", map[string]float64{
 		"build_prediction_ratio_count": 1, `build_prediction_ratio_bucket{le="1.25"}`: 0, `build_prediction_ratio_bucket{le="2"}`: 1,
 		"reservations": 0, "reservations_healed_total": 0, "reservations_expired_total": 0, "reservations_refused_total": 0,

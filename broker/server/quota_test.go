@@ -10,7 +10,6 @@ import (
 	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/identity"
 )
 
 // limitTo is a club whose users have these limits.
@@ -34,16 +33,6 @@ func underWay(accounts *quota.Accounts, user string) (jobs int) {
 func (b *broker) granted(token string) api.GrantResponse {
 	b.t.Helper()
 	return as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, token, grantRequest()), 200)
-}
-
-func (b *broker) report(a *agent, job string, outcome api.Outcome) {
-	b.t.Helper()
-	rep := &api.Report{JobID: job, Outcome: outcome}
-	var err error
-	if rep.Signature, err = a.key.Sign(identity.NamespaceReport, rep.SignedBytes()); err != nil {
-		b.t.Fatal(err)
-	}
-	as[struct{}](b.t, b.post(api.PathAgentReport, a.session, rep), 204)
 }
 
 func TestJobsAtOnceOverHTTP(t *testing.T) {
