@@ -17,7 +17,7 @@
 //
 // # A job
 //
-//	                 ┌──────── claim is late, or handed back ───────┐
+//	                 ┌──── claim is late, refused or handed back ───┐
 //	                 ▼                                              │
 //	Offer ───▶ ┌─────────┐  a candidate parks,     ┌─────────┐      │
 //	           │ waiting │ ──or is parked ───────▶ │ claimed │ ─────┤
@@ -30,8 +30,8 @@
 //	           └─────────┘
 //	any of them ──▶ dropped, Config.Memory after its last use
 //
-// An agent that may not serve any more is expelled: its claims end as if they
-// were late, and [Poll.Gone] ends its parked poll.
+// An agent that may not serve any more is expelled: its claims end as if it had
+// refused the jobs for good, and [Poll.Gone] ends its parked poll.
 //
 // A job that is away keeps its place in the lines but nobody can claim it: no
 // agent works for a client that may not come back. A client that went while
