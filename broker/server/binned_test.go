@@ -30,12 +30,7 @@ func TestBinnedMetricsHideSingleUsers(t *testing.T) {
 	job := func() {
 		poll := b.park(t.Context(), a)
 		g := b.grant()
-		offer := b.offer(t.Context(), g, "")
-		as[api.Job](t, <-poll, 200)
-		if r := b.answer(a, g.JobID); r.status != 204 {
-			t.Fatalf("answer: %d %s", r.status, r.body)
-		}
-		wantAnswer(t, offer, a)
+		b.meet(g, a, poll)
 	}
 	job()
 	once := read()

@@ -210,10 +210,7 @@ func TestThePollRenewsTheSession(t *testing.T) {
 	a.session = fresh
 	poll := b.park(t.Context(), a)
 	g := b.grant()
-	offer := b.offer(t.Context(), g, "")
-	as[api.Job](t, <-poll, 200)
-	as[struct{}](t, b.answer(a, g.JobID), 204)
-	wantAnswer(t, offer, a)
+	b.meet(g, a, poll)
 
 	// With a job it comes as well, and never to who is not listed any more.
 	a.session = at(time.Minute)

@@ -306,6 +306,17 @@ func (b *broker) answer(a *agent, job string) reply {
 	return b.post(pathOf(api.PathAnswer, job), a.session, []byte("answer by "+a.name))
 }
 
+// meet plays a job from its offer until the client has the answer of the agent
+// whose poll is parked, and returns what that poll got.
+func (b *broker) meet(g api.GrantResponse, a *agent, poll <-chan reply) api.Job {
+	b.t.Helper()
+	offer := b.offer(b.t.Context(), g, "")
+	job := as[api.Job](b.t, <-poll, 200)
+	as[struct{}](b.t, b.answer(a, g.JobID), 204)
+	wantAnswer(b.t, offer, a)
+	return job
+}
+
 // report tells how the agent's job has ended.
 func (b *broker) report(a *agent, job string, outcome api.Outcome) {
 	b.t.Helper()

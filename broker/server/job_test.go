@@ -172,10 +172,7 @@ func TestAPollThatHangsUpLosesNoJob(t *testing.T) {
 	b.until("the broker notices", func() bool { return b.srv.meet.Stats().Parked == 0 })
 	poll := b.park(t.Context(), c)
 	g := b.grant()
-	offer := b.offer(t.Context(), g, "")
-	as[api.Job](t, <-poll, 200)
-	as[struct{}](t, b.answer(c, g.JobID), 204)
-	wantAnswer(t, offer, c)
+	b.meet(g, c, poll)
 }
 
 func TestAClientThatHangsUpLeavesNoJob(t *testing.T) {
@@ -194,10 +191,7 @@ func TestAClientThatHangsUpLeavesNoJob(t *testing.T) {
 	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, idleStatus()), 204)
 	// The client comes back with what it had.
 	poll := b.park(t.Context(), a)
-	offer = b.offer(t.Context(), g, "")
-	as[api.Job](t, <-poll, 200)
-	as[struct{}](t, b.answer(a, g.JobID), 204)
-	wantAnswer(t, offer, a)
+	b.meet(g, a, poll)
 	wantAnswer(t, b.offer(t.Context(), g, ""), a) // its response may have been lost
 }
 
@@ -246,10 +240,7 @@ func TestTLSAndHTTP2(t *testing.T) {
 	b.login(a)
 	poll := b.park(t.Context(), a)
 	g := b.grant()
-	offer := b.offer(t.Context(), g, "")
-	as[api.Job](t, <-poll, 200)
-	as[struct{}](t, b.answer(a, g.JobID), 204)
-	wantAnswer(t, offer, a)
+	b.meet(g, a, poll)
 }
 
 func TestPublicPages(t *testing.T) {

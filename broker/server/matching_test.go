@@ -39,12 +39,7 @@ func (b *broker) begin(a *agent, token string, change func(*api.GrantRequest)) a
 	req.Agents = []string{a.name}
 	change(req)
 	g := as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, token, req), 200)
-	offer := b.offer(b.t.Context(), g, "")
-	as[api.Job](b.t, <-poll, 200)
-	if r := b.answer(a, g.JobID); r.status != 204 {
-		b.t.Fatalf("answer: %d %s", r.status, r.body)
-	}
-	wantAnswer(b.t, offer, a)
+	b.meet(g, a, poll)
 	return g
 }
 

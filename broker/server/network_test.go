@@ -3,8 +3,6 @@ package server
 import (
 	"net/netip"
 	"testing"
-
-	"github.com/farforge/farforge/common/api"
 )
 
 func TestSameNetwork(t *testing.T) {
@@ -34,13 +32,10 @@ func TestNeighboursAreTold(t *testing.T) {
 	b.login(a)
 	poll := b.park(t.Context(), a)
 	g := b.grant()
-	offer := b.offer(t.Context(), g, "")
-	job := as[api.Job](t, <-poll, 200)
+	job := b.meet(g, a, poll)
 	if !g.SameNetwork || !job.SameNetwork {
 		t.Errorf("on loopback: %v to the client, %v to the agent", g.SameNetwork, job.SameNetwork)
 	}
-	b.answer(a, g.JobID)
-	wantAnswer(t, offer, a)
 
 	p := newPlaces()
 	p.sawAgent("far", netip.MustParseAddr("203.0.113.7"))

@@ -143,10 +143,7 @@ func TestACrashedAgentIsNotPaidForForEver(t *testing.T) {
 	need.TimeoutSecs = 2
 	g := as[api.GrantResponse](t, b.post(api.PathGrantRequest, alice, need), 200)
 	poll := b.park(t.Context(), c.agent)
-	offer := b.offer(t.Context(), g, "")
-	as[api.Job](t, <-poll, 200)
-	as[struct{}](t, b.answer(c.agent, g.JobID), 204)
-	wantAnswer(t, offer, c.agent)
+	b.meet(g, c.agent, poll)
 	// No report ever comes.
 	p := wantProblem(t, b.post(api.PathGrantRequest, alice, need), 429, api.CodeQuota)
 	if p.RetryAfter < 1 || p.RetryAfter > 2 {

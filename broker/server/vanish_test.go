@@ -123,10 +123,7 @@ func TestAStreamThatIsResetIsAVanishedConnection(t *testing.T) {
 	if candidates(g) != "bench-2" {
 		t.Errorf("candidates %s", candidates(g))
 	}
-	offer := b.offer(t.Context(), g, "")
-	as[api.Job](t, <-poll, 200)
-	as[struct{}](t, b.answer(c, g.JobID), 204)
-	wantAnswer(t, offer, c)
+	b.meet(g, c, poll)
 }
 
 // TestEndedPollsHaveNotVanished: by a newer one, with a job, without one.
@@ -171,8 +168,5 @@ func TestAJobThatWaitsForAVanishedAgent(t *testing.T) {
 	line.cut()
 	wantProblem(t, <-offer, 503, api.CodeNoAgent)
 	poll := b.park(t.Context(), a)
-	offer = b.offer(t.Context(), g, "") // the same again
-	as[api.Job](t, <-poll, 200)
-	as[struct{}](t, b.answer(a, g.JobID), 204)
-	wantAnswer(t, offer, a)
+	b.meet(g, a, poll) // the same again
 }
