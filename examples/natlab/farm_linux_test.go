@@ -96,9 +96,6 @@ func (w *world) build(size int) built {
 		var b built
 		if err := json.Unmarshal([]byte(line), &b); err == nil && b.Event == "result" {
 			back, err := os.ReadFile(filepath.Join(b.Build.Dir, "parcel.bin"))
-			if err != nil {
-				back, err = os.ReadFile(filepath.Join(b.Build.Dir, "build", "parcel.bin"))
-			}
 			if err != nil || !bytes.Equal(back, parcel) {
 				w.t.Errorf("what came back is not what went up: %v", err)
 			}
