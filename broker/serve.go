@@ -48,6 +48,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	if err != nil {
 		return err
 	}
+	defer l.close() // again, where the server has closed them
 	l.TLS, l.API = certs.tls(), c.Reach.throughProxies(l.API)
 	scheme := "http"
 	if l.TLS != nil {
@@ -60,19 +61,16 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	}
 	ring, err := keyring.Open(c.StateDir, origin, logger)
 	if err != nil {
-		l.close()
 		return usage(fmt.Errorf("--state-dir: %w", err))
 	}
 	keys := ring.Current()
 	relay, err := c.Relay.open(&l.Listeners, origin, ring.Secret(), logger)
 	if err != nil {
-		l.close()
 		return err
 	}
 	defer relay.close()
 	learned, err := history.Open(filepath.Join(c.StateDir, "history.db"), time.Now())
 	if err != nil {
-		l.close()
 		return usage(fmt.Errorf("--state-dir: %w", err), "end the other broker, or move the file away if it is damaged: only what was learned of agents is lost")
 	}
 	defer learned.Close()
@@ -87,7 +85,6 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 		Version: version(),
 	})
 	if err != nil {
-		l.close()
 		return err
 	}
 	defer srv.Close()
@@ -100,7 +97,6 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	ring.OnChange(useKeys)
 	if c.AddrFile != "" {
 		if err := wholefile.Write(c.AddrFile, []byte(url+"\n"), 0o600); err != nil {
-			l.close()
 			return usage(fmt.Errorf("--addr-file: %w", err))
 		}
 	}
