@@ -83,7 +83,7 @@ func TestBadLine(t *testing.T) {
 	if got.Build.Relayed {
 		t.Error("plain NATs were relayed")
 	}
-	if took := time.Since(start); took < 4*lineDelay {
+	if took := time.Since(start); took < 20*lineDelay {
 		t.Errorf("it took %v: the bad line is not there", took)
 	}
 	t.Logf("%d ms to the build, %d ms in all", got.Build.SetupMS, got.Build.TotalMS)
