@@ -7,6 +7,6 @@
 //	  │ espctl, source, firmware (WebRTC)
 //	  └═══════════════════════════▶ agent
 //
-// The page offers in plain: a browser needs no age. What that means is in
-// doc/security.md.
+// The page offers in plain, which the broker can read: a browser needs no age.
+// doc/protocol.md says which brokers take that.
 package browser
