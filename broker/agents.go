@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,14 +41,7 @@ key, name. Three options are known:
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&path, "authorized-agents", "", "the agents that may serve, a `FILE` in authorized_keys format")
-	need := func(run func(args []string) error) func(*cobra.Command, []string) error {
-		return func(_ *cobra.Command, args []string) error {
-			if path == "" {
-				return usage(errors.New("--authorized-agents is missing"), "name the file that the broker runs with")
-			}
-			return run(args)
-		}
-	}
+	need := needs(&path, "--authorized-agents", "name the file that the broker runs with")
 	cmd.AddCommand(&cobra.Command{
 		Use:   "add [LINE|-]",
 		Short: "Add an agent by its public key, or those on standard input",
@@ -170,7 +162,5 @@ func agentsJSON(w io.Writer, agents []identity.Authorized) error {
 			out[i].Expires = &a.Expires
 		}
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return printJSON(w, out)
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -32,20 +30,13 @@ on to verify what it has signed until the overlap ends.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&dir, "state-dir", "", "the `DIR` that keeps the grant signing keys")
-	need := func(run func() error) func(*cobra.Command, []string) error {
-		return func(*cobra.Command, []string) error {
-			if dir == "" {
-				return usage(errors.New("--state-dir is missing"), "name the folder that the broker runs with")
-			}
-			return run()
-		}
-	}
+	need := needs(&dir, "--state-dir", "name the folder that the broker runs with")
 	var asJSON bool
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "Show the keys, the one that signs last",
 		Args:  cobra.NoArgs,
-		RunE: need(func() error {
+		RunE: need(func([]string) error {
 			keys, rotations, err := keyring.List(dir, time.Now())
 			if err != nil {
 				return usage(err, "a broker that is started with this folder makes the first key")
@@ -63,7 +54,7 @@ on to verify what it has signed until the overlap ends.`,
 		Use:   "rotate",
 		Short: "Make a new key that signs from now on",
 		Args:  cobra.NoArgs,
-		RunE: need(func() error {
+		RunE: need(func([]string) error {
 			old, fresh, err := keyring.Rotate(dir, overlap, time.Now())
 			if err != nil {
 				return usage(err)
@@ -110,7 +101,5 @@ func keysJSON(w io.Writer, keys []keyring.Key) error {
 			out[i].Retires = &k.Retires
 		}
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return printJSON(w, out)
 }

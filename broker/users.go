@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -41,14 +40,7 @@ jobs are those at once, grants those a minute, sessions the time on agents a day
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&path, "users", "", "the users, the `FILE` that the broker runs with")
-	need := func(run func(args []string) error) func(*cobra.Command, []string) error {
-		return func(_ *cobra.Command, args []string) error {
-			if path == "" {
-				return usage(errors.New("--users is missing"), "name the file that the broker runs with")
-			}
-			return run(args)
-		}
-	}
+	need := needs(&path, "--users", "name the file that the broker runs with")
 	cmd.AddCommand(addUserCommand(&path, need, stdout), &cobra.Command{
 		Use:   "remove NAME",
 		Short: "Take a user off the list",
@@ -213,9 +205,7 @@ func usersJSON(w io.Writer, entries []*users.Entry) error {
 		}
 		out[i] = u
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return printJSON(w, out)
 }
 
 func ownLimit(n int) *int {
