@@ -27,8 +27,9 @@ To set it up:
   3. proxy-agent run --url https://broker.example.org
 
 Builds run in a sandbox made by bubblewrap: no network, nothing of this machine to
-read but its programs, nothing to write but a private workspace. The agent needs
-no root and should not have it.
+read but its programs, nothing to write but a private workspace and, where a
+recipe keeps one, the project's cache. The agent needs no root and should not
+have it.
 
 The broker is not believed: the agent checks every grant itself, against keys that
 it pins at the first contact, signs its answers so that clients know whom they
