@@ -80,7 +80,7 @@ func (r *Rendezvous) look(ctx context.Context, j *job, c *call, end time.Time) v
 		}
 		late := j.candidates[j.holder]
 		r.stats.revoked.Add(1)
-		if !j.revoke(r, Late) {
+		if !j.revoke(r) {
 			j.detach(now)
 			return view{done: true, over: true, err: ErrNoAnswer, late: late}
 		}

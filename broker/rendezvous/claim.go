@@ -13,18 +13,6 @@ type Claim struct {
 	First bool
 }
 
-// Ending is why a claim ended without an answer.
-type Ending int
-
-const (
-	// Late: the time to answer is over. The agent may not know that yet.
-	Late Ending = iota
-	// Refused: the agent said that it does not do it, or may not serve any more.
-	Refused
-	// HandedBack: the job never reached the agent.
-	HandedBack
-)
-
 // take claims the job for candidate i, if it waits and i was not late before.
 // full tells that it could have been, but Config.Claim said no. The caller holds
 // the agent's mutex.
@@ -53,16 +41,16 @@ func (j *job) take(r *Rendezvous, i int) (as *Assignment, full bool) {
 
 // unclaim ends the claim, which frees what is reserved for it. The caller holds
 // j.mu, and says what the job is next.
-func (j *job) unclaim(r *Rendezvous, why Ending) {
+func (j *job) unclaim(r *Rendezvous) {
 	if r.cfg.Unclaimed != nil {
-		r.cfg.Unclaimed(j.id, j.candidates[j.holder], why)
+		r.cfg.Unclaimed(j.id, j.candidates[j.holder])
 	}
 }
 
 // revoke ends a claim whose agent is not asked again. It returns false if no
 // candidate is left. The caller holds j.mu.
-func (j *job) revoke(r *Rendezvous, why Ending) bool {
-	j.unclaim(r, why)
+func (j *job) revoke(r *Rendezvous) bool {
+	j.unclaim(r)
 	j.late |= 1 << j.holder
 	if j.allLate() {
 		j.set(failed)
@@ -84,7 +72,7 @@ func (as *Assignment) HandBack() {
 		j.mu.Unlock()
 		return
 	}
-	j.unclaim(as.r, HandedBack)
+	j.unclaim(as.r)
 	attended := j.call != nil
 	if attended {
 		j.set(waiting)

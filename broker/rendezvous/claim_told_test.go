@@ -18,8 +18,8 @@ func told(log *[]string, may func(Claim) bool) Config {
 			*log = append(*log, fmt.Sprintf("%s→%s offered at %v, first %v: %v", c.Offer.JobID, c.Agent, c.Offered.Sub(start), c.First, ok))
 			return ok
 		},
-		Unclaimed: func(job, agent string, why Ending) {
-			*log = append(*log, fmt.Sprintf("%s↛%s: %s", job, agent, []string{"late", "refused", "handed back"}[why]))
+		Unclaimed: func(job, agent string) {
+			*log = append(*log, fmt.Sprintf("%s↛%s", job, agent))
 		},
 	}
 }
@@ -53,9 +53,9 @@ func TestClaimsAreAskedAndTold(t *testing.T) {
 		want(t, "offer", o, "answer", nil)
 		r.Refuse("1", "B", true) // too late
 		wantTold(t, log,
-			"1→A offered at 0s, first true: true", "1↛A: late",
-			"1→B offered at 0s, first false: true", "1↛B: handed back",
-			"1→B offered at 0s, first false: true", "1↛B: refused",
+			"1→A offered at 0s, first true: true", "1↛A",
+			"1→B offered at 0s, first false: true", "1↛B",
+			"1→B offered at 0s, first false: true", "1↛B",
 			"1→B offered at 0s, first false: true")
 		if s := r.Stats(); s.Claims != 4 || s.Revoked != 1 || s.HandedBack != 1 || s.Refused != 1 || s.Met != 1 || s.Full != 0 || s.Waiting != 0 {
 			t.Errorf("%+v", s)

@@ -37,7 +37,7 @@ func TestHammer(t *testing.T) {
 			}
 			return true
 		},
-		Unclaimed: func(job, agent string, _ Ending) {
+		Unclaimed: func(job, agent string) {
 			if !held.CompareAndDelete(job, agent) {
 				t.Errorf("%s loses %s, which it does not have", agent, job)
 			}

@@ -48,9 +48,9 @@ func (j *job) refuse(r *Rendezvous, agent string, final bool) (over, attended bo
 	j.refusals[j.holder]++
 	r.stats.refused.Add(1)
 	if final || j.refusals[j.holder] >= maxRefusals {
-		over = !j.revoke(r, Refused)
+		over = !j.revoke(r)
 	} else {
-		j.unclaim(r, Refused)
+		j.unclaim(r)
 		j.set(waiting)
 	}
 	attended = j.call != nil

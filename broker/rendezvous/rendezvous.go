@@ -20,7 +20,7 @@ type Config struct {
 	// locks held: they must be quick, and not call the Rendezvous. A claim whose
 	// client has gone for good ends by its time alone, and untold.
 	Claim     func(Claim) bool
-	Unclaimed func(jobID, agent string, why Ending)
+	Unclaimed func(jobID, agent string)
 	// Late is told of each claim that was not answered in time, if it is set. It
 	// is called without locks held, before the job goes on.
 	Late func(jobID, agent string)

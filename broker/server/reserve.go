@@ -37,7 +37,7 @@ func (s *Server) reserve(c rendezvous.Claim) bool {
 }
 
 // unreserve ends the reservation of a claim that ends without an answer.
-func (s *Server) unreserve(job, agent string, _ rendezvous.Ending) {
+func (s *Server) unreserve(job, agent string) {
 	s.match.farm.Drop(agent, job, s.now())
 }
 
