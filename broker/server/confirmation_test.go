@@ -129,11 +129,11 @@ func TestConfirmationsThatAreRefused(t *testing.T) {
 
 	unoffered := s.begin(a, "", asIs) // this one is answered
 	as[struct{}](t, s.confirm(unoffered, a, ok, 0), 204)
-	unoffered = as[api.GrantResponse](t, s.post(api.PathGrantRequest, "", grantRequest()), 200)
+	unoffered = s.grant()
 	wantProblem(t, s.confirm(unoffered, a, ok, 0), 404, api.CodeUnknownJob)
 
 	poll := s.park(t.Context(), a)
-	claimed := as[api.GrantResponse](t, s.post(api.PathGrantRequest, "", grantRequest()), 200)
+	claimed := s.grant()
 	offer := s.offer(t.Context(), claimed, "")
 	as[api.Job](t, <-poll, 200)
 	wantProblem(t, s.confirm(claimed, a, api.OutcomeLost, 0), 404, api.CodeUnknownJob) // not answered yet

@@ -290,7 +290,12 @@ func grantRequest() *api.GrantRequest {
 
 func (b *broker) grant() api.GrantResponse {
 	b.t.Helper()
-	return as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, "", grantRequest()), 200)
+	return b.granted("")
+}
+
+func (b *broker) granted(token string) api.GrantResponse {
+	b.t.Helper()
+	return as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, token, grantRequest()), 200)
 }
 
 func pathOf(pattern, job string) string { return strings.Replace(pattern, "{job_id}", job, 1) }

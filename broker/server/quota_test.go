@@ -30,11 +30,6 @@ func underWay(accounts *quota.Accounts, user string) (jobs int) {
 	return jobs
 }
 
-func (b *broker) granted(token string) api.GrantResponse {
-	b.t.Helper()
-	return as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, token, grantRequest()), 200)
-}
-
 func TestJobsAtOnceOverHTTP(t *testing.T) {
 	c, accounts := limitTo(t, quota.Limits{Jobs: 2})
 	alice, bob := c.key(users.Add{Name: "alice"}), c.key(users.Add{Name: "bob"})
