@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
-	"net/http"
 	"net/url"
 	"reflect"
 	"strings"
