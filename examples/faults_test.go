@@ -92,7 +92,7 @@ func TestAgentThatDiesIsNoticed(t *testing.T) {
 	dir, mark := f.slowProject("slow")
 	cmd := f.command(t.Context(), "build", dir)
 	log := f.begin(cmd, mark)
-	f.agents[0].stop(t, os.Kill)
+	f.agents[0].Stop(t, os.Kill)
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 5 || !strings.Contains(log.String(), "bench-1") {
 		t.Errorf("exit code %d, want 5\n%s", code, log)
@@ -119,7 +119,7 @@ func TestBrokerRestartsWhileAClientWaits(t *testing.T) {
 	}
 	eventually(t, "the second offer waits", func() bool { return f.metric("farforge_broker_waiting_offers") == 1 })
 	addr := strings.TrimPrefix(f.url, "http://")
-	f.broker.stop(t, os.Kill)
+	f.broker.Stop(t, os.Kill)
 	f.startBroker(addr)
 	cancel()
 	_ = slow.Wait()

@@ -52,7 +52,7 @@ func TestFirstLight(t *testing.T) {
 	if sum := sha256.Sum256(image); !bytes.Equal(image, want) || hex.EncodeToString(sum[:]) != r.Build.Image.SHA256 {
 		t.Error("the image that came back is not what the source makes")
 	}
-	chip.stop(t, os.Interrupt)
+	chip.Stop(t, os.Interrupt)
 	if stored, err := os.ReadFile(flash); err != nil || !bytes.HasPrefix(stored, want) {
 		t.Errorf("the flash does not hold the image: %v", err)
 	}
@@ -105,7 +105,7 @@ func TestTwentyBuildsOnTwoAgents(t *testing.T) {
 	wg.Wait()
 	answered := 0
 	for _, agent := range f.agents {
-		n := strings.Count(agent.log.String(), "answered a job")
+		n := strings.Count(agent.Log.String(), "answered a job")
 		if n == 0 {
 			t.Error("an agent got nothing to do")
 		}

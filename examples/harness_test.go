@@ -35,31 +35,10 @@ func needTools(t testing.TB) {
 	launch.Need(t, "bwrap", "riscv64-unknown-elf-gcc", "make")
 }
 
-// process is one of the programs in the background.
-type process struct {
-	*launch.Process
-	cmd *exec.Cmd
-	log *launch.Log
-}
-
 // start runs a program until it is stopped or the test ends.
-func start(t testing.TB, name string, args ...string) *process {
+func start(t testing.TB, name string, args ...string) *launch.Process {
 	t.Helper()
-	p := launch.Start(t, exec.Command(filepath.Join(programs, name), args...))
-	return &process{p, p.Cmd, p.Log}
-}
-
-// stop sends a signal and waits for the end.
-func (p *process) stop(t testing.TB, signal os.Signal) {
-	t.Helper()
-	p.Stop(t, signal)
-}
-
-// says waits until the program has written a line with text to its log, and
-// returns what follows there.
-func (p *process) says(t testing.TB, text string) string {
-	t.Helper()
-	return p.Says(t, text)
+	return launch.Start(t, exec.Command(filepath.Join(programs, name), args...))
 }
 
 // farm is a broker and its agents.
@@ -69,8 +48,8 @@ type farm struct {
 	url    string
 	tap    *tap     // what agents and clients talk to instead of the broker, if set
 	flags  []string // more of the broker's
-	broker *process
-	agents []*process
+	broker *launch.Process
+	agents []*launch.Process
 }
 
 // newFarm starts a broker with one agent for each name.
@@ -90,25 +69,33 @@ func startFarm(f *farm, agents ...string) *farm {
 	t := f.t
 	t.Helper()
 	needTools(t)
-	var list []byte
-	for _, name := range agents {
-		out, err := exec.Command(filepath.Join(programs, "proxy-agent"), "keygen", "--state-dir", f.path(name), "--name", name).Output()
-		if err != nil {
-			t.Fatalf("keygen: %v", err)
-		}
-		list = append(list, out...)
-	}
-	if err := os.WriteFile(f.path("authorized_agents"), list, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	f.keys("authorized_agents", agents...)
 	f.startBroker("127.0.0.1:0")
 	for _, name := range agents {
 		f.agents = append(f.agents, start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path(name), "--name", name, "--log-level", "debug"))
 	}
 	for _, a := range f.agents {
-		a.says(t, "enrolled")
+		a.Says(t, "enrolled")
 	}
 	return f
+}
+
+// keys makes a key for each name, and returns the file that lists them for the
+// broker.
+func (f *farm) keys(file string, names ...string) string {
+	f.t.Helper()
+	var list []byte
+	for _, name := range names {
+		out, err := exec.Command(filepath.Join(programs, "proxy-agent"), "keygen", "--state-dir", f.path(name), "--name", name).Output()
+		if err != nil {
+			f.t.Fatalf("keygen: %v", err)
+		}
+		list = append(list, out...)
+	}
+	if err := os.WriteFile(f.path(file), list, 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	return f.path(file)
 }
 
 func (f *farm) path(name string) string { return filepath.Join(f.dir, name) }
@@ -122,7 +109,7 @@ func (f *farm) startBroker(addr string) {
 		args = append(args, "--origin", f.tap.server.URL)
 	}
 	f.broker = start(f.t, "broker", append(args, f.flags...)...)
-	f.url, _, _ = strings.Cut(f.broker.says(f.t, "listening on "), " ")
+	f.url, _, _ = strings.Cut(f.broker.Says(f.t, "listening on "), " ")
 	if f.tap != nil {
 		f.tap.connect(f.t, f.url)
 		f.url = f.tap.server.URL

@@ -2,7 +2,6 @@ package examples_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,11 +16,11 @@ import (
 // has little patience.
 func TestUsersWaitInLine(t *testing.T) {
 	f := &farm{t: t, dir: t.TempDir()}
-	f.flags = []string{"--authorized-users", f.users("ada", "bob")}
+	f.flags = []string{"--authorized-users", f.keys("authorized_users", "ada", "bob")}
 	startFarm(f, "bench")
-	f.agents[0].stop(t, os.Kill)
+	f.agents[0].Stop(t, os.Kill)
 	start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path("bench"), "--name", "bench", "--recipes", f.slowRecipes("$(cat seconds)"),
-		"--jobs", "1", "--tag", "eu", "--tag", "bench").says(t, "enrolled")
+		"--jobs", "1", "--tag", "eu", "--tag", "bench").Says(t, "enrolled")
 	project := func(name, seconds string) string {
 		return f.project(name, map[string]func(string) string{"seconds": func(string) string { return seconds }})
 	}
@@ -105,21 +104,4 @@ func TestUsersWaitInLine(t *testing.T) {
 	if len(why.Candidates) != 1 || why.Candidates[0].Name != "bench" || why.Candidates[0].Wait <= 0 {
 		t.Errorf("bob's first was explained as %+v", why)
 	}
-}
-
-// users makes a key for each user, and returns the broker's list of them.
-func (f *farm) users(names ...string) string {
-	f.t.Helper()
-	var list []byte
-	for _, name := range names {
-		out, err := exec.Command(filepath.Join(programs, "proxy-agent"), "keygen", "--state-dir", f.path(name), "--name", name).Output()
-		if err != nil {
-			f.t.Fatalf("keygen: %v", err)
-		}
-		list = append(list, out...)
-	}
-	if err := os.WriteFile(f.path("authorized_users"), list, 0o600); err != nil {
-		f.t.Fatal(err)
-	}
-	return f.path("authorized_users")
 }

@@ -30,7 +30,7 @@ func TestUsersSeeTheFarm(t *testing.T) {
 	}
 	f.client(t.Context(), "agents", "--target", "esp32s3").want(t, 0, "no agent that is online fits")
 
-	f.agents[1].stop(t, os.Kill)
+	f.agents[1].Stop(t, os.Kill)
 	watch.Says(t, `"name":"bench","state":"offline"`)
 	r = f.client(t.Context(), "agents", "--all")
 	if r.want(t, 0); !strings.Contains(r.stdout, "\nbench  offline") {

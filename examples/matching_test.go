@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,8 +12,8 @@ import (
 // quick, and one that takes jobs and does not answer, as its machine is stuck.
 func TestTheRightAgentGetsTheJob(t *testing.T) {
 	f := newFarm(t, "quick", "stuck", "slow")
-	f.agents[2].stop(t, os.Kill)
-	start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path("slow"), "--name", "slow", "--recipes", f.slowRecipes("8")).says(t, "enrolled")
+	f.agents[2].Stop(t, os.Kill)
+	start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path("slow"), "--name", "slow", "--recipes", f.slowRecipes("8")).Says(t, "enrolled")
 
 	dir := f.project("hello", nil)
 	who := func(args ...string) string {
@@ -27,7 +28,7 @@ func TestTheRightAgentGetsTheJob(t *testing.T) {
 			t.Fatalf("%s built what %s was asked for", got, agent)
 		}
 	}
-	if err := f.agents[1].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := f.agents[1].Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	built := map[string]int{}
@@ -43,6 +44,13 @@ func TestTheRightAgentGetsTheJob(t *testing.T) {
 // sleep takes them, before it builds the example.
 func (f *farm) slowRecipes(seconds string) string {
 	f.t.Helper()
+	return f.recipes("recipes", `["sh", "-c", "sleep `+seconds+`; make OUT={out}"]`)
+}
+
+// recipes makes a folder with the example's recipe, and has that build by
+// another command.
+func (f *farm) recipes(folder, command string) string {
+	f.t.Helper()
 	recipe, err := os.ReadFile("../proxy-agent/build/recipes/esp32c3-baremetal.toml")
 	if err != nil {
 		f.t.Fatal(err)
@@ -51,12 +59,12 @@ func (f *farm) slowRecipes(seconds string) string {
 	if !strings.Contains(string(recipe), build) {
 		f.t.Fatalf("the recipe does not build with %s", build)
 	}
-	if err := os.Mkdir(f.path("recipes"), 0o755); err != nil {
+	if err := os.Mkdir(f.path(folder), 0o755); err != nil {
 		f.t.Fatal(err)
 	}
-	slow := strings.Replace(string(recipe), build, `["sh", "-c", "sleep `+seconds+`; make OUT={out}"]`, 1)
-	if err := os.WriteFile(f.path("recipes/slow.toml"), []byte(slow), 0o644); err != nil {
+	changed := strings.Replace(string(recipe), build, command, 1)
+	if err := os.WriteFile(filepath.Join(f.path(folder), "changed.toml"), []byte(changed), 0o644); err != nil {
 		f.t.Fatal(err)
 	}
-	return f.path("recipes")
+	return f.path(folder)
 }

@@ -2,8 +2,6 @@ package examples_test
 
 import (
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,23 +16,12 @@ func TestReach(t *testing.T) {
 	const url = "https://broker.localhost"
 	needTools(t)
 	f := &farm{t: t, dir: t.TempDir(), url: url}
-	keygen := func(state, name string) string {
-		t.Helper()
-		out, err := exec.Command(filepath.Join(programs, "proxy-agent"), "keygen", "--state-dir", f.path(state), "--name", name).Output()
-		if err != nil {
-			t.Fatalf("keygen: %v", err)
-		}
-		if err := os.WriteFile(f.path(state+".pub"), out, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return f.path(state + ".pub")
-	}
-	agents, users := keygen("bench-1", "bench-1"), keygen("ada", "ada")
+	agents, users := f.keys("authorized_agents", "bench-1"), f.keys("authorized_users", "ada")
 	ca := fronttest.NewCA(t)
 	cert, key := ca.Issue("broker.localhost")
 	broker := start(t, "broker", "--addr", "127.0.0.1:0", "--origin", url, "--cert", cert, "--key", key,
 		"--state-dir", f.path("broker"), "--authorized-agents", agents, "--authorized-users", users, "--log-level", "debug")
-	address, _, _ := strings.Cut(broker.says(t, "listening on https://"), " ")
+	address, _, _ := strings.Cut(broker.Says(t, "listening on https://"), " ")
 	nginx := fronttest.StartNginx(t, ca, true, []string{"localhost"}, map[string]string{"broker.localhost": "https://" + address})
 	tap := fronttest.StartTap(t, nginx.Addr)
 	_, port, _ := net.SplitHostPort(tap.Addr)
@@ -43,10 +30,10 @@ func TestReach(t *testing.T) {
 
 	agent := start(t, "proxy-agent", "run", "--url", url, "--front", front, "--utls-imitate", "hellofirefox_auto", "--ca-file", ca.File(),
 		"--state-dir", f.path("bench-1"), "--name", "bench-1", "--log-level", "debug")
-	agent.says(t, "enrolled")
-	agent.says(t, "through the front "+front)
+	agent.Says(t, "enrolled")
+	agent.Says(t, "through the front "+front)
 
-	if n := strings.Count(agent.log.String(), "through the front"); n != 1 {
+	if n := strings.Count(agent.Log.String(), "through the front"); n != 1 {
 		t.Errorf("the agent says %d times which way it takes", n)
 	}
 

@@ -260,6 +260,6 @@ func TestRevokedAgentGetsNothingMore(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	f.agents[0].says(t, "no longer")
+	f.agents[0].Says(t, "no longer")
 	f.client(t.Context(), "build", dir).want(t, 4, "no agent")
 }

@@ -2,11 +2,9 @@ package examples_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
@@ -29,24 +27,12 @@ exec make OUT=build
 func newPacedFarm(t *testing.T) *farm {
 	t.Helper()
 	f := newFarm(t, "slow", "broken", "warm")
-	recipe, err := os.ReadFile("../proxy-agent/build/recipes/esp32c3-baremetal.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const command = `command = ["make", "-j{cores}", "OUT={out}"]`
-	if !strings.Contains(string(recipe), command) {
-		t.Fatalf("the recipe does not build with %s", command)
-	}
 	for i, args := range []string{`"", "6"]`, `"{cache}", "0"]` + "\ncache = true", `"{cache}", "0"]` + "\ncache = true"} {
 		name := []string{"slow", "broken", "warm"}[i]
-		f.agents[i].stop(t, os.Kill)
-		dir := f.path("recipes-of-" + name)
-		text := strings.Replace(string(recipe), command, "command = [\"sh\", \"-c\", '''"+pace+"''', \"sh\", "+args, 1)
-		if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "paced.toml"), []byte(text), 0o644)); err != nil {
-			t.Fatal(err)
-		}
+		f.agents[i].Stop(t, os.Kill)
+		dir := f.recipes("recipes-of-"+name, "[\"sh\", \"-c\", '''"+pace+"''', \"sh\", "+args)
 		f.agents[i] = start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path(name), "--name", name, "--recipes", dir, "--jobs", "1")
-		f.agents[i].says(t, "enrolled")
+		f.agents[i].Says(t, "enrolled")
 	}
 	return f
 }
