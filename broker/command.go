@@ -72,7 +72,7 @@ func newCommand(serve func(*Config) error) *cobra.Command {
 	f.BoolVar(&cfg.DisableTLS, "disable-tls", false, "serve plain HTTP: on one machine, or behind a proxy that ends TLS")
 	cfg.Reach.register(f)
 	f.StringVar(&cfg.AuthorizedAgents, "authorized-agents", "", "the agents that may serve, a `FILE` in authorized_keys format")
-	f.StringVar(&cfg.StateDir, "state-dir", "", "the `DIR` that keeps the grant signing keys; it is made if need be")
+	f.StringVar(&cfg.StateDir, "state-dir", "", "the `DIR` that keeps what must last: keys, certificates and what was learned of the agents; it is made if need be")
 	f.StringVar(&cfg.AdminTokenFile, "admin-token-file", "", "serve /services to who presents the token in this `FILE`; it is made if it is not there")
 	f.BoolVar(&cfg.Open, "open", false, "give grants to anyone who presents no token")
 	cfg.Users.register(f)
