@@ -21,7 +21,7 @@ import (
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/proxy-agent/internal/farend"
+	"github.com/farforge/farforge/proxy-agent/internal/fakebroker"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
@@ -29,7 +29,7 @@ import (
 // of its own, again and again.
 type farm struct {
 	t      *testing.T
-	broker *farend.Broker
+	broker *fakebroker.Broker
 	dir    string
 }
 
@@ -57,10 +57,10 @@ func (f *farm) prepare(key *identity.Key) {
 	t := f.t
 	t.Helper()
 	recipes := filepath.Join(f.dir, "recipes")
-	if err := errors.Join(os.Mkdir(recipes, 0o755), os.WriteFile(filepath.Join(recipes, "a.toml"), []byte(farend.Recipe), 0o644)); err != nil {
+	if err := errors.Join(os.Mkdir(recipes, 0o755), os.WriteFile(filepath.Join(recipes, "a.toml"), []byte(fakebroker.Recipe), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	f.broker = farend.NewBroker(t, key)
+	f.broker = fakebroker.NewBroker(t, key)
 	f.broker.Start()
 }
 
@@ -96,7 +96,7 @@ func (f *farm) start(args ...string) *process {
 }
 
 // build starts a job whose script tells "up" and does not end.
-func (f *farm) build(mark string) *farend.Client {
+func (f *farm) build(mark string) *fakebroker.Client {
 	f.t.Helper()
 	c := f.broker.NewClient("01"+strings.ToUpper(mark), func(g *grant.Grant) { g.CPUCores = 1 })
 	f.broker.Next().Reply(http.StatusOK, c.Job)
@@ -188,11 +188,11 @@ func TestSignalsDrainThenStop(t *testing.T) {
 	if r := c.Result(); r.Outcome != api.OutcomeAgentFailed {
 		t.Errorf("result %+v", r)
 	}
-	if r := farend.Receive(t, f.broker.Reports, "report"); r.Outcome != api.OutcomeAgentFailed {
+	if r := fakebroker.Receive(t, f.broker.Reports, "report"); r.Outcome != api.OutcomeAgentFailed {
 		t.Errorf("report %+v", r)
 	}
 	var exit *exec.ExitError
-	if err := farend.Receive(t, p.ended, "end"); !errors.As(err, &exit) || exit.ExitCode() != 130 {
+	if err := fakebroker.Receive(t, p.ended, "end"); !errors.As(err, &exit) || exit.ExitCode() != 130 {
 		t.Errorf("after the second signal: %v", err)
 	}
 	if left := append(running(t, mark), f.workspaces()...); len(left) > 0 {
@@ -208,7 +208,7 @@ func TestIdleAgentLeavesAtOnce(t *testing.T) {
 	}
 	p.Process.Signal(syscall.SIGTERM)
 	f.broker.Next().Reply(http.StatusNoContent, nil)
-	if err := farend.Receive(t, p.ended, "end"); err != nil {
+	if err := fakebroker.Receive(t, p.ended, "end"); err != nil {
 		t.Errorf("drained with %v", err)
 	}
 	if !strings.Contains(p.log.String(), "builds for esp32c3 with sh 1.0") {
@@ -222,7 +222,7 @@ func TestTwoAgentsInOneStateDirectory(t *testing.T) {
 	f.broker.Next()
 	second := f.start("--sandbox", "none")
 	var exit *exec.ExitError
-	if err := farend.Receive(t, second.ended, "end"); !errors.As(err, &exit) || exit.ExitCode() != 2 ||
+	if err := fakebroker.Receive(t, second.ended, "end"); !errors.As(err, &exit) || exit.ExitCode() != 2 ||
 		!strings.Contains(second.log.String(), "another proxy-agent uses this state directory") {
 		t.Errorf("the second agent: %v", err)
 	}
@@ -233,7 +233,7 @@ func TestRefusedAgentSaysWhatTheOperatorNeeds(t *testing.T) {
 	f.broker.Refuse(&api.Problem{Title: "Unauthorized", Detail: "the key is not listed", Status: http.StatusUnauthorized, Code: api.CodeBadSignature})
 	p := f.start("--sandbox", "none", "--name", "anvil")
 	var exit *exec.ExitError
-	if err := farend.Receive(t, p.ended, "end"); !errors.As(err, &exit) || exit.ExitCode() != 3 {
+	if err := fakebroker.Receive(t, p.ended, "end"); !errors.As(err, &exit) || exit.ExitCode() != 3 {
 		t.Errorf("ended with %v", err)
 	}
 	if log := p.log.String(); !strings.Contains(log, "error: the broker refused this agent: the key is not listed") ||

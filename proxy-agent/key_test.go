@@ -19,7 +19,7 @@ import (
 
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/proxy-agent/internal/farend"
+	"github.com/farforge/farforge/proxy-agent/internal/fakebroker"
 )
 
 const passphrase = "correct horse"
@@ -118,7 +118,7 @@ func TestEnrolsWithAnyOpenSSHKey(t *testing.T) {
 			if r := client.Result(); r.ExitCode != 3 {
 				t.Errorf("result %+v", r)
 			}
-			farend.Receive(t, f.broker.Reports, "report") // checks its signature
+			fakebroker.Receive(t, f.broker.Reports, "report") // checks its signature
 			p.Process.Signal(syscall.SIGTERM)
 		})
 	}
@@ -142,7 +142,7 @@ func TestFirstStartMakesTheKey(t *testing.T) {
 		}
 	}
 	p.Process.Signal(syscall.SIGTERM)
-	if err := farend.Receive(t, p.ended, "end"); err != nil {
+	if err := fakebroker.Receive(t, p.ended, "end"); err != nil {
 		t.Errorf("drained with %v", err)
 	}
 	info, err := os.Stat(made)
@@ -170,7 +170,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 		poll.Reply(http.StatusOK, client.Job)
 		client.Build(f.broker, "exit 3")
 		client.Result()
-		farend.Receive(t, f.broker.Reports, "report")
+		fakebroker.Receive(t, f.broker.Reports, "report")
 		p.Process.Signal(syscall.SIGTERM)
 		for last := f.broker.Next(); ; last = f.broker.Next() {
 			last.Reply(http.StatusNoContent, nil)
@@ -178,7 +178,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 				break
 			}
 		}
-		if err := farend.Receive(t, p.ended, "end"); err != nil {
+		if err := fakebroker.Receive(t, p.ended, "end"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -256,7 +256,7 @@ func (x *terminal) until(text string) {
 			x.said = rest
 			return
 		}
-		x.said += farend.Receive(x.t, x.prompts, text)
+		x.said += fakebroker.Receive(x.t, x.prompts, text)
 	}
 }
 

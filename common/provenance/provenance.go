@@ -13,6 +13,8 @@
 package provenance
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -241,5 +243,9 @@ func (b *Build) CheckArtifacts(there []api.Artifact) error {
 func SourceDigest(m *channel.Manifest) string {
 	files := slices.Clone(m.Files)
 	slices.SortFunc(files, func(a, b channel.File) int { return strings.Compare(a.Path, b.Path) })
-	return digestLines(files)
+	h := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(h, "%s %q %s%q\n", f.Kind, f.Path, f.SHA256, f.Link)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

@@ -24,7 +24,7 @@
 //	firmware  ◀── the artifacts and a signed statement about them
 //	          (provenance.go)
 //
-// All channels together keep to the rates of the grant (wire.go).
+// All channels together keep to the rates of the grant (throttle.go).
 //
 // The job ends, and everything of it is killed and removed, when it is done,
 // when the client cancels or vanishes, when the session's time is over, or when

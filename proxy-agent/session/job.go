@@ -166,5 +166,5 @@ func (j *job) channel(ctx context.Context, label string) (channel.Messages, erro
 	if err != nil {
 		return nil, because(wait, err)
 	}
-	return j.wire(m, label), nil
+	return j.throttle(m, label), nil
 }

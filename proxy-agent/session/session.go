@@ -119,7 +119,7 @@ func (s *Session) meet(ctx context.Context) (*control, error) {
 	if err != nil {
 		return nil, because(ctx, err)
 	}
-	return &control{m: s.wire(m, channel.LabelControl), log: s.log}, nil
+	return &control{m: s.throttle(m, channel.LabelControl), log: s.log}, nil
 }
 
 // because returns why ctx has ended, or err if it has not.

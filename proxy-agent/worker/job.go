@@ -32,7 +32,7 @@ func (w *Worker) accept(ctx context.Context, job *api.Job) {
 // begin serves an admitted job if there is room for it. err is Admit's.
 func (w *Worker) begin(ctx context.Context, job *api.Job, admitted *session.Admitted, err error) {
 	if err == nil {
-		err = w.ledger.reserve(admitted.Grant)
+		err = w.reservations.reserve(admitted.Grant)
 	}
 	if err != nil {
 		w.Logger.Warn("refused a job", "job", job.JobID, "reason", err)
@@ -41,7 +41,7 @@ func (w *Worker) begin(ctx context.Context, job *api.Job, admitted *session.Admi
 	}
 	w.jobs.Go(func() {
 		ending := w.serve(ctx, admitted)
-		w.ledger.release(job.JobID)
+		w.reservations.release(job.JobID)
 		if ending != nil {
 			w.report(ctx, job.JobID, *ending)
 		}
@@ -79,6 +79,6 @@ func (w *Worker) serve(ctx context.Context, admitted *session.Admitted) *session
 	}
 	w.Logger.Info("answered a job", "job", g.JobID, "cores", g.CPUCores, "memory_mb", g.MemoryMB)
 	ending := s.Serve(ctx)
-	w.ledger.served(g.JobID)
+	w.reservations.served(g.JobID)
 	return &ending
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/rendezvous"
 	"github.com/farforge/farforge/proxy-agent/build"
-	"github.com/farforge/farforge/proxy-agent/internal/farend"
+	"github.com/farforge/farforge/proxy-agent/internal/fakebroker"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 	"github.com/farforge/farforge/proxy-agent/session"
 )
@@ -32,7 +32,7 @@ type agent struct {
 	dir     string // of its state
 	sealing *api.SealingKey
 	log     *record
-	broker  *farend.Broker
+	broker  *fakebroker.Broker
 	drain   chan struct{}
 	stop    context.CancelFunc
 	ended   chan error // one, when Run has returned
@@ -41,7 +41,7 @@ type agent struct {
 // newAgent makes an agent that runs once start is called.
 func newAgent(t *testing.T) (*agent, func()) {
 	t.Helper()
-	return newAgentFor(t, farend.Recipe)
+	return newAgentFor(t, fakebroker.Recipe)
 }
 
 // newAgentFor makes one that builds by another recipe.
@@ -52,7 +52,7 @@ func newAgentFor(t *testing.T, recipe string) (*agent, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := farend.NewBroker(t, key)
+	b := fakebroker.NewBroker(t, key)
 	client, err := rendezvous.New(rendezvous.Config{URL: b.URL()})
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +156,6 @@ func (r *record) await(t *testing.T, text string) {
 		if found {
 			return
 		}
-		farend.Receive(t, grown, text)
+		fakebroker.Receive(t, grown, text)
 	}
 }

@@ -29,7 +29,7 @@ func (w *Worker) watchNAT(ctx context.Context) {
 			pause = natRetry
 		} else if before := w.nat.Swap(&kind); before == nil && kind != "" || before != nil && *before != kind {
 			w.Logger.Info("probed the NAT", "nat", kind)
-			w.ledger.notify()
+			w.reservations.notify()
 		}
 		select {
 		case <-time.After(pause):

@@ -32,7 +32,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 	newest, waiting := 0, 0
 	send := func(draining bool) {
 		select {
-		case <-w.ledger.changed: // this poll tells of it
+		case <-w.reservations.changed: // this poll tells of it
 		default:
 		}
 		newest++
@@ -92,7 +92,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 				w.Logger.Warn("a poll failed; trying again", "in", pause.Round(time.Millisecond), "error", p.err)
 				again = time.After(pause)
 			}
-		case <-w.ledger.changed:
+		case <-w.reservations.changed:
 			if !draining && again == nil {
 				send(false)
 			}
@@ -116,6 +116,6 @@ func (w *Worker) status(draining bool) *api.Status {
 	if kind := w.nat.Load(); kind != nil {
 		s.NAT = *kind
 	}
-	w.ledger.fill(s)
+	w.reservations.fill(s)
 	return s
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
-	"github.com/farforge/farforge/proxy-agent/internal/farend"
+	"github.com/farforge/farforge/proxy-agent/internal/fakebroker"
 )
 
 // TestMachineWithAWrongClock serves a broker whose clock is two hours ahead.
@@ -25,14 +25,14 @@ func TestMachineWithAWrongClock(t *testing.T) {
 	if r := c.Result(); r.ExitCode != 7 {
 		t.Errorf("result %+v", r)
 	}
-	farend.Receive(t, a.broker.Reports, "report")
+	fakebroker.Receive(t, a.broker.Reports, "report")
 	// One that is good by this machine's clock only.
 	stale := a.broker.NewClient("01B", func(g *grant.Grant) {
 		g.IssuedAt, g.ExpiresAt = time.Now(), time.Now().Add(api.GrantLife)
 	})
 	a.broker.Next().Reply(http.StatusOK, stale.Job)
 	a.log.await(t, "the clock of this machine is")
-	if r := farend.Receive(t, a.broker.Reports, "report"); r.JobID != "01B" || r.Outcome != api.OutcomeRefused {
+	if r := fakebroker.Receive(t, a.broker.Reports, "report"); r.JobID != "01B" || r.Outcome != api.OutcomeRefused {
 		t.Errorf("report %+v", r)
 	}
 	if n := a.broker.Enrolled(); n != 1 {
@@ -60,7 +60,7 @@ func TestRefusalsSayWhy(t *testing.T) {
 	} {
 		a.broker.Next().Reply(http.StatusOK, a.broker.NewClient(c.job, c.change).Job)
 		a.log.await(t, c.says)
-		if r := farend.Receive(t, a.broker.Reports, "report"); r.JobID != c.job || r.Outcome != api.OutcomeRefused {
+		if r := fakebroker.Receive(t, a.broker.Reports, "report"); r.JobID != c.job || r.Outcome != api.OutcomeRefused {
 			t.Errorf("report %+v", r)
 		}
 	}

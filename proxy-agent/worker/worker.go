@@ -6,7 +6,7 @@
 //	           │ job ──▶ serve ──▶│           poll.go    the poll loop
 //	           │          │       │           job.go     one job, beside others
 //	           │          └▶ report           report.go  its signed end
-//	           │                  │           ledger.go  cores, memory, slots
+//	           │                  │           reservations.go  cores, memory, slots
 //	        drain: last poll says so, jobs end, Run returns
 //
 // A poll carries the agent's status and is its heartbeat. Whenever the status
@@ -61,19 +61,19 @@ type Capacity struct {
 // Worker is one agent. Make it with New and call Run once.
 type Worker struct {
 	Config
-	host   *session.Host
-	auth   *auth
-	ledger *ledger
-	nat    atomic.Pointer[string] // nil: not known yet
-	jobs   sync.WaitGroup         // and their reports
+	host         *session.Host
+	auth         *auth
+	reservations *reservations
+	nat          atomic.Pointer[string] // nil: not known yet
+	jobs         sync.WaitGroup         // and their reports
 }
 
 // New returns a worker.
 func New(cfg Config) *Worker {
 	return &Worker{
-		Config: cfg,
-		auth:   &auth{broker: cfg.Broker, key: cfg.Key, log: cfg.Logger},
-		ledger: newLedger(cfg.Capacity),
+		Config:       cfg,
+		auth:         &auth{broker: cfg.Broker, key: cfg.Key, log: cfg.Logger},
+		reservations: newReservations(cfg.Capacity),
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/grant"
-	"github.com/farforge/farforge/proxy-agent/internal/farend"
+	"github.com/farforge/farforge/proxy-agent/internal/fakebroker"
 	"github.com/farforge/farforge/proxy-agent/session"
 )
 
@@ -58,7 +58,7 @@ func TestOneJob(t *testing.T) {
 	if s := free.Status; s.FreeCores != 4 || len(s.RunningJobs) != 0 || !reflect.DeepEqual(s.EndedJobs, []string{"01A"}) {
 		t.Errorf("after the job: %+v", s)
 	}
-	r := farend.Receive(t, a.broker.Reports, "report")
+	r := fakebroker.Receive(t, a.broker.Reports, "report")
 	if r.JobID != "01A" || r.Outcome != api.OutcomeBuildFailed || r.DurationMS < 0 {
 		t.Errorf("report %+v", r)
 	}
@@ -75,7 +75,7 @@ func TestOneJob(t *testing.T) {
 // TestPollTellsWhatIsWarm: an agent that could keep caches says that it has
 // none, and of each once it is kept.
 func TestPollTellsWhatIsWarm(t *testing.T) {
-	a, start := newAgentFor(t, strings.Replace(farend.Recipe, `"sh", "build.sh"]`, "\"sh\", \"build.sh\", \"{cache}\"]\ncache = true", 1))
+	a, start := newAgentFor(t, strings.Replace(fakebroker.Recipe, `"sh", "build.sh"]`, "\"sh\", \"build.sh\", \"{cache}\"]\ncache = true", 1))
 	a.broker.Start()
 	start()
 	p := a.broker.Next()
@@ -89,7 +89,7 @@ func TestPollTellsWhatIsWarm(t *testing.T) {
 		a.broker.Next() // while it runs
 		c.Build(a.broker, "touch $1/object; exit 1")
 		c.Result()
-		farend.Receive(t, a.broker.Reports, "report")
+		fakebroker.Receive(t, a.broker.Reports, "report")
 		p = a.broker.Next()
 	}
 }
@@ -131,7 +131,7 @@ func TestJobsThatAreRefused(t *testing.T) {
 		{"01A", one}, // replayed
 	} {
 		p.Reply(http.StatusOK, a.broker.NewClient(c.name, c.change).Job)
-		if r := farend.Receive(t, a.broker.Reports, "report"); r.JobID != c.name || r.Outcome != api.OutcomeRefused {
+		if r := fakebroker.Receive(t, a.broker.Reports, "report"); r.JobID != c.name || r.Outcome != api.OutcomeRefused {
 			t.Errorf("%s: report %+v", c.name, r)
 		}
 		p = a.broker.Next()
@@ -143,7 +143,7 @@ func TestJobsThatAreRefused(t *testing.T) {
 		t.Errorf("status %+v", p.Status)
 	}
 	p.Reply(http.StatusOK, a.broker.NewClient("01C", one).Job)
-	if r := farend.Receive(t, a.broker.Reports, "report"); r.JobID != "01C" || r.Outcome != api.OutcomeRefused {
+	if r := fakebroker.Receive(t, a.broker.Reports, "report"); r.JobID != "01C" || r.Outcome != api.OutcomeRefused {
 		t.Errorf("report %+v", r)
 	}
 	select {
@@ -205,7 +205,7 @@ func TestRefusalsEndTheAgent(t *testing.T) {
 		a.broker.Start()
 		start()
 		var p *api.Problem
-		if err := farend.Receive(t, a.ended, "end"); !errors.As(err, &p) || p.Code != api.CodeBadSignature {
+		if err := fakebroker.Receive(t, a.ended, "end"); !errors.As(err, &p) || p.Code != api.CodeBadSignature {
 			t.Errorf("Run returned %v", err)
 		}
 	})
@@ -224,7 +224,7 @@ func TestRefusalsEndTheAgent(t *testing.T) {
 		a.broker.Start()
 		start()
 		var change *session.KeyChange
-		if err := farend.Receive(t, a.ended, "end"); !errors.As(err, &change) {
+		if err := fakebroker.Receive(t, a.ended, "end"); !errors.As(err, &change) {
 			t.Errorf("Run returned %v", err)
 		}
 	})
@@ -275,7 +275,7 @@ func TestDrainWhileRevoked(t *testing.T) {
 	p.Reply(http.StatusUnauthorized, &api.Problem{Title: "bad token", Code: api.CodeBadToken})
 	a.log.await(t, "no longer listed by the broker")
 	close(a.drain)
-	if err := farend.Receive(t, a.ended, "end"); err != nil {
+	if err := fakebroker.Receive(t, a.ended, "end"); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
 }
@@ -317,16 +317,16 @@ func TestDrain(t *testing.T) {
 			t.Errorf("the last poll says %+v", last.Status)
 		}
 		last.Reply(http.StatusNoContent, nil)
-		if err := farend.Receive(t, a.ended, "end"); err != nil {
+		if err := fakebroker.Receive(t, a.ended, "end"); err != nil {
 			t.Errorf("Run returned %v", err)
 		}
-		farend.Receive(t, parked.Gone, "end of the older poll")
+		fakebroker.Receive(t, parked.Gone, "end of the older poll")
 	})
 	t.Run("before it is enrolled", func(t *testing.T) {
 		a, start := newAgent(t)
 		start()
 		close(a.drain)
-		if err := farend.Receive(t, a.ended, "end"); err != nil {
+		if err := fakebroker.Receive(t, a.ended, "end"); err != nil {
 			t.Errorf("Run returned %v", err)
 		}
 	})
@@ -346,10 +346,10 @@ func TestDrain(t *testing.T) {
 		if r := c.Result(); r.ExitCode != 7 {
 			t.Errorf("result %+v", r)
 		}
-		if r := farend.Receive(t, a.broker.Reports, "report"); r.Outcome != api.OutcomeBuildFailed {
+		if r := fakebroker.Receive(t, a.broker.Reports, "report"); r.Outcome != api.OutcomeBuildFailed {
 			t.Errorf("report %+v", r)
 		}
-		if err := farend.Receive(t, a.ended, "end"); err != nil {
+		if err := fakebroker.Receive(t, a.ended, "end"); err != nil {
 			t.Errorf("Run returned %v", err)
 		}
 	})
@@ -365,10 +365,10 @@ func TestStop(t *testing.T) {
 	if r := c.Result(); r.Outcome != api.OutcomeAgentFailed || r.Problem == nil || r.Problem.Message != "the agent is shutting down" {
 		t.Errorf("result %+v, %+v", r, r.Problem)
 	}
-	if r := farend.Receive(t, a.broker.Reports, "report"); r.Outcome != api.OutcomeAgentFailed {
+	if r := fakebroker.Receive(t, a.broker.Reports, "report"); r.Outcome != api.OutcomeAgentFailed {
 		t.Errorf("report %+v", r)
 	}
-	if err := farend.Receive(t, a.ended, "end"); !errors.Is(err, context.Canceled) {
+	if err := fakebroker.Receive(t, a.ended, "end"); !errors.Is(err, context.Canceled) {
 		t.Errorf("Run returned %v", err)
 	}
 }

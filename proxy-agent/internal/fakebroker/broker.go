@@ -1,7 +1,7 @@
-// Package farend is what tests put at the far ends of an agent: a small broker
+// Package fakebroker stands in for the far ends of an agent in tests: a small broker
 // that speaks common/api over real HTTP, and a client that speaks WebRTC. The
 // product does not use it.
-package farend
+package fakebroker
 
 import (
 	"crypto/ed25519"

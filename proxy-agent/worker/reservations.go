@@ -9,9 +9,9 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// ledger keeps account of what jobs have taken of the capacity. It is safe for
+// reservations keep account of what jobs have taken of the capacity. It is safe for
 // concurrent use.
-type ledger struct {
+type reservations struct {
 	total   Capacity
 	changed chan struct{} // holds a token when something changed
 
@@ -21,12 +21,12 @@ type ledger struct {
 	ended []string
 }
 
-func newLedger(total Capacity) *ledger {
-	return &ledger{total: total, changed: make(chan struct{}, 1), jobs: map[string]Capacity{}}
+func newReservations(total Capacity) *reservations {
+	return &reservations{total: total, changed: make(chan struct{}, 1), jobs: map[string]Capacity{}}
 }
 
 // reserve takes what the grant allows, or says what is lacking.
-func (l *ledger) reserve(g *grant.Grant) error {
+func (l *reservations) reserve(g *grant.Grant) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	free := l.free()
@@ -47,7 +47,7 @@ func (l *ledger) reserve(g *grant.Grant) error {
 
 // served notes that a job was answered and has ended. It is not begun again: its
 // grant is used up. What was not answered may yet come back.
-func (l *ledger) served(jobID string) {
+func (l *reservations) served(jobID string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = append(l.ended, jobID)
@@ -55,7 +55,7 @@ func (l *ledger) served(jobID string) {
 }
 
 // release gives back what a job has reserved.
-func (l *ledger) release(jobID string) {
+func (l *reservations) release(jobID string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.jobs, jobID)
@@ -63,7 +63,7 @@ func (l *ledger) release(jobID string) {
 }
 
 // fill writes the present state into a status. With no slot free, no core is.
-func (l *ledger) fill(s *api.Status) {
+func (l *reservations) fill(s *api.Status) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	free := l.free()
@@ -80,7 +80,7 @@ func (l *ledger) fill(s *api.Status) {
 }
 
 // free must be called with the lock held.
-func (l *ledger) free() Capacity {
+func (l *reservations) free() Capacity {
 	free := l.total
 	for _, used := range l.jobs {
 		free.Cores -= used.Cores
@@ -90,7 +90,7 @@ func (l *ledger) free() Capacity {
 	return free
 }
 
-func (l *ledger) notify() {
+func (l *reservations) notify() {
 	select {
 	case l.changed <- struct{}{}:
 	default:

@@ -27,13 +27,13 @@ func (e endlessMessages) ReadMessage(context.Context) ([]byte, error) {
 func (e endlessMessages) WriteMessage(context.Context, []byte) error { return e.err }
 
 func TestBothEndsAreSlowedDownToTheGrant(t *testing.T) {
-	receive := func(ctx context.Context, w *wire) error { _, err := w.ReadMessage(ctx); return err }
-	send := func(ctx context.Context, w *wire) error { return w.WriteMessage(ctx, make([]byte, 50_000)) }
+	receive := func(ctx context.Context, w *throttled) error { _, err := w.ReadMessage(ctx); return err }
+	send := func(ctx context.Context, w *throttled) error { return w.WriteMessage(ctx, make([]byte, 50_000)) }
 	for _, c := range []struct {
 		name  string
 		grant grant.Grant
 		size  int
-		pass  func(context.Context, *wire) error
+		pass  func(context.Context, *throttled) error
 		count int
 		want  time.Duration
 	}{
@@ -49,7 +49,7 @@ func TestBothEndsAreSlowedDownToTheGrant(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &Session{limits: newLimits(&c.grant)}
 			// Two channels of a session share what it is allowed.
-			wires := []*wire{s.wire(endlessMessages{size: c.size}, "source"), s.wire(endlessMessages{size: c.size}, "espctl")}
+			wires := []*throttled{s.throttle(endlessMessages{size: c.size}, "source"), s.throttle(endlessMessages{size: c.size}, "espctl")}
 			if c.pass(t.Context(), wires[0]) != nil {
 				t.Fatal("the first message does not pass")
 			}
@@ -70,7 +70,7 @@ func TestBothEndsAreSlowedDownToTheGrant(t *testing.T) {
 func TestWaitingForTheLimitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Session{limits: newLimits(&grant.Grant{MaxMessageRate: 1})}
-		w := s.wire(endlessMessages{size: 1}, "source")
+		w := s.throttle(endlessMessages{size: 1}, "source")
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		if _, err := w.ReadMessage(ctx); err != nil {
@@ -85,7 +85,7 @@ func TestWaitingForTheLimitEndsWithItsContext(t *testing.T) {
 func TestBrokenChannelIsALostPeer(t *testing.T) {
 	for _, err := range []error{io.EOF, errors.New("abort chunk")} {
 		s := &Session{limits: newLimits(&grant.Grant{})}
-		if _, got := s.wire(endlessMessages{err: err}, "source").ReadMessage(t.Context()); !errors.Is(got, peer.ErrLost) {
+		if _, got := s.throttle(endlessMessages{err: err}, "source").ReadMessage(t.Context()); !errors.Is(got, peer.ErrLost) {
 			t.Errorf("%v became %v", err, got)
 		}
 	}

@@ -34,23 +34,23 @@ func newLimits(g *grant.Grant) limits {
 	return l
 }
 
-// wire is a channel of the connection that keeps to the limits. It is read late
+// throttled is a channel of the connection that keeps to the limits. It is read late
 // instead of refusing what comes too fast: flow control then slows the client
 // down. Its errors wrap peer.ErrLost unless they are the context's, also where
 // the transport noticed the end before the connection did.
-type wire struct {
+type throttled struct {
 	channel.Messages
 	label  string
 	limits limits
 	owed   int // bytes of the last message
 }
 
-func (s *Session) wire(m channel.Messages, label string) *wire {
-	return &wire{Messages: m, label: label, limits: s.limits}
+func (s *Session) throttle(m channel.Messages, label string) *throttled {
+	return &throttled{Messages: m, label: label, limits: s.limits}
 }
 
 // ReadMessage waits before it reads, so that no message is lost when ctx ends.
-func (w *wire) ReadMessage(ctx context.Context) ([]byte, error) {
+func (w *throttled) ReadMessage(ctx context.Context) ([]byte, error) {
 	if err := wait(ctx, w.limits.received, w.owed); err != nil {
 		return nil, err
 	}
@@ -64,14 +64,14 @@ func (w *wire) ReadMessage(ctx context.Context) ([]byte, error) {
 }
 
 // WriteMessage implements channel.Messages.
-func (w *wire) WriteMessage(ctx context.Context, message []byte) error {
+func (w *throttled) WriteMessage(ctx context.Context, message []byte) error {
 	if err := wait(ctx, w.limits.sent, len(message)); err != nil {
 		return err
 	}
 	return w.lost(ctx, w.Messages.WriteMessage(ctx, message))
 }
 
-func (w *wire) lost(ctx context.Context, err error) error {
+func (w *throttled) lost(ctx context.Context, err error) error {
 	switch {
 	case err == nil, ctx.Err() != nil, errors.Is(err, peer.ErrLost):
 		return err
