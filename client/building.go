@@ -11,7 +11,7 @@ import (
 	"github.com/farforge/farforge/client/artifacts"
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/client/project"
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/client/trust"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
@@ -24,7 +24,7 @@ type building struct {
 	start   time.Time
 	broker  *introducer
 	project *project.Project
-	job     session.Job
+	job     remote.Job
 	source  string // digest
 	fresh   bool   // nothing of an earlier build is used, nor anything kept for a later
 }
@@ -48,7 +48,7 @@ func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
 	if c.SourceURL != "" { // what lies here is another project
 		name, config = path.Base(c.SourceURL), project.Config{}
 	}
-	b.job = session.Job{
+	b.job = remote.Job{
 		Broker: b.broker.Client, As: b.broker.as.Name, AllowUnsealed: c.AllowUnsealed,
 		Trust:     &trust.Agents{Known: known, Broker: b.broker.Origin(), Strict: c.StrictAgents},
 		Need:      c.need(config),
@@ -97,7 +97,7 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 	}
 	var set *artifacts.Set
 	arrived := false
-	b.job.Accept = func(o *session.Outcome) (err error) {
+	b.job.Accept = func(o *remote.Outcome) (err error) {
 		arrived = true // from here on Keep cleans up
 		if o.Received == nil {
 			o.Received = &channel.Manifest{}
@@ -108,7 +108,7 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 		})
 		return err
 	}
-	outcome, err := session.Run(ctx, b.job)
+	outcome, err := remote.Run(ctx, b.job)
 	if err != nil && !arrived {
 		err = errors.Join(err, incoming.Discard())
 	}

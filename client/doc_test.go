@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
@@ -136,8 +136,8 @@ func TestDocumentsConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("ESPTOOL_PORT", port)
-	b := farend.New(t, farend.Succeeds(farend.Made()))
-	b.Set(func(s *farend.Settings) { s.Farm = documentedFarm() })
+	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
+	b.Set(func(s *fakefarm.Settings) { s.Farm = documentedFarm() })
 	t.Setenv("FARFORGE_URL", b.URL)
 	ran := 0
 	for _, block := range shown {

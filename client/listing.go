@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/farforge/farforge/client/console"
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 )
@@ -99,5 +99,5 @@ func listingError(ctx context.Context, broker *introducer, err error) error {
 		return cli.Failf(cli.Broker, "the broker at %s does not list its agents", broker.Origin()).
 			Hint("it is older than this client; its operator can update it", "client doctor tells whether there are agents")
 	}
-	return session.BrokerError(ctx, broker.Client, broker.as.Name, err)
+	return remote.BrokerError(ctx, broker.Client, broker.as.Name, err)
 }

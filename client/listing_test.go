@@ -6,7 +6,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/api"
 )
 
@@ -25,21 +25,21 @@ func farmOf(names ...string) []api.AgentInfo {
 // setFarm is the script command "farm FILE": the far end lists the agents in the
 // file, JSON.
 func setFarm(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
 	if neg || len(args) != 1 || b == nil {
-		ts.Fatalf("usage: farm FILE, after farend")
+		ts.Fatalf("usage: farm FILE, after fakefarm")
 	}
 	var farm []api.AgentInfo
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &farm))
-	b.Set(func(s *farend.Settings) { s.Farm = farm })
+	b.Set(func(s *fakefarm.Settings) { s.Farm = farm })
 }
 
 // lastLook is the script command "looked QUERY": the last list that was begun must
 // have been asked for with it.
 func lastLook(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
 	if neg || len(args) != 1 || b == nil {
-		ts.Fatalf("usage: looked QUERY, after farend")
+		ts.Fatalf("usage: looked QUERY, after fakefarm")
 	}
 	last := "never"
 	for _, query := range b.Queries() {

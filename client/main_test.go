@@ -17,7 +17,7 @@ import (
 
 	"github.com/farforge/farforge/client/credential"
 	"github.com/farforge/farforge/client/flash/simulator"
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/provenance"
@@ -64,104 +64,104 @@ func TestScripts(t *testing.T) {
 			for _, name := range []string{"FARFORGE_URL", credential.AccessKeyVariable, credential.OIDCTokenVariable, "ESPTOOL_PORT", "ESPTOOL_BAUD", "ESPTOOL_CHIP", "ESPTOOL_BEFORE", "ESPTOOL_AFTER"} {
 				e.Setenv(name, "")
 			}
-			e.Values[farEndKey{}] = new(*farend.Broker)
+			e.Values[farEndKey{}] = new(*fakefarm.Broker)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"farend":  func(ts *testscript.TestScript, neg bool, args []string) { startFarEnd(t, ts, neg, args) },
-			"becomes": becomes,
-			"tokens":  lastToken,
-			"farm":    setFarm,
-			"looked":  lastLook,
-			"asked":   lastNeed,
-			"told":    told,
-			"board":   func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },
-			"exits":   exits,
+			"fakefarm": func(ts *testscript.TestScript, neg bool, args []string) { startFarm(t, ts, neg, args) },
+			"becomes":  becomes,
+			"tokens":   lastToken,
+			"farm":     setFarm,
+			"looked":   lastLook,
+			"asked":    lastNeed,
+			"told":     told,
+			"board":    func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },
+			"exits":    exits,
 		},
 	})
 }
 
-// agents are what a script's farend command can start.
-var agents = map[string]farend.Agent{
-	"succeeds": farend.Succeeds(farend.Made()),
-	"fails":    farend.Fails,
-	"vanishes": farend.Starts,
-	"lies": func(ctx context.Context, s *farend.Session) error {
-		if err := farend.Starts(ctx, s); err != nil {
+// agents are what a script's fakefarm command can start.
+var agents = map[string]fakefarm.Agent{
+	"succeeds": fakefarm.Succeeds(fakefarm.Made()),
+	"fails":    fakefarm.Fails,
+	"vanishes": fakefarm.Starts,
+	"lies": func(ctx context.Context, s *fakefarm.Session) error {
+		if err := fakefarm.Starts(ctx, s); err != nil {
 			return err
 		}
-		files := farend.Made()
+		files := fakefarm.Made()
 		if err := s.Firmware(ctx, files); err != nil {
 			return err
 		}
 		files["hello.bin"] = "something else"
-		return s.End(ctx, channel.Result{Outcome: api.OutcomeSucceeded, Artifacts: farend.Artifacts(files), FlashMap: "flasher_args.json"})
+		return s.End(ctx, channel.Result{Outcome: api.OutcomeSucceeded, Artifacts: fakefarm.Artifacts(files), FlashMap: "flasher_args.json"})
 	},
 }
 
-// startFarEnd is the script command "farend AGENT [PROBLEM-CODE]": it starts a
+// startFarm is the script command "fakefarm AGENT [PROBLEM-CODE]": it starts a
 // broker with an agent and puts its URL into FARFORGE_URL.
-func startFarEnd(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
+func startFarm(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || agents[args[0]] == nil {
-		ts.Fatalf("usage: farend AGENT [PROBLEM-CODE]")
+		ts.Fatalf("usage: fakefarm AGENT [PROBLEM-CODE]")
 	}
-	b := farend.New(scripted{t, ts}, agents[args[0]])
+	b := fakefarm.New(scripted{t, ts}, agents[args[0]])
 	if len(args) > 1 {
 		problem := &api.Problem{Status: 503, Code: api.Code(args[1]), Detail: "no agent builds for esp32c3", Hints: []string{"1 agent is online; it builds for esp32"}}
 		if problem.Code == api.CodeUnauthorized {
 			problem = &api.Problem{Status: 401, Code: problem.Code, Detail: "the request carries no token that is known here"}
 		}
-		b.Set(func(s *farend.Settings) { s.Problem = problem })
+		b.Set(func(s *fakefarm.Settings) { s.Problem = problem })
 	}
 	ts.Setenv("FARFORGE_URL", b.URL)
-	*ts.Value(farEndKey{}).(**farend.Broker) = b
+	*ts.Value(farEndKey{}).(**fakefarm.Broker) = b
 }
 
 // farEndKey is where a script's last far end is kept.
 type farEndKey struct{}
 
 // turns are what a far end can turn into.
-var turns = map[string]func(scripted, *farend.Settings){
-	"another":   func(t scripted, s *farend.Settings) { s.Key = farend.NewKey(t) },
-	"elsewhere": func(t scripted, s *farend.Settings) { s.Key, s.Name = farend.NewKey(t), "other" },
-	"unsealed": func(_ scripted, s *farend.Settings) {
+var turns = map[string]func(scripted, *fakefarm.Settings){
+	"another":   func(t scripted, s *fakefarm.Settings) { s.Key = fakefarm.NewKey(t) },
+	"elsewhere": func(t scripted, s *fakefarm.Settings) { s.Key, s.Name = fakefarm.NewKey(t), "other" },
+	"unsealed": func(_ scripted, s *fakefarm.Settings) {
 		s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
 	},
-	"unsigned": func(_ scripted, s *farend.Settings) { s.Unsigned = true },
-	"forging":  func(t scripted, s *farend.Settings) { s.Signs = farend.NewKey(t) },
-	"tampering": func(_ scripted, s *farend.Settings) {
+	"unsigned": func(_ scripted, s *fakefarm.Settings) { s.Unsigned = true },
+	"forging":  func(t scripted, s *fakefarm.Settings) { s.Signs = fakefarm.NewKey(t) },
+	"tampering": func(_ scripted, s *fakefarm.Settings) {
 		s.Statement = func(b *provenance.Build) { b.Artifacts[1].SHA256 = strings.Repeat("0", 64) }
 	},
-	"drifting": func(_ scripted, s *farend.Settings) {
-		files := farend.Made()
+	"drifting": func(_ scripted, s *fakefarm.Settings) {
+		files := fakefarm.Made()
 		files["hello.elf"], files["new.map"] = "built at another time", "x"
-		s.Agent = farend.Succeeds(files)
+		s.Agent = fakefarm.Succeeds(files)
 	},
-	"explaining": func(_ scripted, s *farend.Settings) {
+	"explaining": func(_ scripted, s *fakefarm.Settings) {
 		s.Explanation = []api.Explained{{Name: "bench", Fingerprint: s.Key.Fingerprint(), Score: api.Score{Expected: 61.9, Duration: 61, Lost: 30, Success: 0.97, Speed: 1, Warmth: 1, Luck: 1}}}
 	},
-	"busy": func(_ scripted, s *farend.Settings) {
+	"busy": func(_ scripted, s *fakefarm.Settings) {
 		s.Waits = []api.Waiting{{Position: 3, EstimateSecs: 120}, {Position: 3, EstimateSecs: 90}, {Position: 2}}
 	},
-	"busier": func(_ scripted, s *farend.Settings) { s.Waits, s.Hold = nil, true },
-	"honest": func(_ scripted, s *farend.Settings) { s.Hostile = farend.Hostile{} },
+	"busier": func(_ scripted, s *fakefarm.Settings) { s.Waits, s.Hold = nil, true },
+	"honest": func(_ scripted, s *fakefarm.Settings) { s.Hostile = fakefarm.Hostile{} },
 }
 
 // becomes is the script command "becomes WHAT": the far end changes.
 func becomes(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
 	if neg || len(args) != 1 || turns[args[0]] == nil || b == nil {
-		ts.Fatalf("usage: becomes WHAT, after farend")
+		ts.Fatalf("usage: becomes WHAT, after fakefarm")
 	}
-	b.Set(func(s *farend.Settings) { turns[args[0]](scripted{nil, ts}, s) })
+	b.Set(func(s *fakefarm.Settings) { turns[args[0]](scripted{nil, ts}, s) })
 }
 
 // lastToken is the script command "tokens TOKEN": the last grant request must
 // have come with it.
 func lastToken(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
 	if neg || len(args) != 1 || b == nil {
-		ts.Fatalf("usage: tokens TOKEN, after farend")
+		ts.Fatalf("usage: tokens TOKEN, after fakefarm")
 	}
 	if got := b.Tokens(); len(got) == 0 || got[len(got)-1] != args[0] {
 		ts.Fatalf("the broker got the tokens %q", got)
@@ -171,9 +171,9 @@ func lastToken(ts *testscript.TestScript, neg bool, args []string) {
 // lastNeed is the script command "asked REGEXP": the last grant request, as
 // JSON, must match; with a ! it must not.
 func lastNeed(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
 	if len(args) != 1 || b == nil {
-		ts.Fatalf("usage: [!] asked REGEXP, after farend")
+		ts.Fatalf("usage: [!] asked REGEXP, after fakefarm")
 	}
 	needs := b.Needs()
 	if len(needs) == 0 {
@@ -189,9 +189,9 @@ func lastNeed(ts *testscript.TestScript, neg bool, args []string) {
 // told is the script command "told OUTCOME…": the broker was told that jobs ended
 // so, in this order.
 func told(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**farend.Broker)
+	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
 	if neg || b == nil {
-		ts.Fatalf("usage: told OUTCOME…, after farend")
+		ts.Fatalf("usage: told OUTCOME…, after fakefarm")
 	}
 	var outcomes []string
 	for _, word := range b.Words() {
@@ -229,7 +229,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // serveBoard starts a simulated board on a socket and returns its port.
-func serveBoard(t farend.T, kind string) (port string, err error) {
+func serveBoard(t fakefarm.T, kind string) (port string, err error) {
 	chip, err := simulator.New(simulator.Config{Chip: kind, Strap: simulator.Download, AutoDownload: true})
 	if err != nil {
 		return "", err

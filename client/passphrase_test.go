@@ -14,7 +14,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
 )
@@ -42,8 +42,8 @@ func TestPassphraseIsAskedOnTheTerminal(t *testing.T) {
 		{"wrong\rsesame\r", cli.Done},
 		{"\x03", cli.Interrupted}, // Ctrl-C
 	} {
-		b := farend.New(t, farend.Succeeds(farend.Made()))
-		b.Set(func(s *farend.Settings) { s.Users = []string{loaded.Fingerprint()} })
+		b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
+		b.Set(func(s *fakefarm.Settings) { s.Users = []string{loaded.Fingerprint()} })
 		p := newProcess(t, b, "build", "--user-key", key)
 		master, tty, err := pty.Open()
 		if err != nil {
@@ -68,7 +68,7 @@ func TestPassphraseIsAskedOnTheTerminal(t *testing.T) {
 		if !strings.Contains(seen.String(), "passphrase of "+key+": ") || strings.Contains(seen.String(), "sesame") {
 			t.Errorf("the terminal shows %q", seen.String())
 		}
-		if tt.want == cli.Done && b.Tokens()[0] != farend.SessionToken(loaded.Fingerprint()) {
+		if tt.want == cli.Done && b.Tokens()[0] != fakefarm.SessionToken(loaded.Fingerprint()) {
 			t.Errorf("the broker got %q", b.Tokens())
 		}
 	}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/cli"
 )
 
@@ -29,7 +29,7 @@ type process struct {
 	stdout, stderr bytes.Buffer
 }
 
-func newProcess(t *testing.T, b *farend.Broker, args ...string) *process {
+func newProcess(t *testing.T, b *fakefarm.Broker, args ...string) *process {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "main.c"), []byte("int main(void) { return 0; }\n"), 0o644); err != nil {
@@ -59,8 +59,8 @@ func TestSignalCancelsTheBuild(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			started, canceled := make(chan struct{}), make(chan struct{})
-			b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
-				err := farend.Waits(started)(ctx, s)
+			b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
+				err := fakefarm.Waits(started)(ctx, s)
 				select {
 				case <-s.Canceled:
 					close(canceled)
@@ -99,8 +99,8 @@ func TestSignalCancelsTheBuild(t *testing.T) {
 // TestBrokenPipeCancelsTheBuild: nobody reads the log any more.
 func TestBrokenPipeCancelsTheBuild(t *testing.T) {
 	canceled := make(chan struct{})
-	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
-		if err := farend.Starts(ctx, s); err != nil {
+	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
+		if err := fakefarm.Starts(ctx, s); err != nil {
 			return err
 		}
 		for tick := time.NewTicker(time.Millisecond); ; {
@@ -110,7 +110,7 @@ func TestBrokenPipeCancelsTheBuild(t *testing.T) {
 				close(canceled)
 				return nil
 			case <-tick.C:
-				_ = s.Say(ctx, farend.Lines("cc another.c")) // until the client hangs up
+				_ = s.Say(ctx, fakefarm.Lines("cc another.c")) // until the client hangs up
 			}
 		}
 	})
@@ -143,8 +143,8 @@ func TestBrokenPipeCancelsTheBuild(t *testing.T) {
 // TestSecondSignalLeavesAtOnce: the agent never agrees to the first.
 func TestSecondSignalLeavesAtOnce(t *testing.T) {
 	started, asked, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
-		err := farend.Starts(ctx, s)
+	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
+		err := fakefarm.Starts(ctx, s)
 		close(started)
 		<-s.Canceled
 		close(asked)
@@ -175,7 +175,7 @@ func TestSecondSignalLeavesAtOnce(t *testing.T) {
 
 // TestTerminalSeesBars runs the client on a real terminal.
 func TestTerminalSeesBars(t *testing.T) {
-	b := farend.New(t, farend.Succeeds(farend.Made()))
+	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
 	p := newProcess(t, b, "build")
 	master, tty, err := pty.Open()
 	if err != nil {

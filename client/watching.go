@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/client/console"
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/rendezvous"
 )
@@ -82,5 +82,5 @@ func rest(ctx context.Context, pause time.Duration, resized <-chan os.Signal, re
 
 // notice tells of something that does not end the command.
 func (a *app) notice(code channel.ProblemCode, message string) {
-	a.ui.Event(session.Notice{Problem: channel.Problem{Code: code, Message: message}})
+	a.ui.Event(remote.Notice{Problem: channel.Problem{Code: code, Message: message}})
 }

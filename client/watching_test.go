@@ -16,14 +16,14 @@ import (
 
 	"github.com/creack/pty"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/client/internal/screen"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 )
 
-func sets(b *farend.Broker, farm []api.AgentInfo, problem *api.Problem) {
-	b.Set(func(s *farend.Settings) { s.Farm, s.Problem = farm, problem })
+func sets(b *fakefarm.Broker, farm []api.AgentInfo, problem *api.Problem) {
+	b.Set(func(s *fakefarm.Settings) { s.Farm, s.Problem = farm, problem })
 }
 
 // lines reads what a process writes, line by line.
@@ -47,7 +47,7 @@ func lines(t *testing.T, out **os.File) func(want ...string) {
 }
 
 // started runs the client with both outputs read line by line.
-func started(t *testing.T, b *farend.Broker, args ...string) (p *process, stdout, stderr func(...string)) {
+func started(t *testing.T, b *fakefarm.Broker, args ...string) (p *process, stdout, stderr func(...string)) {
 	t.Helper()
 	p = newProcess(t, b, args...)
 	var out, errs *os.File
@@ -69,7 +69,7 @@ const head, idle = "NAME  STATE  CORES  MEMORY   JOBS  BUILDS FOR  TAGS", "     
 
 func TestWatchOnAPipe(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, nil)
+	b := fakefarm.New(t, nil)
 	sets(b, farmOf("a"), nil)
 	p, stdout, stderr := started(t, b, "agents", "--watch", "--interval", "1s")
 	stdout(head, "a"+idle)
@@ -93,7 +93,7 @@ func TestWatchOnAPipe(t *testing.T) {
 
 func TestWatchAsJSON(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, nil)
+	b := fakefarm.New(t, nil)
 	sets(b, farmOf("a", "b"), nil)
 	p, stdout, _ := started(t, b, "agents", "--watch", "--interval", "1s", "--json")
 	told := func(name string, free int) string {
@@ -120,7 +120,7 @@ func TestWatchAsJSON(t *testing.T) {
 // TestWatchEndsWhenItIsRefused: asking again would not help.
 func TestWatchEndsWhenItIsRefused(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, nil)
+	b := fakefarm.New(t, nil)
 	sets(b, farmOf("a"), nil)
 	p, stdout, stderr := started(t, b, "agents", "--watch", "--interval", "1s")
 	stdout(head, "a"+idle)
@@ -135,7 +135,7 @@ func TestWatchEndsWhenItIsRefused(t *testing.T) {
 // Ctrl-C.
 func TestWatchOnATerminal(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, nil)
+	b := fakefarm.New(t, nil)
 	sets(b, farmOf("a", "b"), nil)
 	p := newProcess(t, b, "agents", "--watch", "--interval", "1s")
 	master, tty, err := pty.Open()

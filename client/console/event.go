@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/channel"
 )
 
@@ -17,7 +17,7 @@ const slow = time.Second
 const jsonEvery = 100 * time.Millisecond
 
 // Event shows what happens during a job.
-func (c *Console) Event(e session.Event) {
+func (c *Console) Event(e remote.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.json {
@@ -25,26 +25,26 @@ func (c *Console) Event(e session.Event) {
 		return
 	}
 	switch e := e.(type) {
-	case session.Waiting:
+	case remote.Waiting:
 		c.inLine(e)
-	case session.Explained:
+	case remote.Explained:
 		c.explained(e)
-	case session.Connected:
+	case remote.Connected:
 		c.endBar(true)
 		c.say("connected to %s, %s", Clean(e.Agent.Name, false), way(e.Relayed))
-	case session.Stage:
+	case remote.Stage:
 		c.stage(e.Stage)
-	case session.Log:
+	case remote.Log:
 		for _, line := range e.Lines {
 			c.say("%s", Clean(line, c.color))
 		}
-	case session.Notice:
+	case remote.Notice:
 		c.say("%s", Clean(e.Message, false))
-	case session.Upload:
+	case remote.Upload:
 		c.transfer("upload", e.Done, e.Total)
-	case session.Download:
+	case remote.Download:
 		c.transfer("download", e.Done, e.Total)
-	case session.Canceling:
+	case remote.Canceling:
 		c.endBar(false)
 		c.say("canceling the build; once more to leave at once")
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/api"
 )
 
@@ -15,7 +15,7 @@ type explainedEvent struct {
 }
 
 // explained shows the candidates as a table, best first.
-func (c *Console) explained(e session.Explained) {
+func (c *Console) explained(e remote.Explained) {
 	rows := [][]string{{"AGENT", "EXPECTED", "WAIT", "BUILD", "SUCCESS", "LOST", "SPEED", "WARM", "LUCK", ""}}
 	for _, x := range e.Candidates {
 		rows = append(rows, []string{

@@ -5,12 +5,12 @@ import (
 	"os"
 	"testing"
 
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/api"
 )
 
 func TestExplainedTable(t *testing.T) {
-	explained := session.Explained{JobID: "J", Candidates: []api.Explained{
+	explained := remote.Explained{JobID: "J", Candidates: []api.Explained{
 		{Name: "quick", Score: api.Score{Expected: 61.9, Duration: 61, Lost: 30, Success: 0.97, Speed: 0.5, Warmth: 0.4, Luck: 1.05}},
 		{Name: "schnell-über-alles", Score: api.Score{Expected: 4000, Wait: 3600, Duration: 9.2, Lost: 59.7, Success: 0.501, Speed: 1, Warmth: 1, Luck: 1, Relay: true, Shunned: true}},
 		{Name: "bro\x1b[2Jken", Score: api.Score{Expected: 61e6, Duration: 0.5, Lost: 1e300, Success: 1e-6, Speed: 12.345, Warmth: 1, Luck: 1e300, Resting: true, Relay: true}},

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/client/flash"
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
 )
@@ -92,7 +92,7 @@ type Agent struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
-func newAgent(a session.Agent) Agent { return Agent{Name: a.Name, Fingerprint: a.Fingerprint} }
+func newAgent(a remote.Agent) Agent { return Agent{Name: a.Name, Fingerprint: a.Fingerprint} }
 
 func newErrorEvent(err error) errorEvent {
 	e := errorEvent{Event: "error", Error: err.Error(), Exit: cli.Code(err)}
@@ -102,31 +102,31 @@ func newErrorEvent(err error) errorEvent {
 	return e
 }
 
-func (c *Console) jsonEvent(e session.Event) {
+func (c *Console) jsonEvent(e remote.Event) {
 	switch e := e.(type) {
-	case session.Granted:
+	case remote.Granted:
 		g := grantEvent{Event: "grant", JobID: e.JobID, Candidates: []Agent{}}
 		for _, candidate := range e.Candidates {
 			g.Candidates = append(g.Candidates, Agent{candidate.Name, candidate.Fingerprint})
 		}
 		c.emit(g)
-	case session.Waiting:
+	case remote.Waiting:
 		c.emit(newWaitingEvent(e))
-	case session.Explained:
+	case remote.Explained:
 		c.emit(explainedEvent{"explained", e.JobID, e.Candidates})
-	case session.Connected:
+	case remote.Connected:
 		c.emit(connectedEvent{"connected", newAgent(e.Agent), e.Relayed, e.After.Milliseconds()})
-	case session.Stage:
+	case remote.Stage:
 		c.emit(stageEvent{"stage", e.Name, e.Recipe, e.Target, e.Toolchain, e.Version, e.Command})
-	case session.Log:
+	case remote.Log:
 		c.emit(logEvent{"log", e.Stream, e.Lines})
-	case session.Notice:
+	case remote.Notice:
 		c.emit(noticeEvent{"notice", e.Code, e.Message, e.Hints})
-	case session.Upload:
+	case remote.Upload:
 		c.jsonTransfer("upload", e.Done, e.Total)
-	case session.Download:
+	case remote.Download:
 		c.jsonTransfer("download", e.Done, e.Total)
-	case session.Canceling:
+	case remote.Canceling:
 		c.emit(plainEvent{"canceling"})
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/farforge/farforge/client/flash"
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
 )
@@ -21,18 +21,18 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // job is what a session tells of a small job.
-func job() []session.Event {
-	return []session.Event{
-		session.Waiting{Position: 3, Estimate: 2 * time.Minute},
-		session.Waiting{Position: 3, Estimate: time.Minute},
-		session.Waiting{Position: 2},
-		session.Connected{Agent: session.Agent{Name: "bench", Fingerprint: "SHA256:x"}, Relayed: true},
-		session.Stage{Stage: channel.Stage{Name: channel.StageSource}},
-		session.Upload{Done: 1000, Total: 4000},
-		session.Upload{Done: 4000, Total: 4000},
-		session.Stage{Stage: channel.Stage{Name: channel.StageBuild, Target: "esp32c3", Toolchain: "gcc", Version: "12"}},
-		session.Log{Log: channel.Log{Stream: "stdout", Lines: []string{"cc \x1b[31mmain.c\x1b[0m", "a\x1b]0;title\x07b"}}},
-		session.Download{Done: 10, Total: 10},
+func job() []remote.Event {
+	return []remote.Event{
+		remote.Waiting{Position: 3, Estimate: 2 * time.Minute},
+		remote.Waiting{Position: 3, Estimate: time.Minute},
+		remote.Waiting{Position: 2},
+		remote.Connected{Agent: remote.Agent{Name: "bench", Fingerprint: "SHA256:x"}, Relayed: true},
+		remote.Stage{Stage: channel.Stage{Name: channel.StageSource}},
+		remote.Upload{Done: 1000, Total: 4000},
+		remote.Upload{Done: 4000, Total: 4000},
+		remote.Stage{Stage: channel.Stage{Name: channel.StageBuild, Target: "esp32c3", Toolchain: "gcc", Version: "12"}},
+		remote.Log{Log: channel.Log{Stream: "stdout", Lines: []string{"cc \x1b[31mmain.c\x1b[0m", "a\x1b]0;title\x07b"}}},
+		remote.Download{Done: 10, Total: 10},
 	}
 }
 
@@ -133,9 +133,9 @@ app at 0x0: 100 bytes written and verified
 func TestSlowTransferIsWorthALine(t *testing.T) {
 	var err bytes.Buffer
 	c := New(Options{Stdout: io.Discard, Stderr: &err, Getenv: os.Getenv})
-	c.Event(session.Upload{Done: 1, Total: 2_500_000})
+	c.Event(remote.Upload{Done: 1, Total: 2_500_000})
 	c.since["upload"] = time.Now().Add(-3 * time.Second)
-	c.Event(session.Upload{Done: 2_500_000, Total: 2_500_000})
+	c.Event(remote.Upload{Done: 2_500_000, Total: 2_500_000})
 	if got := err.String(); got != "uploaded 2.5 MB in 3.0 s\n" {
 		t.Errorf("got %q", got)
 	}

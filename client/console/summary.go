@@ -7,7 +7,7 @@ import (
 
 	"github.com/farforge/farforge/client/artifacts"
 	"github.com/farforge/farforge/client/flash"
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 )
@@ -59,7 +59,7 @@ type Built struct {
 }
 
 // NewBuilt puts together what session and artifacts know.
-func NewBuilt(o *session.Outcome, set *artifacts.Set, setup, total time.Duration) *Built {
+func NewBuilt(o *remote.Outcome, set *artifacts.Set, setup, total time.Duration) *Built {
 	b := &Built{
 		JobID: o.JobID, Agent: newAgent(o.Agent), Relayed: o.Relayed, BytesUp: o.Up, BytesDown: o.Down,
 		SetupMS: setup.Milliseconds(), BuildMS: o.Result.BuildMS, TotalMS: total.Milliseconds(),

@@ -7,7 +7,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 )
 
 type waitingEvent struct {
@@ -16,13 +16,13 @@ type waitingEvent struct {
 	EstimateSecs int    `json:"estimate_seconds,omitempty"`
 }
 
-func newWaitingEvent(w session.Waiting) waitingEvent {
+func newWaitingEvent(w remote.Waiting) waitingEvent {
 	return waitingEvent{"waiting", w.Position, int(w.Estimate / time.Second)}
 }
 
 // inLine shows the place in line. On a terminal that is one line that is drawn
 // anew each time; elsewhere a line for each new place.
-func (c *Console) inLine(w session.Waiting) {
+func (c *Console) inLine(w remote.Waiting) {
 	text := "all able agents are busy; waiting"
 	if place := w.String(); place != "" {
 		text = "all able agents are busy; " + place

@@ -11,7 +11,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/farforge/farforge/client/internal/screen"
-	"github.com/farforge/farforge/client/session"
+	"github.com/farforge/farforge/client/remote"
 )
 
 // TestPlaceIsDrawnAnew: on a terminal the line changes where it is.
@@ -39,15 +39,15 @@ func TestPlaceIsDrawnAnew(t *testing.T) {
 			t.Errorf("the terminal shows\n%s\nwant\n%s", s, want)
 		}
 	}
-	c.Event(session.Waiting{Position: 3, Estimate: 2 * time.Minute})
+	c.Event(remote.Waiting{Position: 3, Estimate: 2 * time.Minute})
 	shows("all able agents are busy; 3rd in line, about 2 min")
-	c.Event(session.Waiting{Position: 3, Estimate: 20 * time.Second})
+	c.Event(remote.Waiting{Position: 3, Estimate: 20 * time.Second})
 	shows("all able agents are busy; 3rd in line, less than a minute")
 	c.Say("a word in between")
 	shows("a word in between\nall able agents are busy; 3rd in line, less than a minute")
-	c.Event(session.Waiting{})
+	c.Event(remote.Waiting{})
 	shows("a word in between\nall able agents are busy; waiting")
-	c.Event(session.Connected{Agent: session.Agent{Name: "bench"}})
+	c.Event(remote.Connected{Agent: remote.Agent{Name: "bench"}})
 	shows("a word in between\nall able agents are busy; waiting\nconnected to bench, directly")
 	c.Close()
 	if err := tty.Close(); err != nil {
@@ -63,7 +63,7 @@ func TestPlaceIsDrawnAnew(t *testing.T) {
 func TestPlaceIsSaidOnce(t *testing.T) {
 	var err strings.Builder
 	c := New(Options{Stdout: io.Discard, Stderr: &err, Getenv: os.Getenv})
-	for _, w := range []session.Waiting{{}, {}, {Position: 2, Estimate: time.Minute}, {Position: 2, Estimate: time.Second}, {Position: 1}, {Position: 1, Estimate: time.Second}, {}} {
+	for _, w := range []remote.Waiting{{}, {}, {Position: 2, Estimate: time.Minute}, {Position: 2, Estimate: time.Second}, {Position: 1}, {Position: 1, Estimate: time.Second}, {}} {
 		c.Event(w)
 	}
 	want := `all able agents are busy; waiting

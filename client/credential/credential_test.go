@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
@@ -52,7 +52,7 @@ func environment(pairs ...string) func(string) string {
 
 // asked opens the credential, asks a broker for a grant with it and returns
 // the token that came there.
-func asked(t *testing.T, b *farend.Broker, o Options, ask func(string) ([]byte, error), getenv func(string) string) (token, name string, err error) {
+func asked(t *testing.T, b *fakefarm.Broker, o Options, ask func(string) ([]byte, error), getenv func(string) string) (token, name string, err error) {
 	t.Helper()
 	config := rendezvous.Config{URL: b.URL}
 	c, err := o.Open(config, ask, getenv)
@@ -78,7 +78,7 @@ func asked(t *testing.T, b *farend.Broker, o Options, ask func(string) ([]byte, 
 
 func TestSecretsReachTheBroker(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, nil)
+	b := fakefarm.New(t, nil)
 	file := write(t, "key-in-file\n", 0o600)
 	both := environment(AccessKeyVariable, "key-in-env", OIDCTokenVariable, "token-in-env")
 	for _, tt := range []struct {
@@ -164,14 +164,14 @@ func TestUserKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := farend.New(t, nil)
+	b := fakefarm.New(t, nil)
 	_, name, err := asked(t, b, Options{UserKey: path}, nil, environment())
 	var p *api.Problem
 	if !errors.As(err, &p) || p.Status != 401 || name != "the SSH key "+key.Fingerprint() {
 		t.Fatalf("an unlisted key gets %v as %q", err, name)
 	}
-	b.Set(func(s *farend.Settings) { s.Users = []string{key.Fingerprint()} })
-	if token, _, err := asked(t, b, Options{UserKey: path}, nil, environment()); err != nil || token != farend.SessionToken(key.Fingerprint()) {
+	b.Set(func(s *fakefarm.Settings) { s.Users = []string{key.Fingerprint()} })
+	if token, _, err := asked(t, b, Options{UserKey: path}, nil, environment()); err != nil || token != fakefarm.SessionToken(key.Fingerprint()) {
 		t.Errorf("the broker got %q, %v", token, err)
 	}
 }
@@ -219,10 +219,10 @@ func TestUserKeyInSSHAgent(t *testing.T) {
 		}
 	}()
 	t.Cleanup(func() { l.Close(); <-served })
-	b := farend.New(t, nil)
-	b.Set(func(s *farend.Settings) { s.Users = []string{key.Fingerprint()} })
+	b := fakefarm.New(t, nil)
+	b.Set(func(s *fakefarm.Settings) { s.Users = []string{key.Fingerprint()} })
 	token, _, err := asked(t, b, Options{UserKey: path + ".pub"}, nil, environment("SSH_AUTH_SOCK", socket))
-	if err != nil || token != farend.SessionToken(key.Fingerprint()) {
+	if err != nil || token != fakefarm.SessionToken(key.Fingerprint()) {
 		t.Errorf("the broker got %q, %v", token, err)
 	}
 }
@@ -273,7 +273,7 @@ func TestGitHub(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]string{"value": "jwt-for-" + audience})
 	}))
 	t.Cleanup(server.Close)
-	b := farend.New(t, nil)
+	b := fakefarm.New(t, nil)
 	getenv := environment(githubURL, server.URL+"/token?api-version=2.0", githubToken, "runner")
 	token, name, err := asked(t, b, Options{OIDC: "github"}, nil, getenv)
 	if err != nil || audience != b.URL || token != "jwt-for-"+b.URL || !strings.Contains(name, "GitHub Actions") {

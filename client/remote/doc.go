@@ -1,4 +1,4 @@
-// Package session is the client's end of one job, from the grant to the
+// Package remote is the client's end of one job, from the grant to the
 // artifacts.
 //
 //	Run
@@ -27,4 +27,4 @@
 // Every error is a [cli.Error] with the exit code and what to do. Whatever the
 // end, the connection is closed and nothing of the session runs on when Run
 // returns.
-package session
+package remote

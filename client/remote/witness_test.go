@@ -1,4 +1,4 @@
-package session
+package remote
 
 import (
 	"context"
@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 )
 
 // said checks what the broker was told, once at most.
-func said(t *testing.T, b *farend.Broker, want api.Outcome) {
+func said(t *testing.T, b *fakefarm.Broker, want api.Outcome) {
 	t.Helper()
 	words := b.Words()
 	switch {
@@ -38,7 +38,7 @@ func TestTheCallerHasTheLastWord(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := farend.New(t, farend.Succeeds(farend.Made()))
+			b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
 			x := newTry(t, b)
 			var judged *Outcome
 			x.job.Accept = func(o *Outcome) error {
@@ -65,28 +65,28 @@ func TestWhoIsNotTrustedIsNotAccused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
-		change func(*farend.Settings, *try)
+		change func(*fakefarm.Settings, *try)
 		says   api.Outcome
 	}{
-		{"the name is another's", func(s *farend.Settings, x *try) {
+		{"the name is another's", func(s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing, c[0].PublicKey = nil, ""; return c }
-			if err := x.known.Trust(x.job.Trust.Principal(farend.Name), farend.NewKey(t).Public()); err != nil {
+			if err := x.known.Trust(x.job.Trust.Principal(fakefarm.Name), fakefarm.NewKey(t).Public()); err != nil {
 				t.Fatal(err)
 			}
 		}, api.OutcomeCanceled},
-		{"another certificate", func(s *farend.Settings, _ *try) {
+		{"another certificate", func(s *fakefarm.Settings, _ *try) {
 			s.Promise = func(fp string) string { return strings.Repeat("0", 2) + fp[2:] }
 		}, api.OutcomeAgentFailed},
-		{"the answer proves nobody", func(s *farend.Settings, _ *try) {
-			s.AnswersAs = farend.NewKey(t)
+		{"the answer proves nobody", func(s *fakefarm.Settings, _ *try) {
+			s.AnswersAs = fakefarm.NewKey(t)
 		}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := farend.New(t, nil)
+			b := fakefarm.New(t, nil)
 			x := newTry(t, b)
-			b.Set(func(s *farend.Settings) { tt.change(s, x) })
+			b.Set(func(s *fakefarm.Settings) { tt.change(s, x) })
 			if _, err := Run(t.Context(), x.job); cli.Code(err) != cli.Verification {
 				t.Fatalf("got %v", err)
 			}
@@ -118,8 +118,8 @@ func TestErrorsAsOutcomes(t *testing.T) {
 // TestABrokerThatDoesNotListen neither fails a build nor holds it up.
 func TestABrokerThatDoesNotListen(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, farend.Succeeds(farend.Made()))
-	b.Set(func(s *farend.Settings) { s.Deaf = true })
+	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
+	b.Set(func(s *fakefarm.Settings) { s.Deaf = true })
 	x := newTry(t, b)
 	began, accepted := time.Now(), time.Time{}
 	x.job.Accept = func(*Outcome) error { accepted = time.Now(); return nil }

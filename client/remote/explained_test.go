@@ -1,4 +1,4 @@
-package session
+package remote
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 )
@@ -29,8 +29,8 @@ func TestExplainedOnce(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := farend.New(t, farend.Succeeds(farend.Made()))
-			b.Set(func(s *farend.Settings) {
+			b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
+			b.Set(func(s *fakefarm.Settings) {
 				s.Explanation, s.Expired, s.Waits = tt.explanation, 1, []api.Waiting{{Position: 1}}
 			})
 			x := newTry(t, b)
@@ -78,13 +78,13 @@ func TestGivingUpTellsThePlace(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tt.last.Position), func(t *testing.T) {
 			t.Parallel()
-			b := farend.New(t, nil)
-			b.Set(func(s *farend.Settings) { s.Waits = []api.Waiting{{Position: 9}, tt.last} })
+			b := fakefarm.New(t, nil)
+			b.Set(func(s *fakefarm.Settings) { s.Waits = []api.Waiting{{Position: 9}, tt.last} })
 			x := newTry(t, b)
 			x.job.Patience = 5 * time.Second
 			x.job.Events = func(e Event) {
 				if e == Event(newWaiting(&tt.last)) {
-					b.Set(func(s *farend.Settings) { s.Hold = true })
+					b.Set(func(s *fakefarm.Settings) { s.Hold = true })
 				}
 			}
 			_, err := Run(t.Context(), x.job)

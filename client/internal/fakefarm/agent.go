@@ -1,4 +1,4 @@
-package farend
+package fakefarm
 
 import (
 	"context"
@@ -58,7 +58,7 @@ func (b *Broker) work(conn *peer.Conn, now Settings, job string) error {
 	if first.Type != channel.TypeBuild {
 		return fmt.Errorf("the first message is a %s", first.Type)
 	}
-	dir, err := os.MkdirTemp("", "farend-")
+	dir, err := os.MkdirTemp("", "fakefarm-")
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package session
+package remote
 
 import (
 	"bufio"
@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/cli"
 )
 
@@ -20,8 +20,8 @@ const asFarEnd = "FARFORGE_TEST_AS_FAR_END"
 
 // farEnd tells its URL and when a build has started, and then does nothing more.
 func farEnd() {
-	b := farend.New(alone{}, func(ctx context.Context, s *farend.Session) error {
-		if err := farend.Starts(ctx, s); err != nil {
+	b := fakefarm.New(alone{}, func(ctx context.Context, s *fakefarm.Session) error {
+		if err := fakefarm.Starts(ctx, s); err != nil {
 			return err
 		}
 		fmt.Println("started")
@@ -55,7 +55,7 @@ func TestKilledAgentIsNoticed(t *testing.T) {
 	if !said.Scan() {
 		t.Fatal("the far end does not start")
 	}
-	x := newTry(t, &farend.Broker{URL: said.Text()})
+	x := newTry(t, &fakefarm.Broker{URL: said.Text()})
 	killed := make(chan time.Time, 1)
 	go func() {
 		if said.Scan() && said.Text() == "started" {

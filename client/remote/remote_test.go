@@ -1,4 +1,4 @@
-package session
+package remote
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/client/trust"
 	"github.com/farforge/farforge/common/api"
@@ -38,7 +38,7 @@ type try struct {
 	events []Event
 }
 
-func newTry(t *testing.T, b *farend.Broker) *try {
+func newTry(t *testing.T, b *fakefarm.Broker) *try {
 	t.Helper()
 	source := t.TempDir()
 	if err := os.WriteFile(filepath.Join(source, "main.c"), []byte("int main(void) { return 0; }\n"), 0o644); err != nil {
@@ -80,23 +80,23 @@ func newTry(t *testing.T, b *farend.Broker) *try {
 
 func TestSuccess(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
 		if s.Build.Project != "hello" {
 			t.Errorf("the agent was asked for %+v", s.Build)
 		}
-		err := farend.Succeeds(farend.Made())(ctx, s)
+		err := fakefarm.Succeeds(fakefarm.Made())(ctx, s)
 		if text, readErr := os.ReadFile(filepath.Join(s.Dir, "main.c")); readErr != nil || !strings.HasPrefix(string(text), "int main") {
 			t.Errorf("the agent got %q, %v", text, readErr)
 		}
 		return err
 	})
-	b.Set(func(s *farend.Settings) { s.Waits = []api.Waiting{{Position: 2, EstimateSecs: 90}} })
+	b.Set(func(s *fakefarm.Settings) { s.Waits = []api.Waiting{{Position: 2, EstimateSecs: 90}} })
 	x := newTry(t, b)
 	got, err := Run(t.Context(), x.job)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Agent.Name != farend.Name || got.Agent.Fingerprint != b.Key.Fingerprint() || got.Relayed {
+	if got.Agent.Name != fakefarm.Name || got.Agent.Fingerprint != b.Key.Fingerprint() || got.Relayed {
 		t.Errorf("the agent is %+v, relayed %v", got.Agent, got.Relayed)
 	}
 	if got.Result.BuildMS != 42 || len(got.Received.Files) != 5 || got.Sent.Bytes != 29 || got.Up == 0 || got.Down == 0 || got.Setup <= 0 || got.Total < got.Setup {
@@ -106,7 +106,7 @@ func TestSuccess(t *testing.T) {
 	if took := b.Words()[0].DurationMS; took > got.Total.Milliseconds() {
 		t.Errorf("the broker was told that it took %d ms from the answer on, of %v in all", took, got.Total)
 	}
-	if text, err := os.ReadFile(filepath.Join(x.dir, "hello.bin")); string(text) != farend.Image() {
+	if text, err := os.ReadFile(filepath.Join(x.dir, "hello.bin")); string(text) != fakefarm.Image() {
 		t.Errorf("hello.bin: %q, %v", text, err)
 	}
 	var order []string
@@ -149,11 +149,11 @@ func TestSuccess(t *testing.T) {
 func TestSourceByReference(t *testing.T) {
 	t.Parallel()
 	source := channel.Source{URL: "https://example.org/hello.tar.gz", SHA256: strings.Repeat("ab", 32), StripComponents: 1}
-	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
 		if s.Build.Source == nil || *s.Build.Source != source {
 			t.Errorf("the agent was asked for %+v", s.Build)
 		}
-		return farend.Succeeds(farend.Made())(ctx, s)
+		return fakefarm.Succeeds(fakefarm.Made())(ctx, s)
 	})
 	x := newTry(t, b)
 	x.job.Source, x.job.Open, x.job.Build.Source = nil, nil, &source
@@ -170,38 +170,38 @@ func TestSourceByReference(t *testing.T) {
 // and with which exit code.
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	result := func(outcome api.Outcome, code channel.ProblemCode, text string) farend.Agent {
-		return func(ctx context.Context, s *farend.Session) error {
+	result := func(outcome api.Outcome, code channel.ProblemCode, text string) fakefarm.Agent {
+		return func(ctx context.Context, s *fakefarm.Session) error {
 			return s.End(ctx, channel.Result{Outcome: outcome, Problem: &channel.Problem{Code: code, Message: text, Hints: []string{"do this"}}})
 		}
 	}
 	tests := []struct {
 		name   string
-		agent  farend.Agent
-		change func(*farend.Settings, *try)
+		agent  fakefarm.Agent
+		change func(*fakefarm.Settings, *try)
 		exit   cli.Exit
 		want   string
 		within time.Duration
 		says   api.Outcome // to the broker; empty: nothing
 	}{
-		{name: "compiler error", agent: farend.Fails, exit: cli.BuildFailed, want: "the build failed: make ended with exit code 2", says: api.OutcomeBuildFailed},
+		{name: "compiler error", agent: fakefarm.Fails, exit: cli.BuildFailed, want: "the build failed: make ended with exit code 2", says: api.OutcomeBuildFailed},
 		{name: "time limit", agent: result(api.OutcomeTimedOut, channel.ProblemTimeLimit, "it took longer than 60 s"), exit: cli.BuildFailed, want: "longer than 60 s", says: api.OutcomeTimedOut},
 		{name: "no recipe", agent: result(api.OutcomeRefused, channel.ProblemNoRecipe, "no recipe recognises the project"), exit: cli.NoAgent, want: "no recipe", says: api.OutcomeRefused},
 		{name: "manifest refused", agent: result(api.OutcomeRefused, channel.ProblemManifest, "the manifest is refused"), exit: cli.Usage, want: "manifest", says: api.OutcomeRefused},
 		{name: "reference refused", agent: result(api.OutcomeRefused, channel.ProblemSource, "the host example.org is not allowed"), exit: cli.Usage, want: "example.org is not allowed", says: api.OutcomeRefused},
 		{name: "archive with another hash", agent: result(api.OutcomeRefused, channel.ProblemContent, "the archive has the SHA-256 ab"), exit: cli.Verification, want: "the archive has", says: api.OutcomeRefused},
 		{name: "agent's own failure", agent: result(api.OutcomeAgentFailed, channel.ProblemAgentFailure, "disk full"), exit: cli.LostAgent, want: "bench gave up: disk full", says: api.OutcomeAgentFailed},
-		{name: "result without a reason", agent: func(ctx context.Context, s *farend.Session) error {
+		{name: "result without a reason", agent: func(ctx context.Context, s *fakefarm.Session) error {
 			return s.End(ctx, channel.Result{Outcome: api.OutcomeRefused})
 		}, exit: cli.NoAgent, want: `ended as "refused"`, says: api.OutcomeRefused},
 		{name: "agent that cancels by itself", agent: result(api.OutcomeCanceled, channel.ProblemCanceled, "the build was canceled"), exit: cli.LostAgent, want: "bench gave up", says: api.OutcomeAgentFailed},
-		{name: "agent vanishes", agent: func(ctx context.Context, s *farend.Session) error {
-			return farend.Starts(ctx, s) // and its connection is closed
+		{name: "agent vanishes", agent: func(ctx context.Context, s *fakefarm.Session) error {
+			return fakefarm.Starts(ctx, s) // and its connection is closed
 		}, exit: cli.LostAgent, want: "lost bench in the middle of the job", within: 10 * time.Second, says: api.OutcomeLost},
-		{name: "control channel closed", agent: func(ctx context.Context, s *farend.Session) error {
-			return errors.Join(farend.Starts(ctx, s), s.Control.Close(), s.Closed(ctx))
+		{name: "control channel closed", agent: func(ctx context.Context, s *fakefarm.Session) error {
+			return errors.Join(fakefarm.Starts(ctx, s), s.Control.Close(), s.Closed(ctx))
 		}, exit: cli.LostAgent, want: "closed the control channel without a result", says: api.OutcomeLost},
-		{name: "source channel closed, then a reason", agent: func(ctx context.Context, s *farend.Session) error {
+		{name: "source channel closed, then a reason", agent: func(ctx context.Context, s *fakefarm.Session) error {
 			m, err := s.Conn.Channel(ctx, channel.LabelSource)
 			if err != nil {
 				return err
@@ -211,18 +211,18 @@ func TestFailures(t *testing.T) {
 			}
 			return result(api.OutcomeRefused, channel.ProblemSizeLimit, "larger than 1 MiB")(ctx, s)
 		}, exit: cli.Usage, want: "larger than 1 MiB", says: api.OutcomeRefused},
-		{name: "source channel closed, and no reason", agent: func(ctx context.Context, s *farend.Session) error {
+		{name: "source channel closed, and no reason", agent: func(ctx context.Context, s *fakefarm.Session) error {
 			m, err := s.Conn.Channel(ctx, channel.LabelSource)
 			if err != nil {
 				return err
 			}
 			return errors.Join(m.Close(), s.Closed(ctx))
 		}, exit: cli.LostAgent, want: "closed the channel of the source files", says: api.OutcomeLost},
-		{name: "refused channel", agent: func(ctx context.Context, s *farend.Session) error {
+		{name: "refused channel", agent: func(ctx context.Context, s *fakefarm.Session) error {
 			err := s.Say(ctx, &channel.Message{Type: channel.TypeProblem, Problem: &channel.Problem{Code: channel.ProblemUngranted, Message: `the channel "firmware" is not in the grant`}})
 			<-s.Canceled
 			return errors.Join(err, s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled}))
-		}, change: func(b *farend.Settings, _ *try) {
+		}, change: func(b *fakefarm.Settings, _ *try) {
 			b.Allow = func(label string) error {
 				if label == channel.LabelFirmware {
 					return errors.New("not granted")
@@ -230,8 +230,8 @@ func TestFailures(t *testing.T) {
 				return nil
 			}
 		}, exit: cli.NoAgent, want: `bench refuses the job: the channel "firmware" is not in the grant`, says: api.OutcomeRefused},
-		{name: "content with another hash", agent: func(ctx context.Context, s *farend.Session) error {
-			if err := farend.Starts(ctx, s); err != nil {
+		{name: "content with another hash", agent: func(ctx context.Context, s *fakefarm.Session) error {
+			if err := fakefarm.Starts(ctx, s); err != nil {
 				return err
 			}
 			m, err := s.Conn.Channel(ctx, channel.LabelFirmware)
@@ -244,36 +244,36 @@ func TestFailures(t *testing.T) {
 			<-s.Canceled
 			return s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled})
 		}, exit: cli.Verification, want: "does not have the SHA-256 that the manifest gives", says: api.OutcomeAgentFailed},
-		{name: "source file that changes", agent: func(ctx context.Context, s *farend.Session) error {
+		{name: "source file that changes", agent: func(ctx context.Context, s *fakefarm.Session) error {
 			if err := s.Source(ctx); err == nil {
 				return errors.New("a changed file was received")
 			}
 			<-s.Canceled
 			return s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled})
-		}, change: func(_ *farend.Settings, x *try) {
+		}, change: func(_ *fakefarm.Settings, x *try) {
 			x.job.Open = func(channel.File) (io.ReadCloser, error) {
 				return io.NopCloser(strings.NewReader(strings.Repeat("x", 29))), nil
 			}
 		}, exit: cli.Usage, want: "main.c changed while it was being sent", says: api.OutcomeCanceled},
-		{name: "no agent able", change: func(b *farend.Settings, _ *try) {
+		{name: "no agent able", change: func(b *fakefarm.Settings, _ *try) {
 			b.Problem = &api.Problem{Status: 503, Code: api.CodeNoTarget, Detail: "no agent builds for esp32c3", Hints: []string{"1 agent is online"}}
 		}, exit: cli.NoAgent, want: "no agent builds for esp32c3"},
-		{name: "broker refuses", change: func(b *farend.Settings, _ *try) {
+		{name: "broker refuses", change: func(b *fakefarm.Settings, _ *try) {
 			b.Problem = &api.Problem{Status: 403, Code: api.CodeForbidden, Detail: "not for you"}
 		}, exit: cli.Broker, want: "the broker refuses: not for you (403 forbidden)"},
-		{name: "nobody takes it", change: func(b *farend.Settings, x *try) {
+		{name: "nobody takes it", change: func(b *fakefarm.Settings, x *try) {
 			b.Hold = true
 			x.job.Patience = 100 * time.Millisecond
 		}, exit: cli.NoAgent, want: "no agent took the job within 100ms"},
-		{name: "bad need", change: func(_ *farend.Settings, x *try) { x.job.Need.Target = "esp 32" }, exit: cli.Usage, want: "target"},
+		{name: "bad need", change: func(_ *fakefarm.Settings, x *try) { x.job.Need.Target = "esp 32" }, exit: cli.Usage, want: "target"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := farend.New(t, tt.agent)
+			b := fakefarm.New(t, tt.agent)
 			x := newTry(t, b)
 			if tt.change != nil {
-				b.Set(func(s *farend.Settings) { tt.change(s, x) })
+				b.Set(func(s *fakefarm.Settings) { tt.change(s, x) })
 			}
 			start := time.Now()
 			_, err := Run(t.Context(), x.job)
@@ -290,7 +290,7 @@ func TestFailures(t *testing.T) {
 
 // lie sends a content that is not the one of the manifest.
 func lie(ctx context.Context, m channel.Messages) error {
-	files := farend.Artifacts(map[string]string{"a.bin": "good"})
+	files := fakefarm.Artifacts(map[string]string{"a.bin": "good"})
 	manifest := &channel.Manifest{Files: []channel.File{{Path: "a.bin", Kind: channel.KindFile, Size: 4, SHA256: files[0].SHA256}}}
 	text := `{"files":[{"path":"a.bin","kind":"file","size":4,"sha256":"` + manifest.Files[0].SHA256 + `"}]}`
 	if err := channel.WriteObject(ctx, m, channel.ObjectManifest, int64(len(text)), strings.NewReader(text)); err != nil {
@@ -306,13 +306,13 @@ func lie(ctx context.Context, m channel.Messages) error {
 // agent does not wait for the client to close the connection changes nothing.
 func TestAgentThatClosesFirst(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
-		if err := farend.Starts(ctx, s); err != nil {
+	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
+		if err := fakefarm.Starts(ctx, s); err != nil {
 			return err
 		}
-		result := &channel.Result{Outcome: api.OutcomeSucceeded, Artifacts: farend.Artifacts(farend.Made())}
+		result := &channel.Result{Outcome: api.OutcomeSucceeded, Artifacts: fakefarm.Artifacts(fakefarm.Made())}
 		err := s.Say(ctx, &channel.Message{Type: channel.TypeResult, Result: result})
-		_ = s.Firmware(ctx, farend.Made()) // the client may have closed before it said that it has all
+		_ = s.Firmware(ctx, fakefarm.Made()) // the client may have closed before it said that it has all
 		return err
 	})
 	for range 20 {
@@ -325,8 +325,8 @@ func TestAgentThatClosesFirst(t *testing.T) {
 func TestCancelStopsTheBuild(t *testing.T) {
 	t.Parallel()
 	started, canceled := make(chan struct{}), make(chan struct{})
-	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
-		err := farend.Waits(started)(ctx, s)
+	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
+		err := fakefarm.Waits(started)(ctx, s)
 		select {
 		case <-s.Canceled:
 			close(canceled)
@@ -356,8 +356,8 @@ func TestCancelStopsTheBuild(t *testing.T) {
 func TestCancelDoesNotWaitForASilentAgent(t *testing.T) {
 	t.Parallel()
 	started := make(chan struct{})
-	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
-		err := farend.Starts(ctx, s)
+	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
+		err := fakefarm.Starts(ctx, s)
 		close(started)
 		return errors.Join(err, s.Closed(ctx))
 	})
@@ -377,8 +377,8 @@ func TestCancelDoesNotWaitForASilentAgent(t *testing.T) {
 
 func TestCancelWhileWaitingForAnAgent(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, nil)
-	b.Set(func(s *farend.Settings) { s.Hold = true })
+	b := fakefarm.New(t, nil)
+	b.Set(func(s *fakefarm.Settings) { s.Hold = true })
 	x := newTry(t, b)
 	ctx, cancel := context.WithCancel(t.Context())
 	x.job.Events = func(Event) { cancel() } // once the grant is there

@@ -1,4 +1,4 @@
-package farend
+package fakefarm
 
 import (
 	"context"
@@ -36,7 +36,7 @@ type Hostile struct {
 
 // NewKey makes an agent's key.
 func NewKey(t T) *identity.Key {
-	dir, err := os.MkdirTemp("", "farend-")
+	dir, err := os.MkdirTemp("", "fakefarm-")
 	if err != nil {
 		t.Errorf("%v", err)
 		return nil

@@ -1,4 +1,4 @@
-package session
+package remote
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 )
@@ -37,8 +37,8 @@ func TestRefusedUsers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := farend.New(t, nil)
-			b.Set(func(s *farend.Settings) { s.Problem, s.Ahead = tt.problem, tt.ahead })
+			b := fakefarm.New(t, nil)
+			b.Set(func(s *fakefarm.Settings) { s.Problem, s.Ahead = tt.problem, tt.ahead })
 			x := newTry(t, b)
 			x.job.As = tt.as
 			start := time.Now()
@@ -57,8 +57,8 @@ func TestRefusedUsers(t *testing.T) {
 // TestShortRetryAfterIsHonoured: the user notices nothing but the wait.
 func TestShortRetryAfterIsHonoured(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, farend.Succeeds(farend.Made()))
-	b.Set(func(s *farend.Settings) {
+	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
+	b.Set(func(s *fakefarm.Settings) {
 		s.Problem, s.Refusals = &api.Problem{Status: http.StatusTooManyRequests, Code: api.CodeTooFast, Detail: "slower", RetryAfter: 1}, 1
 	})
 	start := time.Now()
@@ -75,8 +75,8 @@ func TestWrongClockIsNamed(t *testing.T) {
 	for ahead, want := range map[time.Duration]string{
 		0: "", 20 * time.Second: "", 5 * time.Minute: "behind the broker's", -5 * time.Minute: "ahead of the broker's",
 	} {
-		b := farend.New(t, farend.Succeeds(farend.Made()))
-		b.Set(func(s *farend.Settings) { s.Ahead = ahead })
+		b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
+		b.Set(func(s *fakefarm.Settings) { s.Ahead = ahead })
 		x := newTry(t, b)
 		if _, err := Run(t.Context(), x.job); err != nil {
 			t.Fatal(err)

@@ -1,9 +1,9 @@
-// Package farend is the far end that the client's tests talk to: a small broker
+// Package fakefarm is the far end that the client's tests talk to: a small broker
 // on a real HTTP socket and a small agent on a real peer connection. They speak
 // common/api, common/envelope and common/channel, and do what a test tells them,
 // right or wrong: [Hostile] has the wrong. There is no scheduling and no
 // compiler in them.
-package farend
+package fakefarm
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package session
+package remote
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/envelope"
@@ -19,8 +19,8 @@ import (
 
 // untouched is an agent that must get no connection with a build on it: it
 // runs only if a client sends one.
-func untouched(t *testing.T) farend.Agent {
-	return func(context.Context, *farend.Session) error {
+func untouched(t *testing.T) fakefarm.Agent {
+	return func(context.Context, *fakefarm.Session) error {
 		t.Error("a build was sent to an agent that was refused")
 		return nil
 	}
@@ -56,21 +56,21 @@ func TestAttacks(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
-		attack func(*testing.T, *farend.Broker, *farend.Settings, *try)
+		attack func(*testing.T, *fakefarm.Broker, *fakefarm.Settings, *try)
 		want   string
 		hint   string
 	}{
-		{"no sealing key", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+		{"no sealing key", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
 		}, "offers the agent bench without a key to seal the offer to", "--allow-unsealed"},
-		{"sealing key of the broker", func(t *testing.T, b *farend.Broker, s *farend.Settings, _ *try) {
+		{"sealing key of the broker", func(t *testing.T, b *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			own, err := envelope.NewKey()
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing.Recipient = own.Recipient(); return c }
 		}, "the sealing key is not the agent's own", "another key in the place of an agent's"},
-		{"sealing key of the broker, unsealed allowed", func(t *testing.T, b *farend.Broker, s *farend.Settings, x *try) {
+		{"sealing key of the broker, unsealed allowed", func(t *testing.T, b *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			own, err := envelope.NewKey()
 			if err != nil {
@@ -78,49 +78,49 @@ func TestAttacks(t *testing.T) {
 			}
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing.Recipient = own.Recipient(); return c }
 		}, "the sealing key is not the agent's own", "tell its operator"},
-		{"sealing key without a public key", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+		{"sealing key without a public key", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].PublicKey = ""; return c }
 		}, "not a public key", "nothing of your project was sent"},
-		{"public key of another fingerprint", func(t *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
-			other := farend.NewKey(t)
+		{"public key of another fingerprint", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
+			other := fakefarm.NewKey(t)
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Fingerprint = other.Fingerprint(); return c }
 		}, "has the key SHA256:", ""},
-		{"known agent with another key", func(t *testing.T, b *farend.Broker, s *farend.Settings, x *try) {
-			if err := x.known.Trust(x.job.Trust.Principal(farend.Name), farend.NewKey(t).Public()); err != nil {
+		{"known agent with another key", func(t *testing.T, b *fakefarm.Broker, s *fakefarm.Settings, x *try) {
+			if err := x.known.Trust(x.job.Trust.Principal(fakefarm.Name), fakefarm.NewKey(t).Public()); err != nil {
 				t.Fatal(err)
 			}
 		}, "WARNING: THE IDENTITY OF THE AGENT bench@127.0.0.1:", "SOMEBODY MAY BE POSING AS THIS AGENT"},
-		{"known agent with another key, which the broker does not tell", func(t *testing.T, b *farend.Broker, s *farend.Settings, x *try) {
+		{"known agent with another key, which the broker does not tell", func(t *testing.T, b *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing, c[0].PublicKey = nil, ""; return c }
-			if err := x.known.Trust(x.job.Trust.Principal(farend.Name), farend.NewKey(t).Public()); err != nil {
+			if err := x.known.Trust(x.job.Trust.Principal(fakefarm.Name), fakefarm.NewKey(t).Public()); err != nil {
 				t.Fatal(err)
 			}
 		}, "HAS CHANGED", "presented key:  SHA256:"},
-		{"unknown agent, strictly", func(_ *testing.T, _ *farend.Broker, _ *farend.Settings, x *try) {
+		{"unknown agent, strictly", func(_ *testing.T, _ *fakefarm.Broker, _ *fakefarm.Settings, x *try) {
 			x.job.Trust.Strict = true
 		}, "is not known, and --strict-agents trusts no other", "client agents trust --known-agents '"},
-		{"agent that was not asked for", func(_ *testing.T, _ *farend.Broker, _ *farend.Settings, x *try) {
+		{"agent that was not asked for", func(_ *testing.T, _ *fakefarm.Broker, _ *fakefarm.Settings, x *try) {
 			x.job.Need.Agents = []string{"another"}
 		}, "offers the agent bench (SHA256:", "tell the broker's operator"},
-		{"agent that was excluded", func(_ *testing.T, b *farend.Broker, _ *farend.Settings, x *try) {
+		{"agent that was excluded", func(_ *testing.T, b *fakefarm.Broker, _ *fakefarm.Settings, x *try) {
 			x.job.Need.ExcludeAgents = []string{b.Key.Fingerprint()}
 		}, "which was not asked for", ""},
-		{"answer in plain to a sealed offer", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+		{"answer in plain to a sealed offer", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Answer = func(string, []byte, []byte) []byte { return []byte(`{"type":"answer","sdp":"v=0"}`) }
 		}, "a sealed offer was answered in plain", "putting itself in the agent's place"},
-		{"garbled answer", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+		{"garbled answer", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Answer = func(_ string, _, a []byte) []byte { a[len(a)-1] ^= 1; return a }
 		}, "the agent's answer cannot be trusted", ""},
-		{"answer of an agent that is no candidate", func(t *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
-			s.AnswersAs = farend.NewKey(t)
+		{"answer of an agent that is no candidate", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
+			s.AnswersAs = fakefarm.NewKey(t)
 		}, "which is none of the candidates", ""},
-		{"SDP swapped, DTLS terminated by the broker", func(t *testing.T, _ *farend.Broker, s *farend.Settings, x *try) {
+		{"SDP swapped, DTLS terminated by the broker", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
 			s.Answer = swapSDP(t)
 		}, "somebody in between has changed the offer or the answer", "putting itself in the agent's place"},
-		{"answer without a signature", func(t *testing.T, _ *farend.Broker, s *farend.Settings, x *try) {
+		{"answer without a signature", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
 			s.Answer = func(_ string, _, answer []byte) []byte {
@@ -133,21 +133,21 @@ func TestAttacks(t *testing.T) {
 				return bare
 			}
 		}, "no agent has signed it", ""},
-		{"offer swapped", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, x *try) {
+		{"offer swapped", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
 			s.Offer = func(offer []byte) []byte { return append(offer, '\n') } // the same SDP, other bytes
 		}, "has changed the offer or the answer", ""},
-		{"certificate that is not the signed one", func(_ *testing.T, _ *farend.Broker, s *farend.Settings, _ *try) {
+		{"certificate that is not the signed one", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Promise = func(string) string { return strings.Repeat("AB:", 31) + "AB" }
 		}, "who answers the connection is not bench: it presents the certificate", "between this machine and the agent"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := farend.New(t, untouched(t))
+			b := fakefarm.New(t, untouched(t))
 			x := newTry(t, b)
-			b.Set(func(s *farend.Settings) { tt.attack(t, b, s, x) })
+			b.Set(func(s *fakefarm.Settings) { tt.attack(t, b, s, x) })
 			before, _ := os.ReadFile(x.known.Path())
 			_, err := Run(t.Context(), x.job)
 			var e *cli.Error
@@ -165,10 +165,10 @@ func TestAttacks(t *testing.T) {
 // another, even to the same offer.
 func TestReplayedAnswer(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, farend.Succeeds(farend.Made()))
+	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
 	var first []byte
 	unsealed := func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
-	b.Set(func(s *farend.Settings) {
+	b.Set(func(s *fakefarm.Settings) {
 		s.Candidates = unsealed
 		s.Answer = func(_ string, _, answer []byte) []byte {
 			if first == nil {
@@ -182,7 +182,7 @@ func TestReplayedAnswer(t *testing.T) {
 	if _, err := Run(t.Context(), x.job); err != nil {
 		t.Fatal(err)
 	}
-	b.Set(func(s *farend.Settings) { s.Agent = untouched(t) })
+	b.Set(func(s *fakefarm.Settings) { s.Agent = untouched(t) })
 	if _, err := Run(t.Context(), x.job); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "changed the offer or the answer") {
 		t.Errorf("got %v", err)
 	}
@@ -191,9 +191,9 @@ func TestReplayedAnswer(t *testing.T) {
 // TestBrokerSeesNothing taps what goes through the broker.
 func TestBrokerSeesNothing(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, farend.Succeeds(farend.Made()))
+	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
 	var answer []byte
-	b.Set(func(s *farend.Settings) {
+	b.Set(func(s *fakefarm.Settings) {
 		s.Answer = func(_ string, _, a []byte) []byte { answer = a; return a }
 	})
 	if _, err := Run(t.Context(), newTry(t, b).job); err != nil {
@@ -209,7 +209,7 @@ func TestBrokerSeesNothing(t *testing.T) {
 // TestTrustOnFirstUse: once told, then not again; the key stays.
 func TestTrustOnFirstUse(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, farend.Succeeds(farend.Made()))
+	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
 	x := newTry(t, b)
 	told := func() (n int) {
 		for _, e := range x.events {
@@ -228,7 +228,7 @@ func TestTrustOnFirstUse(t *testing.T) {
 		}
 	}
 	known, err := x.known.List()
-	if err != nil || len(known) != 1 || known[0].Principal != x.job.Trust.Principal(farend.Name) {
+	if err != nil || len(known) != 1 || known[0].Principal != x.job.Trust.Principal(fakefarm.Name) {
 		t.Errorf("%+v, %v", known, err)
 	}
 	x.job.Trust.Strict = true
@@ -240,8 +240,8 @@ func TestTrustOnFirstUse(t *testing.T) {
 // TestUnsealedByTheUsersWord: for agents that are not ours. The user is told.
 func TestUnsealedByTheUsersWord(t *testing.T) {
 	t.Parallel()
-	b := farend.New(t, farend.Succeeds(farend.Made()))
-	b.Set(func(s *farend.Settings) {
+	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
+	b.Set(func(s *fakefarm.Settings) {
 		s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
 	})
 	x := newTry(t, b)

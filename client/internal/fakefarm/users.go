@@ -1,4 +1,4 @@
-package farend
+package fakefarm
 
 import (
 	"bytes"

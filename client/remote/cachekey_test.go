@@ -1,19 +1,19 @@
-package session
+package remote
 
 import (
 	"context"
 	"testing"
 
-	"github.com/farforge/farforge/client/internal/farend"
+	"github.com/farforge/farforge/client/internal/fakefarm"
 )
 
 // The agent that does the job is shown its own key, and none without one.
 func TestAgentsGetTheirOwnCacheKey(t *testing.T) {
 	t.Parallel()
 	seen := make(chan string, 1)
-	b := farend.New(t, func(ctx context.Context, s *farend.Session) error {
+	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
 		seen <- s.Build.Cache
-		return farend.Succeeds(farend.Made())(ctx, s)
+		return fakefarm.Succeeds(fakefarm.Made())(ctx, s)
 	})
 	for _, c := range []struct {
 		keys func(string) string
