@@ -19,7 +19,7 @@ import (
 // What a job asks for when neither flag nor project file says otherwise.
 const (
 	defaultCores   = 2
-	defaultMemory  = project.Memory(1024)
+	defaultMemory  = cli.Memory(1024)
 	defaultTimeout = project.Duration(15 * time.Minute)
 )
 
@@ -29,7 +29,7 @@ type jobOptions struct {
 	Target       string
 	Recipe       string
 	Cores        int
-	Memory       project.Memory
+	Memory       cli.Memory
 	Timeout      project.Duration
 	QueueTimeout time.Duration
 	Out          string

@@ -150,10 +150,8 @@ func cleanError(err error) error {
 		return strings.Join(out, "\n")
 	}
 	clean := cli.Fail(cli.Code(err), errors.New(lines(err.Error())))
-	if known, ok := asCLI(err); ok {
-		for _, hint := range known.Hints {
-			clean.Hint(lines(hint))
-		}
+	for _, hint := range cli.Hints(err) {
+		clean.Hint(lines(hint))
 	}
 	return clean
 }

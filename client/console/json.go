@@ -82,6 +82,7 @@ type (
 		Event string   `json:"event"` // "error"
 		Error string   `json:"error"`
 		Hints []string `json:"hints,omitempty"`
+		Code  string   `json:"code"` // stable, see cli.ErrorCode
 		Exit  cli.Exit `json:"exit"`
 	}
 )
@@ -95,11 +96,7 @@ type Agent struct {
 func newAgent(a remote.Agent) Agent { return Agent{Name: a.Name, Fingerprint: a.Fingerprint} }
 
 func newErrorEvent(err error) errorEvent {
-	e := errorEvent{Event: "error", Error: err.Error(), Exit: cli.Code(err)}
-	if known, ok := asCLI(err); ok {
-		e.Hints = known.Hints
-	}
-	return e
+	return errorEvent{Event: "error", Error: err.Error(), Hints: cli.Hints(err), Code: cli.ErrorCode(err), Exit: cli.Code(err)}
 }
 
 func (c *Console) jsonEvent(e remote.Event) {

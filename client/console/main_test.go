@@ -145,7 +145,7 @@ func TestFail(t *testing.T) {
 	var out, err bytes.Buffer
 	c := New(Options{Stdout: &out, Stderr: &err, JSON: true, Getenv: os.Getenv})
 	c.Fail(errors.Join(cli.Failf(cli.Serial, "no\nboard").Hint("plug it in")))
-	if got, want := out.String(), `{"event":"error","error":"no\nboard","hints":["plug it in"],"exit":6}`+"\n"; got != want {
+	if got, want := out.String(), `{"event":"error","error":"no\nboard","hints":["plug it in"],"code":"serial","exit":6}`+"\n"; got != want {
 		t.Errorf("stdout got  %s\nwant %s", got, want)
 	}
 	if got, want := err.String(), "error: no; board\nhint: plug it in\n"; got != want {

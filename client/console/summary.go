@@ -1,7 +1,6 @@
 package console
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -9,7 +8,6 @@ import (
 	"github.com/farforge/farforge/client/flash"
 	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/cli"
 )
 
 // Report is what a command has done: the last object of --json, and the
@@ -145,10 +143,4 @@ func Millis(ms int64) string {
 	default:
 		return fmt.Sprintf("%d min %d s", ms/60_000, ms%60_000/1000)
 	}
-}
-
-func asCLI(err error) (*cli.Error, bool) {
-	var e *cli.Error
-	ok := errors.As(err, &e)
-	return e, ok
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
 )
 
 // Config is a project file, farforge.toml. Every key may be left out; a flag of
@@ -29,15 +30,15 @@ import (
 //	memory = "2G"
 //	timeout = "10m"
 type Config struct {
-	Name      string   `toml:"name"`
-	Target    string   `toml:"target"`
-	Toolchain string   `toml:"toolchain"`
-	Tags      []string `toml:"tags"`
-	Recipe    string   `toml:"recipe"`
-	Outputs   []string `toml:"outputs"`
-	Cores     int      `toml:"cores"`
-	Memory    Memory   `toml:"memory"`
-	Timeout   Duration `toml:"timeout"`
+	Name      string     `toml:"name"`
+	Target    string     `toml:"target"`
+	Toolchain string     `toml:"toolchain"`
+	Tags      []string   `toml:"tags"`
+	Recipe    string     `toml:"recipe"`
+	Outputs   []string   `toml:"outputs"`
+	Cores     int        `toml:"cores"`
+	Memory    cli.Memory `toml:"memory"`
+	Timeout   Duration   `toml:"timeout"`
 }
 
 // maxConfig bounds a project file, in bytes.

@@ -54,25 +54,6 @@ func TestParseConfigErrors(t *testing.T) {
 	}
 }
 
-func TestMemory(t *testing.T) {
-	for text, want := range map[string]Memory{"512": 512, "512M": 512, "2g": 2048, "2GiB": 2048, "1gb": 1024} {
-		var m Memory
-		if err := m.Set(text); err != nil || m != want {
-			t.Errorf("%q is %d, %v", text, m, err)
-		}
-		var back Memory
-		if err := back.Set(m.String()); err != nil || back != m {
-			t.Errorf("%s reads back as %d, %v", m, back, err)
-		}
-	}
-	for _, text := range []string{"", "0", "-1", "1T", "M", "1.5G", "99999999999"} {
-		var m Memory
-		if err := m.Set(text); err == nil {
-			t.Errorf("%q is %d", text, m)
-		}
-	}
-}
-
 func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte("name = \"x\"\ncores = 4\nmemory = \"2G\"\ntimeout = \"10m\"\noutputs = [\"build\"]\n"))
 	f.Add([]byte("a.b.c = 1"))

@@ -58,7 +58,7 @@ func lostError(agent Agent, err error) error {
 
 // refusedError is for an agent that does not open a channel of the grant.
 func refusedError(agent Agent, p *channel.Problem) error {
-	return cli.Failf(cli.NoAgent, "%s refuses the job: %s", agent, p.Message).Hint(p.Hints...)
+	return cli.Failf(cli.NoAgent, "%s refuses the job: %s", agent, p.Message).Hint(p.Hints...).WithCode(string(p.Code))
 }
 
 // resultError is for a job that the agent says did not succeed.
@@ -89,7 +89,7 @@ func resultError(agent Agent, result *channel.Result) error {
 	if exit == cli.LostAgent && p.Code != "" {
 		text = fmt.Sprintf("%s gave up: %s", agent, p.Message)
 	}
-	return cli.Fail(exit, errors.New(text), p.Hints...)
+	return cli.Fail(exit, errors.New(text), p.Hints...).WithCode(string(p.Code))
 }
 
 // closedError marks the errors of a channel that the agent closed. Its result

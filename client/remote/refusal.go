@@ -48,7 +48,7 @@ func problemError(broker *rendezvous.Client, as string, p *api.Problem) error {
 	default:
 		text = fmt.Sprintf("the broker refuses: %s (%d %s)", text, p.Status, p.Code)
 	}
-	e := cli.Fail(exit, errors.New(text), p.Hints...)
+	e := cli.Fail(exit, errors.New(text), p.Hints...).WithCode(string(p.Code))
 	switch p.Status {
 	case http.StatusUnauthorized:
 		if as == "" {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -48,8 +49,44 @@ func TestCode(t *testing.T) {
 	}
 }
 
-// signalVictim is the process that TestSignals sends signals to. It tells each
-// step on standard output.
+func TestErrorCode(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("unknown flag"), "usage"},
+		{Failf(NoAgent, "x"), "no_agent"},
+		{context.Canceled, "interrupted"},
+		{fmt.Errorf("x: %w", Failf(Broker, "y").WithCode("too_fast")), "too_fast"},
+		{Fail(Broker, Usagef("y").WithCode("inner")), "inner"},
+		{Fail(Broker, coded("quota")), "quota"},
+		{Fail(Broker, coded("")), "broker"},
+		{errors.Join(errors.New("x"), coded("quota")), "quota"},
+	} {
+		if got := ErrorCode(tt.err); got != tt.want {
+			t.Errorf("%v: %s, want %s", tt.err, got, tt.want)
+		}
+	}
+}
+
+type coded string
+
+func (c coded) Error() string     { return "refused" }
+func (c coded) ErrorCode() string { return string(c) }
+
+func TestHintsOfAllCauses(t *testing.T) {
+	inner := Usagef("no key").Hint("make a key", "see --help")
+	err := Fail(Broker, fmt.Errorf("x: %w", errors.Join(errors.New("y"), inner)), "see --help", "ask the operator")
+	if got, want := Hints(err), []string{"see --help", "ask the operator", "make a key"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if Hints(nil) != nil {
+		t.Error("no error has hints")
+	}
+}
+
+// signalVictim is the process that TestSignalsTakeThreeSteps sends signals to. It
+// writes each step to standard output.
 func signalVictim() {
 	ctx, drain, stop := Signals(context.Background(), true)
 	defer stop()
@@ -57,7 +94,7 @@ func signalVictim() {
 	<-drain
 	fmt.Println("draining")
 	<-ctx.Done()
-	fmt.Println("cancelled")
+	fmt.Println("canceled")
 	select {}
 }
 
@@ -71,7 +108,7 @@ func TestSignalsTakeThreeSteps(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"ready", "draining", "cancelled"} {
+	for _, want := range []string{"ready", "draining", "canceled"} {
 		var got string
 		if _, err := fmt.Fscanln(out, &got); err != nil || got != want {
 			t.Fatalf("got %q, %v; want %q", got, err, want)

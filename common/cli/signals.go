@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// SignalGap is how close two signals must be to count as one. Some senders, such as
-// timeout(1), send one to the process and one to its group.
+// SignalGap is the time within which two signals count as one. Some senders, such
+// as timeout(1), send one signal to the process and one to its group.
 const SignalGap = 250 * time.Millisecond
 
 // Signals turns SIGINT and SIGTERM into the three steps of ending a command.
 //
 // The first signal closes the returned drain channel: take nothing new, finish
 // what runs. The second cancels the returned context: stop what runs and clean
-// up. The third exits at once with [Interrupted]. A command that has nothing to
-// drain passes drains=false and has its context cancelled by the first. Signals
-// that come within a quarter of a second count as one.
+// up. The third exits at once with [Interrupted]. For a command that has
+// nothing to drain, drains is false: the first signal cancels its context. Signals
+// within [SignalGap] of each other count as one.
 //
-// stop ends the watching and must be called.
+// The caller must call stop, which ends the watching.
 func Signals(parent context.Context, drains bool) (ctx context.Context, drain <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 3)
