@@ -19,7 +19,7 @@ import (
 	"github.com/farforge/farforge/broker/keyring"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // patience is how long tests wait for what must come. Only those that fail wait
@@ -28,7 +28,7 @@ const patience = time.Minute
 
 // startBroker runs a broker in the folder until the test ends and returns a
 // client for it. Its list of agents is "agents", its state folder "state".
-func startBroker(t *testing.T, dir string) *rendezvous.Client {
+func startBroker(t *testing.T, dir string) *signaling.Client {
 	t.Helper()
 	addr := filepath.Join(dir, "addr")
 	_ = os.Remove(addr)
@@ -47,7 +47,7 @@ func startBroker(t *testing.T, dir string) *rendezvous.Client {
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		url, err := os.ReadFile(addr)
 		if err == nil {
-			c, err := rendezvous.New(rendezvous.Config{URL: strings.TrimSpace(string(url))})
+			c, err := signaling.New(signaling.Config{URL: strings.TrimSpace(string(url))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +119,7 @@ func TestRevokedInTheFile(t *testing.T) {
 }
 
 // awaitMetric waits until the broker shows the line.
-func awaitMetric(t *testing.T, c *rendezvous.Client, line string) {
+func awaitMetric(t *testing.T, c *signaling.Client, line string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
@@ -142,7 +142,7 @@ func awaitMetric(t *testing.T, c *rendezvous.Client, line string) {
 }
 
 // askForGrant asks once, as the client would do again and again.
-func askForGrant(t *testing.T, c *rendezvous.Client) (p api.Problem) {
+func askForGrant(t *testing.T, c *signaling.Client) (p api.Problem) {
 	t.Helper()
 	body, err := json.Marshal(&api.GrantRequest{
 		PeerFingerprint:  strings.TrimSuffix(strings.Repeat("AB:", 32), ":"),

@@ -15,7 +15,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/peer"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // doctorConfig is the command line of client doctor.
@@ -61,7 +61,7 @@ func (a *app) doctor(ctx context.Context, c doctorConfig) error {
 	}
 	defer broker.Close()
 	failed := 0
-	broker.Probe(ctx, func(p rendezvous.Probe) {
+	broker.Probe(ctx, func(p signaling.Probe) {
 		if !p.Works() {
 			failed++
 		}

@@ -14,24 +14,24 @@ import (
 
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/common/amp"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // describe puts what was found about a way into words.
-func (c *doctorConfig) describe(p rendezvous.Probe, skew time.Duration) console.Way {
-	title := map[string]string{rendezvous.LegDirect: "direct", rendezvous.LegFront: "front " + p.Way.Via, rendezvous.LegAMP: "AMP cache " + p.Way.Via}
+func (c *doctorConfig) describe(p signaling.Probe, skew time.Duration) console.Way {
+	title := map[string]string{signaling.LegDirect: "direct", signaling.LegFront: "front " + p.Way.Via, signaling.LegAMP: "AMP cache " + p.Way.Via}
 	w := console.Way{Leg: p.Way.Leg, Via: p.Way.Via, Works: p.Works(), Title: title[p.Way.Leg], Steps: []console.Step{}}
 	for _, s := range p.Steps {
 		step := console.Step{Step: s.Name, OK: s.Err == nil, Detail: s.Detail, MS: s.Took.Milliseconds()}
 		switch {
 		case s.Err != nil:
 			step.Detail, step.Hint = s.Err.Error(), c.advise(p.Way, s)
-			if s.Name == rendezvous.StepClock {
+			if s.Name == signaling.StepClock {
 				step.Detail, step.Hint = skewText(skew), "set this machine's clock; keys and tokens look expired that are not"
 			}
-		case s.Name == rendezvous.StepKeys:
+		case s.Name == signaling.StepKeys:
 			step.Detail = "it publishes what grants are verified with"
-		case s.Name == rendezvous.StepClock:
+		case s.Name == signaling.StepClock:
 			step.Detail = "it agrees with this machine's"
 			if skew != 0 {
 				step.Detail = skewText(skew)
@@ -51,18 +51,18 @@ func skewText(ahead time.Duration) string {
 }
 
 // advise says what to do about a step that failed.
-func (c *doctorConfig) advise(way rendezvous.Way, s rendezvous.Step) string {
-	if s.Name == rendezvous.StepHTTP || s.Name == rendezvous.StepKeys {
+func (c *doctorConfig) advise(way signaling.Way, s signaling.Step) string {
+	if s.Name == signaling.StepHTTP || s.Name == signaling.StepKeys {
 		return adviseHTTP(way, s.Err)
 	}
-	if c.Proxy != "" && c.Proxy != "none" && s.Name != rendezvous.StepTLS {
+	if c.Proxy != "" && c.Proxy != "none" && s.Name != signaling.StepTLS {
 		return "this is about the proxy " + c.Proxy + "; is it right?"
 	}
 	around := "try " + otherWays(way)
 	switch s.Name {
-	case rendezvous.StepName:
+	case signaling.StepName:
 		return "is the name right? if others can resolve it, this network's DNS hides it: " + around
-	case rendezvous.StepConnect:
+	case signaling.StepConnect:
 		if errors.Is(s.Err, syscall.ECONNREFUSED) {
 			return "nothing listens there, or a firewall refuses; is the port right, does the broker run? else " + around
 		}
@@ -72,7 +72,7 @@ func (c *doctorConfig) advise(way rendezvous.Way, s rendezvous.Step) string {
 	}
 }
 
-func adviseTLS(way rendezvous.Way, err error, around string) string {
+func adviseTLS(way signaling.Way, err error, around string) string {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
@@ -81,7 +81,7 @@ func adviseTLS(way rendezvous.Way, err error, around string) string {
 	case errors.As(err, &unknown):
 		return "for a private authority give --ca-file; if the certificate should be a public one, something in between reads along"
 	case errors.As(err, &name):
-		if way.Leg == rendezvous.LegDirect {
+		if way.Leg == signaling.LegDirect {
 			return "it is the certificate of another site; is the URL right, or does the network send everybody to a login page?"
 		}
 		return "it is the certificate of another site; is the front's name right?"
@@ -95,7 +95,7 @@ func adviseTLS(way rendezvous.Way, err error, around string) string {
 	return around
 }
 
-func adviseHTTP(way rendezvous.Way, err error) string {
+func adviseHTTP(way signaling.Way, err error) string {
 	var cache *amp.CacheError
 	var long *amp.TooLong
 	text := err.Error()
@@ -106,7 +106,7 @@ func adviseHTTP(way rendezvous.Way, err error) string {
 		return "does the cache serve the broker's site? it has to be reachable from the internet by its own URL"
 	case strings.Contains(text, "421"):
 		return "this network compares the request's host with the handshake's, or does not have the broker: it cannot serve as its front"
-	case way.Leg == rendezvous.LegFront:
+	case way.Leg == signaling.LegFront:
 		return "the front does not pass requests on to the broker; it has to be of the network that the broker is on"
 	case timedOut(err):
 		return "the connection is there, but nothing comes back; is the broker overloaded, or does something hold its data back?"
@@ -120,11 +120,11 @@ func timedOut(err error) bool {
 }
 
 // otherWays are the flags that may help where a way is blocked.
-func otherWays(way rendezvous.Way) string {
+func otherWays(way signaling.Way) string {
 	switch way.Leg {
-	case rendezvous.LegDirect:
+	case signaling.LegDirect:
 		return "--front, --ampcache or --proxy"
-	case rendezvous.LegFront:
+	case signaling.LegFront:
 		return "another --front, or --ampcache"
 	default:
 		return "another --ampcache or --ampcache-front"

@@ -13,7 +13,7 @@ import (
 	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // What a job asks for when neither flag nor project file says otherwise.
@@ -82,7 +82,7 @@ func (o *jobOptions) Validate() error {
 
 // introducer is the way to a broker, and who asks it.
 type introducer struct {
-	*rendezvous.Client
+	*signaling.Client
 	as *credential.Credential
 }
 
@@ -93,8 +93,8 @@ func (i *introducer) Close() {
 
 // broker returns the way to the broker.
 func (o *jobOptions) broker(ctx context.Context, log *slog.Logger) (*introducer, error) {
-	config := rendezvous.Config{URL: o.URL, UserAgent: "farforge-client/" + version(), Logger: log}
-	if _, err := rendezvous.New(config); err != nil {
+	config := signaling.Config{URL: o.URL, UserAgent: "farforge-client/" + version(), Logger: log}
+	if _, err := signaling.New(config); err != nil {
 		return nil, cli.Fail(cli.Usage, err, "a broker's URL looks like https://broker.example.org")
 	}
 	ways, err := o.ways(o.URL, log)
@@ -107,7 +107,7 @@ func (o *jobOptions) broker(ctx context.Context, log *slog.Logger) (*introducer,
 		return nil, err
 	}
 	config.Token = as.Token
-	c, err := rendezvous.New(config)
+	c, err := signaling.New(config)
 	if err != nil {
 		as.Close()
 		return nil, cli.Fail(cli.Usage, err)

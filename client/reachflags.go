@@ -9,7 +9,7 @@ import (
 
 	"github.com/farforge/farforge/client/trust"
 	"github.com/farforge/farforge/common/cli"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // reachName is the file, beside known_agents, that remembers how brokers were
@@ -18,9 +18,9 @@ const reachName = "rendezvous.json"
 
 // reachOptions are the flags of how to get to a broker.
 type reachOptions struct {
-	rendezvous.Reach
+	signaling.Reach
 	// told is told which way works.
-	told func(rendezvous.Way)
+	told func(signaling.Way)
 }
 
 func (o *reachOptions) register(f *pflag.FlagSet) { o.Reach.Register(f, true) }
@@ -34,11 +34,11 @@ func (o *reachOptions) Validate() error {
 }
 
 // ways prepares the ways to the broker at a URL.
-func (o *reachOptions) ways(url string, log *slog.Logger) (*rendezvous.Ways, error) {
+func (o *reachOptions) ways(url string, log *slog.Logger) (*signaling.Ways, error) {
 	if known, err := trust.DefaultFile(os.Getenv); err == nil {
 		o.File = filepath.Join(filepath.Dir(known), reachName)
 	}
-	ways, err := rendezvous.NewWays(url, o.Reach, o.told, log)
+	ways, err := signaling.NewWays(url, o.Reach, o.told, log)
 	if err != nil {
 		return nil, cli.Fail(cli.Usage, err)
 	}
@@ -46,6 +46,6 @@ func (o *reachOptions) ways(url string, log *slog.Logger) (*rendezvous.Ways, err
 }
 
 // reached tells the user which way to the broker is in use.
-func (a *app) reached(w rendezvous.Way) {
-	a.ui.Reached(w.Leg, w.Via, w.String(), w.Leg == rendezvous.LegDirect)
+func (a *app) reached(w signaling.Way) {
+	a.ui.Reached(w.Leg, w.Via, w.String(), w.Leg == signaling.LegDirect)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/channel"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // What --watch has to say of the broker.
@@ -35,7 +35,7 @@ func (a *app) watchAgents(ctx context.Context, c *listingConfig, broker *introdu
 func (a *app) keepLooking(ctx context.Context, c *listingConfig, broker *introducer, w *console.AgentWatch) error {
 	resized, forget := resizes()
 	defer forget()
-	backoff := rendezvous.Backoff{Base: c.Interval, Max: max(c.Interval, maxPause)}
+	backoff := signaling.Backoff{Base: c.Interval, Max: max(c.Interval, maxPause)}
 	for away := false; ; {
 		pause := c.Interval
 		switch l, err := c.look(ctx, broker); {
@@ -48,7 +48,7 @@ func (a *app) keepLooking(ctx context.Context, c *listingConfig, broker *introdu
 			away = false
 			backoff.Reset()
 			w.Show(l)
-		case w.Count() == nil || !rendezvous.Retryable(err):
+		case w.Count() == nil || !signaling.Retryable(err):
 			return listingError(ctx, broker, err)
 		default:
 			if !away {

@@ -15,7 +15,7 @@ import (
 	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/peer"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // betrayal is what would show in an SDP that somebody in between could read.
@@ -51,7 +51,7 @@ func TestNothingIsReadInBetween(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := rendezvous.New(rendezvous.Config{URL: f.url})
+	c, err := signaling.New(signaling.Config{URL: f.url})
 	if err != nil {
 		t.Fatal(err)
 	}

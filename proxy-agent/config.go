@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 	"github.com/farforge/farforge/proxy-agent/source"
 )
 
@@ -46,7 +46,7 @@ type Config struct {
 	// KeepLocal tells clients the agent's local addresses.
 	KeepLocal bool
 	// Reach is how to get to the broker.
-	Reach rendezvous.Reach
+	Reach signaling.Reach
 }
 
 // The kinds of sandbox.

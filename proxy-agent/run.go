@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 	"github.com/farforge/farforge/proxy-agent/build"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 	"github.com/farforge/farforge/proxy-agent/session"
@@ -32,7 +32,7 @@ type parts struct {
 	catalog    *build.Catalog
 	workspaces *build.Workspaces
 	caches     *build.Caches
-	broker     *rendezvous.Client
+	broker     *signaling.Client
 }
 
 // run is the agent's life: look at the machine, then work.
@@ -62,11 +62,11 @@ func (p program) run(cfg *Config) (err error) {
 		return usage(err)
 	}
 	// Which way works is logged once, and again when that changes.
-	ways, err := rendezvous.NewWays(cfg.URL, cfg.Reach, nil, a.log)
+	ways, err := signaling.NewWays(cfg.URL, cfg.Reach, nil, a.log)
 	if err != nil {
 		return usage(err)
 	}
-	a.broker, err = rendezvous.New(rendezvous.Config{URL: cfg.URL, Ways: ways, UserAgent: "farforge-proxy-agent/" + version(), Logger: a.log})
+	a.broker, err = signaling.New(signaling.Config{URL: cfg.URL, Ways: ways, UserAgent: "farforge-proxy-agent/" + version(), Logger: a.log})
 	if err != nil {
 		return usage(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // Variables of the environment that hold a secret themselves.
@@ -75,7 +75,7 @@ func (o *Options) Validate() error {
 // what the options say, or else what the environment holds. ask gets a
 // passphrase from the user; getenv is os.Getenv, or a test's. Errors are for
 // the user.
-func (o *Options) Open(broker rendezvous.Config, ask func(path string) ([]byte, error), getenv func(string) string) (*Credential, error) {
+func (o *Options) Open(broker signaling.Config, ask func(path string) ([]byte, error), getenv func(string) string) (*Credential, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -102,17 +102,17 @@ func (o *Options) Open(broker rendezvous.Config, ask func(path string) ([]byte, 
 }
 
 // fromKey opens sessions with an SSH key.
-func fromKey(broker rendezvous.Config, path string, loader identity.Loader) (*Credential, error) {
+func fromKey(broker signaling.Config, path string, loader identity.Loader) (*Credential, error) {
 	key, err := load(path, loader)
 	if err != nil {
 		return nil, err
 	}
 	broker.Token = nil
-	client, err := rendezvous.New(broker)
+	client, err := signaling.New(broker)
 	if err != nil {
 		return nil, cli.Fail(cli.Usage, err)
 	}
-	session := &rendezvous.UserSession{Client: client, Key: key}
+	session := &signaling.UserSession{Client: client, Key: key}
 	return &Credential{Name: "the SSH key " + key.Fingerprint(), Token: session.Token, close: client.Close}, nil
 }
 

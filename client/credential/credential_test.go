@@ -22,7 +22,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -54,14 +54,14 @@ func environment(pairs ...string) func(string) string {
 // the token that came there.
 func asked(t *testing.T, b *fakefarm.Broker, o Options, ask func(string) ([]byte, error), getenv func(string) string) (token, name string, err error) {
 	t.Helper()
-	config := rendezvous.Config{URL: b.URL}
+	config := signaling.Config{URL: b.URL}
 	c, err := o.Open(config, ask, getenv)
 	if err != nil {
 		return "", "", err
 	}
 	defer c.Close()
 	config.Token = c.Token
-	client, err := rendezvous.New(config)
+	client, err := signaling.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestRefusals(t *testing.T) {
 		{"a secret for http", Options{OIDC: "github"}, environment(githubURL, "http://192.0.2.1/", githubToken, "x"), "not an https URL", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := tt.options.Open(rendezvous.Config{URL: "http://127.0.0.1:1"}, nil, tt.getenv)
+			_, err := tt.options.Open(signaling.Config{URL: "http://127.0.0.1:1"}, nil, tt.getenv)
 			var e *cli.Error
 			if !errors.As(err, &e) || e.Exit != cli.Usage || !strings.Contains(err.Error(), tt.want) || !strings.Contains(strings.Join(e.Hints, "\n"), tt.hint) {
 				t.Errorf("got %v, %+v", err, e)
@@ -145,7 +145,7 @@ func TestRefusals(t *testing.T) {
 func TestTokenFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	path := write(t, "first", 0o600)
-	c, err := (&Options{OIDCTokenFile: path}).Open(rendezvous.Config{}, nil, environment())
+	c, err := (&Options{OIDCTokenFile: path}).Open(signaling.Config{}, nil, environment())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,14 +243,14 @@ func TestPassphrase(t *testing.T) {
 		tries = 0
 		return func(string) ([]byte, error) { tries++; return []byte(words[min(tries, len(words))-1]), nil }
 	}
-	if _, err := (&Options{UserKey: path}).Open(rendezvous.Config{URL: "http://127.0.0.1:1"}, types("wrong", "open sesame"), environment()); err != nil || tries != 2 {
+	if _, err := (&Options{UserKey: path}).Open(signaling.Config{URL: "http://127.0.0.1:1"}, types("wrong", "open sesame"), environment()); err != nil || tries != 2 {
 		t.Errorf("after %d tries: %v", tries, err)
 	}
-	_, err = (&Options{UserKey: path}).Open(rendezvous.Config{URL: "http://127.0.0.1:1"}, types("wrong"), environment())
+	_, err = (&Options{UserKey: path}).Open(signaling.Config{URL: "http://127.0.0.1:1"}, types("wrong"), environment())
 	if err == nil || tries != passphraseTries || cli.Code(err) != cli.Usage {
 		t.Errorf("after %d tries: %v", tries, err)
 	}
-	_, err = (&Options{UserKey: path}).Open(rendezvous.Config{URL: "http://127.0.0.1:1"}, nil, environment())
+	_, err = (&Options{UserKey: path}).Open(signaling.Config{URL: "http://127.0.0.1:1"}, nil, environment())
 	if err == nil || !strings.Contains(err.Error(), "passphrase") {
 		t.Errorf("without a terminal: %v", err)
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/peer"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 func impatient(patience time.Duration, last Waiting, err error) error {
-	var u *rendezvous.Unreachable
+	var u *signaling.Unreachable
 	if errors.As(err, &u) {
 		return cli.Fail(cli.Broker, u)
 	}

@@ -10,15 +10,15 @@ import (
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // BrokerError is the error for the user when a broker did not do what it was asked
 // for: to introduce an agent, or something else. as names what it was told who
 // asks; empty is nothing. ctx is that of the request.
-func BrokerError(ctx context.Context, broker *rendezvous.Client, as string, err error) error {
+func BrokerError(ctx context.Context, broker *signaling.Client, as string, err error) error {
 	var p *api.Problem
-	var u *rendezvous.Unreachable
+	var u *signaling.Unreachable
 	var known *cli.Error
 	switch {
 	case ctx.Err() != nil:
@@ -36,7 +36,7 @@ func BrokerError(ctx context.Context, broker *rendezvous.Client, as string, err 
 }
 
 // problemError is for an error that the broker answered with.
-func problemError(broker *rendezvous.Client, as string, p *api.Problem) error {
+func problemError(broker *signaling.Client, as string, p *api.Problem) error {
 	text := p.Detail
 	if text == "" {
 		text = p.Title
@@ -81,7 +81,7 @@ func problemError(broker *rendezvous.Client, as string, p *api.Problem) error {
 // skewed tells of a clock that is so far off that lifetimes are misjudged; it is
 // nil for one that is not. ahead is by how much the broker's clock is.
 func skewed(ahead time.Duration) *channel.Problem {
-	if ahead.Abs() <= rendezvous.MaxSkew {
+	if ahead.Abs() <= signaling.MaxSkew {
 		return nil
 	}
 	which := "behind"

@@ -9,7 +9,7 @@ import (
 	"github.com/farforge/farforge/client/trust"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 const (
@@ -30,7 +30,7 @@ const (
 
 // Job is what to build and how to go about it.
 type Job struct {
-	Broker *rendezvous.Client
+	Broker *signaling.Client
 	// As is who the broker was told that asks, for messages; empty is nobody in
 	// particular.
 	As string

@@ -20,7 +20,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 func TestMain(m *testing.M) {
@@ -53,7 +53,7 @@ func newTry(t *testing.T, b *fakefarm.Broker) *try {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker, err := rendezvous.New(rendezvous.Config{URL: b.URL})
+	broker, err := signaling.New(signaling.Config{URL: b.URL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/peer"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // trickle exchanges ICE candidates with the agent through the broker while the
@@ -41,8 +41,8 @@ func (t *trickle) renew(token string) {
 	t.token = token
 }
 
-func (t *trickle) of(job *Job, jobID string) rendezvous.Trickle {
-	return rendezvous.Trickle{Client: job.Broker, JobID: jobID, Token: func(context.Context) (string, error) {
+func (t *trickle) of(job *Job, jobID string) signaling.Trickle {
+	return signaling.Trickle{Client: job.Broker, JobID: jobID, Token: func(context.Context) (string, error) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		return t.token, nil

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/common/grant"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
-// Clock is the broker's time as this machine knows it; *rendezvous.Client is
+// Clock is the broker's time as this machine knows it; *signaling.Client is
 // one. Grants are judged by it, because their times are the broker's, and the
 // clock of a build machine may be wrong. A broker that lies about its time can
 // only do so about grants that it signs anyway.
@@ -26,7 +26,7 @@ func (localClock) Skew() time.Duration { return 0 }
 
 // checkClock tells the operator once of a clock that is wrong.
 func (h *Host) checkClock() {
-	if skew := h.Clock.Skew(); skew.Abs() > rendezvous.MaxSkew {
+	if skew := h.Clock.Skew(); skew.Abs() > signaling.MaxSkew {
 		h.warnSkew.Do(func() {
 			h.Logger.Warn("the clocks differ; grants are judged by the broker's", "this_machine", describeSkew(skew))
 		})
@@ -36,7 +36,7 @@ func (h *Host) checkClock() {
 // blameClock names the clocks in an error about times, if they differ.
 func (h *Host) blameClock(err error) error {
 	skew := h.Clock.Skew()
-	if skew.Abs() <= rendezvous.MaxSkew || !(errors.Is(err, grant.ErrExpired) || errors.Is(err, grant.ErrNotYetValid)) {
+	if skew.Abs() <= signaling.MaxSkew || !(errors.Is(err, grant.ErrExpired) || errors.Is(err, grant.ErrNotYetValid)) {
 		return err
 	}
 	return fmt.Errorf("%w; the clock of this machine is %s: set it right, for example by NTP", err, describeSkew(skew))

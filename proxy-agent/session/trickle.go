@@ -4,14 +4,14 @@ import (
 	"context"
 	"sync"
 
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // Trickle exchanges ICE candidates with the client through the broker, and
 // returns when the two ends are connected, the connection has failed or ctx
 // ends. It does nothing for a client whose offer has all candidates: the answer
 // has all of the agent's then.
-func (s *Session) Trickle(ctx context.Context, broker rendezvous.Trickle) {
+func (s *Session) Trickle(ctx context.Context, broker signaling.Trickle) {
 	if !s.trickles {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // renewBefore is how long before its end a session is replaced, so that it does
@@ -20,7 +20,7 @@ const renewBefore = api.MaxWait + 15*time.Second
 // auth holds the agent's session with the broker. It is safe for concurrent
 // use; one goroutine at a time authenticates and the others wait for it.
 type auth struct {
-	broker *rendezvous.Client
+	broker *signaling.Client
 	key    *identity.Key
 	log    *slog.Logger
 

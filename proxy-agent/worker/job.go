@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 	"github.com/farforge/farforge/proxy-agent/session"
 )
 
@@ -65,7 +65,7 @@ func (w *Worker) serve(ctx context.Context, admitted *session.Admitted) *session
 		return &session.Ending{Outcome: outcome}
 	}
 	w.jobs.Go(func() {
-		s.Trickle(ctx, rendezvous.Trickle{Client: w.Broker, JobID: g.JobID, Token: w.auth.token})
+		s.Trickle(ctx, signaling.Trickle{Client: w.Broker, JobID: g.JobID, Token: w.auth.token})
 	})
 	err = insist(soon, w.Logger, "answer", func() error {
 		return w.auth.with(soon, func(token string) error { return w.Broker.Answer(soon, token, g.JobID, answer) })

@@ -17,7 +17,7 @@ import (
 	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 	"github.com/farforge/farforge/proxy-agent/build"
 	"github.com/farforge/farforge/proxy-agent/internal/fakebroker"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
@@ -53,7 +53,7 @@ func newAgentFor(t *testing.T, recipe string) (*agent, func()) {
 		t.Fatal(err)
 	}
 	b := fakebroker.NewBroker(t, key)
-	client, err := rendezvous.New(rendezvous.Config{URL: b.URL()})
+	client, err := signaling.New(signaling.Config{URL: b.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 )
 
 // lastPoll is how long a draining agent waits for its older poll to end.
@@ -53,8 +53,8 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 		})
 	}
 
-	var backoff rendezvous.Backoff
-	unlisted := rendezvous.Backoff{Base: time.Second, Max: 2 * time.Minute}
+	var backoff signaling.Backoff
+	unlisted := signaling.Backoff{Base: time.Second, Max: 2 * time.Minute}
 	var again, leave <-chan time.Time // when to poll after a failure; when to go
 	draining := false
 	send(false)
@@ -85,7 +85,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 				w.Logger.Error("this agent is no longer listed by the broker: it gets no jobs until the operator lists it again; jobs under way go on",
 					"fingerprint", w.Key.Fingerprint(), "asking_again_in", pause.Round(time.Millisecond), "error", p.err)
 				again = time.After(pause)
-			case !rendezvous.Retryable(p.err):
+			case !signaling.Retryable(p.err):
 				return p.err
 			default:
 				pause := backoff.Next(p.err)

@@ -24,14 +24,14 @@ import (
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
-	"github.com/farforge/farforge/common/rendezvous"
+	"github.com/farforge/farforge/common/signaling"
 	"github.com/farforge/farforge/proxy-agent/session"
 )
 
 // Config is what a worker needs. All of it must be given unless it says
 // otherwise.
 type Config struct {
-	Broker *rendezvous.Client
+	Broker *signaling.Client
 	Key    *identity.Key
 	// Host makes the host that serves jobs, once the broker's keys are known.
 	Host func(keys *grant.KeySet) (*session.Host, error)
@@ -140,18 +140,18 @@ var errDrained = errors.New("the agent is draining")
 
 // insist repeats try for as long as its error may pass. It says so once.
 func insist(ctx context.Context, log *slog.Logger, what string, try func() error) error {
-	var backoff rendezvous.Backoff
+	var backoff signaling.Backoff
 	said := false
 	for {
 		err := try()
-		if err == nil || ctx.Err() != nil || !rendezvous.Retryable(err) {
+		if err == nil || ctx.Err() != nil || !signaling.Retryable(err) {
 			return err
 		}
 		if !said {
 			log.Warn("the broker does not answer; trying on", "to", what, "error", err)
 			said = true
 		}
-		if err := rendezvous.Sleep(ctx, backoff.Next(err)); err != nil {
+		if err := signaling.Sleep(ctx, backoff.Next(err)); err != nil {
 			return err
 		}
 	}

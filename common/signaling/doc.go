@@ -1,4 +1,4 @@
-// Package rendezvous is the HTTP client to a broker, for clients and agents. It
+// Package signaling is the HTTP client to a broker, for clients and agents. It
 // speaks what common/api defines and nothing more.
 //
 // Every method is one bounded request unless it says that it repeats. Errors
@@ -9,4 +9,4 @@
 //
 // What is worth another try is judged in one place, [Retryable]; how long to
 // wait before it, by [Backoff].
-package rendezvous
+package signaling

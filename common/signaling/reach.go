@@ -1,4 +1,4 @@
-package rendezvous
+package signaling
 
 import (
 	"crypto/x509"
