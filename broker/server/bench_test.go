@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
@@ -31,9 +32,11 @@ import (
 // benchEnv holds the number of agents that a broker of the benchmark lists.
 const benchEnv = "FARFORGE_BENCH_AGENTS"
 
-func benchKey() ed25519.PrivateKey     { return ed25519.NewKeyFromSeed(make([]byte, 32)) }
-func benchFingerprint(i int) string    { return fmt.Sprintf("SHA256:%042dA", i) }
-func benchSealer(origin string) sealer { return sealer{benchKey().Seed(), origin, identity.RoleAgent} }
+func benchKey() ed25519.PrivateKey  { return ed25519.NewKeyFromSeed(make([]byte, 32)) }
+func benchFingerprint(i int) string { return fmt.Sprintf("SHA256:%042dA", i) }
+func benchTokens(origin string) login.Tokens {
+	return login.Tokens{Secret: benchKey().Seed(), Origin: origin, Role: identity.RoleAgent}
+}
 
 const benchOrigin = "https://broker.example.org"
 
@@ -131,7 +134,7 @@ func benchMatch(b *testing.B, agents, clients int, request bool) {
 	var agentsDone, clientsDone sync.WaitGroup
 	var failures atomic.Int64
 	for i := range agents {
-		session, err := benchSealer(benchOrigin).session(benchFingerprint(i), time.Now().Add(time.Hour))
+		session, err := benchTokens(benchOrigin).Session(benchFingerprint(i), time.Now().Add(time.Hour))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,106 +1,16 @@
 package server
 
 import (
-	"bytes"
 	"crypto/rand"
+	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
+	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
 )
-
-func testChallenge(t *testing.T, expires time.Time) []byte {
-	t.Helper()
-	return testSealer.challenge(make([]byte, api.NonceSize), testFingerprint, expires)
-}
-
-func TestSpentChallengesAreNeverForgottenEarly(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
-	s := newSpent(3)
-	first := testChallenge(t, now.Add(10*time.Second))
-	for i, c := range [][]byte{first, testChallenge(t, now.Add(10*time.Second)), testChallenge(t, now.Add(20*time.Second))} {
-		if got := s.spend(c, now); got != spentNow {
-			t.Errorf("challenge %d: %v", i, got)
-		}
-	}
-	if got := s.spend(testChallenge(t, now.Add(30*time.Second)), now); got != spentFull {
-		t.Errorf("a full memory: %v", got)
-	}
-	if got := s.spend(first, now.Add(9*time.Second)); got != spentBefore {
-		t.Errorf("again, while the memory is full: %v", got)
-	}
-	for i := range 2 { // the first two are over by themselves
-		if got := s.spend(testChallenge(t, now.Add(40*time.Second)), now.Add(10*time.Second)); got != spentNow {
-			t.Errorf("challenge %d after some have expired: %v", i, got)
-		}
-	}
-	if got := s.spend(testChallenge(t, now.Add(40*time.Second)), now.Add(11*time.Second)); got != spentFull || s.n != 3 {
-		t.Errorf("full again: %v, %d", got, s.n)
-	}
-}
-
-func TestAFullMemoryRefusesPolitely(t *testing.T) {
-	w := newWorld(t)
-	a := w.listAgent("bench-1")
-	b := w.start()
-	b.srv.used = newSpent(1)
-	b.login(a)
-	r, hello := b.greet(a)
-	a.sign(t, hello.Origin, r)
-	if p := wantProblem(t, b.post(api.PathAgentSession, "", r), 429, api.CodeTooFast); p.RetryAfter == 0 || !strings.Contains(p.Detail, "sessions") {
-		t.Errorf("%+v", p)
-	}
-}
-
-// Whether a key is listed shows neither in the answer nor in the work: the clock
-// of a busy machine proves nothing, so the checks are counted.
-func TestUnknownKeysCostTheSame(t *testing.T) {
-	w := newWorld(t)
-	a, stranger := w.listAgent("bench-1"), w.newAgent("stranger")
-	b := w.start()
-	var checks atomic.Int64
-	var with atomic.Value
-	b.srv.check = func(key ssh.PublicKey, namespace string, message []byte, signature string) error {
-		checks.Add(1)
-		with.Store(ssh.FingerprintSHA256(key))
-		return identity.Verify(key, namespace, message, signature)
-	}
-	var first []byte
-	for _, tt := range []struct {
-		what        string
-		who, signer *agent
-		garbage     bool
-	}{
-		{"a listed key with another's signature", a, stranger, false},
-		{"an unknown key with its own signature", stranger, stranger, false},
-		{"an unknown key with another's signature", stranger, a, false},
-		{"a listed key without a signature", a, a, true},
-		{"an unknown key without a signature", stranger, stranger, true},
-	} {
-		r, hello := b.greet(tt.who)
-		tt.signer.sign(t, hello.Origin, r)
-		if tt.garbage {
-			r.Signature = "garbage"
-		}
-		before := checks.Load()
-		got := b.post(api.PathAgentSession, "", r)
-		wantProblem(t, got, 401, api.CodeBadSignature)
-		if first == nil {
-			first = got.body
-		}
-		if !bytes.Equal(first, got.body) {
-			t.Errorf("%s gets %s, others %s", tt.what, got.body, first)
-		}
-		if n := checks.Load() - before; n != 1 || with.Load() != tt.who.key.Fingerprint() {
-			t.Errorf("%s: %d checks, with the key %v; want one, with the key that it showed", tt.what, n, with.Load())
-		}
-	}
-}
 
 // A broker in the middle gains nothing: what one broker asks and what is
 // signed for one, no other takes.
@@ -115,7 +25,7 @@ func TestChallengesOfAnotherBroker(t *testing.T) {
 	r, hello := other.greet(a)
 	a.sign(t, hello.Origin, r)
 	p := wantProblem(t, one.post(api.PathAgentSession, "", r), 401, api.CodeBadToken)
-	if !strings.Contains(p.Detail, "not this broker's") {
+	if !strings.Contains(p.Detail, "did not make the challenge") {
 		t.Errorf("%+v", p)
 	}
 	// It passes on one's challenge as its own; the agent signs where it dialled.
@@ -164,7 +74,7 @@ func TestChallengesAreBoundToTheirPurpose(t *testing.T) {
 			signAs(r, identity.NamespaceSession, func(c *identity.Challenge) { c.Nonce = make([]byte, api.NonceSize) })
 		},
 		"another key": func(r *api.SessionRequest) {
-			signAs(r, identity.NamespaceSession, func(c *identity.Challenge) { c.Fingerprint = testFingerprint })
+			signAs(r, identity.NamespaceSession, func(c *identity.Challenge) { c.Fingerprint = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" })
 		},
 	} {
 		r, _ := b.greet(a)
@@ -190,7 +100,7 @@ func TestThePollRenewsTheSession(t *testing.T) {
 	a := w.listAgent("bench-1")
 	b := w.start()
 	at := func(left time.Duration) string {
-		token, err := b.srv.sessions.session(a.key.Fingerprint(), time.Now().Add(left))
+		token, err := agentTokens(w.key).Session(a.key.Fingerprint(), time.Now().Add(left))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +114,7 @@ func TestThePollRenewsTheSession(t *testing.T) {
 	r = b.post(api.PathAgentPoll+"?wait=0", at(api.SessionLife/2-2*time.Second), idleStatus())
 	as[struct{}](t, r, 204)
 	fresh := r.header.Get(api.SessionHeader)
-	if _, err := b.srv.sessions.openSession(fresh, time.Now().Add(api.SessionLife-2*time.Second)); err != nil {
+	if _, err := agentTokens(w.key).CheckSession(fresh, time.Now().Add(api.SessionLife-2*time.Second)); err != nil {
 		t.Errorf("the fresh session %q: %v", fresh, err)
 	}
 	a.session = fresh
@@ -237,3 +147,25 @@ func TestWeakKeysGetNoChallenge(t *testing.T) {
 
 // weakKey has 2048 bits.
 const weakKey = `ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDdQFeuJSj2dMDu1f8kSLaeOJwDkaeLEZ/QyG+oxF62NDMSVxcTAOfaHXNNpQyauUmBJILgPN0yyO7xbWGcFS4rtpzg/hReMSG+5upR9UQBg+7zOaqsvz2CcELou4WwfpLDaTYT77kLDIn6NZ9RtFzfyMSLPqZrz7zNGW+VcI5sTVMLxHeCRwKB+4S5g6sCgYchZDqP1ZGRAGfnVuF+akZdJXbBye6Xvgs62irx1MT0OVnmCyT3FAKwyVkphqH/GX7NLNWI6+3CEmuDI9Ecbio7xaKgqbszoxYs8CPDzmVy4LUkP2daVE6CjU2l0xrKSUNgFWTEVI9sa/Bq702XE2Jt`
+
+func TestEveryRefusedLoginHasAStatusAndCode(t *testing.T) {
+	for kind, want := range map[login.Kind]struct {
+		status int
+		code   api.Code
+	}{
+		login.Malformed:    {400, api.CodeMalformed},
+		login.NoToken:      {401, api.CodeUnauthorized},
+		login.BadToken:     {401, api.CodeBadToken},
+		login.Expired:      {401, api.CodeBadToken},
+		login.BadSignature: {401, api.CodeBadSignature},
+		login.NotAllowed:   {403, api.CodeForbidden},
+		login.TooMany:      {429, api.CodeTooFast},
+		login.Unavailable:  {500, api.CodeInternal},
+	} {
+		err := loginProblem(&login.Error{Kind: kind, Detail: "why", Hints: []string{"do this"}, RetryAfter: 5 * time.Second})
+		p, ok := errors.AsType[*api.Problem](err)
+		if !ok || p.Status != want.status || p.Code != want.code || p.Detail != "why" || p.RetryAfter != 5 || len(p.Hints) != 1 {
+			t.Errorf("%v: %+v, want %+v", kind, err, want)
+		}
+	}
+}

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
@@ -98,6 +99,11 @@ func (w *world) start() *broker {
 	}
 	w.t.Cleanup(func() { kill(); _ = b.wait() })
 	return b
+}
+
+// agentTokens makes agents' tokens as a broker with the key does.
+func agentTokens(key ed25519.PrivateKey) login.Tokens {
+	return login.Tokens{Secret: key.Seed(), Origin: "https://broker.example.org", Role: identity.RoleAgent}
 }
 
 // agent is a listed agent with a real SSH key.

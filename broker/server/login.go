@@ -1,103 +1,141 @@
 package server
 
 import (
+	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
+	"github.com/farforge/farforge/broker/login"
+	"github.com/farforge/farforge/broker/quota"
+	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
 )
 
-// login is how the holders of listed SSH keys open sessions in one role. What
-// it hands out for one role is worth nothing in another.
-type login struct {
-	role  identity.Role
-	hello string // the path
-	seal  sealer
-	// lookup returns the listed key with the fingerprint.
-	lookup func(fingerprint string) (identity.Authorized, bool)
-	// list is what the broker's list of these keys is called in hints.
-	list string
-}
-
-// greet serves POST /agents/hello and /users/hello. Any key gets a challenge:
-// whether it is listed shows only to who can sign with it.
-func (s *Server) greet(l login) handlerFunc {
+// hello serves POST /agents/hello and POST /users/hello.
+func (s *Server) hello(sessions *login.Sessions) handlerFunc {
 	return func(w *response, r *http.Request) error {
 		var req api.HelloRequest
 		if err := readJSON(w, r, &req); err != nil {
 			return err
 		}
-		_, fingerprint, err := keyOf(req.PublicKey, req.Nonce)
+		challenge, err := sessions.Hello(&req)
 		if err != nil {
-			return err
+			return loginProblem(err)
 		}
-		expires := s.now().UTC().Add(api.ChallengeLife)
-		return w.json(http.StatusOK, &api.HelloResponse{
-			Challenge: l.seal.challenge(req.Nonce, fingerprint, expires),
-			Origin:    s.cfg.Origin, ExpiresAt: expires,
-		})
+		return w.json(http.StatusOK, challenge)
 	}
 }
 
-// open serves POST /agents/session and /users/session.
-func (s *Server) open(l login) handlerFunc {
+// session serves POST /agents/session and POST /users/session.
+func (s *Server) session(sessions *login.Sessions) handlerFunc {
 	return func(w *response, r *http.Request) error {
 		var req api.SessionRequest
 		if err := readJSON(w, r, &req); err != nil {
 			return err
 		}
-		key, fingerprint, err := keyOf(req.PublicKey, req.Nonce)
+		session, err := sessions.Open(&req)
 		if err != nil {
-			return err
+			return loginProblem(err)
 		}
-		now := s.now()
-		if err := l.seal.openChallenge(req.Challenge, req.Nonce, fingerprint, now); err != nil {
-			return problem(http.StatusUnauthorized, api.CodeBadToken, "the challenge is not this broker's for this key and nonce, or it has expired",
-				"ask for a new one with "+l.hello)
-		}
-		who, listed := l.lookup(fingerprint)
-		// The key that was shown has the fingerprint that was looked up. Checking
-		// with it, listed or not, is the same work for both: how long an answer
-		// takes does not tell who is listed.
-		message := identity.Challenge{Role: l.role, Origin: s.cfg.Origin, Challenge: req.Challenge, Nonce: req.Nonce, Fingerprint: fingerprint}.SignedBytes()
-		err = s.check(key, identity.NamespaceSession, message, req.Signature)
-		if err != nil || !listed {
-			return problem(http.StatusUnauthorized, api.CodeBadSignature, "the key is not listed here, or the signature is not its own",
-				"is the public key in the broker's list of "+l.list+"?",
-				"is the broker's --origin the URL that was dialled?")
-		}
-		switch s.used.spend(req.Challenge, now) {
-		case spentBefore:
-			return problem(http.StatusUnauthorized, api.CodeBadToken, "the challenge was used already", "ask for a new one with "+l.hello)
-		case spentFull:
-			return after(problem(http.StatusTooManyRequests, api.CodeTooFast, "more sessions are being opened than the broker can keep apart"), 5*time.Second)
-		}
-		expires := now.UTC().Add(api.SessionLife)
-		token, err := l.seal.session(fingerprint, expires)
-		if err != nil {
-			return err
-		}
-		s.cfg.Logger.Info("a session was opened", "role", string(l.role), "name", who.Name)
-		return w.json(http.StatusOK, &api.SessionResponse{Session: token, ExpiresAt: expires, Name: who.Name})
+		return w.json(http.StatusOK, session)
 	}
 }
 
-// keyOf returns a public key in authorized_keys format, and its fingerprint. A
-// key that no list can hold is refused before any work is done with it.
-func keyOf(line string, nonce []byte) (ssh.PublicKey, string, error) {
-	who, err := identity.ParseAuthorizedLine(line)
-	if err == nil {
-		err = identity.CheckStrength(who.Key)
+// userOf returns the user who sends the request, and counts refusals.
+func (s *Server) userOf(r *http.Request) (users.User, error) {
+	who, err := s.login.User(r.Context(), r.Header.Values("Authorization"))
+	if refused, ok := errors.AsType[*login.Error](err); ok {
+		s.metrics.refused(refused.Kind.String())
+		switch refused.Kind {
+		case login.Unavailable:
+			s.cfg.Logger.Warn("OIDC tokens cannot be checked", "err", scrub(refused.Cause.Error()))
+		case login.BadToken:
+			s.cfg.Logger.Debug("a user's token was refused", "err", scrub(refused.Cause.Error()))
+		}
 	}
+	return who, loginProblem(err)
+}
+
+// agentOf returns the agent whose session the request carries.
+func (s *Server) agentOf(r *http.Request) (identity.Authorized, error) {
+	who, _, err := s.agentSession(r)
+	return who, err
+}
+
+// agentSession is agentOf, and returns the session token too.
+func (s *Server) agentSession(r *http.Request) (identity.Authorized, string, error) {
+	who, token, err := s.login.Agent(r.Header.Values("Authorization"))
+	return who, token, loginProblem(err)
+}
+
+// bearer returns the request's token.
+func bearer(r *http.Request) (string, error) {
+	token, err := login.Bearer(r.Header.Values("Authorization"))
+	return token, loginProblem(err)
+}
+
+// loginProblem turns a *login.Error into a problem. Other errors are returned
+// as they are.
+func loginProblem(err error) error {
+	refused, ok := errors.AsType[*login.Error](err)
+	if !ok {
+		return err
+	}
+	status, code := http.StatusUnauthorized, api.CodeBadToken
+	switch refused.Kind {
+	case login.Malformed:
+		status, code = http.StatusBadRequest, api.CodeMalformed
+	case login.NoToken:
+		code = api.CodeUnauthorized
+	case login.BadSignature:
+		code = api.CodeBadSignature
+	case login.NotAllowed:
+		status, code = http.StatusForbidden, api.CodeForbidden
+	case login.TooMany:
+		status, code = http.StatusTooManyRequests, api.CodeTooFast
+	case login.Unavailable:
+		status, code = http.StatusInternalServerError, api.CodeInternal
+	}
+	p := problem(status, code, refused.Detail, refused.Hints...)
+	if refused.RetryAfter > 0 {
+		after(p, refused.RetryAfter)
+	}
+	return p
+}
+
+// grantOf verifies the grant that the request carries, as the broker's own and
+// for the job in its path. It may have expired, but not longer ago than late.
+func (s *Server) grantOf(r *http.Request, late time.Duration) (string, *grant.Grant, error) {
+	token, err := bearer(r)
 	if err != nil {
-		return nil, "", malformed("public_key: " + strconv.QuoteToASCII(err.Error()))
+		return "", nil, err
 	}
-	if len(nonce) != api.NonceSize {
-		return nil, "", malformed("nonce: want " + strconv.Itoa(api.NonceSize) + " bytes")
+	g, err := s.verify(token, late)
+	switch {
+	case errors.Is(err, grant.ErrExpired):
+		return "", nil, grantExpired()
+	case err != nil:
+		return "", nil, problem(http.StatusUnauthorized, api.CodeBadToken, err.Error(), "request a new grant")
+	case g.Issuer != s.cfg.Origin:
+		return "", nil, problem(http.StatusUnauthorized, api.CodeBadToken, "the grant is for another broker", "request a new grant")
+	case g.JobID != r.PathValue("job_id"):
+		return "", nil, problem(http.StatusForbidden, api.CodeForbidden, "the grant is for another job")
 	}
-	return who.Key, who.Fingerprint, nil
+	return token, g, nil
+}
+
+func grantExpired() error {
+	return problem(http.StatusGone, api.CodeExpired, "the grant has expired", "request a new grant")
+}
+
+// quotaProblem refuses a user whose limit is reached.
+func (s *Server) quotaProblem(r *quota.Refusal) error {
+	s.metrics.refused("user_" + r.Limit)
+	code := api.CodeQuota
+	if r.Limit == "grants" {
+		code = api.CodeTooFast
+	}
+	return after(problem(http.StatusTooManyRequests, code, r.Detail, r.Hints...), r.RetryAfter)
 }

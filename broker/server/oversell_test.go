@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
@@ -128,7 +129,7 @@ func newBadDay(t *testing.T, w *world, agents []*agent, seed uint64) *badDay {
 	}
 	d := &badDay{pace: p, t: t, w: w, seed: seed, seen: map[string]int{}, begun: time.Now(), events: map[string][]string{}}
 	for i, a := range agents {
-		session, err := sealer{w.key.Seed(), "https://broker.example.org", identity.RoleAgent}.session(a.key.Fingerprint(), time.Now().Add(time.Hour))
+		session, err := login.Tokens{Secret: w.key.Seed(), Origin: "https://broker.example.org", Role: identity.RoleAgent}.Session(a.key.Fingerprint(), time.Now().Add(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}

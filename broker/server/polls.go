@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 
+	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/broker/rendezvous"
 	"github.com/farforge/farforge/common/api"
 )
@@ -38,7 +39,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 	hold(w, held)
 	parked, listed := s.arrives(who.Fingerprint)
 	if !listed {
-		return unlistedProblem()
+		return loginProblem(login.ErrUnlisted)
 	}
 	job, err := s.meet.Park(r.Context(), rendezvous.Poll{
 		Agent: who.Fingerprint,
@@ -51,9 +52,9 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		if job != nil {
 			job.HandBack()
 		}
-		return unlistedProblem()
+		return loginProblem(login.ErrUnlisted)
 	}
-	if fresh := s.sessions.renew(session, who.Fingerprint, s.now()); fresh != "" {
+	if fresh := s.login.RenewAgent(session, who.Fingerprint); fresh != "" {
 		w.Header().Set(api.SessionHeader, fresh)
 	}
 	switch {

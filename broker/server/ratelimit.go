@@ -3,13 +3,9 @@ package server
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/farforge/farforge/common/api"
 )
-
-// retryIssuer is when an issuer that did not answer is asked again.
-const retryIssuer = 10 * time.Second
 
 // limited lets a network through only so often, before anything that it sends
 // is read. What has no address shares one bucket.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
@@ -31,9 +32,9 @@ func TestBadRequests(t *testing.T) {
 	expired := w.signGrant(func(g *grant.Grant) {
 		g.IssuedAt, g.ExpiresAt = g.IssuedAt.Add(-time.Minute), g.IssuedAt.Add(-time.Second)
 	})
-	foreignSession, _ := sealer{secret: foreignKey.Seed(), origin: "https://broker.example.org", role: identity.RoleAgent}.session(a.key.Fingerprint(), time.Now().Add(time.Minute))
-	oldSession, _ := b.srv.sessions.session(a.key.Fingerprint(), time.Now())
-	strangersSession, _ := b.srv.sessions.session(unlisted.key.Fingerprint(), time.Now().Add(time.Minute))
+	foreignSession, _ := agentTokens(foreignKey).Session(a.key.Fingerprint(), time.Now().Add(time.Minute))
+	oldSession, _ := agentTokens(w.key).Session(a.key.Fingerprint(), time.Now())
+	strangersSession, _ := agentTokens(w.key).Session(unlisted.key.Fingerprint(), time.Now().Add(time.Minute))
 	long := strings.Repeat("x", api.MaxBody+1)
 
 	raw := func(s string) io.Reader { return strings.NewReader(s) }
@@ -174,15 +175,15 @@ func TestSessionRefusals(t *testing.T) {
 		"a short challenge": func(r *api.SessionRequest) { r.Challenge = r.Challenge[1:] },
 		"no challenge":      func(r *api.SessionRequest) { r.Challenge = nil },
 		"an expired one": func(r *api.SessionRequest) {
-			r.Challenge = b.srv.sessions.challenge(r.Nonce, a.key.Fingerprint(), time.Now())
+			r.Challenge = agentTokens(w.key).Challenge(r.Nonce, a.key.Fingerprint(), time.Now())
 		},
 		"another broker's": func(r *api.SessionRequest) {
-			r.Challenge = sealer{b.srv.sessions.secret, "https://x", identity.RoleAgent}.challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
+			r.Challenge = login.Tokens{Secret: w.key.Seed(), Origin: "https://x", Role: identity.RoleAgent}.Challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
 		},
 		"another secret's": func(r *api.SessionRequest) {
-			r.Challenge = sealer{make([]byte, 32), origin, identity.RoleAgent}.challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
+			r.Challenge = login.Tokens{Secret: make([]byte, 32), Origin: origin, Role: identity.RoleAgent}.Challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
 		},
-		"a session's length": func(r *api.SessionRequest) { r.Challenge = make([]byte, sessionSize) },
+		"a session's length": func(r *api.SessionRequest) { r.Challenge = make([]byte, 72) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _ := b.greet(a)

@@ -6,13 +6,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
+	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/broker/mailbox"
 	"github.com/farforge/farforge/broker/rendezvous"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
-	"github.com/farforge/farforge/common/identity"
 )
 
 // Server answers the HTTP API. Its methods may be called concurrently.
@@ -23,8 +21,7 @@ type Server struct {
 	places   *places
 	match    *matching
 	metrics  *metrics
-	sessions sealer
-	used     *spent            // challenges that were redeemed
+	login    *login.Login
 	reported *recent[struct{}] // jobs that were reported
 	// issued saves verifying the signatures of grants that this very process
 	// has made a moment ago, which is nearly all of them.
@@ -34,15 +31,8 @@ type Server struct {
 	draining atomic.Bool
 	started  time.Time
 	now      func() time.Time
-	// check is identity.Verify; tests count its calls.
-	check   func(key ssh.PublicKey, namespace string, message []byte, signature string) error
-	handler http.Handler
+	handler  http.Handler
 }
-
-// maxSpent bounds the memory of redeemed challenges: two thousand logins a
-// second for as long as a challenge lives. Only who can sign with a listed key
-// adds to it.
-const maxSpent = 1 << 16
 
 // New makes a server. Close ends what it starts.
 func New(cfg Config) (*Server, error) {
@@ -55,13 +45,14 @@ func New(cfg Config) (*Server, error) {
 		match:    newMatching(cfg.Secret),
 		mail:     mailbox.New(mailbox.Config{Memory: api.JobMemory, MaxBodies: api.MaxTrickled}),
 		places:   newPlaces(),
-		sessions: sealer{secret: cfg.Secret, origin: cfg.Origin, role: identity.RoleAgent},
-		used:     newSpent(maxSpent),
-		check:    identity.Verify,
 		reported: newRecent[struct{}](1 << 16),
 		issued:   newRecent[*grant.Grant](1 << 13),
 		now:      time.Now,
 	}
+	s.login = login.New(login.Config{
+		Origin: cfg.Origin, Secret: cfg.Secret, Agent: cfg.Directory.Lookup, Users: cfg.Users,
+		Logger: cfg.Logger, Now: func() time.Time { return s.now() },
+	})
 	if err := s.remember(); err != nil {
 		return nil, err
 	}

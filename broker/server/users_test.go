@@ -174,9 +174,10 @@ func TestUnknownTokensGetOneAnswer(t *testing.T) {
 	b := c.open()
 	session := as[api.SessionResponse](t, b.userSession(bob, bob.signs(t)), 200).Session
 	other := users.NewAccessKey().Reveal()
-	seal := b.srv.userSeal()
-	old, _ := seal.session(bob.key.Fingerprint(), time.Now())
-	unlisted, _ := seal.session(carol.key.Fingerprint(), time.Now().Add(time.Minute))
+	tokens := agentTokens(c.world.key)
+	tokens.Role = identity.RoleUser
+	old, _ := tokens.Session(bob.key.Fingerprint(), time.Now())
+	unlisted, _ := tokens.Session(carol.key.Fingerprint(), time.Now().Add(time.Minute))
 	const audience = "https://broker.example.org"
 
 	// Without a token the broker says how to come in.
