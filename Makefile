@@ -2,13 +2,13 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
-INTEROP     = client/flash/simulator/interop
+INTEROP     = examples/simulated-chip/interop
 
 .PHONY: all demo test check bench fuzz interop
 
 # The three programs, and the simulated chip, into bin/.
 all:
-	go build -trimpath -o bin/ ./broker ./proxy-agent ./client ./client/simulated-chip
+	go build -trimpath -o bin/ ./broker ./proxy-agent ./client ./examples/simulated-chip
 
 # The main job, from source to a flashed chip. PORT=/dev/ttyUSB0 uses a board.
 demo:

@@ -11,9 +11,10 @@ import (
 
 	"github.com/farforge/farforge/client/artifacts"
 	"github.com/farforge/farforge/client/console"
-	"github.com/farforge/farforge/client/flash"
 	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/flash"
+	"github.com/farforge/farforge/common/flash/serialport"
 	"github.com/farforge/farforge/common/flashmap"
 )
 
@@ -51,7 +52,7 @@ What the flash holds already is skipped; what is written is compared.`,
 			if err := a.verifyMap(at, c.knownOptions); err != nil {
 				return err
 			}
-			name, err := choosePort(c.Port, flash.ListPorts)
+			name, err := choosePort(c.Port, serialport.List)
 			if err != nil {
 				return err
 			}

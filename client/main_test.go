@@ -16,11 +16,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/farforge/farforge/client/credential"
-	"github.com/farforge/farforge/client/flash/simulator"
 	"github.com/farforge/farforge/client/internal/fakefarm"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/provenance"
+	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
 // asClient makes the test binary be the client.

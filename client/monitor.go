@@ -11,9 +11,10 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/farforge/farforge/client/flash"
-	"github.com/farforge/farforge/client/flash/monitor"
+	"github.com/farforge/farforge/client/monitor"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/flash"
+	"github.com/farforge/farforge/common/flash/serialport"
 )
 
 // monitorOptions are the flags of what watches a board.
@@ -65,7 +66,7 @@ over before, it ends with exit code 7.`,
 			if err := c.Validate(); err != nil {
 				return err
 			}
-			name, err := choosePort(c.Port, flash.ListPorts)
+			name, err := choosePort(c.Port, serialport.List)
 			if err != nil {
 				return err
 			}

@@ -9,14 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/farforge/farforge/client/flash"
-	"github.com/farforge/farforge/client/flash/monitor"
+	"github.com/farforge/farforge/client/monitor"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/flash"
+	"github.com/farforge/farforge/common/flash/serialport"
 )
 
 // choosePort returns the port that the user names, or the only one that a board
 // can be on. It does not open it: that resets many boards.
-func choosePort(named string, list func() ([]flash.PortInfo, error)) (string, error) {
+func choosePort(named string, list func() ([]serialport.Info, error)) (string, error) {
 	if named != "" {
 		if _, err := os.Stat(named); filepath.IsAbs(named) && errors.Is(err, fs.ErrNotExist) {
 			return "", cli.Failf(cli.Serial, "there is no port %s", named).
@@ -28,7 +29,7 @@ func choosePort(named string, list func() ([]flash.PortInfo, error)) (string, er
 	if err != nil {
 		return "", boardError(err)
 	}
-	var plausible, others []flash.PortInfo
+	var plausible, others []serialport.Info
 	for _, p := range ports {
 		switch {
 		case strings.HasPrefix(p.Name, "/dev/tty."):
@@ -58,7 +59,7 @@ func choosePort(named string, list func() ([]flash.PortInfo, error)) (string, er
 	}
 }
 
-func names(ports []flash.PortInfo) string {
+func names(ports []serialport.Info) string {
 	var out []string
 	for _, p := range ports {
 		out = append(out, p.Name)
@@ -66,7 +67,7 @@ func names(ports []flash.PortInfo) string {
 	return strings.Join(out, ", ")
 }
 
-func describePort(p flash.PortInfo) string {
+func describePort(p serialport.Info) string {
 	text := p.Name
 	if p.Product != "" {
 		text += "  " + p.Product
@@ -82,7 +83,7 @@ func describePort(p flash.PortInfo) string {
 
 // openPort opens the port that is chosen.
 func (a *app) openPort(ctx context.Context, name string, baud int) (flash.Port, error) {
-	port, err := flash.OpenPort(ctx, name, baud)
+	port, err := serialport.Open(ctx, name, baud)
 	if err != nil {
 		return nil, boardError(err)
 	}

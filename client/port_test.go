@@ -8,34 +8,35 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/farforge/farforge/client/flash"
-	"github.com/farforge/farforge/client/flash/monitor"
+	"github.com/farforge/farforge/client/monitor"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/flash"
+	"github.com/farforge/farforge/common/flash/serialport"
 )
 
 func TestChoosePort(t *testing.T) {
-	bridge := flash.PortInfo{Name: "/dev/ttyUSB0", USB: true, VID: 0x10c4, PID: 0xea60, Product: "CP2102", Serial: "0001"}
-	own := flash.PortInfo{Name: "/dev/ttyACM0", USB: true, VID: 0x303a, PID: 0x1001}
-	legacy := flash.PortInfo{Name: "/dev/ttyS0"}
+	bridge := serialport.Info{Name: "/dev/ttyUSB0", USB: true, VID: 0x10c4, PID: 0xea60, Product: "CP2102", Serial: "0001"}
+	own := serialport.Info{Name: "/dev/ttyACM0", USB: true, VID: 0x303a, PID: 0x1001}
+	legacy := serialport.Info{Name: "/dev/ttyS0"}
 	tests := []struct {
 		name  string
 		given string
-		ports []flash.PortInfo
+		ports []serialport.Info
 		want  string
 		fault string
 		hint  string
 	}{
-		{"named", "tcp://127.0.0.1:1", []flash.PortInfo{bridge, own}, "tcp://127.0.0.1:1", "", ""},
+		{"named", "tcp://127.0.0.1:1", []serialport.Info{bridge, own}, "tcp://127.0.0.1:1", "", ""},
 		{"named and not there", "/dev/ttyNONE", nil, "", "there is no port /dev/ttyNONE", ""},
-		{"the only one on USB", "", []flash.PortInfo{bridge, legacy}, bridge.Name, "", ""},
-		{"macOS has each twice", "", []flash.PortInfo{{Name: "/dev/cu.usbserial-1"}, {Name: "/dev/tty.usbserial-1"}}, "/dev/cu.usbserial-1", "", ""},
+		{"the only one on USB", "", []serialport.Info{bridge, legacy}, bridge.Name, "", ""},
+		{"macOS has each twice", "", []serialport.Info{{Name: "/dev/cu.usbserial-1"}, {Name: "/dev/tty.usbserial-1"}}, "/dev/cu.usbserial-1", "", ""},
 		{"none", "", nil, "", "no board was found", "plug the board in"},
-		{"none on USB", "", []flash.PortInfo{legacy}, "", "no board was found", "/dev/ttyS0"},
-		{"several", "", []flash.PortInfo{bridge, own}, "", "2 boards could be meant", "/dev/ttyUSB0  CP2102  10c4:ea60  serial number 0001"},
+		{"none on USB", "", []serialport.Info{legacy}, "", "no board was found", "/dev/ttyS0"},
+		{"several", "", []serialport.Info{bridge, own}, "", "2 boards could be meant", "/dev/ttyUSB0  CP2102  10c4:ea60  serial number 0001"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := choosePort(tt.given, func() ([]flash.PortInfo, error) { return tt.ports, nil })
+			got, err := choosePort(tt.given, func() ([]serialport.Info, error) { return tt.ports, nil })
 			if got != tt.want || (tt.fault == "") != (err == nil) {
 				t.Fatalf("got %q, %v", got, err)
 			}

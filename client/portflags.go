@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/farforge/farforge/client/flash"
+	"github.com/farforge/farforge/common/flash"
 	"github.com/farforge/farforge/common/flashmap"
 )
 

@@ -7,8 +7,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/farforge/farforge/client/console"
-	"github.com/farforge/farforge/client/flash"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/flash"
+	"github.com/farforge/farforge/common/flash/serialport"
 )
 
 // runConfig is the command line of client run.
@@ -62,7 +63,7 @@ board that is not there is noticed before the build.`,
 }
 
 func (a *app) run(ctx context.Context, c runConfig) error {
-	name, err := choosePort(c.Port, flash.ListPorts)
+	name, err := choosePort(c.Port, serialport.List)
 	if err != nil {
 		return err
 	}

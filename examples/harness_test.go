@@ -26,7 +26,7 @@ import (
 var programs string
 
 func TestMain(m *testing.M) {
-	launch.Main(m, &programs, raceEnabled, "broker", "proxy-agent", "client", "client/simulated-chip")
+	launch.Main(m, &programs, raceEnabled, "broker", "proxy-agent", "client", "examples/simulated-chip")
 }
 
 // needTools skips a test on a machine without what a build needs.

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/farforge/farforge/client/flash"
 	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/flash"
 )
 
 // The objects of --json. doc/client-json.md describes them; its examples are

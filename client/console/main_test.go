@@ -12,10 +12,10 @@ import (
 	"github.com/creack/pty"
 	"go.uber.org/goleak"
 
-	"github.com/farforge/farforge/client/flash"
 	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/flash"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

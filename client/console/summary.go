@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/client/artifacts"
-	"github.com/farforge/farforge/client/flash"
 	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/flash"
 )
 
 // Report is what a command has done: the last object of --json, and the

@@ -14,7 +14,7 @@ import (
 )
 
 // Build builds programs, which are named by their folders in the repository,
-// such as client/simulated-chip, into the folder dir.
+// such as examples/simulated-chip, into the folder dir.
 func Build(dir string, race bool, names ...string) error {
 	args := []string{"build", "-o", dir + "/"}
 	if race {

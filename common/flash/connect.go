@@ -1,0 +1,162 @@
+package flash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/farforge/farforge/common/flash/chips"
+)
+
+// Options say how to connect. The zero value is good for most boards.
+type Options struct {
+	// Chip is the chip that must be there, such as "esp32c3"; empty or "auto"
+	// takes any.
+	Chip string
+	// Before is the way into the loader.
+	Before Before
+	// PortBaud is the rate that the port was opened with; zero means DefaultBaud.
+	PortBaud int
+	// Baud is the rate to go on with once the chip answers. Zero means no
+	// change; a port without a rate (a socket) ignores it.
+	Baud int
+	// Timeout bounds the search for a loader. Zero means ten seconds.
+	Timeout time.Duration
+	// Log gets what happens beyond errors. Nil discards it.
+	Log *slog.Logger
+}
+
+// Connect finds the loader of the chip on port and what chip it is. It changes
+// nothing in the chip's flash. The port stays the caller's, also after an error.
+func Connect(ctx context.Context, port Port, o Options) (*Device, error) {
+	if o.PortBaud == 0 {
+		o.PortBaud = DefaultBaud
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.PortBaud < 0 || o.Baud < 0 {
+		return nil, &Error{Kind: KindOption, Msg: "a baud rate must be above zero"}
+	}
+	if o.Chip == "auto" {
+		o.Chip = ""
+	}
+	if _, known := chips.ByName(o.Chip); o.Chip != "" && !known {
+		return nil, &Error{Kind: KindOption, Msg: fmt.Sprintf("chip %q cannot be flashed", o.Chip), Hint: "known chips are " + chipNames()}
+	}
+	l, err := newLink(port)
+	if err != nil {
+		return nil, &Error{Kind: KindPort, Msg: "the port cannot be used", Err: err}
+	}
+	d := &Device{link: l, port: port, log: o.Log, opened: o.PortBaud, baud: o.PortBaud}
+	if err := d.connect(ctx, o); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Device) connect(ctx context.Context, o Options) error {
+	if err := d.findLoader(ctx, o); err != nil {
+		return err
+	}
+	if err := d.identify(ctx, o.Chip); err != nil {
+		return err
+	}
+	if o.Baud != 0 && o.Baud != d.baud {
+		return d.setBaud(ctx, o.Baud)
+	}
+	return nil
+}
+
+const stepFind = "looking for the loader"
+
+// findLoader resets the chip and sends SYNC, round by round, until it is
+// answered or the time is up. The rounds take turns in the reset's timing, as
+// boards differ in the capacitor at their EN pin.
+func (d *Device) findLoader(ctx context.Context, o Options) error {
+	lines, ok := d.port.(modemLines)
+	var rounds [][]move
+	switch {
+	case !ok || o.Before == NoReset:
+		rounds = [][]move{nil}
+	case o.Before == USBReset || isUSBSerialJTAG(d.port):
+		rounds = [][]move{usbReset()}
+	default:
+		rounds = [][]move{classicReset(50 * time.Millisecond), classicReset(550 * time.Millisecond), usbReset()}
+	}
+	until, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	for n := 0; ; n++ {
+		err := play(until, lines, rounds[n%len(rounds)], stepFind)
+		if err == nil {
+			err = d.sync(until, stepFind)
+		}
+		switch {
+		case err == nil:
+			d.log.Debug("the loader answers", "round", n+1)
+			return nil
+		case ctx.Err() != nil:
+			return cancelled(ctx, stepFind)
+		case until.Err() != nil:
+			return d.noLoader(o.Timeout)
+		case !IsKind(err, KindSilent) && !IsKind(err, KindGarbled):
+			return err
+		}
+	}
+}
+
+// noLoader guesses from what was heard what the board is doing instead.
+func (d *Device) noLoader(after time.Duration) error {
+	e := &Error{Kind: KindNoLoader, Hint: hintBoot}
+	heard := d.link.heard()
+	switch {
+	case len(heard) == 0:
+		e.Msg = fmt.Sprintf("no board answered on the port in %s, and nothing was heard from it", after)
+		e.Hint = "check the cable and the port; then " + hintBoot
+	case strings.HasSuffix(strings.TrimSpace(string(heard)), "waiting for download"):
+		e.Msg = "the board is in download mode, but does not hear what is sent to it"
+		e.Hint = "check the wire to the board's RX pin, and try another cable or port"
+	case printable(heard):
+		e.Msg = "the board runs its firmware instead of its loader; it printed " + quote(heard)
+	default:
+		e.Msg = "what comes from the port is not a loader's answer: " + quote(heard)
+		e.Hint = "check that it is the board's port, and try another cable; then " + hintBoot
+	}
+	return e
+}
+
+// printable reports whether b is mostly text.
+func printable(b []byte) bool {
+	text := 0
+	for _, c := range b {
+		if c >= ' ' && c < 0x7F || c == '\r' || c == '\n' || c == '\t' {
+			text++
+		}
+	}
+	return text*10 >= len(b)*9
+}
+
+// quote shows the end of what was received, which is the newest, in a form that
+// is safe for a terminal.
+func quote(b []byte) string {
+	const most = 60
+	dots := ""
+	if len(b) > most {
+		b, dots = b[len(b)-most:], "…"
+	}
+	return dots + fmt.Sprintf("%q", b)
+}
+
+func chipNames() string {
+	var names []string
+	for _, c := range chips.All() {
+		names = append(names, c.Name)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,159 @@
+package flash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/farforge/farforge/common/flash/chips"
+	"github.com/farforge/farforge/common/flash/portio"
+)
+
+// Device is a chip whose loader answers. Its methods are for one goroutine at a
+// time. The port stays the caller's, see Close.
+type Device struct {
+	link *link
+	port Port
+	log  *slog.Logger
+	chip *chips.Chip
+	info Info
+
+	opened int // the rate the port was opened with, and to which Finish returns
+	baud   int // the rate now
+	tail   []byte
+	closed bool
+}
+
+// How long a healthy chip may take for what does not touch the flash.
+const answerTimeout = 3 * time.Second
+
+// onWire is how long n bytes may take on the line, with as much again for a
+// slow USB bridge.
+func (d *Device) onWire(n int) time.Duration {
+	return 2 * time.Duration(n) * 10 * time.Second / time.Duration(d.baud)
+}
+
+// errUnknownCommand says that the ROM does not know the command.
+var errUnknownCommand = errors.New("the ROM does not know this command")
+
+// exchange sends one command and waits for its answer. The step completes "… while",
+// and sizes are the lengths that the data in the answer may have.
+func (d *Device) exchange(ctx context.Context, step string, rq request, timeout time.Duration, sizes ...int) (uint32, []byte, error) {
+	wire := rq.encode()
+	limit := timeout + d.onWire(len(wire))
+	until, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	d.link.noise = nil
+	if err := d.link.line.Write(until, wire); err != nil {
+		return 0, nil, d.failure(ctx, step, limit, err)
+	}
+	for {
+		frame, err := d.link.frame(until)
+		if err != nil {
+			return 0, nil, d.failure(ctx, step, limit, err)
+		}
+		r, err := parseResponse(frame)
+		switch {
+		case errors.Is(err, errNotResponse):
+			d.link.remember(frame)
+			continue
+		case r.op != rq.op:
+			if code, is := r.failed(); is && code == romInvalidMessage && rq.op == opSecurityInfo {
+				return 0, nil, errUnknownCommand
+			}
+			continue // a late answer to an earlier SYNC
+		case err != nil:
+			return 0, nil, &Error{Kind: KindGarbled, Step: step, Msg: "the chip's answer is damaged", Err: err, Hint: hintSilent}
+		}
+		data, err := r.result(sizes...)
+		var refused *ROMError
+		switch {
+		case errors.As(err, &refused):
+			return 0, nil, &Error{Kind: KindRefused, Step: step, Msg: "the chip reported an error", Err: err}
+		case err != nil:
+			return 0, nil, &Error{Kind: KindGarbled, Step: step, Msg: "the chip's answer is damaged", Err: err, Hint: hintSilent}
+		}
+		return r.value, data, nil
+	}
+}
+
+// failure says why no answer came.
+func (d *Device) failure(ctx context.Context, step string, limit time.Duration, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return cancelled(ctx, step)
+	case errors.Is(err, portio.ErrLost):
+		return &Error{Kind: KindPort, Step: step, Msg: "the port went away", Err: err, Hint: "check the cable, and that nothing else resets or uses the board"}
+	}
+	if heard := d.link.heard(); len(heard) > 0 {
+		return &Error{Kind: KindGarbled, Step: step, Msg: "the chip's answer cannot be understood",
+			Err: fmt.Errorf("received %s", quote(heard)), Hint: hintSilent}
+	}
+	return &Error{Kind: KindSilent, Step: step, Msg: "the chip went silent",
+		Err: fmt.Errorf("no answer within %s", limit.Round(100*time.Millisecond)), Hint: hintSilent}
+}
+
+// ask is an exchange that may be repeated, as it changes nothing or sets the
+// same thing again.
+func (d *Device) ask(ctx context.Context, step string, rq request, timeout time.Duration, sizes ...int) (value uint32, data []byte, err error) {
+	err = d.repeat(ctx, step, func() error {
+		value, data, err = d.exchange(ctx, step, rq, timeout, sizes...)
+		return err
+	})
+	return value, data, err
+}
+
+// registers gives a chip's functions access to the chip, and their errors a step.
+type registers struct {
+	d    *Device
+	step string
+}
+
+func (r registers) ReadReg(ctx context.Context, addr uint32) (uint32, error) {
+	v, _, err := r.d.ask(ctx, r.step, request{op: opReadReg, data: words(addr)}, answerTimeout, 0)
+	return v, err
+}
+
+// WriteReg writes all bits, without a delay.
+func (r registers) WriteReg(ctx context.Context, addr, value uint32) error {
+	_, _, err := r.d.ask(ctx, r.step, request{op: opWriteReg, data: words(addr, value, 0xFFFFFFFF, 0)}, answerTimeout, 0)
+	return err
+}
+
+// Close ends the Device and gives the port back to the caller as it was found,
+// its rate included, without moving its lines. Without a Finish before, the chip
+// stays in its loader. Only a port whose reads cannot be ended otherwise
+// is closed. Close may be called more than once.
+func (d *Device) Close() error {
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	tail, err := d.link.close()
+	d.tail = append(d.tail, tail...)
+	if rateErr := d.restoreBaud("giving the port back"); rateErr != nil {
+		d.log.Warn("the port keeps the fast rate", "error", rateErr) // it is closed or gone
+	}
+	if err != nil {
+		return &Error{Kind: KindPort, Msg: "giving the port back failed", Err: err}
+	}
+	return nil
+}
+
+// Tail returns, after Close, what had been received and belonged to nobody:
+// after Finish, the first words of the firmware. A monitor prints them first.
+func (d *Device) Tail() []byte { return d.tail }
+
+// pause waits, or returns early with an error when ctx ends.
+func pause(ctx context.Context, t time.Duration, step string) error {
+	timer := time.NewTimer(t)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return cancelled(ctx, step)
+	}
+}

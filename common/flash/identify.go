@@ -1,0 +1,135 @@
+package flash
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"net"
+
+	"github.com/farforge/farforge/common/flash/chips"
+)
+
+// Info describes the connected chip.
+type Info struct {
+	Chip     string // "esp32c3"
+	Title    string // "ESP32-C3"
+	Revision chips.Revision
+	MAC      net.HardwareAddr
+	Security chips.Security
+	// FlashID is what the flash part answers to command 9F: manufacturer in the
+	// low byte, size code in the third.
+	FlashID uint32
+	// FlashSize is in bytes, or zero when the part does not say.
+	FlashSize int64
+}
+
+// Info returns what Connect found out. In secure download mode the chip tells
+// neither revision nor MAC nor flash.
+func (d *Device) Info() Info { return d.info }
+
+// securityInfo is the answer to GET_SECURITY_INFO.
+type securityInfo struct {
+	flags    uint32
+	cryptCnt byte
+	hasID    bool // an ESP32-S2 has no chip id here
+	chipID   uint32
+}
+
+const (
+	flagSecureBoot     = 1 << 0
+	flagSecureDownload = 1 << 2
+)
+
+func parseSecurityInfo(b []byte) securityInfo {
+	s := securityInfo{flags: binary.LittleEndian.Uint32(b), cryptCnt: b[4]}
+	if len(b) == 20 {
+		s.hasID, s.chipID = true, binary.LittleEndian.Uint32(b[12:])
+	}
+	return s
+}
+
+func (s securityInfo) security() chips.Security {
+	return chips.Security{
+		SecureBoot:      s.flags&flagSecureBoot != 0,
+		SecureDownload:  s.flags&flagSecureDownload != 0,
+		FlashEncryption: bits.OnesCount8(s.cryptCnt)%2 == 1,
+	}
+}
+
+// identify finds out chip and security state first, as a locked-down chip
+// answers nothing else; then the rest.
+func (d *Device) identify(ctx context.Context, wanted string) error {
+	const step = "asking which chip it is"
+	_, data, err := d.ask(ctx, step, request{op: opSecurityInfo}, answerTimeout, 12, 20)
+	var sec *securityInfo
+	switch {
+	case errors.Is(err, errUnknownCommand):
+		d.skip(ctx, false)
+	case err != nil:
+		return err
+	default:
+		s := parseSecurityInfo(data)
+		sec = &s
+	}
+	if err := d.recognise(ctx, step, sec); err != nil {
+		return err
+	}
+	if w := chips.Normal(wanted); w != "" && w != d.chip.Name {
+		return &Error{Kind: KindFirmware, Msg: fmt.Sprintf("the board is %s, not %s", d.chip.Name, w),
+			Hint: "connect the other board, or choose another port or chip"}
+	}
+	d.info.Chip, d.info.Title = d.chip.Name, d.chip.Title
+	if sec != nil {
+		d.info.Security = sec.security()
+	}
+	if d.info.Security.SecureDownload {
+		return nil
+	}
+	return d.describe(ctx)
+}
+
+func (d *Device) recognise(ctx context.Context, step string, sec *securityInfo) error {
+	var ok bool
+	if sec != nil && sec.hasID {
+		if d.chip, ok = chips.ByImageID(uint16(sec.chipID)); ok {
+			return nil
+		}
+		return &Error{Kind: KindFirmware, Hint: "it can flash " + chipNames(),
+			Msg: fmt.Sprintf("the board is %s, which this flasher cannot flash yet", chips.NameOfImageID(uint16(sec.chipID)))}
+	}
+	word, err := registers{d, step}.ReadReg(ctx, chips.MagicAddr)
+	if err != nil {
+		return err
+	}
+	if d.chip, ok = chips.ByMagic(word); ok {
+		return nil
+	}
+	return &Error{Kind: KindFirmware, Hint: "it can flash " + chipNames(),
+		Msg: fmt.Sprintf("the board's chip is one that this flasher does not know (0x%08x)", word)}
+}
+
+// describe reads what only registers tell, and sets up the flash's pins.
+func (d *Device) describe(ctx context.Context) error {
+	var err error
+	if d.chip.Security != nil {
+		if d.info.Security, err = d.chip.Security(ctx, registers{d, "reading the security state"}); err != nil {
+			return err
+		}
+	}
+	if d.info.Revision, err = d.chip.Revision(ctx, registers{d, "reading the chip's revision"}); err != nil {
+		return err
+	}
+	mac, err := d.chip.MAC(ctx, registers{d, "reading the MAC address"})
+	if err != nil {
+		return err
+	}
+	d.info.MAC = mac[:]
+	if d.chip.Prepare != nil {
+		if err := d.chip.Prepare(ctx, registers{d, "switching the watchdogs off"}, d.info.Revision); err != nil {
+			return err
+		}
+	}
+	return d.attachFlash(ctx)
+}

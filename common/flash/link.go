@@ -1,0 +1,86 @@
+package flash
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/farforge/farforge/common/flash/portio"
+)
+
+// link carries frames over a port.
+type link struct {
+	line    *portio.Line
+	dec     slipDecoder
+	pending []byte // read, not yet decoded
+	noise   []byte // the last bytes that were no answer, for the diagnosis
+}
+
+// maxNoise is how much of what was no answer is kept.
+const maxNoise = 512
+
+func newLink(port Port) (*link, error) {
+	line, err := portio.Open(port)
+	if err != nil {
+		return nil, err
+	}
+	return &link{line: line}, nil
+}
+
+// frame returns the next frame. It waits until ctx ends.
+func (l *link) frame(ctx context.Context) ([]byte, error) {
+	for {
+		for i, b := range l.pending {
+			before := l.dec.frame
+			f, ok := l.dec.add(b)
+			if ok {
+				l.pending = l.pending[i+1:]
+				return f, nil
+			}
+			if b == slipEnd {
+				l.remember(before)
+			}
+		}
+		l.pending = nil
+		select {
+		case c, ok := <-l.line.Chunks():
+			if !ok {
+				return nil, l.line.Err()
+			}
+			l.pending = c
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// remember keeps the end of what came and was no answer.
+func (l *link) remember(b []byte) {
+	l.noise = append(l.noise, b...)
+	if n := len(l.noise) - maxNoise; n > 0 {
+		l.noise = bytes.Clone(l.noise[n:])
+	}
+}
+
+// heard is what came since the last forget and was no answer.
+func (l *link) heard() []byte { return append(bytes.Clone(l.noise), l.dec.frame...) }
+
+// forget drops everything that has arrived.
+func (l *link) forget() {
+	l.pending, l.noise, l.dec = nil, nil, slipDecoder{}
+	for {
+		select {
+		case _, ok := <-l.line.Chunks():
+			if ok {
+				continue
+			}
+		default:
+		}
+		return
+	}
+}
+
+// close gives the port back, and returns what was read and not used.
+func (l *link) close() ([]byte, error) {
+	rest, err := l.line.Close()
+	return append(l.pending, rest...), err
+}
