@@ -20,24 +20,14 @@ package ledger
 import (
 	"slices"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
-
-// Capacity is cores and memory in MiB.
-type Capacity struct{ Cores, MemoryMB int }
-
-// Fits tells whether need can be taken out of c.
-func (c Capacity) Fits(need Capacity) bool {
-	return c.Cores >= need.Cores && c.MemoryMB >= need.MemoryMB
-}
-
-func (c Capacity) less(d Capacity) Capacity {
-	return Capacity{max(c.Cores-d.Cores, 0), max(c.MemoryMB-d.MemoryMB, 0)}
-}
 
 // Reservation is one job's share of an agent.
 type Reservation struct {
 	Job  string
-	Need Capacity
+	Need capacity.Capacity
 	// Since is when it was made, Until when it ends by itself.
 	Since, Until time.Time
 	// Done is when the job is expected to be done.
@@ -56,14 +46,14 @@ const settle = 15 * time.Second
 // nothing is known: it has nothing to give. It is a plain value without locks;
 // whoever owns it serialises access.
 type Account struct {
-	total, reported Capacity
+	total, reported capacity.Capacity
 	held            []Reservation
 }
 
 // Status takes in what the agent says of itself: its whole and free capacity,
 // the jobs that run there, and the last that did. It returns how many reservations
 // end by that.
-func (a *Account) Status(total, free Capacity, running, ended []string, now time.Time) (healed int) {
+func (a *Account) Status(total, free capacity.Capacity, running, ended []string, now time.Time) (healed int) {
 	a.total, a.reported = total, free
 	before := len(a.held)
 	a.held = slices.DeleteFunc(a.held, func(r Reservation) bool {
@@ -76,20 +66,20 @@ func (a *Account) Status(total, free Capacity, running, ended []string, now time
 }
 
 // Free is what can be promised now.
-func (a *Account) Free() Capacity {
+func (a *Account) Free() capacity.Capacity {
 	free, rest := a.reported, a.total
 	for i := range a.held {
 		r := &a.held[i]
-		rest = rest.less(r.Need)
+		rest = rest.Minus(r.Need)
 		if !r.listed {
-			free = free.less(r.Need)
+			free = free.Minus(r.Need)
 		}
 	}
-	return Capacity{min(free.Cores, rest.Cores), min(free.MemoryMB, rest.MemoryMB)}
+	return free.Min(rest)
 }
 
 // Total is the agent's whole capacity.
-func (a *Account) Total() Capacity { return a.total }
+func (a *Account) Total() capacity.Capacity { return a.total }
 
 // Held is what is reserved. The caller does not change it.
 func (a *Account) Held() []Reservation { return a.held }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 var start = time.Unix(1_000_000, 0)
@@ -15,12 +17,12 @@ func after(d time.Duration) time.Time { return start.Add(d) }
 func TestReserve(t *testing.T) {
 	var a Account
 	r := func(job string, cores int) Reservation {
-		return Reservation{Job: job, Need: Capacity{cores, 100}, Since: start, Until: after(time.Hour)}
+		return Reservation{Job: job, Need: capacity.Capacity{Cores: cores, MemoryMB: 100}, Since: start, Until: after(time.Hour)}
 	}
 	if a.Reserve(r("early", 1)) {
 		t.Fatal("reserved on an agent of which nothing is known")
 	}
-	whole := Capacity{8, 1000}
+	whole := capacity.Capacity{Cores: 8, MemoryMB: 1000}
 	a.Status(whole, whole, nil, nil, start)
 	for _, tt := range []struct {
 		job   string
@@ -37,7 +39,7 @@ func TestReserve(t *testing.T) {
 	if a.Free().Cores != 0 {
 		t.Fatalf("an old status freed what was promised: %+v", a.Free())
 	}
-	a.Status(whole, Capacity{4, 900}, []string{"a"}, nil, after(2*time.Second))
+	a.Status(whole, capacity.Capacity{Cores: 4, MemoryMB: 900}, []string{"a"}, nil, after(2*time.Second))
 	if a.Free().Cores != 0 {
 		t.Fatalf("a was counted as ended, or twice: %+v", a.Free())
 	}
@@ -63,8 +65,8 @@ func TestReserve(t *testing.T) {
 	// c is claimed, and the agent counts it; then the claim is over. Whether the
 	// agent is still at it, its next status tells.
 	a.Reserve(r("c", 4))
-	a.Status(whole, Capacity{4, 900}, []string{"c"}, nil, after(settle+2))
-	if !a.Drop("c") || a.Drop("c") || a.Free() != (Capacity{4, 900}) {
+	a.Status(whole, capacity.Capacity{Cores: 4, MemoryMB: 900}, []string{"c"}, nil, after(settle+2))
+	if !a.Drop("c") || a.Drop("c") || a.Free() != (capacity.Capacity{Cores: 4, MemoryMB: 900}) {
 		t.Fatalf("dropped c: %+v", a.Free())
 	}
 	a.Status(whole, whole, nil, nil, after(settle+3))
@@ -81,8 +83,8 @@ func TestReserve(t *testing.T) {
 // TestFreeHasOtherLoad: what runs beside Farforge's jobs is respected.
 func TestFreeHasOtherLoad(t *testing.T) {
 	var a Account
-	a.Status(Capacity{8, 1000}, Capacity{3, 1000}, nil, nil, start)
-	if a.Reserve(Reservation{Job: "a", Need: Capacity{4, 1}, Since: start, Until: after(1)}) {
+	a.Status(capacity.Capacity{Cores: 8, MemoryMB: 1000}, capacity.Capacity{Cores: 3, MemoryMB: 1000}, nil, nil, start)
+	if a.Reserve(Reservation{Job: "a", Need: capacity.Capacity{Cores: 4, MemoryMB: 1}, Since: start, Until: after(1)}) {
 		t.Fatal("promised cores that the agent says are taken")
 	}
 }
@@ -94,13 +96,13 @@ func TestFreeHasOtherLoad(t *testing.T) {
 func TestNeverOversold(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
-		whole := Capacity{8, 8000}
+		whole := capacity.Capacity{Cores: 8, MemoryMB: 8000}
 		type job struct {
-			need  Capacity
+			need  capacity.Capacity
 			began bool
 		}
 		type status struct {
-			free    Capacity
+			free    capacity.Capacity
 			running []string
 			sent    time.Time
 		}
@@ -110,7 +112,7 @@ func TestNeverOversold(t *testing.T) {
 			claimed = map[string]*job{} // on its way to the agent, or running there
 			mail    []status
 		)
-		used := func(onlyBegan bool) (c Capacity) {
+		used := func(onlyBegan bool) (c capacity.Capacity) {
 			for _, j := range claimed {
 				if j.began || !onlyBegan {
 					c.Cores += j.need.Cores
@@ -120,7 +122,7 @@ func TestNeverOversold(t *testing.T) {
 			return c
 		}
 		says := func() status {
-			s := status{free: whole.less(used(true)), sent: now}
+			s := status{free: whole.Minus(used(true)), sent: now}
 			for id, j := range claimed {
 				if j.began {
 					s.running = append(s.running, id)
@@ -134,7 +136,7 @@ func TestNeverOversold(t *testing.T) {
 			a.Expire(now)
 			switch rnd.IntN(6) {
 			case 0, 1:
-				id, need := fmt.Sprint("job", n), Capacity{1 + rnd.IntN(4), 500 * (1 + rnd.IntN(6))}
+				id, need := fmt.Sprint("job", n), capacity.Capacity{Cores: 1 + rnd.IntN(4), MemoryMB: 500 * (1 + rnd.IntN(6))}
 				if a.Reserve(Reservation{Job: id, Need: need, Since: now, Until: now.Add(time.Hour)}) {
 					claimed[id] = &job{need: need}
 				}

@@ -3,6 +3,8 @@ package rendezvous
 import (
 	"sync"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // agent is one agent's side of the meeting point: its parked poll, if any, and
@@ -23,7 +25,7 @@ type agent struct {
 // slot is one parked poll. Who takes it out of agent.slot, under agent.mu, may
 // send on it or close it, once.
 type slot struct {
-	free  Capacity
+	free  capacity.Capacity
 	storm bool             // set before ch is closed
 	ch    chan *Assignment // capacity 1
 }
@@ -31,16 +33,16 @@ type slot struct {
 // lockAgent returns the agent with its mutex held, or nil if it is unknown and
 // create is false.
 func (r *Rendezvous) lockAgent(id string, create bool) *agent {
-	p := r.agents.of(id)
+	p := r.agents.Of(id)
 	for {
-		p.mu.Lock()
-		a := p.m[id]
+		p.Lock()
+		a := p.Entries[id]
 		if a == nil && create {
 			a = &agent{id: id}
-			p.m[id] = a
+			p.Entries[id] = a
 			r.stats.agents.Add(1)
 		}
-		p.mu.Unlock()
+		p.Unlock()
 		if a == nil {
 			return nil
 		}

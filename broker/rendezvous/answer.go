@@ -10,7 +10,7 @@ import (
 // with ErrUnknownJob, ErrTaken or ErrExpired. The Rendezvous keeps body: the
 // caller does not change it. An answer is at least one byte long.
 func (r *Rendezvous) Answer(jobID, agent string, body []byte) error {
-	j, ok := r.jobs.get(jobID)
+	j, ok := r.jobs.Get(jobID)
 	if !ok {
 		return ErrUnknownJob
 	}

@@ -303,7 +303,7 @@ func TestCollectedJobsGoFirstWhenItIsCrowded(t *testing.T) {
 		if n := r.Stats().Jobs; n != 1 && n != 2 {
 			t.Errorf("%d jobs are kept", n)
 		}
-		if _, known := r.jobs.get("3"); !known {
+		if _, known := r.jobs.Get("3"); !known {
 			t.Error("a job that waits was dropped for one that is done")
 		}
 	})
@@ -338,7 +338,7 @@ func TestWhoComesTooLateLooksAgain(t *testing.T) {
 		wantJob(t, "park", p, "1")
 		answerOK(t, r, "1", "A")
 		want(t, "offer", o, "answer", nil)
-		j, _ := r.jobs.get("1")
+		j, _ := r.jobs.Get("1")
 		a = r.lockAgent("A", true)
 		a.enter(r, j, 0)
 		a.mu.Unlock()

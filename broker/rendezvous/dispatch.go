@@ -27,7 +27,7 @@ func (r *Rendezvous) try(j *job, i int, queue bool) bool {
 		return false
 	}
 	defer a.mu.Unlock()
-	if s := a.slot; s != nil && s.free.fits(j.need) {
+	if s := a.slot; s != nil && s.free.Fits(j.need) {
 		if as, _ := j.take(r, i); as != nil {
 			a.slot = nil
 			s.ch <- as

@@ -1,20 +1,22 @@
 package rendezvous
 
+import "github.com/farforge/farforge/broker/internal/tables"
+
 // Expel takes an agent that may not serve any more off every job that it holds
 // and has not answered: they go to the next candidate at once. Its parked poll
 // is the caller's to end, with Poll.Gone. It looks at every job, which costs
 // milliseconds for many thousands.
 func (r *Rendezvous) Expel(agent string) {
 	var held []string
-	for i := range r.jobs.parts {
-		p := &r.jobs.parts[i]
-		p.mu.Lock()
-		for id, j := range p.m {
+	for i := range tables.Shards {
+		p := r.jobs.Part(i)
+		p.Lock()
+		for id, j := range p.Entries {
 			if j.heldBy(agent) {
 				held = append(held, id)
 			}
 		}
-		p.mu.Unlock()
+		p.Unlock()
 	}
 	for _, id := range held {
 		r.Refuse(id, agent, true)

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // TestHammer races thousands of polls that time out or hang up at any moment
@@ -71,7 +73,7 @@ func TestHammer(t *testing.T) {
 					hangUp = time.AfterFunc(time.Duration(rnd.IntN(600))*time.Microsecond, cancel)
 				}
 				as, err := r.Park(ctx, Poll{
-					Agent: id, Free: Capacity{1 + rnd.IntN(4), 1},
+					Agent: id, Free: capacity.Capacity{Cores: 1 + rnd.IntN(4), MemoryMB: 1},
 					Wait: time.Duration(rnd.IntN(600)) * time.Microsecond,
 				})
 				if hangUp != nil {
@@ -111,7 +113,7 @@ func TestHammer(t *testing.T) {
 			for n := range jobsEach {
 				o := Offer{
 					JobID: fmt.Sprintf("job%d-%d", i, n), Client: fmt.Sprint("client", i), Body: []byte("offer"),
-					Need: Capacity{1 + rnd.IntN(3), 1},
+					Need: capacity.Capacity{Cores: 1 + rnd.IntN(3), MemoryMB: 1},
 				}
 				for _, c := range rnd.Perm(agents)[:1+rnd.IntN(4)] {
 					o.Candidates = append(o.Candidates, fmt.Sprint("agent", c))

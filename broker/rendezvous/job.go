@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // maxCandidates is the width of job.late.
@@ -27,7 +29,7 @@ type job struct {
 	id         string
 	digest     [sha256.Size]byte // of the client and the offer
 	user       string
-	need       Capacity
+	need       capacity.Capacity
 	candidates []string
 	ticket     uint64 // order among its user's jobs in every line
 	offered    time.Time

@@ -3,6 +3,8 @@ package rendezvous
 import (
 	"container/list"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // line is the jobs that one agent may take, fair between users: deficit round
@@ -93,7 +95,7 @@ func (l *line) after(seat *list.Element) *list.Element {
 
 // next returns the job whose turn it is among those that wait and fit, or nil.
 // It is counted as served.
-func (l *line) next(free Capacity) *place {
+func (l *line) next(free capacity.Capacity) *place {
 	var (
 		best   *queue
 		found  place
@@ -127,9 +129,9 @@ func (l *line) next(free Capacity) *place {
 }
 
 // first is the user's oldest job that waits and fits.
-func (q *queue) first(free Capacity) (place, bool) {
+func (q *queue) first(free capacity.Capacity) (place, bool) {
 	for e := q.jobs.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(place); p.job.is(waiting) && free.fits(p.job.need) {
+		if p := e.Value.(place); p.job.is(waiting) && free.Fits(p.job.need) {
 			return p, true
 		}
 	}

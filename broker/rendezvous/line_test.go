@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 var (
@@ -18,7 +20,7 @@ var (
 
 func (l *line) join(user string, cores int) *list.Element {
 	ticket++
-	return l.add(place{job: &job{id: fmt.Sprint(user, ticket), user: user, ticket: ticket, waiters: &waiters, need: Capacity{cores, 1}}})
+	return l.add(place{job: &job{id: fmt.Sprint(user, ticket), user: user, ticket: ticket, waiters: &waiters, need: capacity.Capacity{Cores: cores, MemoryMB: 1}}})
 }
 
 // serve takes what is next, as one agent with much room would, n times, and
@@ -26,7 +28,7 @@ func (l *line) join(user string, cores int) *list.Element {
 func (l *line) serve(n int, where map[*job]*list.Element) string {
 	var order []string
 	for range n {
-		p := l.next(Capacity{100, 100})
+		p := l.next(capacity.Capacity{Cores: 100, MemoryMB: 100})
 		if p == nil {
 			break
 		}
@@ -84,7 +86,7 @@ func TestLinePosition(t *testing.T) {
 					t.Fatalf("position %d of %d", p, len(where))
 				}
 			}
-			p := l.next(Capacity{1, 1})
+			p := l.next(capacity.Capacity{Cores: 1, MemoryMB: 1})
 			if at := l.position(where[p.job]); at > len(l.users) {
 				t.Fatalf("who was served next was told place %d of %d users'", at, len(l.users))
 			}
@@ -113,7 +115,7 @@ func TestNoUserStarvesAnother(t *testing.T) {
 	join("plain")
 	got := map[string]int{}
 	for range 5000 {
-		p := l.next(Capacity{16, 16})
+		p := l.next(capacity.Capacity{Cores: 16, MemoryMB: 16})
 		got[p.job.user] += p.job.need.Cores
 		p.job.set(claimed)
 		l.remove(where[p.job])

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"time"
 
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/grant"
 )
 
@@ -23,7 +24,7 @@ type Offer struct {
 	Grant *grant.Grant
 	Body  []byte
 	// Need is what the agent must have free.
-	Need Capacity
+	Need capacity.Capacity
 	// Candidates are the agents that may claim the job, best first; of more
 	// than 64 the rest is ignored.
 	Candidates []string
@@ -73,11 +74,11 @@ func (r *Rendezvous) Offer(ctx context.Context, o Offer) ([]byte, error) {
 func (r *Rendezvous) attach(o Offer) (*job, *call, error) {
 	digest := o.digest()
 	c := &call{wake: make(chan struct{}, 1)}
-	p := r.jobs.of(o.JobID)
-	p.mu.Lock()
-	j := p.m[o.JobID]
+	p := r.jobs.Of(o.JobID)
+	p.Lock()
+	j := p.Entries[o.JobID]
 	if j == nil {
-		defer p.mu.Unlock()
+		defer p.Unlock()
 		if r.stats.jobs.Load() >= r.cfg.MaxJobs || r.stats.bytes.Load() >= r.cfg.MaxBytes {
 			return nil, nil, ErrFull
 		}
@@ -90,11 +91,11 @@ func (r *Rendezvous) attach(o Offer) (*job, *call, error) {
 		}
 		r.stats.waiting.Add(1)
 		j.weigh(r, len(o.Body))
-		p.m[o.JobID] = j
+		p.Entries[o.JobID] = j
 		return j, c, nil
 	}
 	j.mu.Lock() // under the shard's lock, so that it is not being swept
-	p.mu.Unlock()
+	p.Unlock()
 	defer j.mu.Unlock()
 	if j.digest != digest {
 		return nil, nil, ErrAlreadyOffered

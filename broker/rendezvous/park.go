@@ -3,6 +3,8 @@ package rendezvous
 import (
 	"context"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // Poll is an agent that asks for work.
@@ -10,7 +12,7 @@ type Poll struct {
 	// Agent is the agent's authenticated identity.
 	Agent string
 	// Free is what it can give to a job now.
-	Free Capacity
+	Free capacity.Capacity
 	// Wait is how long to stay parked.
 	Wait time.Duration
 	// Gone, once closed, ends the wait with ErrGone. Nil never does.
@@ -131,7 +133,7 @@ func (a *agent) supersede(r *Rendezvous) {
 
 // next claims the job whose turn it is among those that fit. The caller holds
 // a.mu.
-func (a *agent) next(r *Rendezvous, free Capacity) *Assignment {
+func (a *agent) next(r *Rendezvous, free capacity.Capacity) *Assignment {
 	for {
 		p := a.line.next(free)
 		if p == nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // TestPlacesComeTrue: where all jobs cost the same and nobody comes or goes, each
@@ -27,7 +29,7 @@ func TestPlacesComeTrue(t *testing.T) {
 			told[j] = l.position(own)
 		}
 		for n := 1; len(where) > 0; n++ {
-			j := l.next(Capacity{cores, 1}).job
+			j := l.next(capacity.Capacity{Cores: cores, MemoryMB: 1}).job
 			if told[j] != n {
 				t.Fatalf("the job that was told place %d is served at place %d", told[j], n)
 			}

@@ -3,7 +3,7 @@ package rendezvous
 // Holder returns which agent holds or held the last claim on the job. known is
 // false if the job is unknown, or was never claimed.
 func (r *Rendezvous) Holder(jobID string) (agent string, known bool) {
-	j, ok := r.jobs.get(jobID)
+	j, ok := r.jobs.Get(jobID)
 	if !ok {
 		return "", false
 	}
@@ -24,7 +24,7 @@ const maxRefusals = 3
 // to the next candidate that is parked and fits, which may be the same agent
 // once it has polled again; if final, or after some refusals, it may not.
 func (r *Rendezvous) Refuse(jobID, agent string, final bool) {
-	j, ok := r.jobs.get(jobID)
+	j, ok := r.jobs.Get(jobID)
 	if !ok {
 		return
 	}

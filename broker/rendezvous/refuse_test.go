@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 func TestRefusedJobGoesOnAtOnce(t *testing.T) {
@@ -39,7 +41,7 @@ func TestAgentThatHadNoRoomIsAskedAgain(t *testing.T) {
 		wantJob(t, "park", goPark(t.Context(), r, poll("A", 0)), "1")
 		r.Refuse("1", "A", false)
 		full := poll("A", time.Second)
-		full.Free = Capacity{}
+		full.Free = capacity.Capacity{}
 		if res := <-goPark(t.Context(), r, full); res.as != nil {
 			t.Error("a full agent was given the job")
 		}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/farforge/farforge/broker/internal/tables"
 	"github.com/farforge/farforge/common/api"
 )
 
@@ -56,21 +57,11 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Capacity is what an agent has free or a job needs.
-type Capacity struct {
-	Cores    int
-	MemoryMB int
-}
-
-func (c Capacity) fits(need Capacity) bool {
-	return c.Cores >= need.Cores && c.MemoryMB >= need.MemoryMB
-}
-
 // Rendezvous is a meeting point. Its methods may be called concurrently.
 type Rendezvous struct {
 	cfg    Config
-	jobs   shards[*job]
-	agents shards[*agent]
+	jobs   *tables.Sharded[*job]
+	agents *tables.Sharded[*agent]
 	ticket atomic.Uint64
 	stats  counters
 
@@ -85,11 +76,11 @@ type Rendezvous struct {
 func New(cfg Config) *Rendezvous {
 	r := &Rendezvous{
 		cfg:      cfg.withDefaults(),
+		jobs:     tables.NewSharded[*job](),
+		agents:   tables.NewSharded[*agent](),
 		draining: make(chan struct{}),
 		closed:   make(chan struct{}),
 	}
-	r.jobs.init()
-	r.agents.init()
 	r.swept.Go(r.sweepLoop)
 	return r
 }

@@ -9,18 +9,20 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var big = Capacity{Cores: 8, MemoryMB: 8192}
+var big = capacity.Capacity{Cores: 8, MemoryMB: 8192}
 
 func poll(agent string, wait time.Duration) Poll { return Poll{Agent: agent, Free: big, Wait: wait} }
 
 func offer(id string, wait time.Duration, candidates ...string) Offer {
 	return Offer{
 		JobID: id, Client: "c", Token: "g", Body: []byte("offer " + id),
-		Need: Capacity{Cores: 1, MemoryMB: 1}, Candidates: candidates, Wait: wait,
+		Need: capacity.Capacity{Cores: 1, MemoryMB: 1}, Candidates: candidates, Wait: wait,
 	}
 }
 
@@ -161,11 +163,11 @@ func TestWaitingOffersAreTakenInOrder(t *testing.T) {
 
 func TestOnlyJobsThatFitAreTaken(t *testing.T) {
 	for _, tt := range []struct {
-		need Capacity
+		need capacity.Capacity
 		fits bool
 	}{
-		{Capacity{1, 1}, true}, {big, true},
-		{Capacity{9, 1}, false}, {Capacity{1, 8193}, false},
+		{capacity.Capacity{Cores: 1, MemoryMB: 1}, true}, {big, true},
+		{capacity.Capacity{Cores: 9, MemoryMB: 1}, false}, {capacity.Capacity{Cores: 1, MemoryMB: 8193}, false},
 	} {
 		for _, parkFirst := range []bool{true, false} {
 			bubble(t, func(t *testing.T, r *Rendezvous) {
@@ -199,7 +201,7 @@ func TestOnlyJobsThatFitAreTaken(t *testing.T) {
 func TestASmallJobDoesNotWaitBehindOneThatDoesNotFit(t *testing.T) {
 	bubble(t, func(t *testing.T, r *Rendezvous) {
 		o := offer("large", time.Second, "A")
-		o.Need = Capacity{Cores: 64, MemoryMB: 1}
+		o.Need = capacity.Capacity{Cores: 64, MemoryMB: 1}
 		large := goOffer(t.Context(), r, o)
 		synctest.Wait()
 		small := goOffer(t.Context(), r, offer("small", time.Second, "A"))

@@ -3,6 +3,8 @@ package rendezvous
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/farforge/farforge/broker/internal/tables"
 )
 
 type counters struct {
@@ -48,15 +50,15 @@ func (r *Rendezvous) Oldest() (oldest time.Time) {
 	if r.stats.waiting.Load() == 0 {
 		return oldest
 	}
-	for i := range r.jobs.parts {
-		p := &r.jobs.parts[i]
-		p.mu.Lock()
-		for _, j := range p.m {
+	for i := range tables.Shards {
+		p := r.jobs.Part(i)
+		p.Lock()
+		for _, j := range p.Entries {
 			if j.is(waiting) && (oldest.IsZero() || j.offered.Before(oldest)) {
 				oldest = j.offered
 			}
 		}
-		p.mu.Unlock()
+		p.Unlock()
 	}
 	return oldest
 }

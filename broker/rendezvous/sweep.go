@@ -1,6 +1,10 @@
 package rendezvous
 
-import "time"
+import (
+	"time"
+
+	"github.com/farforge/farforge/broker/internal/tables"
+)
 
 // sweepLoop forgets what is out of use, until Close.
 func (r *Rendezvous) sweepLoop() {
@@ -18,35 +22,35 @@ func (r *Rendezvous) sweepLoop() {
 
 func (r *Rendezvous) sweep(now time.Time) {
 	var over []*job
-	for i := range r.jobs.parts {
-		p := &r.jobs.parts[i]
-		p.mu.Lock()
-		for id, j := range p.m {
+	for i := range tables.Shards {
+		p := r.jobs.Part(i)
+		p.Lock()
+		for id, j := range p.Entries {
 			if r.forget(j, now) {
-				delete(p.m, id)
+				delete(p.Entries, id)
 				r.stats.jobs.Add(-1)
 				over = append(over, j)
 			}
 		}
-		p.mu.Unlock()
+		p.Unlock()
 		for _, j := range over {
 			r.unlink(j)
 		}
 		over = over[:0]
 	}
-	for i := range r.agents.parts {
-		p := &r.agents.parts[i]
-		p.mu.Lock()
-		for id, a := range p.m {
+	for i := range tables.Shards {
+		p := r.agents.Part(i)
+		p.Lock()
+		for id, a := range p.Entries {
 			a.mu.Lock()
 			if a.slot == nil && a.line.jobs == 0 && now.Sub(a.lastUsed) > r.cfg.Memory {
 				a.gone = true
-				delete(p.m, id)
+				delete(p.Entries, id)
 				r.stats.agents.Add(-1)
 			}
 			a.mu.Unlock()
 		}
-		p.mu.Unlock()
+		p.Unlock()
 	}
 }
 

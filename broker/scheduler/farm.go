@@ -10,6 +10,7 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/ledger"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/nat"
 )
 
@@ -128,8 +129,8 @@ func (f *Farm) Saw(v directory.Agent, now time.Time) {
 	if old.Status != v.Status {
 		s := v.Status
 		a.nat = nat.Parse(s.NAT)
-		f.healed += a.account.Status(ledger.Capacity{Cores: s.TotalCores, MemoryMB: s.TotalMemMB},
-			ledger.Capacity{Cores: s.FreeCores, MemoryMB: s.FreeMemMB}, s.RunningJobs, s.EndedJobs, now)
+		f.healed += a.account.Status(capacity.Capacity{Cores: s.TotalCores, MemoryMB: s.TotalMemMB},
+			capacity.Capacity{Cores: s.FreeCores, MemoryMB: s.FreeMemMB}, s.RunningJobs, s.EndedJobs, now)
 		if a.tells = s.Warm != nil; old.Status == nil || !slices.Equal(old.Status.Warm, s.Warm) {
 			a.warm = a.warm[:0]
 			for _, w := range s.Warm {
@@ -199,12 +200,12 @@ func (f *Farm) end(fingerprint, job string, now time.Time, how func(*ledger.Acco
 }
 
 // Free is what the agent can still promise.
-func (f *Farm) Free(fingerprint string, now time.Time) ledger.Capacity {
+func (f *Farm) Free(fingerprint string, now time.Time) capacity.Capacity {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a := f.byID[fingerprint]
 	if a == nil {
-		return ledger.Capacity{}
+		return capacity.Capacity{}
 	}
 	f.expired += a.account.Expire(now)
 	return a.account.Free()

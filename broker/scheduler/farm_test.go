@@ -12,6 +12,7 @@ import (
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/toolchain"
 )
 
@@ -24,7 +25,7 @@ func need(s string) toolchain.Requirement {
 	return r
 }
 
-var idf = Need{Target: "esp32c3", Toolchain: need("esp-idf"), Cores: 2, MemoryMB: 512, Project: "p"}
+var idf = Need{Target: "esp32c3", Toolchain: need("esp-idf"), Capacity: capacity.Capacity{Cores: 2, MemoryMB: 512}, Project: "p"}
 
 func farmOf(agents ...directory.Agent) *Farm {
 	f := NewFarm(nil)
@@ -171,7 +172,7 @@ func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
 		t.Errorf("after its rest: %v", got)
 	}
 	// One trial at a time.
-	if !f.Reserve("SHA256:best", ledger.Reservation{Job: "trial", Need: ledger.Capacity{Cores: 1, MemoryMB: 1}, Since: later, Until: later.Add(time.Hour), Done: later.Add(time.Minute)}) {
+	if !f.Reserve("SHA256:best", ledger.Reservation{Job: "trial", Need: capacity.Capacity{Cores: 1, MemoryMB: 1}, Since: later, Until: later.Add(time.Hour), Done: later.Add(time.Minute)}) {
 		t.Fatal("no room for the trial")
 	}
 	if got := f.firsts(idf, later); got["best"] != 0 {
@@ -221,7 +222,7 @@ func TestFarmWeighsWaitingAgainstSpeed(t *testing.T) {
 	full := func(name string, f *Farm, left time.Duration) {
 		a := with(buildsIDF(name), busy)
 		f.Saw(a, now)
-		if !f.Reserve("SHA256:"+name, ledger.Reservation{Job: "x", Need: ledger.Capacity{Cores: 8, MemoryMB: 1}, Since: now.Add(-time.Second), Until: now.Add(time.Hour), Done: now.Add(left)}) {
+		if !f.Reserve("SHA256:"+name, ledger.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now.Add(-time.Second), Until: now.Add(time.Hour), Done: now.Add(left)}) {
 			t.Fatal("no room")
 		}
 	}
@@ -300,7 +301,7 @@ func TestTwoOffersNeverOversell(t *testing.T) {
 			for i := range 500 {
 				id, job, cores := "SHA256:"+string("ab"[rnd.IntN(2)]), fmt.Sprint(g, i), 1+rnd.IntN(5)
 				f.Choose(idf, options(uint64(i)))
-				if !f.Reserve(id, ledger.Reservation{Job: job, Need: ledger.Capacity{Cores: cores, MemoryMB: 1}, Since: now, Until: now.Add(time.Hour)}) {
+				if !f.Reserve(id, ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: cores, MemoryMB: 1}, Since: now, Until: now.Add(time.Hour)}) {
 					continue
 				}
 				mu.Lock()
@@ -321,7 +322,7 @@ func TestTwoOffersNeverOversell(t *testing.T) {
 	}
 	wg.Wait()
 	for _, id := range []string{"SHA256:a", "SHA256:b"} {
-		if c := f.Free(id, now); c != (ledger.Capacity{Cores: 8, MemoryMB: 8192}) {
+		if c := f.Free(id, now); c != (capacity.Capacity{Cores: 8, MemoryMB: 8192}) {
 			t.Errorf("%s: %+v free at the end", id, c)
 		}
 	}

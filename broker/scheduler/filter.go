@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // stage is how far an agent comes in the filter.
@@ -56,7 +57,7 @@ func present(a *directory.Agent, n *Need, o *Options) stage {
 
 // fits is the last step.
 func fits(a *directory.Agent, n *Need) stage {
-	if a.Status.TotalCores < n.Cores || a.Status.TotalMemMB < n.MemoryMB {
+	if total := (capacity.Capacity{Cores: a.Status.TotalCores, MemoryMB: a.Status.TotalMemMB}); !total.Fits(n.Capacity) {
 		return tooSmall
 	}
 	return able

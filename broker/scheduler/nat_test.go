@@ -8,6 +8,7 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/ledger"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/nat"
 )
 
@@ -18,7 +19,7 @@ func behind(kind string) func(*directory.Agent) {
 // TestWhoCanMeetComesFirst has a client behind a symmetric NAT: it meets an open
 // agent directly, and another symmetric one through a relay only.
 func TestWhoCanMeetComesFirst(t *testing.T) {
-	n := Need{Cores: 1, MemoryMB: 1, NAT: nat.Parse("port/port")}
+	n := Need{Capacity: capacity.Capacity{Cores: 1, MemoryMB: 1}, NAT: nat.Parse("port/port")}
 	far := with(agent("far"), behind("port/port"))
 	open := with(agent("open"), behind("open"))
 	unknown := agent("unknown")
@@ -33,7 +34,7 @@ func TestWhoCanMeetComesFirst(t *testing.T) {
 	}
 	// A relay now is better than a long wait, and than nothing.
 	f := farmOf(far, open)
-	if !f.Reserve(open.Fingerprint, ledger.Reservation{Job: "J", Need: ledger.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Done: now.Add(30 * time.Minute), Until: now.Add(time.Hour)}) {
+	if !f.Reserve(open.Fingerprint, ledger.Reservation{Job: "J", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Done: now.Add(30 * time.Minute), Until: now.Add(time.Hour)}) {
 		t.Fatal("the open agent cannot be reserved")
 	}
 	if got := f.Choose(n, options(1)); got[0].Name != "far" {
@@ -50,7 +51,7 @@ func TestWhoCanMeetComesFirst(t *testing.T) {
 
 // TestOneThatCanMeetIsFoundAmongMany hides it among more than are listed.
 func TestOneThatCanMeetIsFoundAmongMany(t *testing.T) {
-	n := Need{Cores: 1, MemoryMB: 1, NAT: nat.Parse("port/port")}
+	n := Need{Capacity: capacity.Capacity{Cores: 1, MemoryMB: 1}, NAT: nat.Parse("port/port")}
 	var f []directory.Agent
 	for i := range 300 {
 		f = append(f, with(agent(fmt.Sprint(i)), behind("address/port")))

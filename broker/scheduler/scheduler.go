@@ -20,6 +20,7 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/nat"
 	"github.com/farforge/farforge/common/toolchain"
 )
@@ -34,8 +35,7 @@ type Snapshot interface {
 type Need struct {
 	Target    string // empty: any
 	Toolchain toolchain.Requirement
-	Cores     int
-	MemoryMB  int
+	capacity.Capacity
 	// Tags are what the agent must have, all of them.
 	Tags []string
 	// Agents pins the job to agents, by name or fingerprint. Empty: any.
@@ -59,7 +59,7 @@ func NeedOf(r *api.GrantRequest) (Need, error) {
 	}
 	return Need{
 		Target: r.Target, Toolchain: chain, Tags: r.Tags,
-		Cores: r.CPUCores, MemoryMB: r.MemoryMB, Agents: r.Agents, Exclude: r.ExcludeAgents,
+		Capacity: capacity.Capacity{Cores: r.CPUCores, MemoryMB: r.MemoryMB}, Agents: r.Agents, Exclude: r.ExcludeAgents,
 		Project: r.Project, NAT: nat.Parse(r.NAT),
 	}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 )
 
 type fleet []directory.Agent
@@ -59,7 +60,7 @@ func neverSaw(a *directory.Agent) { a.Parked, a.Status = false, nil }
 
 func limited(a *directory.Agent) { a.Targets = []string{"esp32c3"} }
 
-var small = Need{Cores: 1, MemoryMB: 1}
+var small = Need{Capacity: capacity.Capacity{Cores: 1, MemoryMB: 1}}
 
 func options(seed uint64) Options {
 	return Options{Now: now, Grace: 20 * time.Second, Max: 4, Seed: seed}
@@ -229,7 +230,7 @@ func TestUnmetNeedsAreNamed(t *testing.T) {
 			[]string{"none of them has any tag; ask for none to accept them"}},
 		{"another tag", fleet{two[0], with(two[1], tagged("us", "gpu"))}, Need{Tags: []string{"eu", "gpu"}}, api.CodeNoTag, "no agent that could build this has all of the tags eu, gpu",
 			[]string{"their tags are gpu, us"}},
-		{"size", two, Need{Cores: 64, MemoryMB: 100}, api.CodeNoCapacity, "no agent that could build this has 64 cores and 100 MiB of memory",
+		{"size", two, Need{Capacity: capacity.Capacity{Cores: 64, MemoryMB: 100}}, api.CodeNoCapacity, "no agent that could build this has 64 cores and 100 MiB of memory",
 			[]string{"ask for less; there are agents of 8 cores with 8192 MiB"}},
 		{"only a target that its operator does not allow", fleet{with(agent("a", idf...), limited)}, Need{Target: "esp32"}, api.CodeNoTarget, "no agent can build for esp32",
 			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32c3)"}},

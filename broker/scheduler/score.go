@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/api"
 )
 
@@ -108,17 +107,13 @@ func find(cells []cell, key uint64) *cell {
 
 // hasRoom tells whether a job would start at once.
 func (a *member) hasRoom(need *Need) bool {
-	return a.view.Parked && a.account.Free().Fits(need.capacity())
-}
-
-func (n *Need) capacity() ledger.Capacity {
-	return ledger.Capacity{Cores: n.Cores, MemoryMB: n.MemoryMB}
+	return a.view.Parked && a.account.Free().Fits(need.Capacity)
 }
 
 // wait is how many seconds it takes until the job could start: until enough of
 // the running jobs should be done, and then for its place behind those in line.
 func (a *member) wait(w *wanted, speed, line float64) float64 {
-	left, need := a.account.Free(), w.need.capacity()
+	left, need := a.account.Free(), w.need.Capacity
 	held := a.account.Held()
 	lanes := max(float64(a.account.Total().Cores/max(need.Cores, 1)), 1)
 	// What waits is expected to be like what runs.

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/nat"
 )
 
@@ -65,7 +65,7 @@ func (f *Farm) Info(a *directory.Agent, o *Options) api.AgentInfo {
 
 // standing is how an agent stands in the farm.
 type standing struct {
-	free     ledger.Capacity
+	free     capacity.Capacity
 	unlisted int // jobs that it was given and that are not among those listed
 	resting  bool
 }

@@ -9,12 +9,13 @@ import (
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 )
 
 func TestInfo(t *testing.T) {
 	const grace = 20 * time.Second
 	promise := func(f *Farm, job string) {
-		f.Reserve("SHA256:a", ledger.Reservation{Job: job, Need: ledger.Capacity{Cores: 3, MemoryMB: 1000}, Since: now, Until: now.Add(time.Hour)})
+		f.Reserve("SHA256:a", ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: 3, MemoryMB: 1000}, Since: now, Until: now.Add(time.Hour)})
 	}
 	for name, c := range map[string]struct {
 		change func(*directory.Agent)
@@ -120,7 +121,7 @@ func TestInfo(t *testing.T) {
 func TestWhatExpiresIsCounted(t *testing.T) {
 	a := buildsIDF("a")
 	f := farmOf(a)
-	if !f.Reserve(a.Fingerprint, ledger.Reservation{Job: "x", Need: ledger.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Until: now.Add(time.Second)}) {
+	if !f.Reserve(a.Fingerprint, ledger.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Until: now.Add(time.Second)}) {
 		t.Fatal("no room")
 	}
 	later := now.Add(2 * time.Second)

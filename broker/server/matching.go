@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
-	"github.com/farforge/farforge/broker/rendezvous"
 	"github.com/farforge/farforge/broker/scheduler"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/grant"
 )
 
@@ -108,9 +108,8 @@ func allowed(a *directory.Agent, n *scheduler.Need) bool {
 
 // free is what the agent may be given: no more than it says, and nothing that
 // is promised to a job of which it cannot know yet.
-func (s *Server) free(agent string) rendezvous.Capacity {
-	c := s.match.farm.Free(agent, s.now())
-	return rendezvous.Capacity{Cores: c.Cores, MemoryMB: c.MemoryMB}
+func (s *Server) free(agent string) capacity.Capacity {
+	return s.match.farm.Free(agent, s.now())
 }
 
 // needOf is what the job of a grant asks for. Grants are the broker's own, so

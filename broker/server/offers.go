@@ -9,6 +9,7 @@ import (
 
 	"github.com/farforge/farforge/broker/rendezvous"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
 )
@@ -44,7 +45,7 @@ func (s *Server) offer(w *response, r *http.Request) error {
 	leave := s.queued(g)
 	answer, err := s.meet.Offer(r.Context(), rendezvous.Offer{
 		JobID: g.JobID, Client: g.PeerFingerprint, User: g.Subject, Token: token, Grant: g, Body: body,
-		Need:       rendezvous.Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB},
+		Need:       capacity.Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB},
 		Candidates: g.Agents, Wait: held,
 	})
 	leave()

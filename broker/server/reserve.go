@@ -21,7 +21,7 @@ func (s *Server) reserve(c rendezvous.Claim) bool {
 	need := needOf(g)
 	expected := s.match.farm.Expect(c.Agent, need, now)
 	if !s.match.farm.Reserve(c.Agent, ledger.Reservation{
-		Job: g.JobID, Need: ledger.Capacity{Cores: need.Cores, MemoryMB: need.MemoryMB},
+		Job: g.JobID, Need: need.Capacity,
 		Since: now, Until: now.Add(s.cfg.AnswerTimeout + time.Second), Done: now.Add(expected),
 	}) {
 		return false

@@ -5,11 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/plotutil"
-	"gonum.org/v1/plot/vg"
 )
 
 var loads = []float64{0.3, 0.7, 0.95}
@@ -96,25 +91,4 @@ func tell(table map[string][]Summary, title string) {
 		}
 		fmt.Println()
 	}
-}
-
-func draw(table map[string][]Summary, name string, of func(Summary) float64, file string) error {
-	p := plot.New()
-	p.X.Label.Text = "load"
-	p.Y.Label.Text = name + ", seconds from arrival to success"
-	p.Y.Scale = plot.LogScale{}
-	p.Y.Tick.Marker = plot.LogTicks{Prec: -1}
-	p.Legend.Top, p.Legend.Left = true, true
-	var lines []any
-	for _, c := range contenders {
-		xy := make(plotter.XYs, len(loads))
-		for i, s := range table[c.name] {
-			xy[i] = plotter.XY{X: loads[i], Y: of(s)}
-		}
-		lines = append(lines, c.name, xy)
-	}
-	if err := plotutil.AddLinePoints(p, lines...); err != nil {
-		return fmt.Errorf("plot %s: %w", file, err)
-	}
-	return p.Save(16*vg.Centimeter, 10*vg.Centimeter, file)
 }

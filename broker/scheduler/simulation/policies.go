@@ -11,6 +11,7 @@ import (
 	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/broker/scheduler"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/toolchain"
 )
 
@@ -206,7 +207,7 @@ func newLearned(w *world) *learned {
 }
 
 func (p *learned) need(j *job) scheduler.Need {
-	return scheduler.Need{Target: "esp32", Toolchain: toolchain.Requirement{Name: "esp-idf"}, Cores: 1, MemoryMB: 1, Project: fmt.Sprint("project", j.order.project)}
+	return scheduler.Need{Target: "esp32", Toolchain: toolchain.Requirement{Name: "esp-idf"}, Capacity: capacity.Capacity{Cores: 1, MemoryMB: 1}, Project: fmt.Sprint("project", j.order.project)}
 }
 
 func (p *learned) choose(r *run, j *job) []int {
@@ -249,7 +250,7 @@ func (p *learned) began(r *run, j *job) {
 	p.warm[j.id] = p.farm.Warmth(name, p.need(j))
 	expected := p.farm.Expect(name, p.need(j), now)
 	if !p.farm.Reserve(name, ledger.Reservation{
-		Job: fmt.Sprint(j.id), Need: ledger.Capacity{Cores: 1, MemoryMB: 1},
+		Job: fmt.Sprint(j.id), Need: capacity.Capacity{Cores: 1, MemoryMB: 1},
 		Since: now, Until: now.Add(24 * time.Hour), Done: now.Add(expected),
 	}) {
 		panic("the ledger refused what the world has room for")

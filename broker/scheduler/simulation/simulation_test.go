@@ -1,10 +1,14 @@
 package simulation
 
 import (
+	"encoding/xml"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -120,6 +124,40 @@ func TestSameSeedSameDay(t *testing.T) {
 		a, b := newWorld(s), newWorld(s)
 		if x, y := play(a, c.make(a)), play(b, c.make(b)); !slices.EqualFunc(x.times, y.times, func(s, t float64) bool { return math.Float64bits(s) == math.Float64bits(t) }) {
 			t.Errorf("%s: two runs differ", c.name)
+		}
+	}
+}
+
+// TestPlotsAreXML reads a plot as a browser does.
+func TestPlotsAreXML(t *testing.T) {
+	table := map[string][]Summary{}
+	for i, c := range contenders {
+		for _, load := range loads {
+			table[c.name] = append(table[c.name], Summary{Steady: Times{Mean: 10 + float64(i) + 100*load}})
+		}
+	}
+	file := filepath.Join(t.TempDir(), "mean.svg")
+	if err := draw(table, "mean", func(s Summary) float64 { return s.Steady.Mean }, file); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plot struct {
+		Lines []struct {
+			Points string `xml:"points,attr"`
+		} `xml:"polyline"`
+	}
+	if err := xml.Unmarshal(data, &plot); err != nil {
+		t.Fatal(err)
+	}
+	if len(plot.Lines) != len(contenders) {
+		t.Fatalf("%d lines, want %d", len(plot.Lines), len(contenders))
+	}
+	for _, l := range plot.Lines {
+		if n := len(strings.Fields(l.Points)); n != len(loads) || strings.Contains(l.Points, "NaN") {
+			t.Errorf("points %q", l.Points)
 		}
 	}
 }

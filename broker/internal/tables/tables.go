@@ -1,0 +1,12 @@
+// Package tables has the two maps that the rooms of the broker share.
+//
+// [Recent] has a bounded size: it keeps the newest entries and forgets the
+// oldest, a whole generation at a time, so that no entry needs a timer or a
+// place in a list.
+//
+//	Put ──▶ young ──(is full)──▶ old ──(young is full again)──▶ forgotten
+//
+// [Sharded] is a map that is locked in parts, for entries that many requests use
+// at once. Its user holds the lock of one part while it looks an entry up, makes
+// it or deletes it.
+package tables
