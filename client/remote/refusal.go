@@ -43,7 +43,7 @@ func problemError(broker *signaling.Client, as string, p *api.Problem) error {
 	}
 	exit := cli.Broker
 	switch p.Code {
-	case api.CodeNoAgent, api.CodeNoTarget, api.CodeNoToolchain, api.CodeNoTag, api.CodeNoCapacity, api.CodeNoAnswer:
+	case api.CodeNoAgent, api.CodeNoTarget, api.CodeNoToolchain, api.CodeNoRecipe, api.CodeNoTag, api.CodeNoCapacity, api.CodeNoAnswer:
 		exit = cli.NoAgent
 	default:
 		text = fmt.Sprintf("the broker refuses: %s (%d %s)", text, p.Status, p.Code)

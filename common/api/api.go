@@ -59,6 +59,9 @@ type GrantRequest struct {
 	Toolchain string `json:"toolchain,omitempty"`
 	// Tags are what the agent must have, all of them, such as "eu".
 	Tags []string `json:"tags,omitempty"`
+	// Kind is the kind of the project, such as "esp-idf" or "platformio": only
+	// agents with a recipe of this kind get the job. Empty: unknown.
+	Kind string `json:"kind,omitempty"`
 	// Project is an opaque key that is the same for every build of one
 	// project. It must not tell the project's name.
 	Project string `json:"project,omitempty"`
@@ -192,6 +195,9 @@ type Status struct {
 	// neither here nor among those that run may be on its way to the agent still.
 	EndedJobs    []string     `json:"ended_jobs,omitempty"`
 	Capabilities []Capability `json:"capabilities"`
+	// Recipes are what the agent builds projects with. Null: the agent does not
+	// announce its recipes, and is assumed to have one for every kind.
+	Recipes []Recipe `json:"recipes,omitzero"`
 	// Tags are what else clients can ask for, such as "eu" or "gpu". The tags of
 	// the operator's list, if there are any, count instead.
 	Tags []string `json:"tags,omitempty"`
@@ -212,6 +218,19 @@ type Capability struct {
 	Target    string `json:"target"`
 	Toolchain string `json:"toolchain"`
 	Version   string `json:"version"`
+}
+
+// Recipe is one way to build projects that an agent has.
+type Recipe struct {
+	// Name is the recipe's own, such as "esp-idf".
+	Name string `json:"name"`
+	// Kind is the kind of project that it recognizes, as [GrantRequest.Kind]
+	// names it. Empty: any project that names no kind.
+	Kind string `json:"kind,omitempty"`
+	// Targets are the chips that it builds for; empty: any.
+	Targets []string `json:"targets,omitempty"`
+	// Toolchains are what it builds with, as NAME or NAME@VERSION.
+	Toolchains []string `json:"toolchains,omitempty"`
 }
 
 // Job is the body of a 200 to a poll: an offer to answer.

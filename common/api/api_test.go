@@ -35,6 +35,7 @@ func TestGrantRequestNamesTheWrongField(t *testing.T) {
 		{"toolchain", func(r *GrantRequest) { r.Toolchain = "esp-idf@>=" }},
 		{"tags", func(r *GrantRequest) { r.Tags = []string{"a b"} }},
 		{"tags", func(r *GrantRequest) { r.Tags = make([]string, MaxTags+1) }},
+		{"kind", func(r *GrantRequest) { r.Kind = "esp idf" }},
 		{"project", func(r *GrantRequest) { r.Project = strings.Repeat("x", 129) }},
 		{"nat", func(r *GrantRequest) { r.NAT = strings.Repeat("x", 33) }},
 		{"agents", func(r *GrantRequest) { r.Agents = []string{""} }},
@@ -46,6 +47,27 @@ func TestGrantRequestNamesTheWrongField(t *testing.T) {
 		if err := r.Validate(); err == nil || !strings.HasPrefix(err.Error(), tt.field+":") {
 			t.Errorf("error %v does not name %s", err, tt.field)
 		}
+	}
+}
+
+func TestStatusNamesTheWrongRecipe(t *testing.T) {
+	for want, r := range map[string]Recipe{
+		"":            {Name: "idf", Kind: "esp-idf", Targets: []string{"esp32c3"}, Toolchains: []string{"esp-idf@5.3.1", "gcc"}},
+		"name:":       {},
+		"kind:":       {Name: "idf", Kind: "../x"},
+		"targets:":    {Name: "idf", Targets: []string{"\x1b[2J"}},
+		"toolchains:": {Name: "idf", Toolchains: []string{"@5.3"}},
+		"idf has":     {Name: "idf", Targets: make([]string, MaxRecipes+1)},
+	} {
+		s := Status{TotalCores: 1, TotalMemMB: 1, Recipes: []Recipe{r}}
+		err := s.Validate()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), "recipes: "+want)) {
+			t.Errorf("%+v: error %v does not name %q", r, err, want)
+		}
+	}
+	s := Status{TotalCores: 1, TotalMemMB: 1, Recipes: make([]Recipe, MaxRecipes+1)}
+	if err := s.Validate(); err == nil || !strings.HasPrefix(err.Error(), "recipes: 65") {
+		t.Errorf("too many recipes: %v", err)
 	}
 }
 

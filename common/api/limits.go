@@ -14,6 +14,9 @@ const (
 	MaxChannels     = 16
 	MaxAgents       = 64
 	MaxCapabilities = 512
+	// MaxRecipes bounds the recipes in a status, and the targets and toolchains
+	// of each.
+	MaxRecipes = 64
 	// MaxTags bounds the tags in requests and statuses.
 	MaxTags = 16
 	// MaxWarm bounds the warm workspaces in a status.

@@ -30,6 +30,7 @@ const (
 	CodeNoAgent         Code = "no_agent"           // 503: none alive at all
 	CodeNoTarget        Code = "no_target"          // 503: none builds for the target
 	CodeNoToolchain     Code = "no_toolchain"       // 503: none has the toolchain
+	CodeNoRecipe        Code = "no_recipe"          // 503: none has a recipe for the kind of project
 	CodeNoTag           Code = "no_tag"             // 503: none has the tags
 	CodeNoCapacity      Code = "no_capacity"        // 503: none is that large
 	CodeDraining        Code = "draining"           // 503: the broker is shutting down

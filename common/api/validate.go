@@ -33,6 +33,8 @@ func (r *GrantRequest) Validate() error {
 		return fmt.Errorf("timeout_secs: %d is not between 1 and %d", r.TimeoutSecs, 24*3600)
 	case r.Target != "" && !nameForm.MatchString(r.Target):
 		return fmt.Errorf("target: %q is not a chip name such as esp32c3", r.Target)
+	case r.Kind != "" && !nameForm.MatchString(r.Kind):
+		return fmt.Errorf("kind: %q is not a kind of project such as esp-idf", r.Kind)
 	case len(r.Project) > 128:
 		return errors.New("project: longer than 128 bytes")
 	case len(r.NAT) > 32:
@@ -72,6 +74,8 @@ func (s *Status) Validate() error {
 		return fmt.Errorf("free_memory_mb: %d of %d", s.FreeMemMB, s.TotalMemMB)
 	case len(s.Capabilities) > MaxCapabilities:
 		return fmt.Errorf("capabilities: %d, at most %d are allowed", len(s.Capabilities), MaxCapabilities)
+	case len(s.Recipes) > MaxRecipes:
+		return fmt.Errorf("recipes: %d, at most %d are allowed", len(s.Recipes), MaxRecipes)
 	case len(s.EndedJobs) > MaxEnded:
 		return fmt.Errorf("ended_jobs: %d, at most %d are allowed", len(s.EndedJobs), MaxEnded)
 	case len(s.Warm) > MaxWarm:
@@ -91,9 +95,36 @@ func (s *Status) Validate() error {
 			return errors.New("warm: a key is longer than 128 bytes")
 		}
 	}
+	for i := range s.Recipes {
+		if err := s.Recipes[i].validate(); err != nil {
+			return fmt.Errorf("recipes: %w", err)
+		}
+	}
 	for _, c := range s.Capabilities {
 		if !nameForm.MatchString(c.Target) || !nameForm.MatchString(c.Toolchain) || len(c.Version) > 32 {
 			return fmt.Errorf("capabilities: %q with %q %q is not a target with a toolchain and its version", c.Target, c.Toolchain, c.Version)
+		}
+	}
+	return nil
+}
+
+func (r *Recipe) validate() error {
+	switch {
+	case !nameForm.MatchString(r.Name):
+		return fmt.Errorf("name: %q is not the name of a recipe such as esp-idf", r.Name)
+	case r.Kind != "" && !nameForm.MatchString(r.Kind):
+		return fmt.Errorf("kind: %q is not a kind of project such as esp-idf", r.Kind)
+	case len(r.Targets) > MaxRecipes || len(r.Toolchains) > MaxRecipes:
+		return fmt.Errorf("%s has %d targets and %d toolchains, at most %d are allowed", r.Name, len(r.Targets), len(r.Toolchains), MaxRecipes)
+	}
+	for _, target := range r.Targets {
+		if !nameForm.MatchString(target) {
+			return fmt.Errorf("targets: %q is not a chip name such as esp32c3", target)
+		}
+	}
+	for _, t := range r.Toolchains {
+		if name, version, _ := strings.Cut(t, "@"); !nameForm.MatchString(name) || len(version) > 32 {
+			return fmt.Errorf("toolchains: %q is not NAME or NAME@VERSION", t)
 		}
 	}
 	return nil
