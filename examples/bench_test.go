@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// BenchmarkFirstLight builds the example far away and, in the same loop, with
-// make right here: the simplest honest baseline. It reports medians:
+// BenchmarkFirstLight builds the example remotely and, in the same loop, with
+// make on this machine as the baseline. It reports medians:
 //
-//	setup-ms    from the start of the client to that of the build command
-//	far-ms      the whole `client build`, as a process
+//	setup-ms    from the start of the client to the start of the build command
+//	far-ms      the whole `client build` process
 //	here-ms     the same compile, run directly
-//	added-ms    what Farforge adds to it
+//	added-ms    the difference of the two
 //	far/here    their ratio
 func BenchmarkFirstLight(b *testing.B) {
 	f := newFarm(b, "bench-1")
@@ -46,7 +46,7 @@ func BenchmarkFirstLight(b *testing.B) {
 		added = append(added, (took-direct).Seconds()*1e3)
 		ratio = append(ratio, took.Seconds()/direct.Seconds())
 	}
-	b.ReportMetric(0, "ns/op") // a mean would hide the noise
+	b.ReportMetric(0, "ns/op") // the medians above replace the mean
 	for unit, values := range map[string][]float64{"setup-ms": setup, "far-ms": far, "here-ms": here, "added-ms": added, "far/here": ratio} {
 		slices.Sort(values)
 		b.ReportMetric(values[len(values)/2], unit)

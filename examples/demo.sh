@@ -1,8 +1,7 @@
 #!/bin/sh
-# Runs Farforge's main job on this one machine, with nothing left out: a broker
-# and an agent on loopback, a real cross compiler in the agent's sandbox, WebRTC
-# back to the client, and a board. Without a port as its argument the board is
-# a simulated chip.
+# Runs Farforge's main job on this machine: a broker and an agent on loopback, a
+# real cross compiler in the agent's sandbox, WebRTC back to the client, and a
+# board. Without a port as its argument, the board is a simulated chip.
 #
 #   examples/demo.sh [/dev/ttyUSB0]
 set -eu
@@ -30,7 +29,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# Waits until a file is there, or the process that is to make it is not.
+# Waits until a file exists, or the process that should create it has ended.
 await() { # file, process id, name
 	tries=0
 	until [ -e "$1" ]; do

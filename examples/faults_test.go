@@ -17,8 +17,8 @@ import (
 	"github.com/farforge/farforge/examples/internal/launch"
 )
 
-// slowProject builds for longer than any test waits, in a process that running
-// can find by its mark.
+// slowProject makes a project whose build runs longer than any test waits, in a
+// process that running finds by its mark.
 func (f *farm) slowProject(name string) (dir, mark string) {
 	mark = fmt.Sprintf("%d.%d", 3000+os.Getpid()%1000, time.Now().UnixNano()%1_000_000)
 	return f.project(name, map[string]func(string) string{
@@ -26,7 +26,7 @@ func (f *farm) slowProject(name string) (dir, mark string) {
 	}), mark
 }
 
-// begin starts a client and waits until its build command runs.
+// begin starts a client and waits until its build command is running.
 func (f *farm) begin(cmd *exec.Cmd, mark string) *launch.Log {
 	f.t.Helper()
 	log := &launch.Log{}
@@ -38,7 +38,7 @@ func (f *farm) begin(cmd *exec.Cmd, mark string) *launch.Log {
 	return log
 }
 
-func TestCompilerErrorIsTheUsersToSee(t *testing.T) {
+func TestCompilerErrorIsShown(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	dir := f.project("broken", map[string]func(string) string{
 		"main.c": func(s string) string { return s + "\nint broken( {\n" },
@@ -50,7 +50,7 @@ func TestCompilerErrorIsTheUsersToSee(t *testing.T) {
 	}
 }
 
-func TestProjectThatNoRecipeKnows(t *testing.T) {
+func TestProjectWithoutARecipe(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	dir := f.path("notes")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -71,23 +71,23 @@ func TestJobLargerThanAnyAgent(t *testing.T) {
 	f.client(t.Context(), "build", dir, "--cores", "65").want(t, 3, "at most 64")
 }
 
-func TestCtrlCLeavesNothingBehind(t *testing.T) {
+func TestCtrlCRemovesEverything(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	dir, mark := f.slowProject("slow")
 	ctx, cancel := context.WithCancel(t.Context())
 	cmd := f.command(ctx, "build", dir)
 	log := f.begin(cmd, mark)
 	cancel()
-	_ = cmd.Wait() // the exit code is looked at instead
+	_ = cmd.Wait() // the exit code is checked below
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
 		t.Errorf("exit code %d, want 130\n%s", code, log)
 	}
 	eventually(t, "the build is gone", func() bool { return running(t, mark) == 0 })
-	// And the agent is free for the next.
+	// The agent is free for the next job.
 	f.client(t.Context(), "build", f.project("hello", nil)).want(t, 0)
 }
 
-func TestAgentThatDiesIsNoticed(t *testing.T) {
+func TestKilledAgentIsReported(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	dir, mark := f.slowProject("slow")
 	cmd := f.command(t.Context(), "build", dir)
@@ -101,11 +101,11 @@ func TestAgentThatDiesIsNoticed(t *testing.T) {
 }
 
 // TestBrokerRestartsWhileAClientWaits restarts the broker while an offer waits
-// for an agent that is busy.
+// for a busy agent.
 func TestBrokerRestartsWhileAClientWaits(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	dir, mark := f.slowProject("slow")
-	cores := fmt.Sprint(runtime.NumCPU()) // all that the agent has
+	cores := fmt.Sprint(runtime.NumCPU()) // the whole agent
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	slow := f.command(ctx, "build", dir, "--cores", cores)
@@ -124,13 +124,13 @@ func TestBrokerRestartsWhileAClientWaits(t *testing.T) {
 	cancel()
 	_ = slow.Wait()
 	if err := second.Wait(); err != nil {
-		t.Fatalf("the client that waited: %v\n%s", err, log)
+		t.Fatalf("the waiting client: %v\n%s", err, log)
 	}
 }
 
-// TestPortThatIsNoChip flashes to a terminal that answers nothing, and to one
+// TestPortWithoutAChip flashes to a terminal that answers nothing, and to one
 // that echoes.
-func TestPortThatIsNoChip(t *testing.T) {
+func TestPortWithoutAChip(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	dir := f.project("hello", nil)
 	f.client(t.Context(), "build", dir).want(t, 0)
@@ -158,7 +158,8 @@ func TestImageLargerThanTheFlash(t *testing.T) {
 	f.client(t.Context(), "flash", dir, "--port", port).want(t, 6, "flash")
 }
 
-// TestFilesThatDifferOnlyInCase is refused before anything is sent.
+// TestFilesThatDifferOnlyInCase checks that the client refuses such a project
+// before it sends anything.
 func TestFilesThatDifferOnlyInCase(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	same := func(string) string { return "x" }
@@ -177,9 +178,9 @@ func TestBuildCannotReachOut(t *testing.T) {
 	})
 	got := f.client(t.Context(), "build", dir)
 	if !strings.Contains(got.stdout+got.stderr, "all walls stand") {
-		t.Errorf("the build saw what it must not:\n%s%s", got.stdout, got.stderr)
+		t.Errorf("the build reached the agent or the network:\n%s%s", got.stdout, got.stderr)
 	}
 	if bytes.Contains([]byte(got.stderr), []byte(secret)) {
-		t.Errorf("the agent's paths are told to the client:\n%s", got.stderr)
+		t.Errorf("the client's output contains the agent's paths:\n%s", got.stderr)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestFirstLight is the main job: client run, from source to a chip that runs
-// what was built.
+// TestFirstLight runs the main job, client run, from source to a chip that runs
+// the firmware.
 func TestFirstLight(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	flash := f.path("flash.bin")
@@ -35,8 +35,8 @@ func TestFirstLight(t *testing.T) {
 		}
 	}
 
-	// The image is byte for byte what the compiler makes of the source here,
-	// and it is what stands in the flash.
+	// The image equals the one that make builds here, byte for byte, and the
+	// flash holds it.
 	local := f.project("local", nil)
 	if out, err := exec.Command("make", "-C", local).CombinedOutput(); err != nil {
 		t.Fatalf("make: %v\n%s", err, out)
@@ -50,7 +50,7 @@ func TestFirstLight(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sum := sha256.Sum256(image); !bytes.Equal(image, want) || hex.EncodeToString(sum[:]) != r.Build.Image.SHA256 {
-		t.Error("the image that came back is not what the source makes")
+		t.Error("the received image differs from a local build")
 	}
 	chip.Stop(t, os.Interrupt)
 	if stored, err := os.ReadFile(flash); err != nil || !bytes.HasPrefix(stored, want) {
@@ -58,15 +58,15 @@ func TestFirstLight(t *testing.T) {
 	}
 }
 
-// TestTheVerbsAlone builds, then flashes what was built, then monitors.
-func TestTheVerbsAlone(t *testing.T) {
+// TestBuildFlashMonitor runs the three verbs one after the other.
+func TestBuildFlashMonitor(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	chip := start(t, "simulated-chip")
 	port := chip.First(t)
 	dir := f.project("hello", nil)
 	f.client(t.Context(), "build", dir).want(t, 0, "bench-1")
 	f.client(t.Context(), "flash", dir, "--port", port).want(t, 0, "verified")
-	// A second time there is nothing to write.
+	// The second time, the flash already holds the image.
 	f.client(t.Context(), "flash", dir, "--port", port).want(t, 0)
 	got := f.client(t.Context(), "monitor", "--port", port, "--monitor-until", "tick")
 	got.want(t, 0)
@@ -76,7 +76,7 @@ func TestTheVerbsAlone(t *testing.T) {
 }
 
 // TestTwentyBuildsOnTwoAgents gives every client a source of its own and looks
-// for its own text in what it gets back.
+// for its text in the image that the client receives.
 func TestTwentyBuildsOnTwoAgents(t *testing.T) {
 	f := newFarm(t, "bench-1", "bench-2")
 	const clients = 20
@@ -98,7 +98,7 @@ func TestTwentyBuildsOnTwoAgents(t *testing.T) {
 			got.event(t, "result", &r)
 			image, err := os.ReadFile(filepath.Join(r.Build.Dir, r.Build.Image.Path))
 			if err != nil || !bytes.Contains(image, []byte(greeting)) {
-				t.Errorf("client %d got an image that is not its own: %v", i, err)
+				t.Errorf("client %d received another client's image: %v", i, err)
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func TestTwentyBuildsOnTwoAgents(t *testing.T) {
 	for _, agent := range f.agents {
 		n := strings.Count(agent.Log.String(), "answered a job")
 		if n == 0 {
-			t.Error("an agent got nothing to do")
+			t.Error("an agent got no job")
 		}
 		answered += n
 	}

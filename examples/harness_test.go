@@ -22,14 +22,14 @@ import (
 	"github.com/farforge/farforge/examples/internal/launch"
 )
 
-// programs is where TestMain has built the programs.
+// programs is the folder in which TestMain has built the programs.
 var programs string
 
 func TestMain(m *testing.M) {
 	launch.Main(m, &programs, raceEnabled, "broker", "proxy-agent", "client", "examples/simulated-chip")
 }
 
-// needTools skips a test on a machine without what a build needs.
+// needTools skips a test on a machine without the tools of a build.
 func needTools(t testing.TB) {
 	t.Helper()
 	launch.Need(t, "bwrap", "riscv64-unknown-elf-gcc", "make")
@@ -46,8 +46,8 @@ type farm struct {
 	t      testing.TB
 	dir    string
 	url    string
-	tap    *tap     // what agents and clients talk to instead of the broker, if set
-	flags  []string // more of the broker's
+	tap    *tap     // if set, agents and clients connect to it instead of the broker
+	flags  []string // further flags of the broker
 	broker *launch.Process
 	agents []*launch.Process
 }
@@ -58,8 +58,8 @@ func newFarm(t testing.TB, agents ...string) *farm {
 	return startFarm(&farm{t: t, dir: t.TempDir()}, agents...)
 }
 
-// newTappedFarm is a farm whose agents and clients reach the broker through a
-// tap.
+// newTappedFarm starts a farm whose agents and clients reach the broker through
+// a tap.
 func newTappedFarm(t testing.TB, agents ...string) *farm {
 	t.Helper()
 	return startFarm(&farm{t: t, dir: t.TempDir(), tap: newTap(t)}, agents...)
@@ -75,7 +75,7 @@ func startFarm(f *farm, agents ...string) *farm {
 		f.agents = append(f.agents, start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path(name), "--name", name, "--log-level", "debug"))
 	}
 	for _, a := range f.agents {
-		a.Says(t, "enrolled")
+		a.WaitFor(t, "enrolled")
 	}
 	return f
 }
@@ -100,7 +100,7 @@ func (f *farm) keys(file string, names ...string) string {
 
 func (f *farm) path(name string) string { return filepath.Join(f.dir, name) }
 
-// startBroker starts the broker, or starts it again with what it has on disk.
+// startBroker starts or restarts the broker on its state directory.
 func (f *farm) startBroker(addr string) {
 	f.t.Helper()
 	args := []string{"--addr", addr, "--disable-tls", "--open", "--exact-metrics", "--state-dir", f.path("broker"),
@@ -109,14 +109,14 @@ func (f *farm) startBroker(addr string) {
 		args = append(args, "--origin", f.tap.server.URL)
 	}
 	f.broker = start(f.t, "broker", append(args, f.flags...)...)
-	f.url, _, _ = strings.Cut(f.broker.Says(f.t, "listening on "), " ")
+	f.url, _, _ = strings.Cut(f.broker.WaitFor(f.t, "listening on "), " ")
 	if f.tap != nil {
 		f.tap.connect(f.t, f.url)
 		f.url = f.tap.server.URL
 	}
 }
 
-// metric reads one gauge of the broker.
+// metric returns the value of one of the broker's metrics.
 func (f *farm) metric(name string) float64 {
 	f.t.Helper()
 	resp, err := http.Get(f.url + "/metrics")
@@ -141,7 +141,7 @@ func (f *farm) metric(name string) float64 {
 	return 0
 }
 
-// result is how a client ended.
+// result is the exit code and output of a client.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -161,7 +161,7 @@ func (f *farm) client(ctx context.Context, args ...string) result {
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// command is a client that is not started yet; the end of ctx interrupts it.
+// command returns a client that is not started yet; the end of ctx interrupts it.
 func (f *farm) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(programs, "client"), args...)
 	cmd.Env = append(os.Environ(), "FARFORGE_URL="+f.url, "HOME="+f.dir, "XDG_CONFIG_HOME="+f.path("config"), "NO_COLOR=1")
@@ -177,7 +177,7 @@ func (r result) want(t testing.TB, code int, says ...string) {
 	}
 	for _, text := range says {
 		if !strings.Contains(r.stderr, text) {
-			t.Errorf("stderr does not say %q:\n%s", text, r.stderr)
+			t.Errorf("stderr does not contain %q:\n%s", text, r.stderr)
 		}
 	}
 }
@@ -225,7 +225,7 @@ func (r result) event(t testing.TB, kind string, into any) {
 	}
 }
 
-// project copies the example into a folder of its own, with edits.
+// project copies the example into a folder of its own and applies edits.
 func (f *farm) project(name string, edits map[string]func(string) string) string {
 	f.t.Helper()
 	dir := f.path(name)
@@ -271,7 +271,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !condition(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 30 s still not: %s", what)
+			t.Fatalf("after 30 s still waiting for: %s", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -12,20 +12,20 @@ import (
 )
 
 // TestUsersWaitInLine has one agent that builds one job at a time, and three
-// users. While it is busy, ada queues two jobs, then bob one, and a second that
-// has little patience.
+// users. While it is busy, ada queues two jobs, then bob queues one, and a second
+// one with a short --queue-timeout.
 func TestUsersWaitInLine(t *testing.T) {
 	f := &farm{t: t, dir: t.TempDir()}
 	f.flags = []string{"--authorized-users", f.keys("authorized_users", "ada", "bob")}
 	startFarm(f, "bench")
 	f.agents[0].Stop(t, os.Kill)
 	start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path("bench"), "--name", "bench", "--recipes", f.slowRecipes("$(cat seconds)"),
-		"--jobs", "1", "--tag", "eu", "--tag", "bench").Says(t, "enrolled")
+		"--jobs", "1", "--tag", "eu", "--tag", "bench").WaitFor(t, "enrolled")
 	project := func(name, seconds string) string {
 		return f.project(name, map[string]func(string) string{"seconds": func(string) string { return seconds }})
 	}
 
-	// Who asks for what nobody has is told so, and does not wait.
+	// A job that no agent can build is refused without waiting.
 	long := project("long", "18")
 	f.client(t.Context(), "build", long, "--tag", "eu", "--tag", "moon").want(t, 4, "moon")
 	f.client(t.Context(), "build", long, "--toolchain", "riscv64-unknown-elf-gcc@<1").want(t, 4, "riscv64-unknown-elf-gcc <1")
@@ -71,18 +71,18 @@ func TestUsersWaitInLine(t *testing.T) {
 	impatient.want(t, 4, "all able agents are busy; 4th in line, ", "error: no agent took the job within 9s\n",
 		"hint: all able agents are busy; the job was 4th in line, ", " from its start\n")
 	if n := strings.Count(impatient.stderr, "busy; 4th in line"); n != 1 {
-		t.Errorf("the place is told %d times:\n%s", n, impatient.stderr)
+		t.Errorf("the client reports its place %d times:\n%s", n, impatient.stderr)
 	}
 	mu.Lock()
 	early := slices.Clone(served)
 	mu.Unlock()
 	if len(early) > 0 {
-		t.Fatalf("nobody was to be done yet, and %q are", early)
+		t.Fatalf("no job should have ended yet, but %q have", early)
 	}
 	group.Wait()
 
 	if want := []string{"long", "ada's first", "bob's first", "ada's second"}; !slices.Equal(served, want) {
-		t.Errorf("served were %q, want %q", served, want)
+		t.Errorf("jobs were served in the order %q, want %q", served, want)
 	}
 	for name, want := range map[string]int{"ada's first": 1, "bob's first": 2, "ada's second": 3} {
 		var w struct {
@@ -91,7 +91,7 @@ func TestUsersWaitInLine(t *testing.T) {
 		}
 		result{stdout: outputs[name].String()}.event(t, "waiting", &w)
 		if w.Position != want || w.EstimateSecs <= 0 {
-			t.Errorf("%s was told %+v, want place %d", name, w, want)
+			t.Errorf("%s: got %+v, want place %d", name, w, want)
 		}
 	}
 	var why struct {
@@ -102,6 +102,6 @@ func TestUsersWaitInLine(t *testing.T) {
 	}
 	result{stdout: outputs["bob's first"].String()}.event(t, "explained", &why)
 	if len(why.Candidates) != 1 || why.Candidates[0].Name != "bench" || why.Candidates[0].Wait <= 0 {
-		t.Errorf("bob's first was explained as %+v", why)
+		t.Errorf("explanation of bob's first job: %+v", why)
 	}
 }

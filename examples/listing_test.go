@@ -8,13 +8,13 @@ import (
 	"github.com/farforge/farforge/examples/internal/launch"
 )
 
-// TestUsersSeeTheFarm: a user who watches sees agents come and crash, and whoever
-// asks gets the same from the table.
-func TestUsersSeeTheFarm(t *testing.T) {
+// TestClientAgents checks that client agents --watch shows agents that start and
+// crash, and that the plain table shows the same.
+func TestClientAgents(t *testing.T) {
 	f := newFarm(t, "anvil", "bench")
 	watch := launch.Start(t, f.command(t.Context(), "agents", "--watch", "--interval", "1s", "--json"))
-	watch.Says(t, `"name":"anvil","state":"idle"`)
-	watch.Says(t, `"name":"bench","state":"idle"`)
+	watch.WaitFor(t, `"name":"anvil","state":"idle"`)
+	watch.WaitFor(t, `"name":"bench","state":"idle"`)
 
 	r := f.client(t.Context(), "agents")
 	r.want(t, 0)
@@ -26,15 +26,15 @@ func TestUsersSeeTheFarm(t *testing.T) {
 	}
 	r = f.client(t.Context(), "agents", "--target", "esp32c3", "--toolchain", "riscv64-unknown-elf-gcc@>=1")
 	if r.want(t, 0); strings.Count(r.stdout, "\n") != 3 {
-		t.Errorf("those that can build for esp32c3:\n%s", r.stdout)
+		t.Errorf("agents for esp32c3:\n%s", r.stdout)
 	}
 	f.client(t.Context(), "agents", "--target", "esp32s3").want(t, 0, "no agent that is online fits")
 
 	f.agents[1].Stop(t, os.Kill)
-	watch.Says(t, `"name":"bench","state":"offline"`)
+	watch.WaitFor(t, `"name":"bench","state":"offline"`)
 	r = f.client(t.Context(), "agents", "--all")
 	if r.want(t, 0); !strings.Contains(r.stdout, "\nbench  offline") {
-		t.Errorf("after bench has crashed:\n%s", r.stdout)
+		t.Errorf("after the crash of bench:\n%s", r.stdout)
 	}
 	watch.Stop(t, os.Interrupt)
 	if code := watch.Cmd.ProcessState.ExitCode(); code != 0 || !strings.Contains(watch.Log.String(), `{"event":"result","agents":{"online":1,"offline":1}}`) {

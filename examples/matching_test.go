@@ -9,11 +9,12 @@ import (
 )
 
 // TestTheRightAgentGetsTheJob has three agents: one that is slow, one that is
-// quick, and one that takes jobs and does not answer, as its machine is stuck.
+// fast, and one that claims jobs and never answers, because its process is
+// stopped.
 func TestTheRightAgentGetsTheJob(t *testing.T) {
 	f := newFarm(t, "quick", "stuck", "slow")
 	f.agents[2].Stop(t, os.Kill)
-	start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path("slow"), "--name", "slow", "--recipes", f.slowRecipes("8")).Says(t, "enrolled")
+	start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path("slow"), "--name", "slow", "--recipes", f.slowRecipes("8")).WaitFor(t, "enrolled")
 
 	dir := f.project("hello", nil)
 	who := func(args ...string) string {
@@ -25,7 +26,7 @@ func TestTheRightAgentGetsTheJob(t *testing.T) {
 	}
 	for _, agent := range []string{"slow", "quick", "slow", "quick"} {
 		if got := who("--agent", agent); got != agent {
-			t.Fatalf("%s built what %s was asked for", got, agent)
+			t.Fatalf("%s built the job for %s", got, agent)
 		}
 	}
 	if err := f.agents[1].Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -36,19 +37,19 @@ func TestTheRightAgentGetsTheJob(t *testing.T) {
 		built[who()]++
 	}
 	if built["quick"] < 4 {
-		t.Errorf("who built six jobs: %v", built)
+		t.Errorf("six jobs were built by %v", built)
 	}
 }
 
-// slowRecipes makes a folder with a recipe that waits for some seconds, as
-// sleep takes them, before it builds the example.
+// slowRecipes makes a folder with a recipe that sleeps for some seconds before it
+// builds the example.
 func (f *farm) slowRecipes(seconds string) string {
 	f.t.Helper()
 	return f.recipes("recipes", `["sh", "-c", "sleep `+seconds+`; make OUT={out}"]`)
 }
 
-// recipes makes a folder with the example's recipe, and has that build by
-// another command.
+// recipes makes a folder with the example's recipe and replaces its build
+// command.
 func (f *farm) recipes(folder, command string) string {
 	f.t.Helper()
 	recipe, err := os.ReadFile("../proxy-agent/build/recipes/esp32c3-baremetal.toml")
@@ -57,7 +58,7 @@ func (f *farm) recipes(folder, command string) string {
 	}
 	const build = `["make", "-j{cores}", "OUT={out}"]`
 	if !strings.Contains(string(recipe), build) {
-		f.t.Fatalf("the recipe does not build with %s", build)
+		f.t.Fatalf("the recipe has no build command %s", build)
 	}
 	if err := os.Mkdir(f.path(folder), 0o755); err != nil {
 		f.t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 )
 
 // TestThreatModelPointsAtTests reads the table of doc/security.md: every row
-// names at least one test, and every test that is named exists.
+// names at least one test, and every named test exists.
 func TestThreatModelPointsAtTests(t *testing.T) {
 	data, err := os.ReadFile("../doc/security.md")
 	if err != nil {
@@ -35,7 +35,7 @@ func TestThreatModelPointsAtTests(t *testing.T) {
 		}
 	}
 	if rows < 10 {
-		t.Errorf("the table has %d rows: is it still read right?", rows)
+		t.Errorf("only %d rows were found in the table", rows)
 	}
 }
 

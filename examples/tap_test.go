@@ -14,8 +14,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// tap stands between a broker and everybody else, as a CDN does, or a broker
-// that lies. It keeps all that passes.
+// tap is a proxy between the broker and all agents and clients. It stands for a
+// CDN, or for a lying broker, and records all bodies.
 type tap struct {
 	server *httptest.Server
 
@@ -25,11 +25,12 @@ type tap struct {
 	lies   lies
 }
 
-// lies are what a tap does beside passing on. Nil members do nothing.
+// lies are the changes that a tap makes. Nil members change nothing.
 type lies struct {
 	// change replaces the body of a response.
 	change func(path string, body []byte) []byte
-	// answer answers a request instead of the broker, unless it returns nil.
+	// answer returns a response in place of the broker's, or nil to forward
+	// the request.
 	answer func(path string, body []byte) []byte
 }
 
@@ -46,7 +47,7 @@ func newTap(t testing.TB) *tap {
 			if err != nil {
 				return err
 			}
-			if change := tp.told().change; change != nil {
+			if change := tp.current().change; change != nil {
 				body = change(resp.Request.URL.Path, body)
 			}
 			tp.keep(body)
@@ -62,7 +63,7 @@ func newTap(t testing.TB) *tap {
 			return // the sender hung up
 		}
 		tp.keep(body)
-		if answer := tp.told().answer; answer != nil {
+		if answer := tp.current().answer; answer != nil {
 			if body := answer(r.URL.Path, body); body != nil {
 				w.Header().Set("Content-Type", api.TypeOpaque)
 				_, _ = w.Write(body)
@@ -76,7 +77,7 @@ func newTap(t testing.TB) *tap {
 	return tp
 }
 
-// connect says where the broker is.
+// connect sets the broker's URL.
 func (tp *tap) connect(t testing.TB, broker string) {
 	target, err := url.Parse(broker)
 	if err != nil {
@@ -87,14 +88,14 @@ func (tp *tap) connect(t testing.TB, broker string) {
 	tp.target = target
 }
 
-// lie makes the tap lie from here on.
+// lie sets the changes that the tap makes from now on.
 func (tp *tap) lie(l lies) {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
 	tp.lies = l
 }
 
-func (tp *tap) told() lies {
+func (tp *tap) current() lies {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
 	return tp.lies
@@ -107,7 +108,7 @@ func (tp *tap) keep(body []byte) {
 	tp.seen.WriteByte('\n')
 }
 
-// everything returns all bodies that have passed.
+// everything returns all recorded bodies.
 func (tp *tap) everything() []byte {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()

@@ -18,10 +18,10 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-// betrayal is what would show in an SDP that somebody in between could read.
+// betrayal lists strings that appear in every plain SDP.
 var betrayal = regexp.MustCompile(`ice-ufrag|ice-pwd|a=candidate|typ host|a=fingerprint|"sdp"`)
 
-// decoded is the traffic with every base64 string in it opened as well.
+// decoded returns the traffic with every base64 string in it decoded as well.
 func decoded(traffic []byte) []byte {
 	out := bytes.Clone(traffic)
 	for _, text := range regexp.MustCompile(`[A-Za-z0-9+/]{40,}={0,2}`).FindAll(traffic, -1) {
@@ -32,21 +32,21 @@ func decoded(traffic []byte) []byte {
 	return out
 }
 
-// TestNothingIsReadInBetween keeps all that passes the broker on both sides of
-// a whole job, and looks for SDP in it.
-func TestNothingIsReadInBetween(t *testing.T) {
+// TestBrokerCannotReadSDP records all traffic with the broker during a whole job
+// and looks for SDP in it.
+func TestBrokerCannotReadSDP(t *testing.T) {
 	f := newTappedFarm(t, "bench-1")
 	dir := f.project("hello", nil)
 	f.client(t.Context(), "build", dir).want(t, 0)
 	traffic := decoded(f.tap.everything())
 	if !bytes.Contains(traffic, []byte(api.PathGrantRequest)) && !bytes.Contains(traffic, []byte("peer_fingerprint")) {
-		t.Fatal("the tap saw nothing at all")
+		t.Fatal("the tap recorded nothing")
 	}
 	if found := betrayal.Find(traffic); found != nil {
 		t.Errorf("%q passed in clear", found)
 	}
 
-	// The control: what a third-party client sends unsealed, the tap does see.
+	// The control: the tap finds the SDP of a client that does not seal.
 	cert, err := peer.NewCertificate()
 	if err != nil {
 		t.Fatal(err)
@@ -76,11 +76,11 @@ func TestNothingIsReadInBetween(t *testing.T) {
 		t.Errorf("a plain offer's answer is not signed: %v", err)
 	}
 	if betrayal.Find(decoded(f.tap.everything())) == nil {
-		t.Error("the tap is blind: it saw no SDP where there was some")
+		t.Error("the tap did not find the plain SDP")
 	}
 }
 
-// grantsWith makes the tap change the candidates in every grant.
+// grantsWith returns a function that changes the candidates in every grant.
 func grantsWith(t *testing.T, change func([]api.Candidate)) func(string, []byte) []byte {
 	return func(path string, body []byte) []byte {
 		var granted api.GrantResponse
@@ -96,9 +96,9 @@ func grantsWith(t *testing.T, change func([]api.Candidate)) func(string, []byte)
 	}
 }
 
-// TestBrokerThatPosesAsAnAgent puts its own keys in place of those of an agent
-// that the client has met before.
-func TestBrokerThatPosesAsAnAgent(t *testing.T) {
+// TestBrokerImpersonatesAnAgent replaces the keys of an agent that the client
+// knows by the broker's own.
+func TestBrokerImpersonatesAnAgent(t *testing.T) {
 	f := newTappedFarm(t, "bench-1")
 	dir := f.project("hello", nil)
 	f.client(t.Context(), "build", dir).want(t, 0)
@@ -129,21 +129,21 @@ func TestBrokerThatPosesAsAnAgent(t *testing.T) {
 			if !strings.HasSuffix(path, "/offer") {
 				return nil
 			}
-			return pose(t, key, sealing, path, body)
+			return impersonate(t, key, sealing, path, body)
 		},
 	})
 	got := f.client(t.Context(), "build", dir)
 	got.want(t, 7, "bench-1", key.Fingerprint(), "known_agents")
 	if after, err := os.ReadFile(filepath.Join(dir, ".farforge", "out", "hello.bin")); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("the artifacts of the last good build were touched: %v", err)
+		t.Errorf("the artifacts of the last good build have changed: %v", err)
 	}
 }
 
-// pose makes the impostor's answer to an offer that was sealed to it.
-func pose(t *testing.T, key *identity.Key, sealing *envelope.Key, path string, body []byte) []byte {
+// impersonate makes the impostor's answer to an offer that is sealed to it.
+func impersonate(t *testing.T, key *identity.Key, sealing *envelope.Key, path string, body []byte) []byte {
 	offer, err := envelope.OpenOffer(sealing, body)
 	if err != nil {
-		t.Errorf("the impostor cannot open the offer that was sealed to it: %v", err)
+		t.Errorf("the impostor cannot open the offer that is sealed to it: %v", err)
 		return nil
 	}
 	cert, err := peer.NewCertificate()
@@ -158,7 +158,7 @@ func pose(t *testing.T, key *identity.Key, sealing *envelope.Key, path string, b
 	}
 	t.Cleanup(func() {
 		if _, received := conn.Traffic(); received > 0 {
-			t.Errorf("the impostor got %d bytes from the client", received)
+			t.Errorf("the impostor received %d bytes from the client", received)
 		}
 		conn.Close()
 	})
@@ -170,9 +170,9 @@ func pose(t *testing.T, key *identity.Key, sealing *envelope.Key, path string, b
 	return sealed
 }
 
-// TestBrokerThatStripsTheSeals takes the sealing keys away, so that offers
-// would go in plain, and the candidates' keys with them.
-func TestBrokerThatStripsTheSeals(t *testing.T) {
+// TestBrokerRemovesSealingKeys removes the candidates' keys from grants, so that a
+// credulous client would send a plain offer.
+func TestBrokerRemovesSealingKeys(t *testing.T) {
 	f := newTappedFarm(t, "bench-1")
 	dir := f.project("hello", nil)
 	f.tap.lie(lies{change: grantsWith(t, func(candidates []api.Candidate) {
@@ -182,12 +182,12 @@ func TestBrokerThatStripsTheSeals(t *testing.T) {
 	})})
 	f.client(t.Context(), "build", dir).want(t, 7, "seal")
 	if betrayal.Find(decoded(f.tap.everything())) != nil {
-		t.Error("the client sent a plain offer all the same")
+		t.Error("the client sent a plain offer")
 	}
 }
 
-// TestOpenSSHVerifiesABuild checks a build's signed statement with nothing of
-// ours: the files that the client keeps, and the ssh-keygen of the system.
+// TestOpenSSHVerifiesABuild checks a build's signed statement without Farforge,
+// using the files that the client keeps and the system's ssh-keygen.
 func TestOpenSSHVerifiesABuild(t *testing.T) {
 	keygen, err := exec.LookPath("ssh-keygen")
 	if err != nil {
@@ -220,10 +220,10 @@ func TestOpenSSHVerifiesABuild(t *testing.T) {
 		t.Error("ssh-keygen does not accept the statement")
 	}
 	if err := check(bytes.Replace(statement, []byte("esp32c3"), []byte("esp32c6"), 1)); err == nil {
-		t.Error("ssh-keygen accepts a statement that was changed")
+		t.Error("ssh-keygen accepts a changed statement")
 	}
 
-	// One byte of one artifact, and nothing of it comes near a chip.
+	// After a change of one byte in one artifact, the client flashes nothing.
 	image := filepath.Join(out, "hello.bin")
 	data, err := os.ReadFile(image)
 	if err != nil {
@@ -251,8 +251,8 @@ func TestAnotherAgentReproduces(t *testing.T) {
 	f.client(t.Context(), "build", dir, "--reproduce", statement).want(t, 7, "source")
 }
 
-// TestRevokedAgentGetsNothingMore strikes an agent off the list.
-func TestRevokedAgentGetsNothingMore(t *testing.T) {
+// TestRevokedAgentGetsNoJob removes an agent from the list.
+func TestRevokedAgentGetsNoJob(t *testing.T) {
 	f := newFarm(t, "bench-1")
 	dir := f.project("hello", nil)
 	f.client(t.Context(), "build", dir).want(t, 0)
@@ -260,6 +260,6 @@ func TestRevokedAgentGetsNothingMore(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	f.agents[0].Says(t, "no longer")
+	f.agents[0].WaitFor(t, "no longer")
 	f.client(t.Context(), "build", dir).want(t, 4, "no agent")
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// pace is how the agents of TestSlowBrokenAndWarm build: to the real compiler's
-// time they add some of their own, so that a busy machine makes no difference.
-// $1 is the cache, if there is one, and $2 what each build takes in any case. A
-// project may say that it takes long, always.
+// pace is the build command of the agents of TestSlowBrokenAndWarm: it adds sleep
+// to the real compiler's time, so that a busy machine makes no difference.
+// $1 is the cache, if any, and $2 the least time of a build. A project may contain
+// a file that makes every build of it slow.
 const pace = `
 if [ -e seconds ]; then sleep $(cat seconds)
 elif [ -n "$1" ] && [ ! -e "$1/all" ]; then sleep 5; touch "$1/all"; fi
@@ -22,8 +22,8 @@ sleep $2
 exec make OUT=build
 `
 
-// newPacedFarm is a farm of a slow agent and two that are quick where they have
-// built a project before, of which one will break.
+// newPacedFarm starts a farm of a slow agent and two agents that build a project
+// faster the second time, one of which breaks later.
 func newPacedFarm(t *testing.T) *farm {
 	t.Helper()
 	f := newFarm(t, "slow", "broken", "warm")
@@ -32,14 +32,14 @@ func newPacedFarm(t *testing.T) *farm {
 		f.agents[i].Stop(t, os.Kill)
 		dir := f.recipes("recipes-of-"+name, "[\"sh\", \"-c\", '''"+pace+"''', \"sh\", "+args)
 		f.agents[i] = start(t, "proxy-agent", "run", "--url", f.url, "--state-dir", f.path(name), "--name", name, "--recipes", dir, "--jobs", "1")
-		f.agents[i].Says(t, "enrolled")
+		f.agents[i].WaitFor(t, "enrolled")
 	}
 	return f
 }
 
-// took is how one build went.
+// took is the result of one build.
 type took struct {
-	agent  string // who built, or was to
+	agent  string // the agent that built, or should have built
 	ok     bool
 	ranked []api.Explained
 }
@@ -56,11 +56,11 @@ func (f *farm) build(dir string, args ...string) took {
 	return took{connected.Agent.Name, r.code == 0, explained.Candidates}
 }
 
-// on has a certain agent build.
+// on builds on a certain agent.
 func (f *farm) on(agent, dir string) {
 	f.t.Helper()
 	if b := f.build(dir, "--agent", agent); b.agent != agent || !b.ok {
-		f.t.Fatalf("%s built what %s was asked for; success: %v", b.agent, agent, b.ok)
+		f.t.Fatalf("%s built the job for %s; success: %v", b.agent, agent, b.ok)
 	}
 }
 
@@ -74,10 +74,10 @@ func (b took) of(t *testing.T, agent string) api.Explained {
 	return b.ranked[i]
 }
 
-// TestSlowBrokenAndWarm has three agents: one that is slow, one that keeps what
-// speeds up the next build of a project, and one that does so too, until its disk
-// is gone and every job fails at once. The last one is the most tempting: it is
-// idle, and it was as good as the best.
+// TestSlowBrokenAndWarm has three agents: one that is slow, and two that keep a
+// cache for the next build of a project. One of these two loses its disk, after
+// which every job fails at once. It is the hardest for the scheduler to avoid: it
+// is idle, and its history is as good as the best.
 func TestSlowBrokenAndWarm(t *testing.T) {
 	f := newPacedFarm(t)
 	long := f.project("long", map[string]func(string) string{"seconds": func(string) string { return "16" }})
@@ -93,21 +93,21 @@ func TestSlowBrokenAndWarm(t *testing.T) {
 	f.on("warm", hello)
 	f.on("warm", hello)
 
-	// A project goes where it is warm; one that is not warm anywhere is not drawn
-	// there by the other.
+	// A project goes to the agents that are warm for it, and does not attract
+	// another project that is warm nowhere.
 	b := f.build(hello)
 	slow, warm, broken := b.of(t, "slow"), b.of(t, "warm"), b.of(t, "broken")
 	if warm.Warmth > 0.8 || broken.Warmth > 0.8 || slow.Warmth != 1 || warm.Duration/warm.Luck > slow.Duration/slow.Luck/2 {
-		t.Errorf("a project that is warm on two agents: %+v", b.ranked)
+		t.Errorf("candidates of a project that is warm on two agents: %+v", b.ranked)
 	}
 	for _, e := range f.build(other).ranked {
 		if e.Warmth != 1 {
-			t.Errorf("%s is said to be warm for a project that nobody has built: %v", e.Name, e.Warmth)
+			t.Errorf("%s counts as warm for a project that no agent has built: %v", e.Name, e.Warmth)
 		}
 	}
 
-	// The slow one has its use while the others are busy. (To keep one of them
-	// away comes to the same.)
+	// The slow agent gets jobs while the others are busy; excluding one of them has
+	// the same effect.
 	nobodyBusy := func() bool { return f.metric("farforge_broker_reservations") == 0 }
 	eventually(t, "no agent is busy", nobodyBusy)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -128,20 +128,20 @@ func TestSlowBrokenAndWarm(t *testing.T) {
 	for i := range 16 {
 		b := f.build(hello)
 		if b.ok == (b.agent == "broken") {
-			t.Errorf("%s built, and its success is %v", b.agent, b.ok)
+			t.Errorf("%s built; success: %v", b.agent, b.ok)
 		}
 		if got[b.agent]++; i >= 8 {
 			lately[b.agent]++
 		}
 	}
-	// It takes two failures to be taken for broken, and rare trials follow. Of a
-	// thousand such runs with the scheduler alone, on machines up to ten times as
-	// slow, one goes beyond 5, 2 and 2.
+	// Two failures make the broker consider an agent broken; it then sends rare
+	// trials. In one of a thousand runs with the scheduler alone, on machines up to
+	// ten times as slow, the counts exceed 5, 2 and 2.
 	if got["broken"] > 6 || lately["broken"] > 3 || got["slow"] > 3 {
-		t.Errorf("of 17 jobs, each got %v; of the last 8, %v", got, lately)
+		t.Errorf("jobs by agent: %v of 17, %v of the last 8", got, lately)
 	}
 
-	// Who builds again to compare neither uses nor leaves anything.
+	// A reproduction neither uses nor changes a cache.
 	before := f.kept("warm")
 	f.client(t.Context(), "build", hello, "--reproduce", hello, "--same-agent", "--agent", "warm").want(t, 0, "reproduced by warm")
 	if after := f.kept("warm"); len(before) == 0 || !slices.Equal(before, after) {
@@ -149,7 +149,7 @@ func TestSlowBrokenAndWarm(t *testing.T) {
 	}
 }
 
-// kept are the folders that the agent keeps for the next builds of projects.
+// kept lists the caches that the agent keeps.
 func (f *farm) kept(agent string) []string {
 	f.t.Helper()
 	folders, err := filepath.Glob(f.path(agent + "/workspaces/cache-*"))

@@ -22,14 +22,14 @@ import (
 	"github.com/farforge/farforge/examples/internal/launch"
 )
 
-// project is what the page gets to build.
+// project is the project that the page builds.
 type project struct {
 	Files  map[string]string `json:"files"`
 	Target string            `json:"target"`
 	Recipe string            `json:"recipe,omitempty"`
 }
 
-// report is what the page tells when it is done.
+// report is the result that the page posts.
 type report struct {
 	Signed    bool
 	Messages  []channel.Message
@@ -56,7 +56,7 @@ func hello(t *testing.T) project {
 	return p
 }
 
-// site is the page's server, which has an origin of its own.
+// site is the page's server; it has an origin of its own.
 type site struct {
 	*httptest.Server
 	reports chan report
@@ -85,7 +85,7 @@ func newSite(t *testing.T, p project) *site {
 		select {
 		case s.reports <- got:
 		default:
-			t.Error("the page reports twice")
+			t.Error("the page reported twice")
 		}
 	})
 	s.Server = httptest.NewServer(mux)
@@ -93,23 +93,23 @@ func newSite(t *testing.T, p project) *site {
 	return s
 }
 
-// visit opens the page in Chromium and returns what it tells.
+// visit opens the page in Chromium and returns its report.
 func (s *site) visit(t *testing.T, broker string) report {
 	t.Helper()
 	profile, err := os.MkdirTemp("", "farforge-chromium")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(profile) }) // its processes die late
+	t.Cleanup(func() { _ = os.RemoveAll(profile) }) // its processes may still be ending
 	cmd := exec.Command("chromium",
 		"--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--user-data-dir="+profile,
-		// It must talk to nobody but the page's server, the broker and the agent.
+		// Chromium must connect only to the page's server, the broker and the agent.
 		"--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		// The broker is on loopback, so the agent offers loopback addresses and
-		// no others. Chromium leaves that interface out, and reaches them from
-		// another of its addresses; on a machine without any it needs the first
-		// flag. The second keeps it from announcing names for its addresses by
-		// multicast DNS. A page needs neither for an agent elsewhere.
+		// The broker is on loopback, so the agent offers only loopback addresses.
+		// Chromium excludes the loopback interface and reaches them from another
+		// of its addresses; on a machine that has none it needs the first flag.
+		// The second flag stops it from hiding its addresses behind multicast DNS
+		// names. A page needs neither flag for an agent on another machine.
 		"--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns",
 		"--enable-logging=stderr", // shows the page's console
 		s.URL+"/?broker="+url.QueryEscape(broker))
@@ -119,7 +119,7 @@ func (s *site) visit(t *testing.T, broker string) report {
 	case r := <-s.reports:
 		return r
 	case <-time.After(90 * time.Second):
-		t.Fatal("the page tells nothing")
+		t.Fatal("the page sent no report")
 		return report{}
 	}
 }
@@ -136,8 +136,8 @@ func install(t *testing.T) {
 	}
 }
 
-// TestAPageBuilds has a page of another origin build firmware, from the grant
-// to the image.
+// TestAPageBuilds checks that a page of another origin builds firmware, from the
+// grant to the image.
 func TestAPageBuilds(t *testing.T) {
 	install(t)
 	s := newSite(t, hello(t))
@@ -150,7 +150,7 @@ func TestAPageBuilds(t *testing.T) {
 		t.Fatalf("result: %+v, %v", got.Result, got.Result.Problem)
 	}
 	if !got.Signed {
-		t.Error("the answer has no agent's signature")
+		t.Error("the answer has no signature of an agent")
 	}
 	var stages []channel.StageName
 	lines := 0
@@ -165,25 +165,25 @@ func TestAPageBuilds(t *testing.T) {
 	if want := []channel.StageName{channel.StageSource, channel.StageBuild, channel.StageArtifacts}; !slices.Equal(stages, want) || lines == 0 {
 		t.Errorf("stages %v, want %v; %d lines of log", stages, want, lines)
 	}
-	// The signed statement of where they come from is not among the result's.
+	// The result does not list the signed statement.
 	if names := slices.Collect(maps.Keys(got.Artifacts)); len(got.Result.Artifacts) == 0 || !slices.Contains(names, "hello.bin") {
-		t.Errorf("artifacts: %v, the result says %v", names, got.Result.Artifacts)
+		t.Errorf("artifacts: %v, listed in the result: %v", names, got.Result.Artifacts)
 	}
 	for _, a := range got.Result.Artifacts {
 		if sum := sha256.Sum256(got.Artifacts[a.Path]); hex.EncodeToString(sum[:]) != a.SHA256 {
-			t.Errorf("%s has %d bytes with another SHA-256 than the result says", a.Path, len(got.Artifacts[a.Path]))
+			t.Errorf("%s has %d bytes and a SHA-256 that differs from the result", a.Path, len(got.Artifacts[a.Path]))
 		}
 	}
 	if text := log.String(); !strings.Contains(text, "route=offer status=200") || strings.Contains(text, "peer=") {
 		t.Errorf("the broker's log:\n%s", text)
 	}
 	if text := log.String(); !strings.Contains(text, "route=confirmation status=204") {
-		t.Errorf("the page has not confirmed; the broker's log:\n%s", text)
+		t.Errorf("the page sent no confirmation; the broker's log:\n%s", text)
 	}
 }
 
-// TestAPageIsToldWhatIsWrong asks for a recipe that no agent has.
-func TestAPageIsToldWhatIsWrong(t *testing.T) {
+// TestAPageSeesTheAgentsError builds with a recipe that no agent has.
+func TestAPageSeesTheAgentsError(t *testing.T) {
 	install(t)
 	p := hello(t)
 	p.Recipe = "no-such-recipe"
@@ -198,8 +198,8 @@ func TestAPageIsToldWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestAPageReadsRefusals asks for a chip that nobody builds for: the page must
-// see the broker's problem document, not just that something failed.
+// TestAPageReadsRefusals requests a chip that no agent builds for. The page must
+// be able to read the broker's problem document.
 func TestAPageReadsRefusals(t *testing.T) {
 	install(t)
 	p := hello(t)
@@ -211,9 +211,9 @@ func TestAPageReadsRefusals(t *testing.T) {
 	}
 }
 
-// TestAForeignPageIsShutOut has the browser keep a page from a broker that does
-// not name its origin.
-func TestAForeignPageIsShutOut(t *testing.T) {
+// TestAForeignPageIsRefused checks that the browser keeps a page from a broker
+// that does not list the page's origin.
+func TestAForeignPageIsRefused(t *testing.T) {
 	install(t)
 	s := newSite(t, hello(t))
 	broker, log := farm(t, "--allowed-origins", "https://elsewhere.example")
@@ -221,6 +221,6 @@ func TestAForeignPageIsShutOut(t *testing.T) {
 		t.Errorf("the page saw %+v", got)
 	}
 	if strings.Contains(log.String(), "route=grant") {
-		t.Errorf("a grant was asked for:\n%s", log)
+		t.Errorf("the page requested a grant:\n%s", log)
 	}
 }

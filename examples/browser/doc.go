@@ -7,6 +7,6 @@
 //	  │ espctl, source, firmware (WebRTC)
 //	  └═══════════════════════════▶ agent
 //
-// The page offers in plain, which the broker can read: a browser needs no age.
-// doc/protocol.md says which brokers take that.
+// The page sends a plain offer, which the broker can read, so that it needs no age
+// library. doc/protocol.md says which brokers accept plain offers.
 package browser

@@ -1,6 +1,6 @@
-// A client in plain JavaScript: what doc/protocol.md and common/channel tell,
-// with nothing but what browsers have. Only decompression needs help: agents
-// send zstd, which browsers do not open to pages yet.
+// A client in plain JavaScript, written after doc/protocol.md and common/channel,
+// with browser interfaces only. Decompression is the exception: agents send zstd,
+// which browsers do not expose to pages yet.
 //
 //   const job = await connect({broker, need: {target: 'esp32c3'}});
 //   const files = new Map([['main.c', bytes], …]);
@@ -11,7 +11,7 @@ const labels = ['espctl', 'source', 'firmware'];
 const maxMessage = 64 << 10;
 const lowWater = 1 << 20;
 
-// Refused is what the broker answered instead.
+// Refused carries the broker's problem document.
 export class Refused extends Error {
   constructor(status, problem) {
     super(problem.detail ?? `status ${status}`);
@@ -21,14 +21,14 @@ export class Refused extends Error {
   }
 }
 
-// connect gets a grant, offers, and resolves once the channels to an agent are
-// open. token is for brokers that are not open to all.
+// connect requests a grant, sends an offer, and resolves once the channels to an
+// agent are open. token is for brokers that require authentication.
 export async function connect({broker, token, need = {}, signal}) {
   const pc = new RTCPeerConnection();
   try {
     const channels = Object.fromEntries(labels.map((l) => [l, new Channel(pc.createDataChannel(l), pc)]));
     const offer = await pc.createOffer();
-    // The agent demands the certificate that the grant is bound to.
+    // The agent requires the certificate that the grant is bound to.
     const [, fingerprint] = /^a=fingerprint:sha-256 (\S+)/im.exec(offer.sdp);
     const granted = await post(`${broker}/grant/request`, 'application/json', token, JSON.stringify({
       peer_fingerprint: fingerprint, required_channels: labels, cpu_cores: 1, memory_mb: 256, timeout_secs: 120, ...need,
@@ -37,8 +37,8 @@ export async function connect({broker, token, need = {}, signal}) {
     pc.setConfiguration({iceServers: granted.body.ice_servers});
     await pc.setLocalDescription(offer);
     await gathered(pc);
-    // All candidates are in this offer. Browsers say "trickle" all the same, and
-    // the agent would answer before it has all of its own.
+    // This offer contains all candidates. Browsers declare "trickle" nevertheless,
+    // and the agent would then answer before it has gathered all of its own.
     const sdp = pc.localDescription.sdp.replace(/^a=ice-options:.*\r\n/gm, '');
     const body = JSON.stringify({type: 'offer', sdp});
     let answer;
@@ -51,12 +51,12 @@ export async function connect({broker, token, need = {}, signal}) {
         await new Promise((resolve) => setTimeout(resolve, got.retryAfter * 1000));
       }
     }
-    // answer.agent proves who made it; the browser passes over what it does not know.
+    // answer.agent is the agent's signature; the browser ignores unknown members.
     await pc.setRemoteDescription({type: answer.type, sdp: answer.sdp});
     await Promise.all(Object.values(channels).map((c) => c.opened));
     const began = Date.now();
-    // confirm lets the broker learn whether the agent does as it says. It is tried
-    // once, and a broker that does not listen is no failure.
+    // confirm tells the broker how the job ended. It is sent once, and a failure to
+    // send it is ignored.
     const confirm = async (outcome) => {
       const word = {agent: await fingerprintOf(answer.agent), outcome, duration_ms: Date.now() - began};
       await post(`${broker}/signaling/${id}/confirmation`, 'application/json', grant, JSON.stringify(word), AbortSignal.timeout(2000));
@@ -88,7 +88,7 @@ function gathered(pc) {
   });
 }
 
-// Channel is a data channel whose messages are awaited one after the other.
+// Channel is a data channel whose messages are read one after the other.
 class Channel {
   #dc; #queue = []; #waiting; #end;
 
@@ -106,7 +106,7 @@ class Channel {
       dc.addEventListener('close', lost);
       pc.addEventListener('connectionstatechange', () => pc.connectionState === 'failed' && lost());
     });
-    this.opened.catch(() => {}); // connect awaits it, too
+    this.opened.catch(() => {}); // connect awaits it too
     dc.addEventListener('message', ({data}) => {
       this.#queue.push(typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data));
       this.#wake();
@@ -127,7 +127,7 @@ class Channel {
     return this.#queue.shift();
   }
 
-  // write sends text or bytes, and waits while too much is on its way.
+  // write sends text or bytes, and waits while too many bytes are buffered.
   async write(message) {
     while (this.#dc.bufferedAmount > lowWater) {
       await new Promise((resolve) => this.#dc.addEventListener('bufferedamountlow', resolve, {once: true}));
@@ -139,9 +139,9 @@ class Channel {
   async writeJSON(value) { await this.write(JSON.stringify(value)); }
 }
 
-// build sends a project, tells onMessage of every stage and line, and resolves
-// with the result and the artifacts, a Map of their bytes by path. However it ends,
-// the broker hears of it.
+// build sends a project, passes every stage and line to onMessage, and resolves
+// with the result and the artifacts, a Map from path to bytes. It sends the broker
+// a confirmation however the job ends.
 export async function build(job, options) {
   let outcome = 'lost';
   try {
@@ -156,7 +156,7 @@ export async function build(job, options) {
   }
 }
 
-// NotAsSaid is an agent whose artifacts are not what it says they are.
+// NotAsSaid reports artifacts that differ from the agent's result.
 class NotAsSaid extends Error {}
 
 async function perform(job, {project, recipe, files, decompress, onMessage = () => {}}) {
@@ -164,8 +164,8 @@ async function perform(job, {project, recipe, files, decompress, onMessage = () 
   await espctl.writeJSON({type: 'build', build: {project, recipe}});
   const sent = sendTree(source, files, decompress);
   const received = receiveTree(firmware, decompress);
-  sent.catch(() => {}); // an agent that refuses the job takes no source,
-  received.catch(() => {}); // and sends nothing; the result says why
+  sent.catch(() => {}); // an agent that refuses the job reads no source
+  received.catch(() => {}); // and sends no artifacts; the result has the reason
   for (;;) {
     const message = await espctl.readJSON();
     onMessage(message);
@@ -268,7 +268,7 @@ async function fingerprintOf(agent) {
   return `SHA256:${btoa(String.fromCharCode(...sum)).replace(/=+$/, '')}`;
 }
 
-// digest works only on https pages and on localhost, as browsers have it.
+// Browsers offer digest only to https pages and on localhost.
 async function digest(bytes) {
   const sum = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   return [...sum].map((b) => b.toString(16).padStart(2, '0')).join('');

@@ -10,7 +10,7 @@ import (
 	"github.com/farforge/farforge/examples/internal/launch"
 )
 
-// programs is where TestMain has built the broker and the agent.
+// programs is the folder in which TestMain has built the broker and the agent.
 var programs string
 
 func TestMain(m *testing.M) { launch.Main(m, &programs, false, "broker", "proxy-agent") }
@@ -31,8 +31,8 @@ func farm(t *testing.T, flags ...string) (url string, log *launch.Log) {
 	args := append([]string{"--addr", "127.0.0.1:0", "--disable-tls", "--open", "--state-dir", filepath.Join(dir, "broker"),
 		"--authorized-agents", list, "--log-level", "debug"}, flags...)
 	broker := launch.Start(t, exec.Command(filepath.Join(programs, "broker"), args...))
-	url, _, _ = strings.Cut(broker.Says(t, "listening on "), " ")
+	url, _, _ = strings.Cut(broker.WaitFor(t, "listening on "), " ")
 	agent := launch.Start(t, exec.Command(filepath.Join(programs, "proxy-agent"), "run", "--url", url, "--state-dir", state, "--name", "bench-1"))
-	agent.Says(t, "enrolled")
+	agent.WaitFor(t, "enrolled")
 	return url, broker.Log
 }

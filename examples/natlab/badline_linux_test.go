@@ -13,16 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the bad line does to each packet, in each direction.
+// The effect of the bad line on each packet, in each direction.
 const (
 	lineDelay   = 25 * time.Millisecond
 	lineLoss    = 0.01
-	lineReorder = 0.02 // of the packets are held back so long that others pass them
+	lineReorder = 0.02 // the share of packets that are delayed until others overtake them
 	reorderBy   = 10 * time.Millisecond
 )
 
-// badLine puts a TUN pair between two namespaces: eth0 in the one, lan in the
-// other, and a process that passes packets on as a bad line does.
+// badLine puts a TUN pair between two namespaces: eth0 in one, lan in the other,
+// and a process that delays, drops and reorders the packets between them.
 func (w *world) badLine(ns, nat string) {
 	w.t.Helper()
 	tun, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
@@ -33,7 +33,7 @@ func (w *world) badLine(ns, nat string) {
 	w.start(ns, "ready", os.Args[0], "badline", "/run/netns/"+nat)
 }
 
-// badLine is the process between the two. It begins in the one namespace and
+// badLine is the process between the two devices. It starts in one namespace and
 // enters the other.
 func badLine(args []string) error {
 	runtime.LockOSThread()
@@ -60,7 +60,7 @@ func badLine(args []string) error {
 	return errors.New("the devices are gone")
 }
 
-// openTUN makes a device of the name in the thread's namespace.
+// openTUN creates the named device in the thread's namespace.
 func openTUN(name string) (*os.File, error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -80,7 +80,7 @@ func openTUN(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// pass carries packets one way.
+// pass forwards packets in one direction.
 func pass(from, to *os.File) {
 	packet := make([]byte, 65536)
 	for {

@@ -11,7 +11,7 @@ import (
 	"github.com/farforge/farforge/examples/internal/launch"
 )
 
-// recipe needs no compiler: what is built is a copy of what came.
+// recipe needs no compiler: its artifact is a copy of the source.
 const recipe = `
 name    = "parcel"
 targets = ["esp32c3"]
@@ -69,7 +69,7 @@ func (w *world) write(name, content string) {
 	}
 }
 
-// built is what client --json tells of a build.
+// built is the result of a build in the output of client --json.
 type built struct {
 	Event string
 	Build struct {
@@ -80,7 +80,7 @@ type built struct {
 	}
 }
 
-// build runs a client and compares what comes back with what went up.
+// build runs a client and compares the artifact with the source.
 func (w *world) build(size int) built {
 	w.t.Helper()
 	parcel := make([]byte, size)
@@ -97,21 +97,21 @@ func (w *world) build(size int) built {
 		if err := json.Unmarshal([]byte(line), &b); err == nil && b.Event == "result" {
 			back, err := os.ReadFile(filepath.Join(b.Build.Dir, "parcel.bin"))
 			if err != nil || !bytes.Equal(back, parcel) {
-				w.t.Errorf("what came back is not what went up: %v", err)
+				w.t.Errorf("the artifact differs from the source: %v", err)
 			}
 			return b
 		}
 	}
-	w.t.Fatalf("the client told no result:\n%s", &stdout)
+	w.t.Fatalf("the client reported no result:\n%s", &stdout)
 	return built{}
 }
 
-// start runs a program in a namespace until the test ends, and waits until it
-// says that it is ready.
+// start runs a program in a namespace until the test ends, and waits for the line
+// that reports that it is ready.
 func (w *world) start(ns, ready, name string, args ...string) {
 	w.t.Helper()
 	if !filepath.IsAbs(name) {
 		name = w.program(name)
 	}
-	launch.Start(w.t, w.command(ns, name, args...)).Says(w.t, ready)
+	launch.Start(w.t, w.command(ns, name, args...)).WaitFor(w.t, ready)
 }

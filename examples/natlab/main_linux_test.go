@@ -14,10 +14,10 @@ import (
 	"github.com/farforge/farforge/examples/internal/launch"
 )
 
-// inside is set in the process that runs in namespaces of its own.
+// inside is set in the process that runs in its own namespaces.
 const inside = "FARFORGE_NATLAB"
 
-// programs is where the real programs are.
+// programs is the folder with the real programs.
 var programs string
 
 func TestMain(m *testing.M) {
@@ -53,15 +53,16 @@ func TestMain(m *testing.M) {
 }
 
 // enter runs the test again in user, mount and network namespaces of its own,
-// where it is root, and returns true in there. Outside it returns false when
-// that run is over. It skips the test where the machine does not allow it.
+// where it is root. It returns true in that second run, and false in the first
+// once the second has ended. It skips the test where the kernel forbids such
+// namespaces.
 func enter(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(inside) != "" {
 		prepare(t)
 		return true
 	}
-	// Where Debian has them, which is not on everybody's path.
+	// Debian installs them here, outside an ordinary user's PATH.
 	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	launch.Need(t, "ip", "nft")
 	if out, err := isolated("/bin/true").CombinedOutput(); err != nil {
@@ -90,8 +91,8 @@ func enter(t *testing.T) bool {
 	return false
 }
 
-// isolated is a command in namespaces of its own. Who is not root becomes root
-// in there only.
+// isolated returns a command in namespaces of its own. An ordinary user becomes
+// root in there only.
 func isolated(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
@@ -103,7 +104,7 @@ func isolated(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// prepare gives ip-netns a /run of its own: names of namespaces are files there.
+// prepare gives ip-netns a /run of its own, where it keeps one file per namespace.
 func prepare(t *testing.T) {
 	t.Helper()
 	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // TestNetworks runs the table: the agent's network, the client's, and whether
-// the two should meet without the relay.
+// the two need the relay.
 func TestNetworks(t *testing.T) {
 	if !enter(t) {
 		return
@@ -39,8 +39,8 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// TestNATsAreRecognized probes each box against the broker's relay, which has
-// two addresses here and then one, and compares with how the box was made.
+// TestNATsAreRecognized probes each NAT box against the broker's relay, first with
+// two addresses and then with one, and compares the result with the box's rules.
 func TestNATsAreRecognized(t *testing.T) {
 	if !enter(t) {
 		return
@@ -70,8 +70,8 @@ func TestNATsAreRecognized(t *testing.T) {
 	}
 }
 
-// TestBadLine has the client behind a line with delay, loss and reordering. It
-// must be slow, not wrong.
+// TestBadLine puts the client behind a line with delay, loss and reordering. The
+// build must be slow and correct.
 func TestBadLine(t *testing.T) {
 	if !enter(t) {
 		return
@@ -84,7 +84,7 @@ func TestBadLine(t *testing.T) {
 		t.Error("plain NATs were relayed")
 	}
 	if took := time.Since(start); took < 20*lineDelay {
-		t.Errorf("it took %v: the bad line is not there", took)
+		t.Errorf("it took only %v: the bad line had no effect", took)
 	}
 	t.Logf("%d ms to the build, %d ms in all", got.Build.SetupMS, got.Build.TotalMS)
 }

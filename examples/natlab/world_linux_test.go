@@ -21,14 +21,14 @@ const (
 	brokerURL = "https://" + publicIP
 )
 
-// box is a NAT box: rules of nftables on top of what every box has.
+// box is a NAT box: nftables rules in addition to those of every box.
 type box struct {
 	name string
-	// masquerade is how it maps: "masquerade" keeps ports, so that all goes
-	// through one mapping; "masquerade fully-random" makes one for
-	// each destination.
+	// masquerade is the mapping: "masquerade" keeps ports, so that all packets
+	// use one mapping; "masquerade fully-random" makes one mapping per
+	// destination.
 	masquerade string
-	// forward are more rules for what passes through.
+	// forward holds further rules for forwarded packets.
 	forward string
 }
 
@@ -39,8 +39,8 @@ var (
 	only443    = box{"only TCP 443", "masquerade", `iifname "lan" meta l4proto udp drop; iifname "lan" tcp dport != 443 drop`}
 )
 
-// rules are the whole of a box's. It drops what nobody inside has asked for: a
-// box that answered it would spoil the mapping of the packet that goes out next.
+// rules returns all rules of the box. The box drops unsolicited packets: if it
+// answered them, it would spoil the mapping of the next outgoing packet.
 func (b box) rules() string {
 	return fmt.Sprintf(`
 table ip box {
@@ -54,7 +54,7 @@ table ip box {
 }`, b.masquerade, strings.ReplaceAll(b.forward, "; ", "\n\t\t"))
 }
 
-// world is one set of namespaces.
+// world is one set of network namespaces.
 type world struct {
 	t   *testing.T
 	dir string
@@ -78,7 +78,7 @@ func newWorld(t *testing.T, agent, client box, bad bool) *world {
 	return w
 }
 
-// side builds what is behind one NAT box.
+// side builds one NAT box and the host behind it.
 func (w *world) side(id, provider, outside, inside, host, ns string, b box, bad bool) {
 	w.t.Helper()
 	nat := "nat-" + id
@@ -115,7 +115,7 @@ func (w *world) run(name string, args ...string) {
 	}
 }
 
-// command is one that is not started yet, in a namespace.
+// command returns a command in a namespace; it is not started yet.
 func (w *world) command(ns, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(w.t.Context(), "ip", append([]string{"netns", "exec", ns, name}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+w.dir, "XDG_CONFIG_HOME="+w.dir, "NO_COLOR=1", "SSL_CERT_FILE="+w.ca.File())

@@ -1,9 +1,9 @@
 //go:build unix
 
 // Package launch builds the real programs for tests, runs them in the
-// background and hears what they say. Only tests use it.
+// background and waits for lines of their output. Only tests use it.
 //
-//	Main ─▶ Build ─▶ tests: Need ─▶ Start ─▶ Says … Stop
+//	Main ─▶ Build ─▶ tests: Need ─▶ Start ─▶ WaitFor … Stop
 package launch
 
 import (
@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// Build builds programs, which are named by their folders in the repository,
-// such as examples/simulated-chip, into the folder dir.
+// Build builds programs into the folder dir. They are named by their folders in
+// the repository, such as examples/simulated-chip.
 func Build(dir string, race bool, names ...string) error {
 	args := []string{"build", "-o", dir + "/"}
 	if race {
@@ -29,8 +29,8 @@ func Build(dir string, race bool, names ...string) error {
 	return nil
 }
 
-// Main is for TestMain: it builds the programs, runs the tests and ends the
-// process. The tests find the programs in the folder *dir.
+// Main serves as TestMain: it builds the programs into a new folder, stores the
+// folder's name in *dir, runs the tests and exits.
 func Main(m *testing.M, dir *string, race bool, names ...string) {
 	os.Exit(func() int {
 		made, err := os.MkdirTemp("", "farforge")
@@ -48,7 +48,7 @@ func Main(m *testing.M, dir *string, race bool, names ...string) {
 	}())
 }
 
-// Need skips a test on a machine without one of the tools.
+// Need skips a test on a machine that lacks one of the tools.
 func Need(t testing.TB, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {

@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// Log collects what a program says. The zero value is ready. It is safe for
+// Log collects a program's output. The zero value is ready to use. It is safe for
 // concurrent use.
 type Log struct {
 	mu    sync.Mutex
@@ -27,15 +27,15 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// String is all that was said so far.
+// String returns the output so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// Await waits until there is a whole line with text in it, and returns what
-// follows text there. It gives up when ctx ends.
+// Await waits for a complete line that contains text, and returns the rest of the
+// line after text. It gives up when ctx ends.
 func (l *Log) Await(ctx context.Context, text string) (rest string, ok bool) {
 	for last := false; ; {
 		rest, found, grown := l.after(text)
@@ -50,8 +50,8 @@ func (l *Log) Await(ctx context.Context, text string) (rest string, ok bool) {
 	}
 }
 
-// after returns what follows text up to the end of its line. If there is no
-// such whole line yet, grown is closed when there is more to look at.
+// after returns the rest of the line after text. If no complete line contains
+// text yet, grown is closed at the next write.
 func (l *Log) after(text string) (rest string, found bool, grown <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

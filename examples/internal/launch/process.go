@@ -13,28 +13,28 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what a program must do.
+// patience is how long a test waits for a program's next step.
 const patience = time.Minute
 
 // Process is a program in the background.
 type Process struct {
 	Cmd *exec.Cmd
-	// Log is all that it says on standard output and standard error.
+	// Log is its standard output and standard error.
 	Log *Log
 
-	out     *Log            // standard output alone
-	running context.Context // until it has ended
+	out     *Log            // standard output only
+	running context.Context // done when the program has ended
 }
 
-// Start runs a command, and whatever that starts, until the test ends. If the
-// test fails, it shows what the command has said.
+// Start runs a command and its children until the test ends. If the test fails,
+// it logs the command's output.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	running, end := context.WithCancel(context.Background())
 	p := &Process{Cmd: cmd, Log: &Log{}, out: &Log{}, running: running}
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(p.out, p.Log), p.Log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = 10 * time.Second // for children that hold its output
+	cmd.WaitDelay = 10 * time.Second // for children that hold its output open
 	if err := cmd.Start(); err != nil {
 		end()
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-// Stop sends a signal to the program, and waits until it has ended.
+// Stop sends a signal to the program and waits until it has ended.
 func (p *Process) Stop(t testing.TB, signal os.Signal) {
 	t.Helper()
 	if err := p.Cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -59,7 +59,7 @@ func (p *Process) Stop(t testing.TB, signal os.Signal) {
 	select {
 	case <-p.running.Done():
 	case <-time.After(patience):
-		t.Fatalf("%s does not end after %v", p.Cmd, signal)
+		t.Fatalf("%s did not end after %v", p.Cmd, signal)
 	}
 }
 
@@ -69,8 +69,8 @@ func (p *Process) First(t testing.TB) string {
 	return p.await(t, p.out, "")
 }
 
-// Says waits for a line with text in it, and returns what follows there.
-func (p *Process) Says(t testing.TB, text string) string {
+// WaitFor waits for a line that contains text, and returns the rest of the line.
+func (p *Process) WaitFor(t testing.TB, text string) string {
 	t.Helper()
 	return p.await(t, p.Log, text)
 }
@@ -81,7 +81,7 @@ func (p *Process) await(t testing.TB, log *Log, text string) string {
 	defer cancel()
 	rest, ok := log.Await(ctx, text)
 	if !ok {
-		t.Fatalf("%s did not say %q:\n%s", p.Cmd, text, p.Log)
+		t.Fatalf("%s did not print %q:\n%s", p.Cmd, text, p.Log)
 	}
 	return rest
 }
