@@ -12,6 +12,7 @@ import (
 	"github.com/farforge/farforge/client/credential"
 	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/signaling"
 )
@@ -123,7 +124,7 @@ func (o *jobOptions) need(c project.Config) api.GrantRequest {
 		tags = c.Tags
 	}
 	return api.GrantRequest{
-		CPUCores:      cmp.Or(o.Cores, c.Cores, defaultCores),
+		CPUCores:      capacity.CoreShare(cmp.Or(o.Cores, c.Cores, defaultCores)),
 		MemoryMB:      int(cmp.Or(o.Memory, c.Memory, defaultMemory)),
 		TimeoutSecs:   int((timeout + time.Second - 1) / time.Second),
 		Target:        cmp.Or(o.Target, c.Target),

@@ -59,7 +59,7 @@ func NeedOf(r *api.GrantRequest) (Need, error) {
 	}
 	return Need{
 		Target: r.Target, Toolchain: chain, Tags: r.Tags,
-		Capacity: capacity.Capacity{Cores: r.CPUCores, MemoryMB: r.MemoryMB}, Agents: r.Agents, Exclude: r.ExcludeAgents,
+		Capacity: capacity.Capacity{Cores: r.CPUCores.Whole(), MemoryMB: r.MemoryMB}, Agents: r.Agents, Exclude: r.ExcludeAgents,
 		Project: r.Project, NAT: nat.Parse(r.NAT),
 	}, nil
 }

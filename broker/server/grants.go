@@ -10,6 +10,7 @@ import (
 
 	"github.com/farforge/farforge/broker/scheduler"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/grant"
 )
 
@@ -80,13 +81,13 @@ func (s *Server) grantRequest(w *response, r *http.Request) error {
 // allow applies the operator's policy.
 func (s *Server) allow(r *api.GrantRequest) error {
 	l := s.cfg.Limits
-	over := func(what string, asked, most int, unit string) error {
-		return problem(http.StatusForbidden, api.CodeForbidden, fmt.Sprintf("%s: %d asked for, this broker grants at most %d%s", what, asked, most, unit))
+	over := func(what string, asked any, most int, unit string) error {
+		return problem(http.StatusForbidden, api.CodeForbidden, fmt.Sprintf("%s: %v asked for, this broker grants at most %d%s", what, asked, most, unit))
 	}
 	switch most := int(l.Session / time.Second); {
 	case len(r.RequiredChannels) > l.Channels:
 		return over("required_channels", len(r.RequiredChannels), l.Channels, "")
-	case r.CPUCores > l.Cores:
+	case r.CPUCores > capacity.CoreShare(l.Cores):
 		return over("cpu_cores", r.CPUCores, l.Cores, "")
 	case r.MemoryMB > l.MemoryMB:
 		return over("memory_mb", r.MemoryMB, l.MemoryMB, " MiB")

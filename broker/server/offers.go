@@ -45,7 +45,7 @@ func (s *Server) offer(w *response, r *http.Request) error {
 	leave := s.queued(g)
 	answer, err := s.meet.Offer(r.Context(), rendezvous.Offer{
 		JobID: g.JobID, Client: g.PeerFingerprint, User: g.Subject, Token: token, Grant: g, Body: body,
-		Need:       capacity.Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB},
+		Need:       capacity.Capacity{Cores: g.CPUCores.Whole(), MemoryMB: g.MemoryMB},
 		Candidates: g.Agents, Wait: held,
 	})
 	leave()

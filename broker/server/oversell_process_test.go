@@ -99,7 +99,7 @@ func (p *process) read(body []byte, broker context.Context) *owed {
 	if err != nil {
 		p.d.t.Error(err)
 	}
-	return &owed{job: job.JobID, cores: g.CPUCores, memory: g.MemoryMB, answerBy: job.AnswerBy, broker: broker}
+	return &owed{job: job.JobID, cores: g.CPUCores.Whole(), memory: g.MemoryMB, answerBy: job.AnswerBy, broker: broker}
 }
 
 // status is what the process has right now.

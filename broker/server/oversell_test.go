@@ -20,6 +20,7 @@ import (
 	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
 )
@@ -284,7 +285,7 @@ func (p brokenPipe) Write(b []byte) (int, error) {
 func (d *badDay) client(rnd *rand.Rand) {
 	for end := time.Now().Add(d.length); time.Now().Before(end); time.Sleep(d.grain + d.upTo(rnd, d.pause)) {
 		req := grantRequest()
-		req.CPUCores, req.MemoryMB, req.TimeoutSecs = 1+rnd.IntN(5), 500*(1+rnd.IntN(9)), daySession
+		req.CPUCores, req.MemoryMB, req.TimeoutSecs = capacity.CoreShare(1+rnd.IntN(5)), 500*(1+rnd.IntN(9)), daySession
 		code, body := d.send(d.over, rnd, api.PathGrantRequest, "", req, nil)
 		if code != 200 {
 			d.note(fmt.Sprintf("grant %d", code))

@@ -13,6 +13,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
 )
@@ -101,7 +102,7 @@ func (c *Config) validate() error {
 	request := api.GrantRequest{
 		PeerFingerprint:  strings.Repeat("00:", 31) + "00",
 		RequiredChannels: []string{channel.LabelControl},
-		CPUCores:         max(c.Cores, 1),
+		CPUCores:         capacity.CoreShare(max(c.Cores, 1)),
 		MemoryMB:         max(int(c.Memory), 1),
 		TimeoutSecs:      max(int(time.Duration(c.Timeout)/time.Second), 1),
 		Target:           c.Target,

@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"github.com/farforge/farforge/common/capacity"
+)
 
 // Paths of the HTTP API, as net/http's ServeMux spells their patterns.
 const (
@@ -42,13 +46,16 @@ const (
 // GrantRequest is the body of POST /grant/request: what a client needs.
 type GrantRequest struct {
 	// PeerFingerprint is the SHA-256 of the client's DTLS certificate (DER), as
-	// RFC 8122 writes it: upper-case hexadecimal bytes with colons between.
+	// RFC 8122 writes it: upper-case hexadecimal bytes with colons between. A
+	// request may spell it in lower case and put "sha-256:" or "sha-256 " in
+	// front; Validate brings it into this form.
 	PeerFingerprint string `json:"peer_fingerprint"`
 	// RequiredChannels are the labels of the data channels to be granted.
 	RequiredChannels []string `json:"required_channels"`
-	// CPUCores and MemoryMB (MiB) are what the build may use.
-	CPUCores int `json:"cpu_cores"`
-	MemoryMB int `json:"memory_mb"`
+	// CPUCores and MemoryMB (MiB) are what the build may use. Cores may be a
+	// fraction, such as 0.5.
+	CPUCores capacity.CoreShare `json:"cpu_cores"`
+	MemoryMB int                `json:"memory_mb"`
 	// TimeoutSecs bounds the whole session on the agent.
 	TimeoutSecs int `json:"timeout_secs"`
 	// Target is the chip, such as "esp32c3". Empty accepts any agent, and

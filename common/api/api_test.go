@@ -1,8 +1,11 @@
 package api
 
 import (
+	"math"
 	"strings"
 	"testing"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 func validRequest() GrantRequest {
@@ -23,11 +26,17 @@ func TestGrantRequestNamesTheWrongField(t *testing.T) {
 		field string
 		spoil func(*GrantRequest)
 	}{
-		{"peer_fingerprint", func(r *GrantRequest) { r.PeerFingerprint = strings.ToLower(r.PeerFingerprint) }},
+		{"peer_fingerprint", func(r *GrantRequest) { r.PeerFingerprint = r.PeerFingerprint[3:] }},
+		{"peer_fingerprint", func(r *GrantRequest) { r.PeerFingerprint = "sha-512:" + r.PeerFingerprint }},
+		{"peer_fingerprint", func(r *GrantRequest) { r.PeerFingerprint = "sha-256:sha-256:" + r.PeerFingerprint }},
 		{"required_channels", func(r *GrantRequest) { r.RequiredChannels = nil }},
 		{"required_channels", func(r *GrantRequest) { r.RequiredChannels = []string{"a b"} }},
 		{"required_channels", func(r *GrantRequest) { r.RequiredChannels = make([]string, MaxChannels+1) }},
 		{"cpu_cores", func(r *GrantRequest) { r.CPUCores = 0 }},
+		{"cpu_cores", func(r *GrantRequest) { r.CPUCores = -0.5 }},
+		{"cpu_cores", func(r *GrantRequest) { r.CPUCores = 0.001 }},
+		{"cpu_cores", func(r *GrantRequest) { r.CPUCores = 1e300 }},
+		{"cpu_cores", func(r *GrantRequest) { r.CPUCores = capacity.CoreShare(math.NaN()) }},
 		{"memory_mb", func(r *GrantRequest) { r.MemoryMB = -1 }},
 		{"timeout_secs", func(r *GrantRequest) { r.TimeoutSecs = 1 << 30 }},
 		{"target", func(r *GrantRequest) { r.Target = "../esp32" }},
@@ -46,6 +55,17 @@ func TestGrantRequestNamesTheWrongField(t *testing.T) {
 		tt.spoil(&r)
 		if err := r.Validate(); err == nil || !strings.HasPrefix(err.Error(), tt.field+":") {
 			t.Errorf("error %v does not name %s", err, tt.field)
+		}
+	}
+}
+
+func TestGrantRequestNormalizesTheFingerprint(t *testing.T) {
+	want := validRequest().PeerFingerprint
+	for _, spelling := range []string{want, strings.ToLower(want), "sha-256:" + want, "SHA-256:" + strings.ToLower(want), "sha-256 " + want, "Sha-256:" + want} {
+		r := validRequest()
+		r.PeerFingerprint = spelling
+		if err := r.Validate(); err != nil || r.PeerFingerprint != want {
+			t.Errorf("%s became %s, %v", spelling, r.PeerFingerprint, err)
 		}
 	}
 }

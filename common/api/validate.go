@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/toolchain"
 )
 
@@ -15,18 +16,20 @@ var (
 	sha256Form      = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-// Validate reports the first field that is out of its form or its range. The
-// error names the field as JSON spells it.
+// Validate brings the fingerprint into its normal form and reports the first
+// field that is out of its form or its range. The error names the field as JSON
+// spells it.
 func (r *GrantRequest) Validate() error {
+	r.PeerFingerprint = normalFingerprint(r.PeerFingerprint)
 	switch {
 	case !fingerprintForm.MatchString(r.PeerFingerprint):
-		return errors.New("peer_fingerprint: want the SHA-256 of the DTLS certificate as 32 upper-case hexadecimal bytes joined by colons")
+		return errors.New("peer_fingerprint: want the SHA-256 of the DTLS certificate as 32 hexadecimal bytes joined by colons")
 	case len(r.RequiredChannels) == 0:
 		return errors.New("required_channels: name at least one data channel")
 	case len(r.RequiredChannels) > MaxChannels:
 		return fmt.Errorf("required_channels: %d labels, at most %d are allowed", len(r.RequiredChannels), MaxChannels)
-	case r.CPUCores < 1 || r.CPUCores > 1024:
-		return fmt.Errorf("cpu_cores: %d is not between 1 and 1024", r.CPUCores)
+	case !r.CPUCores.Valid():
+		return fmt.Errorf("cpu_cores: %v is not between %v and %v", r.CPUCores, capacity.MinShare, capacity.MaxShare)
 	case r.MemoryMB < 1 || r.MemoryMB > 4<<20:
 		return fmt.Errorf("memory_mb: %d is not between 1 and %d", r.MemoryMB, 4<<20)
 	case r.TimeoutSecs < 1 || r.TimeoutSecs > 24*3600:
@@ -63,6 +66,17 @@ func (r *GrantRequest) Validate() error {
 		}
 	}
 	return nil
+}
+
+// normalFingerprint takes the name of the hash off a fingerprint, as an SDP
+// attribute or the seed's protocol writes it, and returns the rest in upper case.
+func normalFingerprint(text string) string {
+	const hash = "SHA-256"
+	upper := strings.ToUpper(text)
+	if rest, ok := strings.CutPrefix(upper, hash); ok && rest != "" && (rest[0] == ':' || rest[0] == ' ') {
+		return rest[1:]
+	}
+	return upper
 }
 
 // Validate reports the first field that is out of its form or its range.

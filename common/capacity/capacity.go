@@ -4,6 +4,11 @@
 // compared and subtracted without conversions.
 package capacity
 
+import (
+	"math"
+	"strconv"
+)
+
 // Capacity is a number of cores and an amount of memory in MiB.
 type Capacity struct{ Cores, MemoryMB int }
 
@@ -36,3 +41,24 @@ func (c Capacity) Times(need Capacity) int {
 	}
 	return max(n, 0)
 }
+
+// MinShare and MaxShare bound a [CoreShare]. Linux grants processor time in
+// milliseconds of a period of a tenth of a second, so less than a hundredth of a
+// core cannot be enforced.
+const (
+	MinShare CoreShare = 0.01
+	MaxShare CoreShare = 1024
+)
+
+// CoreShare is a number of cores, fractions included, that one job may use. A
+// limit is set to the exact share; a reservation takes [CoreShare.Whole] cores.
+type CoreShare float64
+
+// Valid reports whether the share is between MinShare and MaxShare. NaN is not.
+func (s CoreShare) Valid() bool { return s >= MinShare && s <= MaxShare }
+
+// Whole returns the share rounded up to whole cores, at least one.
+func (s CoreShare) Whole() int { return max(int(math.Ceil(float64(s))), 1) }
+
+// String returns the shortest decimal number, such as "2" or "0.5".
+func (s CoreShare) String() string { return strconv.FormatFloat(float64(s), 'f', -1, 64) }

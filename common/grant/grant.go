@@ -24,6 +24,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // Type is the typ header of a grant.
@@ -53,7 +55,8 @@ type Grant struct {
 	// Agents are the fingerprints of the agents that may redeem it.
 	Agents   []string
 	Channels []string
-	CPUCores int
+	// CPUCores is the exact share of the processors; a fraction is allowed.
+	CPUCores capacity.CoreShare
 	MemoryMB int
 	// SessionSecs bounds the whole session, in seconds.
 	SessionSecs int

@@ -7,21 +7,23 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // claims is a grant as the token spells it.
 type claims struct {
 	jwt.RegisteredClaims
-	Confirmation confirmation `json:"cnf"`
-	Channels     []string     `json:"channels"`
-	CPUCores     int          `json:"cpu_cores"`
-	MemoryMB     int          `json:"memory_mb"`
-	SessionSecs  int          `json:"session_secs"`
-	Bandwidth    int          `json:"max_bandwidth_kbps,omitempty"`
-	MessageRate  int          `json:"max_message_rate,omitempty"`
-	Target       string       `json:"target,omitempty"`
-	Toolchain    string       `json:"toolchain,omitempty"`
-	Project      string       `json:"project,omitempty"`
+	Confirmation confirmation       `json:"cnf"`
+	Channels     []string           `json:"channels"`
+	CPUCores     capacity.CoreShare `json:"cpu_cores"`
+	MemoryMB     int                `json:"memory_mb"`
+	SessionSecs  int                `json:"session_secs"`
+	Bandwidth    int                `json:"max_bandwidth_kbps,omitempty"`
+	MessageRate  int                `json:"max_message_rate,omitempty"`
+	Target       string             `json:"target,omitempty"`
+	Toolchain    string             `json:"toolchain,omitempty"`
+	Project      string             `json:"project,omitempty"`
 }
 
 type confirmation struct {
@@ -109,7 +111,7 @@ func (c *claims) grant() (*Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.ID == "" || c.IssuedAt == nil || len(c.Audience) == 0 || len(c.Channels) == 0 || c.CPUCores < 1 || c.MemoryMB < 1 || c.SessionSecs < 1 {
+	if c.ID == "" || c.IssuedAt == nil || len(c.Audience) == 0 || len(c.Channels) == 0 || !c.CPUCores.Valid() || c.MemoryMB < 1 || c.SessionSecs < 1 {
 		return nil, fmt.Errorf("%w: it lacks one of jti, iat, aud, channels, cpu_cores, memory_mb, session_secs", ErrMalformed)
 	}
 	return &Grant{

@@ -35,12 +35,12 @@ func (l *reservations) reserve(g *grant.Grant) error {
 		return fmt.Errorf("job %s is running already", g.JobID)
 	case free.Jobs < 1:
 		return fmt.Errorf("all %d slots are taken", l.total.Jobs)
-	case g.CPUCores > free.Cores:
-		return fmt.Errorf("the job needs %d cores and %d of %d are free", g.CPUCores, free.Cores, l.total.Cores)
+	case g.CPUCores.Whole() > free.Cores:
+		return fmt.Errorf("the job needs %v cores and %d of %d are free", g.CPUCores, free.Cores, l.total.Cores)
 	case g.MemoryMB > free.MemoryMB:
 		return fmt.Errorf("the job needs %d MiB of memory and %d of %d are free", g.MemoryMB, free.MemoryMB, l.total.MemoryMB)
 	}
-	l.jobs[g.JobID] = Capacity{Cores: g.CPUCores, MemoryMB: g.MemoryMB, Jobs: 1}
+	l.jobs[g.JobID] = Capacity{Cores: g.CPUCores.Whole(), MemoryMB: g.MemoryMB, Jobs: 1}
 	l.notify()
 	return nil
 }
