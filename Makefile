@@ -4,7 +4,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 INTEROP     = examples/simulated-chip/interop
 
-.PHONY: all demo test check bench fuzz interop
+.PHONY: all demo docs test check bench fuzz interop
 
 # The three programs, and the simulated chip, into bin/.
 all:
@@ -15,6 +15,11 @@ demo:
 	@.ci/install demo
 	@$(MAKE) --no-print-directory all
 	@examples/demo.sh $(PORT)
+
+# doc/reference and doc/man, from the definitions of verbs and flags. A test fails
+# while they are stale.
+docs:
+	go test ./broker -run '^TestReference$$' -count 1 -update
 
 # Every test.
 test:

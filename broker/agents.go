@@ -12,44 +12,46 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/common/command"
 	"github.com/farforge/farforge/common/identity"
 )
 
 // agentsCommand returns the verb that edits the list of agents.
 func agentsCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	var path string
-	cmd := &cobra.Command{
+	required := require(&path, "--authorized-agents", "name the file that the broker runs with")
+	cmd := command.Group(&cobra.Command{
 		Use:   "agents",
-		Short: "List, add and remove the agents that may serve",
-		Long: `Edits the file that --authorized-agents names. A broker that runs with it takes
-the change up within a second: an agent that is removed loses its session at
-once and gets nothing more to do.
+		Short: "List, add and remove authorized agents",
+		Long: `Edits the file that --authorized-agents names. A running broker applies the change
+within a second: a removed agent loses its session at once and gets no more jobs.
 
 The file has OpenSSH's authorized_keys format, one agent a line: options, public
 key, name. Three options are known:
 
   targets="esp32,esp32c3"   build only for these; jobs that name no target
                             go to other agents
-  tags="eu,reviewed"        what clients can ask for, whatever the agent itself
-                            says
+  tags="eu,reviewed"        tags that clients can ask for, instead of the
+                            agent's own
   expiry-time="20271231"    not after this day begins; YYYYMMDD[Z] or
                             YYYYMMDDHHMM[SS][Z], Z is UTC`,
 		Example: `  proxy-agent keygen --name anvil | broker agents add --authorized-agents agents
   broker agents list --authorized-agents agents
   broker agents remove anvil --authorized-agents agents`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.PersistentFlags().StringVar(&path, "authorized-agents", "", "the agents that may serve, a `FILE` in authorized_keys format")
-	need := needs(&path, "--authorized-agents", "name the file that the broker runs with")
-	cmd.AddCommand(&cobra.Command{
+	}, addAgentCommand(&path, required, stdin, stdout), removeAgentCommand(&path, required, stdout), listAgentsCommand(&path, required, stdout))
+	cmd.PersistentFlags().StringVar(&path, "authorized-agents", "", "use the list of agents in this `FILE` in authorized_keys format")
+	return cmd
+}
+
+func addAgentCommand(path *string, required requirement, stdin io.Reader, stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
 		Use:   "add [LINE|-]",
-		Short: "Add an agent by its public key, or those on standard input",
-		Long: `Adds a line, such as proxy-agent keygen prints it, or all lines on standard
-input: all of them or none. A key or a name that is listed already is refused.
-The file is made if it is not there.`,
+		Short: "Add agents by their public keys",
+		Long: `Adds a line, such as proxy-agent keygen prints it, or all lines of standard input:
+all of them or none. A key or a name that is already listed is refused. A missing
+file is created.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: need(func(args []string) error {
+		RunE: required(func(args []string) error {
 			text := "-"
 			if len(args) > 0 {
 				text = args[0]
@@ -61,7 +63,7 @@ The file is made if it is not there.`,
 				}
 				text = string(data)
 			}
-			added, err := directory.AddLines(path, text)
+			added, err := directory.AddLines(*path, text)
 			if err != nil {
 				return agentsFailed(err)
 			}
@@ -70,26 +72,41 @@ The file is made if it is not there.`,
 			}
 			return nil
 		}),
-	}, &cobra.Command{
+	}
+}
+
+func removeAgentCommand(path *string, required requirement, stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
 		Use:   "remove NAME|FINGERPRINT",
-		Short: "Take an agent off the list",
+		Short: "Remove an agent",
 		Args:  cobra.ExactArgs(1),
-		RunE: need(func(args []string) error {
-			removed, err := directory.RemoveLine(path, args[0])
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			agents, _ := directory.ReadFile(*path) // without a list there is nothing to complete
+			var names []cobra.Completion
+			for _, a := range agents {
+				names = append(names, a.Name)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: required(func(args []string) error {
+			removed, err := directory.RemoveLine(*path, args[0])
 			if err != nil {
 				return agentsFailed(err)
 			}
 			fmt.Fprintf(stdout, "removed %s, %s\n", removed.Name, removed.Fingerprint)
 			return nil
 		}),
-	})
+	}
+}
+
+func listAgentsCommand(path *string, required requirement, stdout io.Writer) *cobra.Command {
 	var asJSON bool
-	list := &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "Show the agents on the list",
+		Short: "List the authorized agents",
 		Args:  cobra.NoArgs,
-		RunE: need(func([]string) error {
-			agents, err := directory.ReadFile(path)
+		RunE: required(func([]string) error {
+			agents, err := directory.ReadFile(*path)
 			if err != nil {
 				return usage(fmt.Errorf("read the list of agents: %w", err))
 			}
@@ -99,8 +116,7 @@ The file is made if it is not there.`,
 			return agentsTable(stdout, agents, time.Now())
 		}),
 	}
-	list.Flags().BoolVar(&asJSON, "json", false, "print JSON, for programs")
-	cmd.AddCommand(list)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
@@ -117,8 +133,8 @@ func agentsFailed(err error) error {
 	}
 }
 
-// agentsTable prints for people. Names are printable; see
-// identity.ParseAuthorizedEntry.
+// agentsTable prints a table. identity.ParseAuthorizedEntry makes sure that names
+// are printable.
 func agentsTable(w io.Writer, agents []identity.Authorized, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tFINGERPRINT\tTYPE\tTARGETS\tTAGS\tEXPIRES")
@@ -141,7 +157,7 @@ func agentsTable(w io.Writer, agents []identity.Authorized, now time.Time) error
 	return t.Flush()
 }
 
-// listedAgent is an element of what agents list --json prints.
+// listedAgent is an element of the output of agents list --json.
 type listedAgent struct {
 	Name        string     `json:"name"`
 	Fingerprint string     `json:"fingerprint"`

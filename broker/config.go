@@ -1,122 +1,141 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"log/slog"
+	"cmp"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
-	"time"
 
-	"github.com/farforge/farforge/common/api"
+	"github.com/spf13/pflag"
+
+	"github.com/farforge/farforge/broker/certificate"
+	"github.com/farforge/farforge/broker/quota"
+	"github.com/farforge/farforge/broker/relay"
+	"github.com/farforge/farforge/broker/server"
+	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
 )
 
-// Config is the command line. Zero limits mean the server's defaults.
+// Config composes the options of the broker's rooms.
 type Config struct {
 	Addr, AddrFile   string
 	Origin           string
-	Cert, Key        string
-	DisableTLS       bool
-	ACME             ACMEConfig
-	Reach            ReachConfig
-	AuthorizedAgents string
 	StateDir         string
+	AuthorizedAgents string
 	AdminTokenFile   string
-	Open             bool
-	Users            UserConfig
-	RequireSealed    bool
-	ICEServers       []string
-	Relay            RelayConfig
-	MaxSession       time.Duration
-	MaxCores         int
-	MaxMemory        int // MiB
-	MaxWait          time.Duration
-	AnswerTimeout    time.Duration
+	ProxyProtocol    bool
 	MetricsAddr      string
 	ExactMetrics     bool
-	LogFormat        string
-	LogLevel         string
-	UnsafeLogging    bool
+	Certificate      certificate.Config
+	Users            users.Config
+	Quota            quota.Config
+	Relay            relay.Config
+	Server           server.Config
+	Log              cli.LogConfig
+}
+
+// Register defines the flags, by headings.
+func (c *Config) Register(f *pflag.FlagSet) {
+	cli.Section(f, "Place", c.registerPlace)
+	cli.Section(f, "Certificate", c.Certificate.Register)
+	cli.Section(f, "Agents", c.registerAgents)
+	cli.Section(f, "Users", c.Users.Register, c.Quota.Register)
+	cli.Section(f, "Jobs", c.Server.RegisterJobs)
+	cli.Section(f, "Relay", c.Relay.Register)
+	cli.Section(f, "Proxies and web pages", c.Server.RegisterReach, c.registerProxy)
+	cli.Section(f, "Metrics and log", c.registerMetrics, c.Log.Register, c.registerLog)
+}
+
+func (c *Config) registerPlace(f *pflag.FlagSet) {
+	f.StringVar(&c.Addr, "addr", ":443", "listen on `HOST:PORT`; port 0 takes a free one")
+	f.StringVar(&c.AddrFile, "addr-file", "", "write the URL to `FILE` once the broker listens")
+	f.StringVar(&c.Origin, "origin", "", "name the `URL` that agents and clients dial, such as https://broker.example.org")
+	f.StringVar(&c.StateDir, "state-dir", "", "keep keys, certificates and what was learned of agents in `DIR`")
+}
+
+func (c *Config) registerAgents(f *pflag.FlagSet) {
+	f.StringVar(&c.AuthorizedAgents, "authorized-agents", "", "admit the agents in this `FILE` in authorized_keys format")
+	f.StringVar(&c.AdminTokenFile, "admin-token-file", "", "enable /services for holders of the token in `FILE`; made if missing")
+}
+
+func (c *Config) registerProxy(f *pflag.FlagSet) {
+	f.BoolVar(&c.ProxyProtocol, "proxy-protocol", false, "expect PROXY protocol headers from --trusted-proxies, and only from them")
+}
+
+func (c *Config) registerMetrics(f *pflag.FlagSet) {
+	f.StringVar(&c.MetricsAddr, "metrics-addr", "", "serve /metrics on this `HOST:PORT` only, over plain HTTP")
+	f.BoolVar(&c.ExactMetrics, "exact-metrics", false, "report exact counts instead of multiples of 8, which protect single users")
+}
+
+func (c *Config) registerLog(f *pflag.FlagSet) {
+	f.BoolVar(&c.Server.UnsafeLogging, "unsafe-logging", false, "log the addresses of clients and agents")
 }
 
 // Validate reports the first flag that is missing or wrong, with what to do
 // about it. It brings Origin into its normal form.
 func (c *Config) Validate() error {
-	host, _, err := net.SplitHostPort(c.Addr)
-	if err != nil {
-		return usage(fmt.Errorf("--addr: %w", err), "give a host and a port, such as :443 or 127.0.0.1:8080")
-	}
-	if err := c.validateTLS(); err != nil {
-		return err
-	}
-	switch {
-	case c.AuthorizedAgents == "":
-		return usage(errors.New("--authorized-agents is missing: no agent could serve"),
-			"put the agents' public keys into a file, one a line, and name it")
-	case c.StateDir == "":
-		return usage(errors.New("--state-dir is missing: the grant signing key needs a place"), "name a folder that only the broker can read")
-	}
-	if err := c.validateOrigin(host); err != nil {
-		return err
-	}
-	if err := c.Users.validate(c.Open); err != nil {
-		return err
-	}
-	if err := c.Reach.validate(c.Open); err != nil {
-		return err
-	}
-	if err := c.Relay.validate(); err != nil {
-		return err
-	}
-	for _, l := range []struct {
-		flag string
-		bad  bool
-		want string
-	}{
-		{"--max-session", c.MaxSession < 0 || c.MaxSession > 24*time.Hour, "at most 24h"},
-		{"--max-cores", c.MaxCores < 0, "more than 0"},
-		{"--max-memory", c.MaxMemory < 0, "more than 0"},
-		{"--max-wait", c.MaxWait < time.Second || c.MaxWait > api.MaxWait, "between 1s and " + api.MaxWait.String()},
-		{"--answer-timeout", c.AnswerTimeout < 100*time.Millisecond || c.AnswerTimeout > c.MaxWait, "between 100ms and --max-wait"},
-		{"--log-format", c.LogFormat != "text" && c.LogFormat != "json", "text or json"},
-	} {
-		if l.bad {
-			return usage(fmt.Errorf("%s is out of range", l.flag), "it must be "+l.want)
-		}
-	}
-	if err := new(slog.Level).UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return usage(fmt.Errorf("--log-level: %w", err), "it must be debug, info, warn or error")
-	}
-	if c.MetricsAddr != "" {
-		if _, _, err := net.SplitHostPort(c.MetricsAddr); err != nil {
-			return usage(fmt.Errorf("--metrics-addr: %w", err), "give a host and a port, such as 127.0.0.1:9100")
-		}
-	}
-	for _, u := range c.ICEServers {
-		if !strings.HasPrefix(u, "stun:") && !strings.HasPrefix(u, "stuns:") {
-			return usage(fmt.Errorf("--ice-server: %q is not a STUN URL", u), "it looks like stun:stun.example.org:3478")
-		}
+	return cmp.Or(
+		hostPort("--addr", c.Addr, ":443 or 127.0.0.1:8080"),
+		c.Certificate.Validate(),
+		given(c.AuthorizedAgents, "--authorized-agents is missing: no agent could serve", "put the agents' public keys into a file, one a line, and name it"),
+		given(c.StateDir, "--state-dir is missing: the grant signing key needs a place", "name a folder that only the broker can read"),
+		c.validateOrigin(),
+		c.Users.Validate(),
+		c.Quota.Validate(),
+		c.validateReach(),
+		c.Relay.Validate(),
+		c.Server.Validate(),
+		c.Log.Validate(),
+		c.validateMetrics(),
+	)
+}
+
+func given(value, missing, hint string) error {
+	if value == "" {
+		return cli.Usagef("%s", missing).Hint(hint)
 	}
 	return nil
 }
 
-func (c *Config) validateOrigin(host string) error {
-	if c.Origin == "" && len(c.ACME.Hostnames) > 0 {
-		c.Origin = "https://" + c.ACME.Hostnames[0]
+func hostPort(flag, value, example string) error {
+	if _, _, err := net.SplitHostPort(value); err != nil {
+		return cli.Usagef("%s: %w", flag, err).Hint("give a host and a port, such as " + example)
 	}
-	if c.Origin == "" {
-		if c.DisableTLS && isLoopback(host) {
+	return nil
+}
+
+func (c *Config) validateMetrics() error {
+	if c.MetricsAddr == "" {
+		return nil
+	}
+	return hostPort("--metrics-addr", c.MetricsAddr, "127.0.0.1:9100")
+}
+
+func (c *Config) validateReach() error {
+	if c.ProxyProtocol && len(c.Server.TrustedProxies) == 0 {
+		return cli.Usagef("--proxy-protocol goes with --trusted-proxies: anyone else could claim any address").
+			Hint("name the networks of the proxies that send the header")
+	}
+	if slices.Contains(c.Server.AllowedOrigins, server.AnyOrigin) && !c.Users.Open {
+		return cli.Usagef("--allowed-origins: * lets every page on the web use this broker, which is for those who have a token").
+			Hint("list the origins of the pages that may, such as https://app.example.org", "or --open, if the broker is for everybody")
+	}
+	return nil
+}
+
+func (c *Config) validateOrigin() error {
+	if c.Origin = cmp.Or(c.Origin, c.Certificate.Origin()); c.Origin == "" {
+		if host, _, err := net.SplitHostPort(c.Addr); err == nil && c.Certificate.Disable && isLoopback(host) {
 			return nil // known once the port is
 		}
-		return usage(errors.New("--origin is missing: agents sign the URL that they dial"),
-			"give the URL that agents and clients will use, such as --origin https://broker.example.org")
+		return cli.Usagef("--origin is missing: agents sign the URL that they dial").
+			Hint("give the URL that agents and clients will use, such as --origin https://broker.example.org")
 	}
 	origin, err := identity.Origin(c.Origin)
 	if err != nil {
-		return usage(fmt.Errorf("--origin: %w", err), "give scheme and host, such as https://broker.example.org")
+		return cli.Usagef("--origin: %w", err).Hint("give scheme and host, such as https://broker.example.org")
 	}
 	c.Origin = origin
 	return nil

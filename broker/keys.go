@@ -9,37 +9,40 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/farforge/farforge/broker/keyring"
+	"github.com/farforge/farforge/common/command"
 )
 
-// keysCommand returns the verb that shows and rotates the grant signing keys.
+// keysCommand returns the verb that lists and rotates the grant signing keys.
 func keysCommand(stdout io.Writer) *cobra.Command {
 	var dir string
-	cmd := &cobra.Command{
+	required := require(&dir, "--state-dir", "name the folder that the broker runs with")
+	cmd := command.Group(&cobra.Command{
 		Use:   "keys",
-		Short: "Show and rotate the keys that sign grants",
-		Long: `Shows and rotates the keys in the folder that --state-dir names. A broker that
-runs with it takes a rotation up within a second; nothing has to be restarted,
-and no session ends.
+		Short: "List and rotate the grant signing keys",
+		Long: `Lists and rotates the keys in the folder that --state-dir names. A running broker
+applies a rotation within a second, without a restart and without ending a
+session.
 
-After a rotation the new key signs at once. The old one vouches for it, so that
-agents which have pinned the old key follow; its private half is erased. It goes
-on to verify what it has signed until the overlap ends.`,
+After a rotation the new key signs. The old key has signed the new one, so agents
+that have pinned the old key accept it, and the old private half is erased. The
+old key verifies what it signed until the overlap ends.`,
 		Example: `  broker keys list --state-dir /var/lib/farforge
   broker keys rotate --state-dir /var/lib/farforge`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.PersistentFlags().StringVar(&dir, "state-dir", "", "the `DIR` that keeps the grant signing keys")
-	need := needs(&dir, "--state-dir", "name the folder that the broker runs with")
+	}, listKeysCommand(&dir, required, stdout), rotateKeysCommand(&dir, required, stdout))
+	cmd.PersistentFlags().StringVar(&dir, "state-dir", "", "use the grant signing keys in `DIR`")
+	return cmd
+}
+
+func listKeysCommand(dir *string, required requirement, stdout io.Writer) *cobra.Command {
 	var asJSON bool
-	list := &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "Show the keys, the one that signs last",
+		Short: "List the keys, the signing one last",
 		Args:  cobra.NoArgs,
-		RunE: need(func([]string) error {
-			keys, rotations, err := keyring.List(dir, time.Now())
+		RunE: required(func([]string) error {
+			keys, rotations, err := keyring.List(*dir, time.Now())
 			if err != nil {
-				return usage(err, "a broker that is started with this folder makes the first key")
+				return usage(err, "start a broker with this folder; it makes the first key")
 			}
 			if asJSON {
 				return keysJSON(stdout, keys)
@@ -47,15 +50,18 @@ on to verify what it has signed until the overlap ends.`,
 			return keysTable(stdout, keys, rotations)
 		}),
 	}
-	list.Flags().BoolVar(&asJSON, "json", false, "print JSON, for programs")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
 
+func rotateKeysCommand(dir *string, required requirement, stdout io.Writer) *cobra.Command {
 	var overlap time.Duration
-	rotate := &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "rotate",
-		Short: "Make a new key that signs from now on",
+		Short: "Make a new signing key",
 		Args:  cobra.NoArgs,
-		RunE: need(func([]string) error {
-			old, fresh, err := keyring.Rotate(dir, overlap, time.Now())
+		RunE: required(func([]string) error {
+			old, fresh, err := keyring.Rotate(*dir, overlap, time.Now())
 			if err != nil {
 				return usage(err)
 			}
@@ -63,8 +69,7 @@ on to verify what it has signed until the overlap ends.`,
 			return nil
 		}),
 	}
-	rotate.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old key still verifies, at least 5m")
-	cmd.AddCommand(list, rotate)
+	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "let the old key verify for this `TIME`, at least 5m")
 	return cmd
 }
 
@@ -85,7 +90,7 @@ func keysTable(w io.Writer, keys []keyring.Key, rotations int) error {
 	return err
 }
 
-// listedKey is an element of what keys list --json prints.
+// listedKey is an element of the output of keys list --json.
 type listedKey struct {
 	ID      string     `json:"id"`
 	Created time.Time  `json:"created"`

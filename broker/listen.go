@@ -5,6 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pires/go-proxyproto"
 
 	"github.com/farforge/farforge/broker/activation"
 	"github.com/farforge/farforge/broker/server"
@@ -16,6 +21,9 @@ const (
 	socketHTTP01  = "http"
 	socketMetrics = "metrics"
 )
+
+// proxyHeaderTimeout is how long a proxy may take to send its header.
+const proxyHeaderTimeout = 5 * time.Second
 
 // listeners are all that the broker listens on.
 type listeners struct {
@@ -39,7 +47,7 @@ func listen(c *Config) (l listeners, err error) {
 	if l.API, err = inherited.Rest(); err != nil {
 		return l, err
 	}
-	if l.http01 != nil && c.http01Addr() == "" {
+	if l.http01 != nil && c.Certificate.HTTP01Addr() == "" {
 		return l, usage(fmt.Errorf("the service manager hands over a socket for HTTP-01, named %q, which is of no use without --acme-hostnames and --acme-http-addr", socketHTTP01))
 	}
 	for _, want := range []struct {
@@ -47,7 +55,7 @@ func listen(c *Config) (l listeners, err error) {
 		on         *net.Listener
 	}{
 		{"--addr", c.Addr, &l.API},
-		{"--acme-http-addr", c.http01Addr(), &l.http01},
+		{"--acme-http-addr", c.Certificate.HTTP01Addr(), &l.http01},
 		{"--metrics-addr", c.MetricsAddr, &l.Metrics},
 	} {
 		if *want.on != nil || want.addr == "" {
@@ -62,15 +70,26 @@ func listen(c *Config) (l listeners, err error) {
 			return l, usage(fmt.Errorf("%s: %w", want.flag, err), hint)
 		}
 	}
+	if c.ProxyProtocol {
+		l.API = behindProxies(l.API, c.Server.TrustedProxies)
+	}
 	return l, nil
 }
 
-// http01Addr is empty where no HTTP-01 challenge will come.
-func (c *Config) http01Addr() string {
-	if len(c.ACME.Hostnames) == 0 {
-		return ""
+// behindProxies takes PROXY protocol headers from trusted proxies. A header from
+// anybody else is an invalid request.
+func behindProxies(l net.Listener, trusted []netip.Prefix) net.Listener {
+	return &proxyproto.Listener{
+		Listener: l, ReadHeaderTimeout: proxyHeaderTimeout,
+		ConnPolicy: func(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
+			from, err := netip.ParseAddrPort(o.Upstream.String())
+			addr := from.Addr().Unmap().WithZone("")
+			if err == nil && slices.ContainsFunc(trusted, func(n netip.Prefix) bool { return n.Contains(addr) }) {
+				return proxyproto.REQUIRE, nil
+			}
+			return proxyproto.SKIP, nil
+		},
 	}
-	return c.ACME.HTTPAddr
 }
 
 func (l *listeners) close() {

@@ -17,42 +17,47 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-
-	"github.com/farforge/farforge/common/api"
 )
 
 func TestReachConfig(t *testing.T) {
 	for _, c := range []struct {
 		name, want string
-		reach      ReachConfig
+		reach      []string
 		env        string
 		open       bool
 		origins    string
 	}{
 		{name: "nothing"},
-		{name: "proxies", reach: ReachConfig{TrustedProxies: []string{"127.0.0.1", "::1", "10.1.2.3/8"}, ProxyProtocol: true}},
-		{name: "no network", want: `"proxy.example" is not a network`, reach: ReachConfig{TrustedProxies: []string{"proxy.example"}}},
-		{name: "everybody", want: "anyone could claim", reach: ReachConfig{TrustedProxies: []string{"0.0.0.0/0"}}},
-		{name: "PROXY from everybody", want: "goes with --trusted-proxies", reach: ReachConfig{ProxyProtocol: true}},
-		{name: "origins", reach: ReachConfig{AllowedOrigins: []string{"https://App.example.org:443/", "http://localhost:5173"}}, origins: "https://app.example.org http://localhost:5173"},
+		{name: "proxies", reach: []string{"--trusted-proxies", "127.0.0.1,::1,10.1.2.3/8", "--proxy-protocol"}},
+		{name: "no network", want: `"proxy.example" is not a network`, reach: []string{"--trusted-proxies", "proxy.example"}},
+		{name: "everybody", want: "anyone could claim", reach: []string{"--trusted-proxies", "0.0.0.0/0"}},
+		{name: "PROXY from everybody", want: "goes with --trusted-proxies", reach: []string{"--proxy-protocol"}},
+		{name: "origins", reach: []string{"--allowed-origins", "https://App.example.org:443/,http://localhost:5173"}, origins: "https://app.example.org http://localhost:5173"},
 		{name: "origins of the environment", env: "https://a.example, https://b.example:8443", origins: "https://a.example https://b.example:8443"},
-		{name: "the flag wins", env: "https://a.example", reach: ReachConfig{AllowedOrigins: []string{"https://b.example"}}, origins: "https://b.example"},
-		{name: "no origin", want: "--allowed-origins: \"app.example.org\" is no origin", reach: ReachConfig{AllowedOrigins: []string{"app.example.org"}}},
-		{name: "a path", want: "is no origin", reach: ReachConfig{AllowedOrigins: []string{"https://app.example.org/x"}}},
-		{name: "a wildcard in it", want: "is no origin", reach: ReachConfig{AllowedOrigins: []string{"https://*.example.org"}}},
-		{name: "null", want: "is no origin", reach: ReachConfig{AllowedOrigins: []string{"null"}}},
-		{name: "any on a closed broker", want: "which is for those who have a token", reach: ReachConfig{AllowedOrigins: []string{"*"}}},
-		{name: "any by the environment", want: "ALLOWED_ORIGINS: *", env: "*"},
-		{name: "any on an open broker", reach: ReachConfig{AllowedOrigins: []string{"*"}}, open: true, origins: "*"},
-		{name: "any and others", want: "the others say nothing", reach: ReachConfig{AllowedOrigins: []string{"*", "https://a.example"}}, open: true},
+		{name: "the flag wins", env: "https://a.example", reach: []string{"--allowed-origins", "https://b.example"}, origins: "https://b.example"},
+		{name: "no origin", want: "--allowed-origins: \"app.example.org\" is no origin", reach: []string{"--allowed-origins", "app.example.org"}},
+		{name: "a path", want: "is no origin", reach: []string{"--allowed-origins", "https://app.example.org/x"}},
+		{name: "a wildcard in it", want: "is no origin", reach: []string{"--allowed-origins", "https://*.example.org"}},
+		{name: "null", want: "is no origin", reach: []string{"--allowed-origins", "null"}},
+		{name: "any on a closed broker", want: "which is for those who have a token", reach: []string{"--allowed-origins", "*"}},
+		{name: "any by the environment", want: "--allowed-origins: *", env: "*"},
+		{name: "any on an open broker", reach: []string{"--allowed-origins", "*"}, open: true, origins: "*"},
+		{name: "any and others", want: "the other origins mean nothing", reach: []string{"--allowed-origins", "*,https://a.example"}, open: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv(originsVariable, c.env)
-			err := c.reach.validate(c.open)
+			t.Setenv("ALLOWED_ORIGINS", c.env)
+			args := append(c.reach, "--addr", "127.0.0.1:0", "--disable-tls", "--authorized-agents", "agents", "--state-dir", "state", "--users", "users")
+			if c.open {
+				args = append(args, "--open")
+			}
+			cfg, err := parseConfig(args...)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Fatalf("%v, want %q", err, c.want)
 			}
-			if got := strings.Join(c.reach.AllowedOrigins, " "); err == nil && got != c.origins {
+			if err != nil {
+				return
+			}
+			if got := strings.Join(cfg.Server.AllowedOrigins, " "); got != c.origins {
 				t.Errorf("origins %q, want %q", got, c.origins)
 			}
 		})
@@ -85,20 +90,20 @@ func TestClientsBehindProxies(t *testing.T) {
 	v2 := "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\x7f\x00\x00\x01\x04\xd2\x00\x50"
 	for _, c := range []struct {
 		name  string
-		reach ReachConfig
+		reach []string
 		send  string
 		want  string // in the log, or empty if the request must fail
 	}{
-		{"direct", ReachConfig{}, request + "X-Forwarded-For: 203.0.113.9\r\n\r\n", "peer=127.0.0.1"},
-		{"X-Forwarded-For", ReachConfig{TrustedProxies: []string{"127.0.0.1"}}, request + "X-Forwarded-For: 198.51.100.1, 203.0.113.9\r\n\r\n", "peer=203.0.113.9"},
-		{"X-Forwarded-For from elsewhere", ReachConfig{TrustedProxies: []string{"192.0.2.0/24"}}, request + "X-Forwarded-For: 203.0.113.9\r\n\r\n", "peer=127.0.0.1"},
-		{"PROXY v1", ReachConfig{TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "\r\n", "peer=203.0.113.9"},
-		{"PROXY v2", ReachConfig{TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true}, v2 + request + "\r\n", "peer=203.0.113.9"},
-		{"PROXY, then a claim", ReachConfig{TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "X-Forwarded-For: 198.51.100.1\r\n\r\n", "peer=203.0.113.9"},
-		{"no PROXY header where one must be", ReachConfig{TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true}, request + "\r\n", ""},
-		{"PROXY from elsewhere", ReachConfig{TrustedProxies: []string{"192.0.2.0/24"}, ProxyProtocol: true}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "\r\n", ""},
-		{"none from elsewhere", ReachConfig{TrustedProxies: []string{"192.0.2.0/24"}, ProxyProtocol: true}, request + "\r\n", "peer=127.0.0.1"},
-		{"PROXY that nobody expects", ReachConfig{}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "\r\n", ""},
+		{"direct", nil, request + "X-Forwarded-For: 203.0.113.9\r\n\r\n", "peer=127.0.0.1"},
+		{"X-Forwarded-For", []string{"--trusted-proxies", "127.0.0.1"}, request + "X-Forwarded-For: 198.51.100.1, 203.0.113.9\r\n\r\n", "peer=203.0.113.9"},
+		{"X-Forwarded-For from elsewhere", []string{"--trusted-proxies", "192.0.2.0/24"}, request + "X-Forwarded-For: 203.0.113.9\r\n\r\n", "peer=127.0.0.1"},
+		{"PROXY v1", []string{"--trusted-proxies", "127.0.0.1", "--proxy-protocol"}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "\r\n", "peer=203.0.113.9"},
+		{"PROXY v2", []string{"--trusted-proxies", "127.0.0.1", "--proxy-protocol"}, v2 + request + "\r\n", "peer=203.0.113.9"},
+		{"PROXY, then a claim", []string{"--trusted-proxies", "127.0.0.1", "--proxy-protocol"}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "X-Forwarded-For: 198.51.100.1\r\n\r\n", "peer=203.0.113.9"},
+		{"no PROXY header where one must be", []string{"--trusted-proxies", "127.0.0.1", "--proxy-protocol"}, request + "\r\n", ""},
+		{"PROXY from elsewhere", []string{"--trusted-proxies", "192.0.2.0/24", "--proxy-protocol"}, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "\r\n", ""},
+		{"none from elsewhere", []string{"--trusted-proxies", "192.0.2.0/24", "--proxy-protocol"}, request + "\r\n", "peer=127.0.0.1"},
+		{"PROXY that nobody expects", nil, "PROXY TCP4 203.0.113.9 127.0.0.1 1234 80\r\n" + request + "\r\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			addr, log := loggingBroker(t, c.reach)
@@ -115,16 +120,14 @@ func TestClientsBehindProxies(t *testing.T) {
 
 // loggingBroker runs a broker that logs from where it believes requests come,
 // until the test ends.
-func loggingBroker(t *testing.T, reach ReachConfig) (addr string, log *lockedBuffer) {
+func loggingBroker(t *testing.T, reach []string) (addr string, log *lockedBuffer) {
 	t.Helper()
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "agents"), "")
-	cfg := &Config{
-		Addr: "127.0.0.1:0", AddrFile: filepath.Join(dir, "addr"), DisableTLS: true, Open: true, Reach: reach,
-		AuthorizedAgents: filepath.Join(dir, "agents"), StateDir: filepath.Join(dir, "state"),
-		MaxWait: api.MaxWait, AnswerTimeout: api.AnswerTimeout, LogFormat: "text", LogLevel: "debug", UnsafeLogging: true,
-	}
-	if err := cfg.Validate(); err != nil {
+	cfg, err := parseConfig(append(reach, "--addr", "127.0.0.1:0", "--addr-file", filepath.Join(dir, "addr"), "--disable-tls", "--open",
+		"--authorized-agents", filepath.Join(dir, "agents"), "--state-dir", filepath.Join(dir, "state"),
+		"--log-level", "debug", "--unsafe-logging")...)
+	if err != nil {
 		t.Fatal(err)
 	}
 	log = &lockedBuffer{}
@@ -165,7 +168,7 @@ func TestNginxOfTheManual(t *testing.T) {
 	if !found {
 		t.Fatal("doc/operating.md has no configuration for nginx")
 	}
-	addr, log := loggingBroker(t, ReachConfig{TrustedProxies: []string{"127.0.0.1"}})
+	addr, log := loggingBroker(t, []string{"--trusted-proxies", "127.0.0.1"})
 	dir, port := t.TempDir(), freePort(t)
 	writeFile(t, filepath.Join(dir, "nginx.conf"), fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr; events {}
 		http { access_log off; client_body_temp_path %[1]s/1; proxy_temp_path %[1]s/2; fastcgi_temp_path %[1]s/3; uwsgi_temp_path %[1]s/4; scgi_temp_path %[1]s/5;

@@ -1,20 +1,29 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/farforge/farforge/broker/certificate"
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/history"
 	"github.com/farforge/farforge/broker/keyring"
+	"github.com/farforge/farforge/broker/quota"
+	"github.com/farforge/farforge/broker/relay"
 	"github.com/farforge/farforge/broker/server"
+	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/wholefile"
 )
 
@@ -26,12 +35,12 @@ type signals struct {
 
 // serve runs the broker until it is drained or ctx ends.
 func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer) error {
-	logger := newLogger(c, stderr)
+	logger := c.Log.Logger(stderr)
 	list, err := directory.OpenFile(c.AuthorizedAgents, logger)
 	if err != nil {
 		return usage(fmt.Errorf("--authorized-agents: %w", err), "the file has one public key a line, as ssh-keygen writes it to NAME.pub")
 	}
-	who, err := c.Users.registry(c.Open, logger)
+	who, err := users.Open(c.Users, logger)
 	if err != nil {
 		return err
 	}
@@ -40,7 +49,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	if err != nil {
 		return usage(err)
 	}
-	certs, err := openCertificates(c, logger)
+	certs, err := certificate.Open(c.Certificate, filepath.Join(c.StateDir, "certificates"), logger)
 	if err != nil {
 		return err
 	}
@@ -49,41 +58,43 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 		return err
 	}
 	defer l.close() // again, where the server has closed them
-	l.TLS, l.API = certs.tls(), c.Reach.throughProxies(l.API)
+	l.TLS = certs.TLS()
 	scheme := "http"
 	if l.TLS != nil {
 		scheme = "https"
 	}
-	url := scheme + "://" + l.API.Addr().String()
-	origin := c.Origin
-	if origin == "" {
-		origin = url
-	}
+	here := scheme + "://" + l.API.Addr().String()
+	origin := cmp.Or(c.Origin, here)
 	ring, err := keyring.Open(c.StateDir, origin, logger)
 	if err != nil {
 		return usage(fmt.Errorf("--state-dir: %w", err))
 	}
 	keys := ring.Current()
-	relay, err := c.Relay.open(&l.Listeners, origin, ring.Secret(), logger)
+	registry := prometheus.NewRegistry()
+	turn, own, err := openRelay(c, &l, origin, ring.Secret(), logger, registry)
 	if err != nil {
 		return err
 	}
-	defer relay.close()
+	if own != nil {
+		defer func() {
+			if err := own.Close(); err != nil {
+				logger.Warn("close the relay", "err", err)
+			}
+		}()
+	}
 	learned, err := history.Open(filepath.Join(c.StateDir, "history.db"), time.Now())
 	if err != nil {
 		return usage(fmt.Errorf("--state-dir: %w", err), "end the other broker, or move the file away if it is damaged: only what was learned of agents is lost")
 	}
 	defer learned.Close()
-	srv, err := server.New(server.Config{
-		Origin: origin, Signer: keys.Signer, Secret: ring.Secret(), Directory: list.Directory(), History: learned,
-		Users: who, Accounts: c.Users.accounts(), Addresses: c.Users.addresses(),
-		ICEServers: iceServers(c.ICEServers), Relay: relay.Relay, STUN: append(relay.stun, c.ICEServers...), MoreMetrics: relay.metrics, RequireSealed: c.RequireSealed, Services: services,
-		Limits:  server.Limits{Cores: c.MaxCores, MemoryMB: c.MaxMemory, Session: c.MaxSession},
-		MaxWait: c.MaxWait, AnswerTimeout: c.AnswerTimeout,
-		TrustedProxies: c.Reach.networks, AllowedOrigins: c.Reach.AllowedOrigins, BinMetrics: !c.ExactMetrics,
-		HideMetrics: l.Metrics != nil, Logger: logger, UnsafeLogging: c.UnsafeLogging,
-		Version: version(),
-	})
+	config := c.Server
+	config.Origin, config.Signer, config.Secret = origin, keys.Signer, ring.Secret()
+	config.Directory, config.History, config.Users, config.Services = list.Directory(), learned, who, services
+	config.Accounts, config.Addresses = quota.NewAccounts(c.Quota.Limits), c.Quota.Addresses()
+	config.Relay, config.STUN = turn, stunServers(own, c.Server.ICEServers)
+	config.MoreMetrics, config.HideMetrics, config.BinMetrics = prometheus.Gatherers{registry}, l.Metrics != nil, !c.ExactMetrics
+	config.Logger, config.Version = logger, cli.Version()
+	srv, err := server.New(config)
 	if err != nil {
 		return err
 	}
@@ -96,11 +107,11 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	useKeys(keys)
 	ring.OnChange(useKeys)
 	if c.AddrFile != "" {
-		if err := wholefile.Write(c.AddrFile, []byte(url+"\n"), 0o600); err != nil {
+		if err := wholefile.Write(c.AddrFile, []byte(here+"\n"), 0o600); err != nil {
 			return usage(fmt.Errorf("--addr-file: %w", err))
 		}
 	}
-	fmt.Fprintf(stdout, "broker: listening on %s as %s, %d agents listed\n", url, origin, list.Directory().Snapshot().Len())
+	fmt.Fprintf(stdout, "broker: listening on %s as %s, %d agents listed\n", here, origin, list.Directory().Snapshot().Len())
 
 	if services != nil {
 		fmt.Fprintf(stdout, "broker: the admin token is in %s\n", c.AdminTokenFile)
@@ -111,24 +122,42 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	reloader.Go(func() { follow(ended, sig.reload, list, who, ring, certs) })
 	defer reloader.Wait()
 	defer close(ended)
-	defer certs.start(l.http01, origin, logger)()
+	defer certs.Start(l.http01, origin, logger)()
 	return srv.Run(ctx, sig.drain, l.Listeners)
 }
 
-func newLogger(c *Config, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.LogLevel)) // Validate has seen it
-	options := &slog.HandlerOptions{Level: level}
-	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+// openRelay starts the relay that the options ask for; own is set if it is the
+// broker's. It may take over the API's listener, to serve TURN there too.
+func openRelay(c *Config, l *listeners, origin string, secret []byte, logger *slog.Logger, metrics prometheus.Registerer) (relay.Service, *relay.Server, error) {
+	config := c.Relay
+	config.Addr, config.Secret, config.Registerer, config.Logger = l.API.Addr(), secret, metrics, logger
+	if u, err := url.Parse(origin); err == nil {
+		config.Host = u.Hostname()
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	// Behind a proxy that ends TLS, peers reach another port than the API's.
+	if l.TLS != nil {
+		config.TLS, config.Shared = l.TLS.Clone(), l.API
+		config.TLS.NextProtos = nil
+	}
+	service, err := relay.Open(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	own, _ := service.(*relay.Server)
+	if own != nil && config.Shared != nil {
+		l.API = own.API()
+	}
+	return service, own, nil
 }
 
-func iceServers(urls []string) []api.ICEServer {
-	servers := make([]api.ICEServer, len(urls))
-	for i, u := range urls {
-		servers[i] = api.ICEServer{URLs: []string{u}}
+// stunServers are the URLs of the servers that peers test their NATs with.
+func stunServers(own *relay.Server, others []api.ICEServer) []string {
+	var urls []string
+	if own != nil {
+		urls = append(urls, own.STUN())
 	}
-	return servers
+	for _, each := range others {
+		urls = append(urls, each.URLs...)
+	}
+	return urls
 }

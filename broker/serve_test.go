@@ -14,9 +14,17 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
 )
+
+// parseConfig returns the valid Config of a command line, or its error.
+func parseConfig(args ...string) (*Config, error) {
+	var parsed *Config
+	cmd := newCommand(func(c *Config) error { parsed = c; return nil })
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	return parsed, err
+}
 
 // TestReload changes the list of agents under a running broker.
 func TestReload(t *testing.T) {
@@ -29,12 +37,9 @@ func TestReload(t *testing.T) {
 		}
 	}
 	write("")
-	cfg := &Config{
-		Addr: "127.0.0.1:0", AddrFile: filepath.Join(dir, "addr"), DisableTLS: true, Open: true,
-		AuthorizedAgents: list, StateDir: filepath.Join(dir, "state"),
-		MaxWait: api.MaxWait, AnswerTimeout: api.AnswerTimeout, LogFormat: "text", LogLevel: "info",
-	}
-	if err := cfg.Validate(); err != nil {
+	cfg, err := parseConfig("--addr", "127.0.0.1:0", "--addr-file", filepath.Join(dir, "addr"), "--disable-tls", "--open",
+		"--authorized-agents", list, "--state-dir", filepath.Join(dir, "state"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	drain, reload, done := make(chan struct{}), make(chan os.Signal), make(chan error, 1)

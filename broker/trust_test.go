@@ -32,12 +32,9 @@ func startBroker(t *testing.T, dir string) *signaling.Client {
 	t.Helper()
 	addr := filepath.Join(dir, "addr")
 	_ = os.Remove(addr)
-	cfg := &Config{
-		Addr: "127.0.0.1:0", AddrFile: addr, DisableTLS: true, Open: true,
-		AuthorizedAgents: filepath.Join(dir, "agents"), StateDir: filepath.Join(dir, "state"),
-		MaxWait: api.MaxWait, AnswerTimeout: api.AnswerTimeout, LogFormat: "text", LogLevel: "info", ExactMetrics: true,
-	}
-	if err := cfg.Validate(); err != nil {
+	cfg, err := parseConfig("--addr", "127.0.0.1:0", "--addr-file", addr, "--disable-tls", "--open", "--exact-metrics",
+		"--authorized-agents", filepath.Join(dir, "agents"), "--state-dir", filepath.Join(dir, "state"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	drain, done := make(chan struct{}), make(chan error, 1)

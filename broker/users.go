@@ -11,58 +11,63 @@ import (
 
 	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/users"
+	"github.com/farforge/farforge/common/command"
 	"github.com/farforge/farforge/common/wholefile"
 )
 
 // usersCommand returns the verb that edits the users file.
 func usersCommand(stdout io.Writer) *cobra.Command {
 	var path string
-	cmd := &cobra.Command{
+	required := require(&path, "--users", "name the file that the broker runs with")
+	cmd := command.Group(&cobra.Command{
 		Use:   "users",
-		Short: "List, add and remove the users with access keys",
-		Long: `Edits the file that --users names. A broker that runs with it takes the change up
-within a second.
+		Short: "List, add and remove users and their limits",
+		Long: `Edits the file that --users names. A running broker applies the change within a
+second.
 
-The file has one user a line. Of an access key it holds the SHA-256 only: a key
-that is lost cannot be shown again, add it anew with --replace. Lines for users
-who are known in another way, and for anyone, may give them limits of their own:
+The file has one user a line. Of an access key it holds the SHA-256 only: a lost
+key cannot be shown again, make a new one with --replace. Lines for users of SSH
+keys and OIDC tokens, and for anyone, set limits:
 
   ssh:SHA256:2ZZBL8fbvGTlPjCHmXSzy4mA2mEJfQ5aMKwTzJrDLWo jobs=2 grants=10 sessions=4h
   oidc:https://token.actions.githubusercontent.com#repo:acme/lamp:ref:refs/heads/main jobs=20
   anyone jobs=4
 
-jobs are those at once, grants those a minute, sessions the time on agents a day;
-0 is no limit, and what is left out is what the broker's flags say.`,
+jobs limits those at once, grants those a minute, sessions the time on agents a
+day. 0 is no limit. The broker's flags set the limits that a line leaves out.`,
 		Example: `  broker users add alice --users users --file alice.key --expires 8760h
   broker users list --users users
   broker users remove alice --users users`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.PersistentFlags().StringVar(&path, "users", "", "the users, the `FILE` that the broker runs with")
-	need := needs(&path, "--users", "name the file that the broker runs with")
-	cmd.AddCommand(addUserCommand(&path, need, stdout), &cobra.Command{
+	}, addUserCommand(&path, required, stdout), removeUserCommand(&path, required, stdout), listUsersCommand(&path, required, stdout))
+	cmd.PersistentFlags().StringVar(&path, "users", "", "use the list of users in this `FILE`")
+	return cmd
+}
+
+func removeUserCommand(path *string, required requirement, stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
 		Use:   "remove NAME",
-		Short: "Take a user off the list",
-		Long: `Takes a user off the list. Grants that the user has end within 30 s; what an agent
-is building goes on. NAME may be a whole id, such as ssh:SHA256:…, to take its
-limits back.`,
+		Short: "Remove a user",
+		Long: `Removes a user. The user's grants end within 30 s; builds that have begun continue.
+NAME may be a whole id, such as ssh:SHA256:…, to remove its limits.`,
 		Args: cobra.ExactArgs(1),
-		RunE: need(func(args []string) error {
-			if err := users.Remove(path, args[0]); err != nil {
+		RunE: required(func(args []string) error {
+			if err := users.Remove(*path, args[0]); err != nil {
 				return usersFailed(err)
 			}
 			fmt.Fprintf(stdout, "removed %s\n", args[0])
 			return nil
 		}),
-	})
+	}
+}
+
+func listUsersCommand(path *string, required requirement, stdout io.Writer) *cobra.Command {
 	var asJSON bool
-	list := &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "Show the users on the list",
+		Short: "List the users",
 		Args:  cobra.NoArgs,
-		RunE: need(func([]string) error {
-			entries, err := users.List(path)
+		RunE: required(func([]string) error {
+			entries, err := users.List(*path)
 			if err != nil {
 				return usage(fmt.Errorf("read the list of users: %w", err))
 			}
@@ -72,24 +77,23 @@ limits back.`,
 			return usersTable(stdout, entries, time.Now())
 		}),
 	}
-	list.Flags().BoolVar(&asJSON, "json", false, "print JSON, for programs")
-	cmd.AddCommand(list)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func addUserCommand(path *string, need func(func([]string) error) func(*cobra.Command, []string) error, stdout io.Writer) *cobra.Command {
+func addUserCommand(path *string, required requirement, stdout io.Writer) *cobra.Command {
 	var add users.Add
 	var file string
 	var expires time.Duration
 	limits := map[string]*string{"jobs": new(string), "grants": new(string), "sessions": new(string)}
 	cmd := &cobra.Command{
 		Use:   "add NAME",
-		Short: "Make an access key for a user and show it once",
-		Long: `Adds a user with a new access key and prints the key, or writes it into a file
-that only its owner can read. The key is nowhere else. The users file is made if
-it is not there.`,
+		Short: "Add a user and print a new access key",
+		Long: `Adds a user with a new access key and prints the key, or writes it to a file that
+only its owner can read. There is no other copy of the key. A missing users file
+is created.`,
 		Args: cobra.ExactArgs(1),
-		RunE: need(func(args []string) error {
+		RunE: required(func(args []string) error {
 			add.Name = args[0]
 			for _, name := range []string{"jobs", "grants", "sessions"} {
 				if value := *limits[name]; value != "" {
@@ -109,23 +113,22 @@ it is not there.`,
 		}),
 	}
 	f := cmd.Flags()
-	f.SortFlags = false
-	f.StringVar(&file, "file", "", "write the key into this new `FILE` instead of printing it")
-	f.DurationVar(&expires, "expires", 0, "how long the key is good, such as 8760h (default for ever)")
-	f.BoolVar(&add.Replace, "replace", false, "give a user who is there a new key; the old one is void at once")
-	f.StringVar(limits["jobs"], "jobs", "", "`N` jobs at once for this user, 0 for no limit (default the broker's --user-jobs)")
-	f.StringVar(limits["grants"], "grants", "", "`N` grants a minute, 0 for no limit (default the broker's --user-grants)")
-	f.StringVar(limits["sessions"], "sessions", "", "`TIME` on agents a day, such as 4h, 0 for no limit (default the broker's --user-sessions)")
+	f.StringVar(&file, "file", "", "write the key to this new `FILE` instead of printing it")
+	f.DurationVar(&expires, "expires", 0, "end the key after this `TIME`, such as 8760h (default never)")
+	f.BoolVar(&add.Replace, "replace", false, "give an existing user a new key and end the old one at once")
+	f.StringVar(limits["jobs"], "jobs", "", "allow `N` jobs at once; 0 is no limit (default the broker's --user-jobs)")
+	f.StringVar(limits["grants"], "grants", "", "allow `N` grants a minute; 0 is no limit (default the broker's --user-grants)")
+	f.StringVar(limits["sessions"], "sessions", "", "allow this `TIME` on agents a day; 0 is no limit (default the broker's --user-sessions)")
 	return cmd
 }
 
-// addUser writes the key first, if it goes into a file: a user without a key
-// would be worse than a key without a user.
+// addUser adds a user. A key that goes to a file is written first, because a key
+// without a user does less harm than a user without a key.
 func addUser(path, file string, add users.Add, now time.Time, stdout io.Writer) error {
 	key := users.NewAccessKey()
 	if file != "" {
 		if err := wholefile.Create(file, []byte(key.Reveal()+"\n"), 0o600); err != nil {
-			return usage(fmt.Errorf("--file: %w", err), "name a file that is not there yet")
+			return usage(fmt.Errorf("--file: %w", err), "name a file that does not exist")
 		}
 	}
 	if err := users.AddUser(path, add, key, now); err != nil {
@@ -147,7 +150,7 @@ func usersFailed(err error) error {
 	case errors.Is(err, users.ErrNoSuch):
 		return usage(err, "see: broker users list")
 	case errors.Is(err, users.ErrExists):
-		return usage(err, "to make the user a new key: broker users add --replace")
+		return usage(err, "give the user a new key:  broker users add --replace")
 	default:
 		return usage(err)
 	}
@@ -175,14 +178,14 @@ func usersTable(w io.Writer, entries []*users.Entry, now time.Time) error {
 	return t.Flush()
 }
 
-// listedUser is an element of what users list --json prints. Limits that are
-// not there are the broker's.
+// listedUser is an element of the output of users list --json. The broker's
+// flags set the limits that it leaves out.
 type listedUser struct {
 	User    string     `json:"user"`
 	KeyID   string     `json:"key_id,omitempty"`
 	Created *time.Time `json:"created,omitempty"`
 	Expires *time.Time `json:"expires,omitempty"`
-	// Limits of 0 are none.
+	// 0 is no limit.
 	Jobs         *int   `json:"jobs,omitempty"`
 	Grants       *int   `json:"grants_per_minute,omitempty"`
 	SessionsSecs *int64 `json:"session_secs_per_day,omitempty"`

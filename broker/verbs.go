@@ -8,12 +8,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// needs returns what makes the commands of a verb that is about the file or
-// folder at path: without it, which flag gives, they do not run.
-func needs(path *string, flag, hint string) func(func(args []string) error) func(*cobra.Command, []string) error {
+// requirement turns an action into one that cobra runs once a flag is given.
+type requirement func(run func(args []string) error) func(*cobra.Command, []string) error
+
+// require returns the requirement that the flag's value is not empty.
+func require(value *string, flag, hint string) requirement {
 	return func(run func(args []string) error) func(*cobra.Command, []string) error {
 		return func(_ *cobra.Command, args []string) error {
-			if *path == "" {
+			if *value == "" {
 				return usage(fmt.Errorf("%s is missing", flag), hint)
 			}
 			return run(args)
@@ -21,7 +23,7 @@ func needs(path *string, flag, hint string) func(func(args []string) error) func
 	}
 }
 
-// printJSON prints a list for programs.
+// printJSON prints a list as indented JSON.
 func printJSON(w io.Writer, list any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

@@ -41,6 +41,9 @@ type ACMEConfig struct {
 	// CAFile has the CA certificates, in PEM, that the server's own certificate
 	// is checked against. Default: the system's.
 	CAFile string
+	// HTTPAddr is where the broker answers HTTP-01 challenges; empty for nowhere.
+	// [NewACME] does not look at it.
+	HTTPAddr string
 	// Logger gets what becomes of the certificates.
 	Logger *slog.Logger
 }

@@ -18,8 +18,17 @@ const (
 	DefaultTLSPort = 5349
 )
 
-// Config is what a [Server] needs. Fields without a default must be set.
+// Config is the options of a relay, which [Config.Register] defines as flags, and
+// what a [Server] needs besides. Fields without a default must be set.
 type Config struct {
+	// On serves a relay of the broker's own. [Listen] does not look at it.
+	On bool
+	// TURNServers and TURNSecretFile are for a relay of somebody else's.
+	TURNServers    []string
+	TURNSecretFile string
+	// Addr is where the API listens; [Open] takes the public address from it
+	// where PublicIPs is empty.
+	Addr net.Addr
 	// Secret makes credentials; at least 16 bytes.
 	Secret []byte
 	// Host is the name that the certificate is for, for TURN over TLS.

@@ -48,7 +48,7 @@ func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) e
 		}
 		if value, ok := lookup(variable); ok && value != "" {
 			if err := flags.Set(f.Name, value); err != nil {
-				failed = Usagef("the environment variable %s has the value %q: %w", variable, value, err)
+				failed = Usagef("the environment variable %s has the value %q: %w", variable, value, FlagError(err))
 			}
 		}
 	})

@@ -1,0 +1,87 @@
+package users
+
+import (
+	"log/slog"
+
+	"github.com/spf13/pflag"
+
+	"github.com/farforge/farforge/common/cli"
+)
+
+// Config says who may ask for grants. [Open] makes a [Registry] of it.
+type Config struct {
+	Open       bool
+	File       string // of users with access keys
+	Authorized string // SSH keys
+	OIDC       OIDCConfig
+}
+
+// Register defines the flags and their defaults.
+func (c *Config) Register(f *pflag.FlagSet) {
+	f.StringVar(&c.File, "users", "", "admit the access keys in this `FILE`, which broker users edits")
+	f.StringVar(&c.Authorized, "authorized-users", "", "admit the SSH keys in this `FILE` in authorized_keys format")
+	f.StringVar(&c.OIDC.Issuer, "oidc-issuer", "", "admit OIDC tokens of the issuer at this `URL`, see --oidc-allow")
+	f.StringVar(&c.OIDC.Audience, "oidc-audience", "", "demand OIDC tokens for this `AUDIENCE`, such as the broker's origin")
+	cli.ListVar(f, &c.OIDC.Allow, "oidc-allow", "", ParseRule, "admit OIDC tokens that fit a `RULE` such as repository=acme/*; may be repeated")
+	f.BoolVar(&c.Open, "open", false, "give grants to anyone who presents no token")
+}
+
+// Validate reports the first wrong option.
+func (c *Config) Validate() error {
+	if c.OIDC.Issuer == "" {
+		for _, f := range []struct {
+			flag string
+			set  bool
+		}{{"--oidc-audience", c.OIDC.Audience != ""}, {"--oidc-allow", len(c.OIDC.Allow) > 0}} {
+			if f.set {
+				return cli.Usagef("%s is given without --oidc-issuer", f.flag).Hint("name the issuer whose tokens are taken, or leave it out")
+			}
+		}
+	} else if _, err := c.oidc(); err != nil {
+		return err
+	}
+	if !c.Open && c.File == "" && c.Authorized == "" && c.OIDC.Issuer == "" {
+		return cli.Usagef("nobody could ask for grants: there is no way to tell who may").Hint(
+			"give --users for access keys, --authorized-users for SSH keys, or --oidc-issuer for CI; they go together",
+			"or --open to give grants to anyone")
+	}
+	return nil
+}
+
+func (c *Config) oidc() (*OIDC, error) {
+	switch {
+	case c.OIDC.Audience == "":
+		return nil, cli.Usagef("--oidc-issuer goes with --oidc-audience: else tokens that were made for another service would be taken").
+			Hint("give the audience that clients ask the issuer for, such as --oidc-audience https://broker.example.org")
+	case len(c.OIDC.Allow) == 0:
+		return nil, cli.Usagef("--oidc-issuer goes with --oidc-allow: else everybody with an account at the issuer could use this broker, which for GitHub is everybody").
+			Hint("name who may, such as --oidc-allow 'repository=acme/*'")
+	}
+	o, err := NewOIDC(c.OIDC)
+	if err != nil {
+		return nil, cli.Usagef("--oidc-issuer: %w", err)
+	}
+	return o, nil
+}
+
+// Open opens what a valid config names.
+func Open(c Config, logger *slog.Logger) (*Registry, error) {
+	r := &Registry{Open: c.Open}
+	var err error
+	if c.File != "" {
+		if r.File, err = OpenFile(c.File, logger); err != nil {
+			return nil, cli.Usagef("--users: %w", err).Hint("make it with: broker users add NAME --users " + c.File)
+		}
+	}
+	if c.Authorized != "" {
+		if r.Authorized, err = OpenAuthorized(c.Authorized, logger); err != nil {
+			return nil, cli.Usagef("--authorized-users: %w", err).Hint("the file has one public key a line, as ssh-keygen writes it to NAME.pub")
+		}
+	}
+	if c.OIDC.Issuer != "" {
+		if r.OIDC, err = c.oidc(); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
