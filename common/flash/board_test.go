@@ -38,11 +38,11 @@ func newBoard(t testing.TB, cfg simulator.Config) board {
 }
 
 // misbehaving parses the simulator's short form.
-func misbehaving(t testing.TB, specs ...string) []simulator.Misbehaviour {
+func misbehaving(t testing.TB, specs ...string) []simulator.Misbehavior {
 	t.Helper()
-	var out []simulator.Misbehaviour
+	var out []simulator.Misbehavior
 	for _, s := range specs {
-		m, err := simulator.ParseMisbehaviour(s)
+		m, err := simulator.ParseMisbehavior(s)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -42,7 +42,7 @@ a pseudo-terminal nor TCP has the modem lines that reset a board, so a SYNC that
 arrives while the application runs enters download mode by itself; tools leave
 it with FLASH_END or a watchdog reset.
 
-Misbehaviours are given as KIND, KIND@COMMAND, KIND@COMMAND#N or KIND@#N (from
+Misbehaviors are given as KIND, KIND@COMMAND, KIND@COMMAND#N or KIND@#N (from
 the Nth on), slow with =DURATION:
   silent, garbage, half    no reply, noise, half a reply
   slow                     late replies, such as slow@READ_REG=500ms
@@ -113,7 +113,7 @@ func (o options) config() (simulator.Config, error) {
 		return cfg, fmt.Errorf("--strap %q is neither flash nor download", o.strap)
 	}
 	for _, s := range o.misbehave {
-		m, err := simulator.ParseMisbehaviour(s)
+		m, err := simulator.ParseMisbehavior(s)
 		if err != nil {
 			return cfg, err
 		}

@@ -17,7 +17,13 @@ func (s *session) reset(why reason, toDownload bool) {
 	s.out.discard()
 	s.log.Debug("reset", "reason", int(why), "download", toDownload)
 	s.console([]byte(s.model.banner + s.model.bootLine(why, toDownload)))
+	if toDownload && s.faults.has(DownloadDisabled) {
+		s.console([]byte(s.model.disabled))
+		s.mode, s.prog = running, idle{}
+		return
+	}
 	if toDownload {
+		s.console([]byte("waiting for download\r\n"))
 		s.mode = download
 		return
 	}

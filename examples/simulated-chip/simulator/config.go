@@ -50,7 +50,7 @@ type Config struct {
 	// buttons pressed.
 	AutoDownload bool
 	// Misbehave lists what goes wrong. Empty means a healthy chip.
-	Misbehave []Misbehaviour
+	Misbehave []Misbehavior
 	// InvalidHeaderInterval is the time between the "invalid header" lines that
 	// the boot ROM prints for an image it cannot boot. Zero means 125 ms.
 	InvalidHeaderInterval time.Duration

@@ -50,7 +50,6 @@
 // starts with sixteen bytes of its own: payload size, sequence number, 0, 0.
 //
 // The ROM's codes: 05 invalid message, 06 failed to act, 07 wrong checksum,
-// 08 flash write error (it reads back), 09 flash read error, 0A read too long,
 // 0B deflate error. The stub's: C0 wrong size, C1 wrong checksum, C2 wrong block
 // size, C3 invalid command, C4 flash operation failed, C6 not in flash mode,
 // C7 deflate error, C8 too little data, C9 too much data, FF unknown command.
@@ -58,11 +57,26 @@
 // A command the ROM does not know, and one that secure download mode forbids,
 // is answered with eight frames of the SYNC opcode and status 01 05.
 //
+// # Where the ROM harms
+//
+// The ROM's answers are those measured on the mask ROMs of an ESP32-C3 and an
+// ESP32; the tests in rom_test.go are the table of them. Among them:
+//
+//   - only the payload of a DATA command has a checksum. A BEGIN whose offset or
+//     size was spoilt on the line erases elsewhere and succeeds;
+//   - a block with a wrong checksum counts. Its number is used up, and the payload
+//     has to come again under the next number;
+//   - an ESP32 ends a deflated write by writing its whole inflate window of
+//     32 KiB, over whatever follows in flash;
+//   - data behind the end of a deflate stream hangs the chip until a reset;
+//   - the value field and the last bytes of a status hold what an earlier answer
+//     left there.
+//
 // This follows Espressif's "Serial Protocol" and "Firmware Image Format" pages
 // of the esptool documentation, and what esptool, tinygo.org/x/espflasher and
 // esptool-js really send.
 //
-// # What is modelled
+// # What the simulation does
 //
 //   - the lines above, SYNC, registers, the SPI controller's user commands,
 //     RAM and flash downloads (plain and deflated), MD5, erasing, reading back,
@@ -73,9 +87,9 @@
 //   - for the ESP32-C3, the program itself: an interpreter for RV32IMC runs it
 //     with flash, SRAM, UART0, system timer and watchdogs, so what a monitor
 //     shows is what the firmware printed;
-//   - failures, on request: see [Misbehaviour].
+//   - failures, on request: see [Misbehavior].
 //
-// # What is not modelled
+// # What the simulation leaves out
 //
 //   - Xtensa code: an ESP32's image is checked and described, never run;
 //   - the stub's code: any program loaded to RAM and started there is taken for

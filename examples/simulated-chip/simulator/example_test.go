@@ -40,8 +40,8 @@ func ExampleChip_Port() {
 }
 
 // A chip that falls silent when the third block of an image arrives.
-func ExampleParseMisbehaviour() {
-	m, err := simulator.ParseMisbehaviour("silent@FLASH_DATA#3")
+func ExampleParseMisbehavior() {
+	m, err := simulator.ParseMisbehavior("silent@FLASH_DATA#3")
 	fmt.Println(m.Kind, m.Command, m.Nth, err)
 	// Output: silent FLASH_DATA 3 <nil>
 }

@@ -18,6 +18,9 @@ type inflater struct {
 	stop   func()
 }
 
+// errSurplus reports data behind the end of a stream.
+var errSurplus = errors.New("there is data behind the end of the stream")
+
 func newInflater() *inflater {
 	f := &inflater{}
 	f.next, f.stop = iter.Pull(func(hungry func(struct{}) bool) {
@@ -30,6 +33,9 @@ func newInflater() *inflater {
 			f.output = append(f.output, buf[:n]...)
 		}
 		f.done = errors.Is(err, io.EOF)
+		if f.done && len(f.input) > 0 {
+			f.err = errSurplus
+		}
 		if !f.done {
 			f.err = err
 		}

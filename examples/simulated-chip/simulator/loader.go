@@ -7,18 +7,27 @@ import (
 
 // loader is the state of the ROM's loader, or of the stub that replaced it.
 type loader struct {
-	stub     bool
-	attached bool // the flash pins are set up; the ROM needs SPI_ATTACH for it
-	ram      *ramDownload
-	loaded   map[uint32][]byte // programs in RAM by load address
-	writing  *flashDownload
-	reading  *flashRead
+	stub   bool
+	ram    *ramDownload
+	loaded map[uint32][]byte // programs in RAM by load address
+
+	// Of the ROM.
+	rom    *romWrite
+	window [inflateWindow]byte // what its inflater wrote last
+	value  uint32              // the value field of the next answer
+	tail   [2]byte             // status bytes 2 and 3 of the next answer
+	hung   bool                // only a reset helps
+
+	// Of the stub.
+	writing *stubWrite
+	reading *flashRead
 }
 
-// abandon drops what was under way, as a reset or the end of a connection does.
+// abandon drops unfinished downloads, as a reset or the end of a connection does.
 func (l *loader) abandon() {
+	l.rom.close()
 	l.writing.close()
-	l.ram, l.writing, l.reading = nil, nil, nil
+	l.ram, l.rom, l.writing, l.reading = nil, nil, nil, nil
 }
 
 // handler answers one command.
@@ -27,59 +36,46 @@ type handler func(*session, request) reply
 // command is an entry of the table of commands.
 type command struct {
 	rom, stub handler // nil: that loader does not know it
-	romSize   int     // bytes of data; anySize: the handler checks
-	stubSize  int
-	secure    bool // still answered in secure download mode
+	romLeast  int     // the ROM refuses less data than this and ignores more
+	stubSize  int     // bytes of data; anySize: the handler checks
+	secure    bool    // still answered in secure download mode
 }
 
 const anySize = -1
 
 // commandOf looks a command up.
 func commandOf(op Opcode) command {
-	both := func(h handler, size int) command { return command{rom: h, stub: h, romSize: size, stubSize: size} }
 	switch op {
 	case Sync:
-		c := both((*session).sync, syncSize)
-		c.secure = true
-		return c
+		return command{rom: (*session).sync, stub: (*session).stubSync, stubSize: syncSize, secure: true}
 	case ReadReg:
-		return both((*session).readReg, 4)
+		return command{rom: (*session).readReg, stub: (*session).stubReadReg, stubSize: 4}
 	case WriteReg:
-		return both((*session).writeReg, anySize)
+		return command{rom: (*session).writeReg, romLeast: 12, stub: (*session).stubWriteReg, stubSize: anySize}
 	case GetSecurityInfo:
-		return command{rom: (*session).securityInfo, romSize: anySize, stub: (*session).securityInfo, secure: true}
+		return command{rom: (*session).securityInfo, stub: (*session).securityInfo, secure: true}
 	case SPIAttach:
-		return command{rom: (*session).spiAttach, romSize: 8, stub: (*session).spiAttach, stubSize: 4, secure: true}
+		return command{rom: (*session).accept, romLeast: 4, stub: (*session).accept, stubSize: 4, secure: true}
 	case SPISetParams:
-		c := both((*session).spiSetParams, 24)
-		c.secure = true
-		return c
+		return command{rom: (*session).accept, romLeast: 24, stub: (*session).stubSetParams, stubSize: 24, secure: true}
 	case ChangeBaud:
-		c := both((*session).changeBaud, 8)
-		c.secure = true
-		return c
+		return command{rom: (*session).changeBaud, romLeast: 8, stub: (*session).changeBaud, stubSize: 8, secure: true}
 	case MemBegin:
-		return both((*session).memBegin, 16)
+		return command{rom: (*session).memBegin, romLeast: 16, stub: (*session).memBegin, stubSize: 16}
 	case MemData:
-		return both((*session).memData, anySize)
+		return command{rom: (*session).memData, stub: (*session).memData, stubSize: anySize}
 	case MemEnd:
-		return both((*session).memEnd, 8)
+		return command{rom: (*session).memEnd, romLeast: 8, stub: (*session).memEnd, stubSize: 8}
 	case FlashBegin, FlashDeflBegin:
-		c := both((*session).flashBegin, anySize)
-		c.secure = true
-		return c
+		return command{rom: (*session).romBegin, stub: (*session).stubBegin, stubSize: anySize, secure: true}
 	case FlashData, FlashDeflData:
-		c := both((*session).flashData, anySize)
-		c.secure = true
-		return c
+		return command{rom: (*session).romData, stub: (*session).stubData, stubSize: anySize, secure: true}
 	case FlashEnd, FlashDeflEnd:
-		c := both((*session).flashEnd, 4)
-		c.secure = true
-		return c
+		return command{rom: (*session).romEnd, romLeast: 4, stub: (*session).stubEnd, stubSize: 4, secure: true}
 	case SPIFlashMD5:
-		return both((*session).flashMD5, 16)
+		return command{rom: (*session).romMD5, romLeast: 12, stub: (*session).stubMD5, stubSize: 16}
 	case ReadFlashSlow:
-		return command{rom: (*session).readFlashSlow, romSize: 8}
+		return command{rom: (*session).readFlashSlow, romLeast: 8}
 	case EraseFlash:
 		return command{stub: (*session).eraseFlash}
 	case EraseRegion:
@@ -99,7 +95,7 @@ func (s *session) frame(frame []byte) {
 		return
 	}
 	req, sizeOK, isRequest := parseRequest(frame)
-	if !isRequest {
+	if !isRequest || s.loader.hung {
 		return
 	}
 	s.faults.count(req.op)
@@ -108,7 +104,7 @@ func (s *session) frame(frame []byte) {
 	if rep.none {
 		return
 	}
-	packet := slipEncode(rep.encode(req.op, s.loader.stub))
+	packet := slipEncode(s.encode(rep, req.op))
 	for range max(rep.repeat, 1) {
 		s.transmit(req.op, packet)
 	}
@@ -134,9 +130,9 @@ func (s *session) dispatch(req request, sizeOK bool) reply {
 	locked := s.faults.has(SecureDownload) && !c.secure
 	switch {
 	case c.rom == nil || locked || req.op == GetSecurityInfo && !s.model.security:
-		// The ROM repeats its last word eight times: a SYNC that failed.
+		// The ROM repeats its last answer eight times: a SYNC that failed.
 		return reply{err: romInvalidMessage, as: Sync, repeat: 8}
-	case !sizeOK || c.romSize != anySize && c.romSize != len(req.data):
+	case len(req.data) < c.romLeast:
 		return fail(romInvalidMessage)
 	}
 	return c.rom(s, req)
@@ -167,8 +163,8 @@ func (s *session) transmit(op Opcode, packet []byte) {
 	s.out.send(s.ctx, packet, s.baud)
 }
 
-// noise is n bytes that look like a bad cable: the same ones every time, none
-// of them a frame delimiter.
+// noise returns n bytes that look like a bad cable: the same ones every time,
+// none of them a frame delimiter.
 func noise(n int) []byte {
 	p := make([]byte, n)
 	x := uint32(0x2545F491)
@@ -184,51 +180,27 @@ func noise(n int) []byte {
 	return p
 }
 
-// sync answers eight times.
-func (s *session) sync(req request) reply {
-	for i, want := range []byte{0x07, 0x07, 0x12, 0x20} {
-		if req.data[i] != want {
-			return s.code(romInvalidMessage, stubInvalid)
-		}
-	}
-	value := uint32(syncValue)
-	if s.loader.stub {
-		value = 0
-	}
-	return reply{value: value, repeat: 8}
-}
+// accept answers a command that changes nothing in the simulation.
+func (s *session) accept(request) reply { return reply{} }
 
-func (s *session) readReg(req request) reply {
-	addr := req.word(0)
-	if addr%4 != 0 {
-		return s.code(romInvalidMessage, stubInvalid)
-	}
+// register reads a word of the chip's address space.
+func (s *session) register(addr uint32) uint32 {
 	for start, program := range s.loader.loaded {
 		if addr >= start && uint64(addr)+4 <= uint64(start)+uint64(len(program)) {
-			return reply{value: binary.LittleEndian.Uint32(program[addr-start:])}
+			return binary.LittleEndian.Uint32(program[addr-start:])
 		}
 	}
-	return reply{value: s.bus.read(addr)}
+	return s.bus.read(addr)
 }
 
-// writeReg takes one or more groups of address, value, mask, delay in µs.
-func (s *session) writeReg(req request) reply {
-	if len(req.data) == 0 || len(req.data)%16 != 0 {
-		return s.code(romInvalidMessage, stubBadLength)
-	}
-	for i := 0; i < len(req.data)/4; i += 4 {
-		if req.word(i)%4 != 0 {
-			return s.code(romInvalidMessage, stubInvalid)
-		}
-		s.bus.write(req.word(i), req.word(i+1), req.word(i+2))
-	}
+// setRegister writes a word, and starts or stops the watchdog that it may control.
+func (s *session) setRegister(addr, value, mask uint32) {
+	s.bus.write(addr, value, mask)
+	s.wake = time.Time{}
 	if ticks := s.bus.watchdogTicks(); ticks != 0 {
 		const slowClock = 136_000 // Hz, the RTC's own oscillator
 		s.wake = s.cfg.Clock.Now().Add(time.Duration(ticks) * time.Second / slowClock)
-	} else {
-		s.wake = time.Time{}
 	}
-	return reply{}
 }
 
 // securityInfo answers flags, the encryption counter, key purposes, the chip id
@@ -239,10 +211,8 @@ func (s *session) securityInfo(req request) reply {
 		return fail(stubUnknown)
 	case s.loader.stub && len(req.data) != 0:
 		return fail(stubBadLength)
-	case len(req.data) != 0 && len(req.data) != 12 && len(req.data) != 20:
-		return fail(romInvalidMessage)
 	}
-	info := make([]byte, 20)
+	info := make([]byte, s.model.securitySize())
 	for bit, k := range map[int]Kind{0: SecureBoot, 2: SecureDownload} {
 		if s.faults.has(k) {
 			info[0] |= 1 << bit
@@ -251,22 +221,10 @@ func (s *session) securityInfo(req request) reply {
 	if s.faults.has(FlashEncryption) {
 		info[4] = 1
 	}
-	binary.LittleEndian.PutUint32(info[12:], uint32(s.model.imageChipID))
-	return reply{data: info}
-}
-
-func (s *session) spiAttach(request) reply {
-	s.loader.attached = true
-	return reply{}
-}
-
-// spiSetParams takes id, size, block, sector, page and status mask. The part is
-// what it is: a size beyond it fails later, where it would on a board.
-func (s *session) spiSetParams(req request) reply {
-	if req.word(1) == 0 {
-		return s.code(romInvalidMessage, stubFailedSPI)
+	if len(info) > 12 {
+		binary.LittleEndian.PutUint32(info[12:], uint32(s.model.imageChipID))
 	}
-	return reply{}
+	return reply{data: info}
 }
 
 func (s *session) changeBaud(req request) reply {

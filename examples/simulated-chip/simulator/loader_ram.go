@@ -17,13 +17,13 @@ const maxRAMBlock = 0x1800
 
 func (s *session) memBegin(req request) reply {
 	d := &ramDownload{size: req.word(0), blocks: req.word(1), block: req.word(2), address: req.word(3)}
-	fits := false
+	fits := !s.loader.stub // the ROM does not check the address
 	for _, ram := range s.model.ram {
 		fits = fits || ram.holds(d.address, d.size)
 	}
 	switch {
 	case !fits:
-		return s.code(romInvalidMessage, stubInvalid)
+		return fail(stubInvalid)
 	case d.block > maxRAMBlock || d.block == 0 && d.size > 0:
 		return s.code(romInvalidMessage, stubBadBlockSize)
 	case uint64(d.blocks)*uint64(d.block) < uint64(d.size):
@@ -35,18 +35,22 @@ func (s *session) memBegin(req request) reply {
 
 func (s *session) memData(req request) reply {
 	payload, rep := s.payload(req)
+	d := s.loader.ram
 	if rep.err != ok {
+		if rep.err == romBadChecksum && d != nil {
+			d.next++ // the ROM counts the block
+		}
 		return rep
 	}
-	d := s.loader.ram
 	switch {
 	case d == nil:
 		return s.code(romFailedToAct, stubNotInFlash)
 	case req.word(1) != d.next:
 		return s.code(romInvalidMessage, stubInvalid)
-	case uint32(len(payload)) > d.block || uint32(len(d.data)+len(payload)) > d.size:
-		return s.code(romInvalidMessage, stubTooMuch)
+	case s.loader.stub && (uint32(len(payload)) > d.block || uint32(len(d.data)+len(payload)) > d.size):
+		return fail(stubTooMuch)
 	}
+	payload = payload[:min(len(payload), int(d.size)-len(d.data))] // the ROM ignores surplus data
 	d.data = append(d.data, payload...)
 	d.next++
 	if uint32(len(d.data)) == d.size {
@@ -86,7 +90,7 @@ func (s *session) memEnd(req request) reply {
 // startStub hands the line to the stub, which greets.
 func (s *session) startStub() {
 	s.loader.abandon()
-	s.loader.stub, s.loader.attached = true, true
+	s.loader.stub = true
 	s.transmit(MemEnd, slipEncode([]byte("OHAI")))
 }
 

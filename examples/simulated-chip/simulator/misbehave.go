@@ -31,15 +31,18 @@ const (
 	// FlashEncryption: the fuses say that flash encryption is on; what is
 	// written in plain does not boot.
 	FlashEncryption Kind = "flash-encryption"
+	// DownloadDisabled: the fuses forbid download mode. The ROM says so and
+	// answers nothing.
+	DownloadDisabled Kind = "download-disabled"
 )
 
 // Kinds lists the ways to misbehave, for help texts.
 func Kinds() []Kind {
-	return []Kind{Silent, Garbage, Slow, Half, Corrupt, SecureBoot, SecureDownload, FlashEncryption}
+	return []Kind{Silent, Garbage, Slow, Half, Corrupt, SecureBoot, SecureDownload, FlashEncryption, DownloadDisabled}
 }
 
-// Misbehaviour is one thing that goes wrong, and from when on.
-type Misbehaviour struct {
+// Misbehavior is one thing that goes wrong, and from when on.
+type Misbehavior struct {
 	Kind Kind
 	// Command limits it to one command; zero means all of them.
 	Command Opcode
@@ -53,14 +56,14 @@ type Misbehaviour struct {
 // timed says whether the kind can be tied to a command.
 func (k Kind) timed() bool { return k == Silent || k == Garbage || k == Slow || k == Half }
 
-func (m Misbehaviour) validate(chip string) error {
+func (m Misbehavior) validate(chip string) error {
 	known := false
 	for _, k := range Kinds() {
 		known = known || k == m.Kind
 	}
 	switch {
 	case !known:
-		return fmt.Errorf("no misbehaviour is called %q; known are %v", m.Kind, Kinds())
+		return fmt.Errorf("no misbehavior is called %q; known are %v", m.Kind, Kinds())
 	case !m.Kind.timed() && (m.Command != 0 || m.Nth != 0):
 		return fmt.Errorf("%s holds from the start and cannot be tied to a command", m.Kind)
 	case m.Nth < 0:
@@ -75,7 +78,7 @@ func (m Misbehaviour) validate(chip string) error {
 	return nil
 }
 
-// ParseMisbehaviour reads the short form that the simulated-chip command takes:
+// ParseMisbehavior reads the short form that the simulated-chip command takes:
 //
 //	silent                 from the first command on
 //	silent@FLASH_DATA      from the first FLASH_DATA on
@@ -83,11 +86,11 @@ func (m Misbehaviour) validate(chip string) error {
 //	silent@#12             from the twelfth command on
 //	slow@READ_REG=500ms    each READ_REG answered half a second late
 //	secure-boot            and the other states of the chip
-func ParseMisbehaviour(s string) (Misbehaviour, error) {
-	bad := func(err error) (Misbehaviour, error) {
-		return Misbehaviour{}, fmt.Errorf("misbehaviour %q: %w", s, err)
+func ParseMisbehavior(s string) (Misbehavior, error) {
+	bad := func(err error) (Misbehavior, error) {
+		return Misbehavior{}, fmt.Errorf("misbehavior %q: %w", s, err)
 	}
-	var m Misbehaviour
+	var m Misbehavior
 	rest, delay, hasDelay := strings.Cut(s, "=")
 	if hasDelay {
 		d, err := time.ParseDuration(delay)
@@ -124,8 +127,8 @@ func ParseMisbehaviour(s string) (Misbehaviour, error) {
 	return m, nil
 }
 
-// String is the short form that ParseMisbehaviour reads.
-func (m Misbehaviour) String() string {
+// String is the short form that ParseMisbehavior reads.
+func (m Misbehavior) String() string {
 	s := string(m.Kind)
 	if m.Command != 0 || m.Nth != 0 {
 		s += "@"
@@ -144,13 +147,13 @@ func (m Misbehaviour) String() string {
 
 // faults decides, command by command, what goes wrong.
 type faults struct {
-	list  []Misbehaviour
+	list  []Misbehavior
 	total int
 	seen  map[Opcode]int
 	dead  bool
 }
 
-func newFaults(list []Misbehaviour) *faults {
+func newFaults(list []Misbehavior) *faults {
 	return &faults{list: list, seen: make(map[Opcode]int)}
 }
 
@@ -160,11 +163,11 @@ func (f *faults) count(op Opcode) {
 	f.seen[op]++
 }
 
-// active returns the misbehaviour of this kind that applies to the command just
+// active returns the misbehavior of this kind that applies to the command just
 // counted.
-func (f *faults) active(k Kind, op Opcode) (Misbehaviour, bool) {
+func (f *faults) active(k Kind, op Opcode) (Misbehavior, bool) {
 	if k == Silent && f.dead {
-		return Misbehaviour{Kind: Silent}, true
+		return Misbehavior{Kind: Silent}, true
 	}
 	for _, m := range f.list {
 		if m.Kind != k || m.Command != 0 && m.Command != op {
@@ -179,7 +182,7 @@ func (f *faults) active(k Kind, op Opcode) (Misbehaviour, bool) {
 			return m, true
 		}
 	}
-	return Misbehaviour{}, false
+	return Misbehavior{}, false
 }
 
 // has says whether a state such as SecureBoot was asked for.

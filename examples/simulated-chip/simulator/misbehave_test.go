@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-func TestParseMisbehaviour(t *testing.T) {
-	for in, want := range map[string]Misbehaviour{
+func TestParseMisbehavior(t *testing.T) {
+	for in, want := range map[string]Misbehavior{
 		"silent":                {Kind: Silent},
 		"SILENT@flash_data":     {Kind: Silent, Command: FlashData},
 		"silent@FLASH_DATA#3":   {Kind: Silent, Command: FlashData, Nth: 3},
@@ -23,17 +23,17 @@ func TestParseMisbehaviour(t *testing.T) {
 		"flash-encryption":      {Kind: FlashEncryption},
 		"half@SPI_FLASH_MD5#10": {Kind: Half, Command: SPIFlashMD5, Nth: 10},
 	} {
-		got, err := ParseMisbehaviour(in)
+		got, err := ParseMisbehavior(in)
 		if err != nil || got != want {
 			t.Errorf("%q: %+v, %v; want %+v", in, got, err, want)
 		}
-		if again, err := ParseMisbehaviour(got.String()); err != nil || again != got {
+		if again, err := ParseMisbehavior(got.String()); err != nil || again != got {
 			t.Errorf("%q prints as %q, which reads as %+v, %v", in, got, again, err)
 		}
 	}
 	for in, complaint := range map[string]string{
-		"":                 "no misbehaviour is called",
-		"loud":             "no misbehaviour is called",
+		"":                 "no misbehavior is called",
+		"loud":             "no misbehavior is called",
 		"silent@":          "nothing follows the @",
 		"silent@FLASH":     "no command is called",
 		"silent@SYNC#0":    "not a number from 1",
@@ -46,7 +46,7 @@ func TestParseMisbehaviour(t *testing.T) {
 		"secure-boot@#2":   "cannot be tied to a command",
 		"silent@FLASH_END": "",
 	} {
-		_, err := ParseMisbehaviour(in)
+		_, err := ParseMisbehavior(in)
 		if complaint == "" && err != nil || complaint != "" && (err == nil || !strings.Contains(err.Error(), complaint)) {
 			t.Errorf("%q: %v, want %q", in, err, complaint)
 		}
@@ -63,16 +63,16 @@ func (h *host) quiet() bool {
 func TestSilence(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
-		m        Misbehaviour
+		m        Misbehavior
 		answered int // READ_REGs that get an answer
 	}{
-		{"from the start", Misbehaviour{Kind: Silent}, 0},
-		{"from the third command", Misbehaviour{Kind: Silent, Nth: 3}, 2},
-		{"from the fourth READ_REG", Misbehaviour{Kind: Silent, Command: ReadReg, Nth: 4}, 3},
+		{"from the start", Misbehavior{Kind: Silent}, 0},
+		{"from the third command", Misbehavior{Kind: Silent, Nth: 3}, 2},
+		{"from the fourth READ_REG", Misbehavior{Kind: Silent, Command: ReadReg, Nth: 4}, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, h := rom(t, Config{Chip: "esp32", Misbehave: []Misbehaviour{tt.m}})
+				_, h := rom(t, Config{Chip: "esp32", Misbehave: []Misbehavior{tt.m}})
 				for range tt.answered {
 					h.read(0x40001000)
 				}
@@ -94,7 +94,7 @@ func TestSilence(t *testing.T) {
 
 func TestSlowReplies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, h := rom(t, Config{Chip: "esp32", Misbehave: []Misbehaviour{{Kind: Slow, Command: ReadReg, Delay: 3 * time.Second}}})
+		_, h := rom(t, Config{Chip: "esp32", Misbehave: []Misbehavior{{Kind: Slow, Command: ReadReg, Delay: 3 * time.Second}}})
 		began := time.Now()
 		h.want(SPIAttach, words(0, 0), 0, ok)
 		if late := time.Since(began); late != 0 {
@@ -124,12 +124,12 @@ func TestSlowReplies(t *testing.T) {
 
 func TestGarbageAndHalfReplies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		want := slipEncode(reply{value: 0x00F01D83}.encode(ReadReg, false))
+		want := slipEncode([]byte{1, byte(ReadReg), 4, 0, 0x83, 0x1D, 0xF0, 0, 0, 5, 0x37, 0x39})
 		for kind, check := range map[Kind]func([]byte) bool{
 			Garbage: func(p []byte) bool { return len(p) == len(want) && !bytes.Contains(p, []byte{slipEnd}) },
 			Half:    func(p []byte) bool { return bytes.Equal(p, want[:len(want)/2]) },
 		} {
-			_, h := rom(t, Config{Chip: "esp32", Misbehave: []Misbehaviour{{Kind: kind}}})
+			_, h := rom(t, Config{Chip: "esp32", Misbehave: []Misbehavior{{Kind: kind}}})
 			h.send(ReadReg, 0, words(0x40001000))
 			synctest.Wait()
 			if p := h.more(); !check(p) || !h.quiet() {
@@ -141,7 +141,7 @@ func TestGarbageAndHalfReplies(t *testing.T) {
 }
 
 func TestCorruptWritesShowInTheMD5Only(t *testing.T) {
-	_, h := rom(t, Config{Chip: "esp32", Misbehave: []Misbehaviour{{Kind: Corrupt}}})
+	_, h := rom(t, Config{Chip: "esp32", Misbehave: []Misbehavior{{Kind: Corrupt}}})
 	h.want(SPIAttach, words(0, 0), 0, ok)
 	h.want(FlashBegin, words(0x400, 1, 0x400, 0), 0, ok)
 	before := h.ask(SPIFlashMD5, words(0, 0x400, 0, 0))
@@ -157,13 +157,13 @@ func TestConfigRefusesWhatMakesNoSense(t *testing.T) {
 		cfg       Config
 		complaint string
 	}{
-		"no chip":              {Config{}, "no chip was named"},
-		"another chip":         {Config{Chip: "esp8266"}, "does not know \"esp8266\""},
-		"odd flash size":       {Config{Chip: "esp32", FlashSize: 3 << 20}, "power of two"},
-		"contents too large":   {Config{Chip: "esp32", FlashSize: 256 << 10, Flash: make([]byte, 300<<10)}, "only 262144"},
-		"short MAC":            {Config{Chip: "esp32", MAC: []byte{1, 2}}, "6 bytes"},
-		"no secure download":   {Config{Chip: "esp32", Misbehave: []Misbehaviour{{Kind: SecureDownload}}}, "no secure download"},
-		"unknown misbehaviour": {Config{Chip: "esp32", Misbehave: []Misbehaviour{{Kind: "loud"}}}, "no misbehaviour"},
+		"no chip":             {Config{}, "no chip was named"},
+		"another chip":        {Config{Chip: "esp8266"}, "does not know \"esp8266\""},
+		"odd flash size":      {Config{Chip: "esp32", FlashSize: 3 << 20}, "power of two"},
+		"contents too large":  {Config{Chip: "esp32", FlashSize: 256 << 10, Flash: make([]byte, 300<<10)}, "only 262144"},
+		"short MAC":           {Config{Chip: "esp32", MAC: []byte{1, 2}}, "6 bytes"},
+		"no secure download":  {Config{Chip: "esp32", Misbehave: []Misbehavior{{Kind: SecureDownload}}}, "no secure download"},
+		"unknown misbehavior": {Config{Chip: "esp32", Misbehave: []Misbehavior{{Kind: "loud"}}}, "no misbehavior"},
 	} {
 		if _, err := New(tt.cfg); err == nil || !strings.Contains(err.Error(), tt.complaint) {
 			t.Errorf("%s: %v, want %q", name, err, tt.complaint)

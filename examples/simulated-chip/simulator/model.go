@@ -11,14 +11,37 @@ type model struct {
 	directBoot  bool   // the ROM knows the direct-boot magic
 	beginSize   int    // bytes of FLASH_BEGIN that the ROM wants
 	security    bool   // the ROM knows GET_SECURITY_INFO
-	runsCode    bool   // the simulation has a processor for it
-	spi         spiLayout
-	wdt         wdtLayout
-	uartClkDiv  uint32 // the register a host reads the crystal from
-	ram         []span // where programs may be loaded
-	banner      string
-	bootLine    func(why reason, download bool) string
-	fuses       func(c *Chip) map[uint32]uint32
+	// flushesWindow says that the ROM ends a deflated write with its whole inflate
+	// window.
+	flushesWindow bool
+	// stale is what the ROM leaves in an answer's status behind the flag. Nil means
+	// zero and the end of the last data.
+	stale      []byte
+	runsCode   bool // the simulation has a processor for it
+	spi        spiLayout
+	wdt        wdtLayout
+	uartClkDiv uint32 // the register a host reads the crystal from
+	ram        []span // where programs may be loaded
+	banner     string
+	disabled   string // printed instead of entering a download mode that fuses forbid
+	bootLine   func(why reason, download bool) string
+	fuses      func(c *Chip) map[uint32]uint32
+}
+
+// staleStatus returns the last three bytes of a successful status.
+func (m *model) staleStatus(tail [2]byte) []byte {
+	if m.stale != nil {
+		return m.stale
+	}
+	return []byte{0, tail[0], tail[1]}
+}
+
+// securitySize is the length of the answer to GET_SECURITY_INFO.
+func (m *model) securitySize() int {
+	if m.name == "esp32s2" {
+		return 12
+	}
+	return 20
 }
 
 // span is a range of addresses, end excluded.

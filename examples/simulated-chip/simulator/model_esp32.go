@@ -13,19 +13,24 @@ func esp32() *model {
 		imageChipID: 0,
 		imageOffset: 0x1000,
 		beginSize:   16,
+
+		flushesWindow: true,
+		stale:         []byte{0x05, 0x37, 0x39},
+
 		spi: spiLayout{base: 0x3FF42000, addr: 0x04, usr: 0x1C, usr1: 0x20, usr2: 0x24,
 			mosiLen: 0x28, misoLen: 0x2C, window: 0x80},
 		wdt:        wdtLayout{config0: 0x3FF4808C, config1: 0x3FF48090, protect: 0x3FF480A4},
 		uartClkDiv: 0x3FF40014,
 		ram:        []span{{0x3FFAE000, 0x40000000}, {0x40070000, 0x400C0000}, {0x400C0000, 0x400C2000}},
 		banner:     "ets Jul 29 2019 12:21:46\r\n\r\n",
+		disabled:   "Download boot modes disabled\r\n",
 		bootLine: func(why reason, download bool) string {
 			rst := map[reason]string{
 				powerOn: "0x1 (POWERON_RESET)", software: "0x3 (SW_RESET)", panicked: "0x3 (SW_RESET)",
 				timerWatchdog: "0x7 (TG0WDT_SYS_RESET)", rtcWatchdog: "0x10 (RTCWDT_RTC_RESET)",
 			}[why]
 			if download {
-				return fmt.Sprintf("rst:%s,boot:0x3 (DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2))\r\nwaiting for download\r\n", rst)
+				return fmt.Sprintf("rst:%s,boot:0x3 (DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2))\r\n", rst)
 			}
 			return fmt.Sprintf("rst:%s,boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n", rst)
 		},

@@ -22,6 +22,7 @@ func esp32c3() *model {
 		uartClkDiv: 0x60000014,
 		ram:        []span{{0x3FC80000, 0x3FCE0000}, {0x4037C000, 0x403E0000}, {0x50000000, 0x50002000}},
 		banner:     "ESP-ROM:esp32c3-api1-20210207\r\nBuild:Feb  7 2021\r\n",
+		disabled:   "Download mode is disabled\r\n",
 		bootLine: func(why reason, download bool) string {
 			rst := map[reason]string{
 				powerOn: "0x1 (POWERON)", software: "0x3 (RTC_SW_SYS_RST)", panicked: "0x3 (RTC_SW_SYS_RST)",
@@ -29,7 +30,7 @@ func esp32c3() *model {
 				superWatchdog: "0x12 (SUPER_WDT_RST)",
 			}[why]
 			if download {
-				return fmt.Sprintf("rst:%s,boot:0x4 (DOWNLOAD(USB/UART0/1))\r\nwaiting for download\r\n", rst)
+				return fmt.Sprintf("rst:%s,boot:0x4 (DOWNLOAD(USB/UART0/1))\r\n", rst)
 			}
 			return fmt.Sprintf("rst:%s,boot:0xc (SPI_FAST_FLASH_BOOT)\r\n", rst)
 		},

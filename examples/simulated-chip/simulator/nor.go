@@ -90,6 +90,25 @@ func (n *nor) digest(addr, length uint32) (sum [md5.Size]byte, inside bool) {
 	return md5.Sum(n.cells[addr : uint64(addr)+uint64(length)]), true
 }
 
+// wrapped reads a range as a part does that ignores the upper address bits.
+func (n *nor) wrapped(addr, length uint32) []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]byte, 0, length)
+	for uint32(len(out)) < length {
+		at := (uint64(addr) + uint64(len(out))) % uint64(len(n.cells))
+		left := length - uint32(len(out))
+		out = append(out, n.cells[at:min(at+uint64(left), uint64(len(n.cells)))]...)
+	}
+	return out
+}
+
+// wrappedDigest is the MD5 of a range, which wraps. At most the size of the part is
+// read, so that no request keeps the simulation busy.
+func (n *nor) wrappedDigest(addr, length uint32) [md5.Size]byte {
+	return md5.Sum(n.wrapped(addr, min(length, uint32(len(n.cells)))))
+}
+
 // snapshot copies the whole part.
 func (n *nor) snapshot() []byte {
 	n.mu.Lock()

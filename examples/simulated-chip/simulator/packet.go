@@ -125,9 +125,6 @@ const (
 	romInvalidMessage errCode = 0x05
 	romFailedToAct    errCode = 0x06
 	romBadChecksum    errCode = 0x07
-	romFlashWrite     errCode = 0x08
-	romFlashRead      errCode = 0x09
-	romReadTooLong    errCode = 0x0A
 	romDeflate        errCode = 0x0B
 
 	stubBadLength    errCode = 0xC0
@@ -179,9 +176,10 @@ func (r request) word(i int) uint32 { return binary.LittleEndian.Uint32(r.data[4
 
 // reply is what a command answers.
 type reply struct {
-	value uint32
-	data  []byte
-	err   errCode
+	value  uint32
+	valued bool // the ROM sets its value field anew
+	data   []byte
+	err    errCode
 	// repeat is how many times the frame is sent; zero means once.
 	repeat int
 	// as replaces the opcode: the ROM answers unknown commands as SYNC.
@@ -194,26 +192,36 @@ type reply struct {
 
 func fail(code errCode) reply { return reply{err: code} }
 
-// encode builds the reply's packet for a loader whose status has statusLen bytes.
-func (r reply) encode(op Opcode, stub bool) []byte {
+// encode builds the packet of a reply. A stub ends it with a code and a zero. The
+// ROM ends it with a flag, a code and two bytes that an earlier answer left behind;
+// its value field too keeps what it held, except after SYNC and READ_REG.
+func (s *session) encode(r reply, op Opcode) []byte {
 	if r.as != 0 {
 		op = r.as
 	}
-	status := []byte{0, 0, 0, 0}
-	switch {
-	case stub:
-		status = []byte{byte(r.err), 0}
-	case r.err != ok:
-		status[0], status[1] = 1, byte(r.err)
+	l := &s.loader
+	value, status := r.value, []byte{byte(r.err), 0}
+	if !l.stub {
+		if r.valued {
+			l.value = r.value
+		}
+		value = l.value
+		status = append([]byte{0}, s.model.staleStatus(l.tail)...)
+		if r.err != ok {
+			status[0], status[1] = 1, byte(r.err)
+		}
 	}
 	data := r.data
 	if r.err != ok {
 		data = nil
 	}
+	if n := len(data); n >= 2 {
+		l.tail = [2]byte(data[n-2:])
+	}
 	p := make([]byte, requestHeader, requestHeader+len(data)+len(status))
 	p[0], p[1] = 1, byte(op)
 	binary.LittleEndian.PutUint16(p[2:], uint16(len(data)+len(status)))
-	binary.LittleEndian.PutUint32(p[4:], r.value)
+	binary.LittleEndian.PutUint32(p[4:], value)
 	return append(append(p, data...), status...)
 }
 

@@ -103,7 +103,7 @@ func TestFusesDescribeTheChip(t *testing.T) {
 	} {
 		cfg := Config{Chip: tt.chip, MAC: mac}
 		if tt.misbehave != "" {
-			cfg.Misbehave = []Misbehaviour{{Kind: tt.misbehave}}
+			cfg.Misbehave = []Misbehavior{{Kind: tt.misbehave}}
 		}
 		_, h := rom(t, cfg)
 		if got := h.read(tt.addr); got != tt.want {
