@@ -16,6 +16,7 @@ import (
 
 	"github.com/farforge/farforge/broker/certificate"
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/disk"
 	"github.com/farforge/farforge/broker/history"
 	"github.com/farforge/farforge/broker/keyring"
 	"github.com/farforge/farforge/broker/quota"
@@ -119,7 +120,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 
 	var reloader sync.WaitGroup
 	ended := make(chan struct{})
-	reloader.Go(func() { follow(ended, sig.reload, list, who, ring, certs) })
+	reloader.Go(func() { disk.Follow(ended, sig.reload, list, who, ring, certs) })
 	defer reloader.Wait()
 	defer close(ended)
 	defer certs.Start(l.http01, origin, logger)()

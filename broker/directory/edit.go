@@ -107,25 +107,19 @@ func (f *File) Add(line string) (identity.Authorized, error) {
 	if _, err := identity.ParseAuthorizedEntry(line); err != nil {
 		return identity.Authorized{}, fmt.Errorf("%w: %w", ErrBadLine, err)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	added, err := AddLines(f.path, line)
 	if err != nil {
 		return identity.Authorized{}, err
 	}
-	_, _, err = f.read()
-	return added[0], err
+	return added[0], f.refresh()
 }
 
 // Remove takes the agent with the name or fingerprint out of the file and out
 // of the directory at once.
 func (f *File) Remove(id string) (identity.Authorized, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	removed, err := RemoveLine(f.path, id)
 	if err != nil {
 		return identity.Authorized{}, err
 	}
-	_, _, err = f.read()
-	return removed, err
+	return removed, f.refresh()
 }

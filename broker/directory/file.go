@@ -11,56 +11,50 @@ import (
 )
 
 // ReadFile reads an authorized_agents file; see [identity.ParseAuthorized]. It
-// refuses one that anybody may write, and one that is too long without reading
-// it all.
+// refuses a file that anybody may write.
 func ReadFile(path string) ([]identity.Authorized, error) {
-	agents, _, err := readFile(path)
-	return agents, err
+	w, err := watch(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return w.Value(), nil
 }
 
-func readFile(path string) ([]identity.Authorized, disk.Version, error) {
-	data, v, err := disk.Read(path, identity.MaxAuthorizedFile)
-	if err != nil {
-		return nil, v, err
-	}
-	if v.Mode().Perm()&0o002 != 0 {
-		return nil, v, fmt.Errorf("%s: anybody may write it; run: chmod o-w %s", path, path)
-	}
-	agents, err := identity.ParseAuthorized(data)
-	if err != nil {
-		return nil, v, fmt.Errorf("%s: %w", path, err)
-	}
-	return agents, v, nil
+func watch(path string, log *slog.Logger) (*disk.Watched[[]identity.Authorized], error) {
+	return disk.Watch(disk.Source[[]identity.Authorized]{
+		Name: "list of agents", Files: []string{path}, Limit: identity.MaxAuthorizedFile,
+		Access: disk.GroupWrites, Logger: log,
+		Parse: func(files ...[]byte) ([]identity.Authorized, error) { return identity.ParseAuthorized(files[0]) },
+	})
 }
 
-// File keeps a [Directory] true to an authorized_agents file, whoever changes
-// that. It is safe for concurrent use.
+// File keeps a [Directory] equal to an authorized_agents file, whoever changes
+// the file. It is safe for concurrent use.
 type File struct {
-	path string
-	dir  *Directory
-	log  *slog.Logger
-	now  func() time.Time
+	path  string
+	dir   *Directory
+	log   *slog.Logger
+	now   func() time.Time
+	lines *disk.Watched[[]identity.Authorized]
 
-	mu    sync.Mutex
-	seen  disk.Version // what was last read, good or bad
-	lines []identity.Authorized
+	mu sync.Mutex
 	// due is when the next line expires; zero is never.
 	due time.Time
 }
 
-// OpenFile reads the file. It fails if that is not there or wrong; later
-// changes for the worse are logged and change nothing.
+// OpenFile reads the file. It fails if the file does not exist or is wrong;
+// later faults are logged and change nothing.
 func OpenFile(path string, log *slog.Logger) (*File, error) {
-	f := &File{path: path, dir: New(nil), log: log, now: time.Now}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, _, err := f.read(); err != nil {
-		return nil, err
+	lines, err := watch(path, log)
+	if err != nil {
+		return nil, fmt.Errorf("read the list of agents: %w", err)
 	}
+	f := &File{path: path, dir: New(nil), log: log, now: time.Now, lines: lines}
+	f.apply()
 	return f, nil
 }
 
-// Path returns where the file is.
+// Path returns the path of the file.
 func (f *File) Path() string { return f.path }
 
 // Directory returns the directory that follows the file.
@@ -68,55 +62,47 @@ func (f *File) Directory() *Directory { return f.dir }
 
 // Reload reads the file again.
 func (f *File) Reload() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.reload()
+	if f.lines.Reload() {
+		f.logged(f.apply())
+	}
 }
 
-// Check reads the file again if it has changed, and takes out the agents whose
-// time is over. It is made to be called every second.
+// Check reads the file again if it has changed, and removes expired agents. The
+// caller calls it every second.
 func (f *File) Check() {
+	if f.lines.Check() || f.expired() {
+		f.logged(f.apply())
+	}
+}
+
+func (f *File) expired() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case f.seen.Changed(f.path):
-		f.reload()
-	case !f.due.IsZero() && !f.now().Before(f.due):
-		f.tell(f.apply())
-	}
+	return !f.due.IsZero() && !f.now().Before(f.due)
 }
 
-func (f *File) reload() {
-	added, removed, err := f.read()
-	if err != nil {
-		f.log.Error("the list of agents was not read again; the old one stays", "err", err)
-		return
-	}
-	f.tell(added, removed)
-}
-
-func (f *File) tell(added, removed int) {
+func (f *File) logged(added, removed int) {
 	now := f.dir.Snapshot().Len()
-	f.log.Info("the list of agents was read again", "agents", now, "added", added, "removed", removed, "expired", len(f.lines)-now)
+	f.log.Info("list of agents reloaded", "agents", now, "added", added, "removed", removed, "expired", len(f.lines.Value())-now)
 }
 
-func (f *File) read() (added, removed int, err error) {
-	lines, v, err := readFile(f.path)
-	f.seen = v
-	if err != nil {
-		return 0, 0, fmt.Errorf("read the list of agents: %w", err)
+// refresh applies an edit of the file at once.
+func (f *File) refresh() error {
+	if _, err := f.lines.Refresh(); err != nil {
+		return fmt.Errorf("read the list of agents: %w", err)
 	}
-	f.lines = lines
-	added, removed = f.apply()
-	return added, removed, nil
+	f.apply()
+	return nil
 }
 
-// apply lists the agents whose time is not over.
+// apply lists the agents that have not expired.
 func (f *File) apply() (added, removed int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	now := f.now()
 	f.due = time.Time{}
 	var current []identity.Authorized
-	for _, who := range f.lines {
+	for _, who := range f.lines.Value() {
 		if who.Expired(now) {
 			continue
 		}

@@ -76,7 +76,7 @@ func TestFileIsReadAgainWhenItChanges(t *testing.T) {
 		"line 2: not a public key": func() { o.write(o.Path(), a+"rubbish\n") },
 		"more than 4194304 bytes":  func() { o.write(o.Path(), a+strings.Repeat("#\n", identity.MaxAuthorizedFile/2)) },
 		"no such file":             func() { _ = os.Remove(o.Path()) },
-		"anybody may write it; run: chmod o-w": func() {
+		"others can change it; run: chmod o-w": func() {
 			o.write(o.Path(), a)
 			if err := os.Chmod(o.Path(), 0o666); err != nil {
 				t.Fatal(err)
@@ -84,7 +84,7 @@ func TestFileIsReadAgainWhenItChanges(t *testing.T) {
 		},
 	} {
 		spoil()
-		if got := o.check(); !strings.Contains(got, what) || !strings.Contains(got, "the old one stays") || o.names() != "bench-1 bench-2" {
+		if got := o.check(); !strings.Contains(got, what) || !strings.Contains(got, "the old one stays in use") || o.names() != "bench-1 bench-2" {
 			t.Errorf("want %q: %s: %.300s", what, o.names(), got)
 		}
 		if got := o.check(); got != "" {

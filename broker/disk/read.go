@@ -1,6 +1,16 @@
+// Package disk reads, watches and locks text files that several processes
+// share: a broker that reads them, and commands that change them meanwhile.
+//
+//	broker    Watch ──▶ Value ◀── Check each second ◀── Follow
+//	command   Lock ──▶ Read ──▶ wholefile.Replace ──▶ unlock
+//
+// Writers replace a file whole, so readers need no lock. The lock is on the
+// file's folder: it leaves nothing behind, and it outlives the file that a
+// writer replaces.
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +21,11 @@ import (
 // ErrTooLong is returned for a file that is longer than its reader allows.
 var ErrTooLong = errors.New("the file is too long")
 
-// Version tells one state of a file from another. The zero value is that of a
-// file which is not there.
+// Version identifies one state of a file. The zero value means that there is no
+// file.
 type Version struct{ info fs.FileInfo }
 
-// Mode is the file's, 0 if it is not there.
+// Mode is the file's mode, 0 if there is no file.
 func (v Version) Mode() fs.FileMode {
 	if v.info == nil {
 		return 0
@@ -23,23 +33,23 @@ func (v Version) Mode() fs.FileMode {
 	return v.info.Mode()
 }
 
-// Changed tells whether the file at path is not the one of v any more: another
-// file, another size or another time of change.
+// Changed reports whether the file at path differs from the version: another
+// file, or another size, mode or time of change.
 func (v Version) Changed(path string) bool {
 	now, err := os.Stat(path)
 	if err != nil || v.info == nil {
 		return (err == nil) != (v.info != nil)
 	}
-	return !os.SameFile(v.info, now) || v.info.Size() != now.Size() || !v.info.ModTime().Equal(now.ModTime())
+	return !os.SameFile(v.info, now) || v.info.Size() != now.Size() || v.info.Mode() != now.Mode() || !v.info.ModTime().Equal(now.ModTime())
 }
 
-// Read returns what the file holds and which version of it that is, or
-// ErrTooLong if it is longer than most bytes. It never reads more than that.
-// The version is returned with an error, too.
-func Read(path string, most int64) ([]byte, Version, error) {
+// Read returns the text of a file, without a byte order mark, and its version.
+// It reads at most one byte more than the limit, and returns ErrTooLong for a
+// longer file. An error comes with the version, too.
+func Read(path string, limit int64) ([]byte, Version, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		info, _ := os.Stat(path) // there, but not for us
+		info, _ := os.Stat(path) // the file may exist and be unreadable
 		return nil, Version{info}, err
 	}
 	defer f.Close()
@@ -51,25 +61,51 @@ func Read(path string, most int64) ([]byte, Version, error) {
 	if info.IsDir() {
 		return nil, v, fmt.Errorf("%s is a folder", path)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		return nil, v, err
+	case int64(len(data)) > limit:
+		return nil, v, fmt.Errorf("%w: %s has more than %d bytes", ErrTooLong, path, limit)
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return nil, v, fmt.Errorf("%s is UTF-16 text; save it as UTF-8", path)
+	}
+	return bytes.TrimPrefix(data, []byte("\ufeff")), v, nil
+}
+
+// ReadSecret is Read for a file that only its owner may read. It refuses a file
+// that others can read.
+func ReadSecret(path string, limit int64) ([]byte, Version, error) {
+	data, v, err := Read(path, limit)
+	if err == nil {
+		err = Private.check(path, v)
+	}
 	if err != nil {
 		return nil, v, err
-	}
-	if int64(len(data)) > most {
-		return nil, v, fmt.Errorf("%w: %s has more than %d bytes", ErrTooLong, path, most)
 	}
 	return data, v, nil
 }
 
-// ReadSecret is Read for what nobody but its owner may read. It refuses a file
-// that others can.
-func ReadSecret(path string, most int64) ([]byte, Version, error) {
-	data, v, err := Read(path, most)
-	if err != nil {
-		return nil, v, err
+// Access says whom the mode of a file must keep out.
+type Access int
+
+// The kinds of access.
+const (
+	AnyMode     Access = iota
+	GroupWrites        // only the owner and the group may write
+	OwnerWrites        // only the owner may write
+	Private            // only the owner may read or write
+)
+
+func (a Access) check(path string, v Version) error {
+	rule := [...]struct {
+		forbidden fs.FileMode
+		does, fix string
+	}{
+		AnyMode: {}, GroupWrites: {0o002, "change", "o-w"}, OwnerWrites: {0o022, "change", "go-w"}, Private: {0o077, "read", "600"},
+	}[a]
+	if mode := v.Mode().Perm(); mode&rule.forbidden != 0 {
+		return fmt.Errorf("%s has mode %04o, others can %s it; run: chmod %s %s", path, mode, rule.does, rule.fix, path)
 	}
-	if mode := v.Mode().Perm(); mode&0o077 != 0 {
-		return nil, v, fmt.Errorf("%s has mode %04o, others can read it; run: chmod 600 %s", path, mode, path)
-	}
-	return data, v, nil
+	return nil
 }

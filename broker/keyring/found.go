@@ -158,7 +158,7 @@ func readSecret(dir string) ([]byte, error) {
 
 // keys makes the file of keys, with the old key in it if there is one.
 func (f founder) keys(old ed25519.PrivateKey) error {
-	s, _, err := readState(f.dir)
+	s, err := readState(f.dir)
 	if err == nil {
 		if old == nil || s.knows(old.Public().(ed25519.PublicKey)) {
 			return nil

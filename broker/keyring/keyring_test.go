@@ -333,7 +333,7 @@ func TestRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Reload()
-		if !strings.Contains(log.String(), want) || !strings.Contains(log.String(), "the old ones stay") || !r.Current().Signer.Public().Equal(signer) {
+		if !strings.Contains(log.String(), want) || !strings.Contains(log.String(), "the old one stays in use") || !r.Current().Signer.Public().Equal(signer) {
 			t.Errorf("want %q: %s", want, log.String())
 		}
 	}

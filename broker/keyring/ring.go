@@ -12,7 +12,7 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// Current is what a broker signs with and what it publishes.
+// Current is the key that signs and the keys that the broker publishes.
 type Current struct {
 	Signer    *grant.Signer
 	Published *grant.Published
@@ -25,9 +25,10 @@ type Ring struct {
 	now    func() time.Time
 	secret []byte
 
+	file *disk.Watched[*state]
+
 	mu     sync.Mutex
 	state  *state
-	seen   disk.Version // what was last read, good or bad
 	change func(Current)
 }
 
@@ -42,9 +43,11 @@ func Open(dir, issuer string, log *slog.Logger) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{dir: dir, log: log, now: time.Now, secret: secret, change: func(Current) {}}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	file, err := watchState(dir, log)
+	if err != nil {
+		return nil, err
+	}
+	r := &Ring{dir: dir, log: log, now: time.Now, secret: secret, file: file, state: file.Value(), change: func(Current) {}}
 	err = r.edit(func(s *state) bool {
 		moved := s.Issuer != issuer
 		s.Issuer = issuer
@@ -53,85 +56,80 @@ func Open(dir, issuer string, log *slog.Logger) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.state = file.Value()
 	return r, nil
 }
 
-// Secret returns what challenges and sessions are authenticated with.
+// Secret returns the secret that authenticates challenges and sessions.
 func (r *Ring) Secret() []byte { return r.secret }
 
-// Current returns the keys as they are now.
+// Current returns the present keys.
 func (r *Ring) Current() Current {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.current()
-}
-
-func (r *Ring) current() Current {
 	return Current{Signer: r.state.signer(), Published: r.state.published()}
 }
 
-// OnChange sets what is called with the keys whenever they have changed. It
-// must not call the Ring.
+// OnChange sets the function that Check and Reload call with changed keys.
 func (r *Ring) OnChange(f func(Current)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.change = f
 }
 
-// Reload reads the keys again. Keys that are wrong change nothing.
+// Reload reads the keys again. Wrong keys change nothing. One goroutine calls
+// Reload and Check.
 func (r *Ring) Reload() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.reload()
+	if r.file.Reload() {
+		r.use(r.file.Value())
+	}
 }
 
-// Check does so if the file has changed, and drops the keys that retire. It is
-// made to be called every second.
+// Check reads the keys again if the file has changed, and drops the keys that
+// retire. The caller calls it every second.
 func (r *Ring) Check() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.seen.Changed(filepath.Join(r.dir, keysFile)) {
-		r.reload()
+	if r.file.Check() {
+		r.use(r.file.Value())
 	}
-	if due := r.state.due(); due.IsZero() || r.now().Before(due) {
+	r.mu.Lock()
+	due := r.state.due()
+	r.mu.Unlock()
+	if due.IsZero() || r.now().Before(due) {
 		return
 	}
 	if err := r.edit(func(s *state) bool { return s.retire(r.now()) }); err != nil {
-		// In memory it is out at any rate.
-		r.log.Error("a grant signing key has retired, but the file of keys cannot be changed", "err", err)
-		r.state.retire(r.now())
+		r.log.Error("a grant signing key has retired and is out of use, but the file of keys cannot be changed", "err", err)
 	}
-	r.tell()
+	kept := *r.file.Value()
+	kept.retire(r.now())
+	r.use(&kept)
 }
 
-func (r *Ring) reload() {
-	s, v, err := readState(r.dir)
-	r.seen = v
-	if err != nil {
-		r.log.Error("the grant signing keys were not read again; the old ones stay", "err", err)
+// use takes over the keys and passes them on if they differ. It calls change
+// without the lock.
+func (r *Ring) use(s *state) {
+	r.mu.Lock()
+	same := reflect.DeepEqual(s, r.state)
+	r.state = s
+	change := r.change
+	r.mu.Unlock()
+	if same {
 		return
 	}
-	same := reflect.DeepEqual(s, r.state)
-	if r.state = s; !same {
-		r.tell()
-	}
+	c := r.Current()
+	r.log.Info("grant signing keys changed", "signs", grant.KeyID(c.Signer.Public()), "verify", len(s.Keys))
+	change(c)
 }
 
-func (r *Ring) tell() {
-	c := r.current()
-	r.log.Info("the grant signing keys are now", "signs", grant.KeyID(c.Signer.Public()), "verify", len(r.state.Keys))
-	r.change(c)
-}
-
-// edit changes the file under its lock, if change says that there is something
-// to write, and takes over what it holds.
+// edit changes the file under its lock if change returns true, and reads it
+// again.
 func (r *Ring) edit(change func(*state) bool) error {
 	unlock, err := disk.Lock(filepath.Join(r.dir, keysFile))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	s, v, err := readState(r.dir)
+	s, err := readState(r.dir)
 	if err != nil {
 		return err
 	}
@@ -139,10 +137,7 @@ func (r *Ring) edit(change func(*state) bool) error {
 		if err := s.replace(r.dir); err != nil {
 			return fmt.Errorf("write the grant signing keys: %w", err)
 		}
-		if s, v, err = readState(r.dir); err != nil {
-			return err
-		}
 	}
-	r.state, r.seen = s, v
-	return nil
+	_, err = r.file.Refresh()
+	return err
 }

@@ -35,7 +35,7 @@ func (k *key) view() Key {
 // List returns the keys in the folder, the one that signs last, and how many
 // rotations lead to it.
 func List(dir string, now time.Time) (keys []Key, rotations int, err error) {
-	s, _, err := readState(dir)
+	s, err := readState(dir)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read the grant signing keys: %w", err)
 	}
@@ -60,7 +60,7 @@ func Rotate(dir string, overlap time.Duration, now time.Time) (old, fresh Key, e
 		return fail(err)
 	}
 	defer unlock()
-	s, _, err := readState(dir)
+	s, err := readState(dir)
 	if err != nil {
 		return fail(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -112,17 +113,21 @@ func parseState(data []byte) (*state, error) {
 	return &s, nil
 }
 
-func readState(dir string) (*state, disk.Version, error) {
-	path := filepath.Join(dir, keysFile)
-	data, v, err := disk.ReadSecret(path, maxFile)
+// watchState reads the file of keys and follows it.
+func watchState(dir string, log *slog.Logger) (*disk.Watched[*state], error) {
+	return disk.Watch(disk.Source[*state]{
+		Name: "file of grant signing keys", Files: []string{filepath.Join(dir, keysFile)}, Limit: maxFile,
+		Access: disk.Private, Logger: log,
+		Parse: func(files ...[]byte) (*state, error) { return parseState(files[0]) },
+	})
+}
+
+func readState(dir string) (*state, error) {
+	w, err := watchState(dir, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return nil, v, err
+		return nil, err
 	}
-	s, err := parseState(data)
-	if err != nil {
-		return nil, v, fmt.Errorf("%s: %w", path, err)
-	}
-	return s, v, nil
+	return w.Value(), nil
 }
 
 func (s *state) marshal() ([]byte, error) {

@@ -13,13 +13,13 @@ import (
 // Authorized is a list of users' SSH keys, read again when it changes. It is
 // safe for concurrent use.
 type Authorized struct {
-	*watched[map[string]identity.Authorized]
+	watched[map[string]identity.Authorized]
 }
 
 // OpenAuthorized reads an authorized_users file; see [ParseAuthorized]. The
 // logger gets later changes.
 func OpenAuthorized(path string, logger *slog.Logger) (*Authorized, error) {
-	w, err := watch(path, ParseAuthorized, logger)
+	w, err := watch(path, logger, ParseAuthorized)
 	if err != nil {
 		return nil, err
 	}
@@ -59,9 +59,9 @@ func ParseAuthorized(data []byte) (map[string]identity.Authorized, error) {
 }
 
 // Len is how many keys are listed.
-func (a *Authorized) Len() int { return len(*a.current()) }
+func (a *Authorized) Len() int { return len(a.Value()) }
 
 func (a *Authorized) lookup(fingerprint string, now time.Time) (identity.Authorized, bool) {
-	who, ok := (*a.current())[fingerprint]
+	who, ok := a.Value()[fingerprint]
 	return who, ok && !who.Expired(now)
 }

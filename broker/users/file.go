@@ -7,12 +7,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/farforge/farforge/broker/disk"
 	"github.com/farforge/farforge/broker/quota"
 )
 
 // File is a users file, read again when it changes. It is safe for concurrent
 // use.
-type File struct{ *watched[table] }
+type File struct{ watched[table] }
 
 type table struct {
 	byUser map[string]*Entry
@@ -21,7 +22,7 @@ type table struct {
 
 // OpenFile reads a users file. The logger gets later changes.
 func OpenFile(path string, logger *slog.Logger) (*File, error) {
-	w, err := watch(path, func(data []byte) (table, error) {
+	w, err := watch(path, logger, func(data []byte) (table, error) {
 		entries, err := ParseFile(data)
 		t := table{byUser: map[string]*Entry{}, byKey: map[string]*Entry{}}
 		for _, e := range entries {
@@ -31,22 +32,49 @@ func OpenFile(path string, logger *slog.Logger) (*File, error) {
 			}
 		}
 		return t, err
-	}, logger)
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &File{w}, nil
 }
 
+// watched is one of the files of the registry.
+type watched[T any] struct {
+	*disk.Watched[T]
+	path   string
+	logger *slog.Logger
+}
+
+func watch[T any](path string, logger *slog.Logger, parse func([]byte) (T, error)) (watched[T], error) {
+	w, err := disk.Watch(disk.Source[T]{
+		Name: "list of users", Files: []string{path}, Limit: MaxFile, Access: disk.OwnerWrites,
+		Parse: func(files ...[]byte) (T, error) { return parse(files[0]) }, Logger: logger,
+	})
+	return watched[T]{w, path, logger}, err
+}
+
+// Reload reads the file again.
+func (w watched[T]) Reload() { w.log(w.Watched.Reload()) }
+
+// Check reads the file again if it has changed.
+func (w watched[T]) Check() { w.log(w.Watched.Check()) }
+
+func (w watched[T]) log(read bool) {
+	if read {
+		w.logger.Info("list of users reloaded", "file", w.path)
+	}
+}
+
 // Len is how many users have an access key.
-func (f *File) Len() int { return len(f.current().byKey) }
+func (f *File) Len() int { return len(f.Value().byKey) }
 
 // authenticate returns the user whose access key it is. It fails with
 // ErrUnknown, whatever is wrong, or ErrExpired for the holder of a key that has
 // ended.
 func (f *File) authenticate(key AccessKey, now time.Time) (*Entry, error) {
 	hash := key.Hash()
-	e, listed := f.current().byKey[key.ID()]
+	e, listed := f.Value().byKey[key.ID()]
 	stored := [sha256.Size]byte{} // which is the hash of nothing known
 	if listed {
 		stored = e.Hash
@@ -63,7 +91,7 @@ func (f *File) authenticate(key AccessKey, now time.Time) (*Entry, error) {
 
 // limits returns the user's own limits.
 func (f *File) limits(user string) quota.Limits {
-	if e, ok := f.current().byUser[user]; ok {
+	if e, ok := f.Value().byUser[user]; ok {
 		return e.Limits
 	}
 	return quota.Limits{}
@@ -71,6 +99,6 @@ func (f *File) limits(user string) quota.Limits {
 
 // knows tells whether the user has an access key that has not ended.
 func (f *File) knows(user string, now time.Time) bool {
-	e, ok := f.current().byUser[user]
+	e, ok := f.Value().byUser[user]
 	return ok && e.KeyID != "" && !e.Expired(now)
 }
