@@ -18,13 +18,13 @@ import (
 const (
 	// maxPassphrase bounds a file with a passphrase, in bytes.
 	maxPassphrase = 4096
-	// askTimes is how often a passphrase is asked for, as ssh does.
+	// askTimes is how many passphrases the user may try, as with ssh.
 	askTimes = 3
 )
 
-// openKey reads the agent's key, asking for its passphrase if need be. If there
-// is none and mayMake is set, it makes one; made tells so.
-func (p program) openKey(cfg *Config, mayMake bool) (key *identity.Key, made bool, err error) {
+// openKey reads the agent's key and asks for its passphrase if it has one. If
+// there is no key and mayMake is set, it makes one and sets made.
+func (p program) openKey(cfg *stateConfig, mayMake bool) (key *identity.Key, made bool, err error) {
 	loader := identity.Loader{AgentSocket: os.Getenv("SSH_AUTH_SOCK"), Passphrase: p.askPassphrase}
 	if cfg.PassphraseFile != "" {
 		loader.Passphrase = func(string) ([]byte, error) { return readPassphrase(cfg.PassphraseFile) }
@@ -37,14 +37,14 @@ func (p program) openKey(cfg *Config, mayMake bool) (key *identity.Key, made boo
 		if cfg.PassphraseFile != "" {
 			return nil, false, usage(fmt.Errorf("the passphrase in %s is not that of the key %s", cfg.PassphraseFile, cfg.Key))
 		}
-		fmt.Fprintln(p.stderr, "That is not its passphrase.")
+		fmt.Fprintln(p.stderr, "The passphrase is wrong.")
 	}
-	var said *cli.Error
+	var known *cli.Error
 	switch {
 	case err == nil:
 		return key, false, nil
-	case errors.As(err, &said):
-		return nil, false, said
+	case errors.As(err, &known):
+		return nil, false, known
 	case errors.Is(err, fs.ErrNotExist) && mayMake && !strings.HasSuffix(cfg.Key, ".pub"):
 		key, err = identity.GenerateKey(cfg.Key, cfg.Name)
 		return key, true, err
@@ -54,9 +54,9 @@ func (p program) openKey(cfg *Config, mayMake bool) (key *identity.Key, made boo
 	return nil, false, usage(err)
 }
 
-// readPassphrase reads a passphrase from a file that nobody else can read. Its
-// last line break does not count. The error says all; nothing is to be made of
-// a file that does not exist.
+// readPassphrase reads a passphrase from a file that only its owner can read,
+// without the line break at its end. Its errors are complete: a missing file
+// never makes [program.openKey] generate a key.
 func readPassphrase(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -75,7 +75,7 @@ func readPassphrase(path string) ([]byte, error) {
 	return bytes.TrimRight(data, "\r\n"), nil
 }
 
-// askPassphrase asks on the terminal, without echo. A signal ends the asking.
+// askPassphrase asks on the terminal, without echo, until a signal comes.
 func (p program) askPassphrase(path string) ([]byte, error) {
 	fd := int(p.stdin.Fd())
 	if !term.IsTerminal(fd) {
@@ -92,8 +92,8 @@ func (p program) askPassphrase(path string) ([]byte, error) {
 		err        error
 	}
 	replies := make(chan reply, 1)
-	// A read from a terminal cannot be called off: after a signal this
-	// goroutine ends with the process, which is about to.
+	// A read from a terminal cannot be canceled: after a signal this goroutine
+	// ends with the process, which is about to exit.
 	go func() {
 		passphrase, err := term.ReadPassword(fd)
 		replies <- reply{passphrase, err}
@@ -110,7 +110,7 @@ func (p program) askPassphrase(path string) ([]byte, error) {
 	}
 	stopped := cli.Fail(cli.Interrupted, errors.New("stopped before the passphrase was given"))
 	if err := term.Restore(fd, before); err != nil { // or the shell would not echo
-		return nil, stopped.Hint("the terminal does not echo any more; run: stty echo")
+		return nil, stopped.Hint("the terminal no longer echoes; run: stty echo")
 	}
 	return nil, stopped
 }

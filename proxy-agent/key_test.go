@@ -270,7 +270,7 @@ func TestPassphraseIsAskedForOnTheTerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 		if typed == "wrong" {
-			x.until("That is not its passphrase.")
+			x.until("The passphrase is wrong.")
 		}
 	}
 	if err := x.cmd.Wait(); err != nil || !strings.HasPrefix(x.out.String(), "ssh-ed25519 ") {

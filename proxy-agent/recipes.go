@@ -3,32 +3,33 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/command"
 	"github.com/farforge/farforge/proxy-agent/build"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
-func recipesCommand(p program, cfg *Config) *cobra.Command {
+func recipesCommand(p program) *cobra.Command {
+	var cfg Config
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "recipes",
 		Short: "Show which recipes work on this machine, and why others do not",
-		Long: `Looks for the toolchain of every recipe, inside the sandbox, as the agent does
-when it starts. doc/recipes.md describes how to write a recipe.`,
+		Long: `Looks for the toolchain of every recipe inside the sandbox, as the agent does at
+its start. doc/recipes.md describes how to write a recipe.`,
 		Example: `  proxy-agent recipes
   proxy-agent recipes --recipes ~/recipes --json`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if err := cfg.validateBuild(); err != nil {
+			if err := cfg.Sandbox.Validate(); err != nil {
 				return err
 			}
-			_, catalog, err := detect(p.ctx, cfg)
+			_, catalog, err := detect(p.ctx, &cfg)
 			if err != nil {
 				return err
 			}
@@ -39,26 +40,21 @@ when it starts. doc/recipes.md describes how to write a recipe.`,
 			return nil
 		},
 	}
-	buildFlags(cmd.Flags(), cfg)
+	cfg.Build.RegisterRecipes(cmd.Flags())
+	cfg.Sandbox.Register(cmd.Flags())
+	command.Values(cmd, "sandbox", sandbox.KindBubblewrap, sandbox.KindNone)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
 	return cmd
 }
 
-// detect makes the sandbox and finds out what can be built in it.
+// detect opens the sandbox and finds the recipes whose toolchains work in it.
 func detect(ctx context.Context, cfg *Config) (sandbox.Sandbox, *build.Catalog, error) {
-	recipes, err := build.Load(cfg.Recipes)
+	recipes, err := build.Load(cfg.Build.Dir)
 	if err != nil {
 		return nil, nil, usage(err, "doc/recipes.md describes the format")
 	}
-	var sb sandbox.Sandbox = sandbox.None{}
-	if cfg.Sandbox == sandboxBubblewrap {
-		sb = sandbox.NewBubblewrap(ctx)
-	}
-	if err := sb.Check(ctx); err != nil {
-		var unusable *sandbox.Unusable
-		if errors.As(err, &unusable) {
-			return nil, nil, usage(err, unusable.Hint(), "or run builds without one, if you trust every client with this account: --sandbox none")
-		}
+	sb, err := cfg.Sandbox.Open(ctx)
+	if err != nil {
 		return nil, nil, err
 	}
 	catalog, err := build.Detect(ctx, sb, recipes)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -22,7 +21,7 @@ import (
 	"github.com/farforge/farforge/proxy-agent/worker"
 )
 
-// parts are what an agent is made of.
+// parts are the rooms of a running agent.
 type parts struct {
 	log        *slog.Logger
 	key        *identity.Key
@@ -35,13 +34,13 @@ type parts struct {
 	broker     *signaling.Client
 }
 
-// run is the agent's life: look at the machine, then work.
+// run checks the machine and then works until it is drained or stopped.
 func (p program) run(cfg *Config) (err error) {
-	a := &parts{log: newLogger(cfg, p.stderr)}
+	a := &parts{log: cfg.Log.Logger(p.stderr).With("agent", cfg.State.Name)}
 	if err := p.keys(cfg, a); err != nil {
 		return err
 	}
-	if a.sources, err = cfg.sources(); err != nil {
+	if a.sources, err = source.New(cfg.Source); err != nil {
 		return usage(err)
 	}
 	if a.sandbox, a.catalog, err = detect(p.ctx, cfg); err != nil {
@@ -50,23 +49,22 @@ func (p program) run(cfg *Config) (err error) {
 	if len(a.catalog.Capabilities()) == 0 {
 		return usage(errors.New("no recipe works on this machine, so the agent could build nothing"), missing(a.catalog)...)
 	}
-	if a.sandbox.Name() == sandboxNone {
-		a.log.Warn("builds run without a sandbox: every client has all that this account has")
+	if a.sandbox.Name() == sandbox.KindNone {
+		a.log.Warn("builds run without a sandbox: clients have every right of this account")
 	}
-	if a.workspaces, err = build.OpenWorkspaces(filepath.Join(cfg.StateDir, "workspaces")); err != nil {
+	if a.workspaces, err = build.OpenWorkspaces(filepath.Join(cfg.State.Dir, "workspaces")); err != nil {
 		return usage(err)
 	}
 	defer a.workspaces.Close()
-	limits := build.CacheLimits{Number: cfg.KeepCaches, Bytes: int64(cfg.CacheSizeMB) << 20}
-	if a.caches, err = build.OpenCaches(a.workspaces, a.catalog, limits); err != nil {
+	if a.caches, err = build.OpenCaches(a.workspaces, a.catalog, cfg.Build.Caches); err != nil {
 		return usage(err)
 	}
-	// Which way works is logged once, and again when that changes.
+	// NewWays logs the way that works, and each change of it.
 	ways, err := signaling.NewWays(cfg.URL, cfg.Reach, nil, a.log)
 	if err != nil {
 		return usage(err)
 	}
-	a.broker, err = signaling.New(signaling.Config{URL: cfg.URL, Ways: ways, UserAgent: "farforge-proxy-agent/" + version(), Logger: a.log})
+	a.broker, err = signaling.New(signaling.Config{URL: cfg.URL, Ways: ways, UserAgent: "farforge-proxy-agent/" + cli.Version(), Logger: a.log})
 	if err != nil {
 		return usage(err)
 	}
@@ -74,17 +72,17 @@ func (p program) run(cfg *Config) (err error) {
 	return explain(p.work(cfg, a), a.key, cfg)
 }
 
-// keys reads the agent's two keys, or makes them at its first start.
+// keys reads the agent's two keys. At the first start it makes them.
 func (p program) keys(cfg *Config, a *parts) error {
-	// A path that was given and does not exist is rather a typing mistake.
-	key, made, err := p.openKey(cfg, cfg.ownKey)
+	// A missing key at a path that the operator names is rather a typing mistake.
+	key, made, err := p.openKey(&cfg.State, cfg.State.ownKey)
 	if err != nil {
 		return err
 	}
 	if made {
-		fmt.Fprintf(p.stdout, "proxy-agent: made a key; the operator of the broker has to list this line:\n%s\n", key.PublicLine(cfg.Name))
+		fmt.Fprintf(p.stdout, "proxy-agent: made a key; the broker's operator must add this line to the authorized agents:\n%s\n", key.PublicLine(cfg.State.Name))
 	}
-	sealing, err := envelope.LoadOrGenerateKey(filepath.Join(cfg.StateDir, sealingName))
+	sealing, err := envelope.LoadOrGenerateKey(filepath.Join(cfg.State.Dir, sealingName))
 	if err != nil {
 		return usage(err)
 	}
@@ -98,29 +96,28 @@ func (p program) work(cfg *Config, a *parts) error {
 		return usage(err)
 	}
 	pinned := func(ctx context.Context) (*grant.KeySet, error) {
-		return session.PinnedKeys(ctx, cfg.StateDir, a.broker.Origin(), a.broker.JWKS, func(ids []string) {
+		return session.PinnedKeys(ctx, cfg.State.Dir, a.broker.Origin(), a.broker.JWKS, func(ids []string) {
 			a.log.Warn("the broker has new signing keys, which are not trusted", "keys", ids)
 		})
 	}
-	return worker.New(worker.Config{
-		Broker: a.broker, Key: a.key, Sealing: bound, Capabilities: a.catalog.Capabilities(), Tags: cfg.Tags,
-		Warm:     a.caches.Warm,
-		Capacity: worker.Capacity{Cores: cfg.Cores, MemoryMB: cfg.MemoryMB, Jobs: cfg.Jobs},
-		Version:  version(), Logger: a.log, Keys: pinned, ProbeNAT: a.broker.ProbeNAT,
-		Host: func(keys *grant.KeySet) (*session.Host, error) {
-			fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", a.broker.Origin(), abilities(a.catalog))
-			return session.NewHost(session.Config{
-				Key: a.key, Sealing: a.sealing, RequireSealed: cfg.RequireSealed, KeepLocal: cfg.KeepLocal,
-				Broker: a.broker.Origin(), Keys: keys, Refetch: pinned, Clock: a.broker,
-				UsedGrants: filepath.Join(cfg.StateDir, usedName), Sources: a.sources,
-				Catalog: a.catalog, Sandbox: a.sandbox, Workspaces: a.workspaces, Caches: a.caches, Version: version(),
-				Loopback: a.broker.Loopback(), Logger: a.log,
-			})
-		},
-	}).Run(p.ctx, p.drain)
+	w := cfg.Worker
+	w.Broker, w.Key, w.Sealing, w.Keys = a.broker, a.key, bound, pinned
+	w.Capabilities, w.Warm, w.ProbeNAT = a.catalog.Capabilities(), a.caches.Warm, a.broker.ProbeNAT
+	w.Version, w.Logger = cli.Version(), a.log
+	w.Host = func(keys *grant.KeySet) (*session.Host, error) {
+		fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", a.broker.Origin(), abilities(a.catalog))
+		s := cfg.Session
+		s.Key, s.Sealing, s.Keys, s.Refetch = a.key, a.sealing, keys, pinned
+		s.Broker, s.Clock, s.Loopback = a.broker.Origin(), a.broker, a.broker.Loopback()
+		s.UsedGrants = filepath.Join(cfg.State.Dir, usedName)
+		s.Sources, s.Catalog, s.Sandbox, s.Workspaces, s.Caches = a.sources, a.catalog, a.sandbox, a.workspaces, a.caches
+		s.Version, s.Logger = cli.Version(), a.log
+		return session.NewHost(s)
+	}
+	return worker.New(w).Run(p.ctx, p.drain)
 }
 
-// explain turns what ended the work into what the operator reads.
+// explain gives the error that ended the work an exit code and hints.
 func explain(err error, key *identity.Key, cfg *Config) error {
 	var p *api.Problem
 	var change *session.KeyChange
@@ -128,20 +125,20 @@ func explain(err error, key *identity.Key, cfg *Config) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.Canceled):
-		return cli.Fail(cli.Interrupted, errors.New("stopped, and the jobs under way with it"))
+		return cli.Fail(cli.Interrupted, errors.New("stopped, together with the running jobs"))
 	case errors.As(err, &change):
 		return cli.Fail(cli.Verification, err, change.Hint())
 	case errors.As(err, &p):
 		hints := p.Hints
 		if p.Code == api.CodeBadSignature || p.Code == api.CodeForbidden {
-			hints = append(hints, "the broker's file of authorized agents must have this line:  "+key.PublicLine(cfg.Name))
+			hints = append(hints, "the broker's file of authorized agents must have this line:  "+key.PublicLine(cfg.State.Name))
 		}
 		return cli.Fail(cli.Broker, fmt.Errorf("the broker refused this agent: %w", err), hints...)
 	}
 	return err
 }
 
-// missing tells for each recipe why it does not work.
+// missing returns for each recipe why it does not work.
 func missing(catalog *build.Catalog) []string {
 	var hints []string
 	for _, e := range catalog.Entries {
@@ -150,21 +147,11 @@ func missing(catalog *build.Catalog) []string {
 	return hints
 }
 
-// abilities lists what can be built, for people.
+// abilities lists the targets and toolchains in words.
 func abilities(catalog *build.Catalog) string {
 	var all []string
 	for _, c := range catalog.Capabilities() {
 		all = append(all, fmt.Sprintf("%s with %s %s", c.Target, c.Toolchain, c.Version))
 	}
 	return strings.Join(all, ", ")
-}
-
-func newLogger(cfg *Config, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // Validate has read it
-	options := &slog.HandlerOptions{Level: level}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options)).With("agent", cfg.Name)
-	}
-	return slog.New(slog.NewTextHandler(w, options)).With("agent", cfg.Name)
 }

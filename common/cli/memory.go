@@ -57,3 +57,22 @@ func (m *Memory) Set(s string) error { return m.UnmarshalText([]byte(s)) }
 
 // Type names the kind of value in a command's help.
 func (m *Memory) Type() string { return "size" }
+
+// Bytes is an amount in bytes whose text is that of [Memory].
+type Bytes int64
+
+// Set, String and Type make Bytes the value of a flag.
+func (b *Bytes) Set(s string) error {
+	var m Memory
+	if err := m.Set(s); err != nil {
+		return err
+	}
+	*b = Bytes(m.Bytes())
+	return nil
+}
+
+// String returns the amount in whole MiB; empty for none.
+func (b *Bytes) String() string { return Memory(*b / MiB).String() }
+
+// Type names the kind of value in a command's help.
+func (b *Bytes) Type() string { return "size" }

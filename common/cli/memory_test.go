@@ -24,6 +24,19 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+func TestBytes(t *testing.T) {
+	var b Bytes
+	if b.String() != "" {
+		t.Errorf("nothing is %q", b.String())
+	}
+	if err := b.Set("512MiB"); err != nil || b != 512<<20 || b.String() != "512M" {
+		t.Errorf("%d, %s, %v", b, b.String(), err)
+	}
+	if err := b.Set("lots"); err == nil || b != 512<<20 {
+		t.Errorf("%d, %v", b, err)
+	}
+}
+
 func FuzzMemory(f *testing.F) {
 	f.Add("512MiB")
 	f.Add("1T")

@@ -54,7 +54,7 @@ func TestMistypedWords(t *testing.T) {
 		"help buidl":    "error: kiln has no verb \"buidl\"\nhint: did you mean this?  kiln build\nhint: see kiln --help\n",
 		"--degres 5":    "error: unknown flag: --degres\nhint: did you mean --degrees?\nhint: see kiln --help\n",
 		"--xyzzy":       "error: unknown flag: --xyzzy\nhint: see kiln --help\n",
-		"--degrees hot": "error: --degrees: \"hot\" is not a number\nhint: see kiln --help\n",
+		"--degrees hot": "error: --degrees: \"hot\" must be an integer\nhint: see kiln --help\n",
 		"-x":            "error: unknown shorthand flag: 'x' in -x\nhint: see kiln --help\n",
 	} {
 		if _, got := run(strings.Fields(args)...); got != want {
@@ -89,7 +89,7 @@ func TestHelpHasSectionsVerbsAndTopics(t *testing.T) {
 
 func TestEnvironmentGivesFlags(t *testing.T) {
 	t.Setenv("KILN_DEGREES", "hot")
-	if _, got := run(); !strings.HasPrefix(got, "error: the environment variable KILN_DEGREES has the value \"hot\": --degrees: \"hot\" is not a number\n") {
+	if _, got := run(); !strings.HasPrefix(got, "error: the environment variable KILN_DEGREES has the value \"hot\": --degrees: \"hot\" must be an integer\n") {
 		t.Errorf("got %q", got)
 	}
 	if _, got := run("--degrees", "5"); got != "" {

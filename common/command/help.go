@@ -69,8 +69,9 @@ type FlagSection struct {
 
 // Headings of flags that no [cli.Section] defines.
 const (
-	ownFlags    = "Flags"
-	sharedFlags = "Flags of every verb"
+	ownFlags = "Flags"
+	// SharedFlags is the heading of the parents' flags.
+	SharedFlags = "Flags of every verb"
 )
 
 // Sections returns a command's visible flags by headings, in the order of their
@@ -79,7 +80,11 @@ func Sections(cmd *cobra.Command) []FlagSection {
 	cmd.InitDefaultHelpFlag()
 	cmd.InitDefaultVersionFlag()
 	var sections, last []FlagSection
-	add := func(to []FlagSection, heading string, f *pflag.Flag) []FlagSection {
+	add := func(to []FlagSection, heading string, original *pflag.Flag) []FlagSection {
+		f := new(pflag.Flag)
+		if *f = *original; f.Value.Type() == "bool" {
+			f.Value, f.NoOptDefVal = plainValue{f.Value}, ""
+		}
 		for _, s := range to {
 			if s.Heading == heading {
 				s.Flags.AddFlag(f)
@@ -103,6 +108,10 @@ func Sections(cmd *cobra.Command) []FlagSection {
 		}
 	}
 	cmd.LocalFlags().VisitAll(each(ownFlags))
-	cmd.InheritedFlags().VisitAll(each(sharedFlags))
+	cmd.InheritedFlags().VisitAll(each(SharedFlags))
 	return append(sections, last...)
 }
+
+// plainValue hides from pflag that a value is a bool, for which it would write
+// [=true|false].
+type plainValue struct{ pflag.Value }

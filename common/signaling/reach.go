@@ -47,17 +47,17 @@ type Reach struct {
 // broker. Those of an AMP cache are for clients: an agent's polls are too many
 // for a cache.
 func (r *Reach) Register(f *pflag.FlagSet, client bool) {
-	legs := "direct or front"
-	f.StringSliceVar(&r.Fronts, "front", nil, "reach the broker behind this `HOST`, which is all that DNS and TLS show; several, with commas, are tried in random order")
+	legs := "direct, front"
+	f.StringSliceVar(&r.Fronts, "front", nil, "reach the broker behind this `HOST`, the only name that DNS and TLS show; see help fronting")
 	if client {
-		legs = "direct, front or amp"
+		legs = "direct, front, amp"
 		f.StringVar(&r.AMPCache, "ampcache", "", "reach the broker through the AMP cache at this `URL`")
 		f.StringSliceVar(&r.AMPFronts, "ampcache-front", nil, "reach that cache behind this `HOST` (default its own name)")
 	}
-	f.StringSliceVar(&r.Legs, "rendezvous", nil, "try these `WAYS` to the broker, in this order: "+legs+" (default what the flags above ask for, or else direct)")
-	f.StringVar(&r.Imitate, "utls-imitate", "", "have TLS look like that of a browser, a `NAME` of: "+strings.Join(front.Names(), ", "))
-	f.StringVar(&r.Proxy, "proxy", "", "go through the proxy at this `URL` with http, https or socks5; none for no proxy (default what HTTPS_PROXY and NO_PROXY say)")
-	f.StringVar(&r.CAFile, "ca-file", "", "trust the certificates in this `FILE`, PEM, besides the system's")
+	f.StringSliceVar(&r.Legs, "rendezvous", nil, "try these `WAYS` in order: "+legs+" (default the flags above, or direct)")
+	f.StringVar(&r.Imitate, "utls-imitate", "", "make TLS look like that of the browser `NAME`; see help fronting")
+	f.StringVar(&r.Proxy, "proxy", "", "use the http, https or socks5 proxy at this `URL`, or none (default HTTPS_PROXY, NO_PROXY)")
+	f.StringVar(&r.CAFile, "ca-file", "", "trust the CA certificates in this PEM `FILE` besides the system's")
 }
 
 // legs returns the legs in order.
