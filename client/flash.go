@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,10 +10,8 @@ import (
 	"github.com/farforge/farforge/client/artifacts"
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/client/project"
-	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/flash"
 	"github.com/farforge/farforge/common/flash/serialport"
-	"github.com/farforge/farforge/common/flashmap"
 )
 
 // flashConfig is the command line of client flash.
@@ -49,14 +45,15 @@ What the flash holds already is skipped; what is written is compared.`,
 			if err != nil {
 				return err
 			}
-			if err := a.verifyMap(at, c.knownOptions); err != nil {
+			firmware, err := a.loadFirmware(at, c.knownOptions)
+			if err != nil {
 				return err
 			}
 			name, err := choosePort(c.Port, serialport.List)
 			if err != nil {
 				return err
 			}
-			board, err := a.flash(cmd.Context(), name, at, c.loaderOptions)
+			board, err := a.flash(cmd.Context(), name, firmware, c.loaderOptions)
 			if err != nil {
 				return err
 			}
@@ -73,25 +70,18 @@ What the flash holds already is skipped; what is written is compared.`,
 	return cmd
 }
 
-// verifyMap makes sure that what the flash map at a path names is what an agent
-// has signed, where one has.
-func (a *app) verifyMap(at string, o knownOptions) error {
-	m, files, err := readMap(at)
-	if err != nil {
-		return err
-	}
-	if err := files.Close(); err != nil {
-		return boardError(err)
-	}
+// loadFirmware reads what the flash map at a path names, and checks it against the
+// statement of the agent that has signed it, if one has.
+func (a *app) loadFirmware(at string, o knownOptions) (*artifacts.Firmware, error) {
 	known, err := o.known()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	v, err := artifacts.VerifyMap(at, project.StateName, m, known)
-	if err == nil && v != nil {
-		a.ui.Say("verified: signed by %s", strings.Join(v.By, ", "))
+	firmware, err := artifacts.LoadFirmware(at, project.StateName, known)
+	if err == nil && len(firmware.By) > 0 {
+		a.ui.Say("verified: signed by %s", strings.Join(firmware.By, ", "))
 	}
-	return err
+	return firmware, err
 }
 
 // board is a board that was flashed. Its port is open and goes on to a monitor,
@@ -102,14 +92,9 @@ type board struct {
 	flashed *console.Flashed
 }
 
-// flash writes what the flash map at the path says to the board on the port.
-func (a *app) flash(ctx context.Context, name, at string, o loaderOptions) (*board, error) {
-	m, files, err := readMap(at)
-	if err != nil {
-		return nil, err
-	}
-	defer files.Close()
-	before, after, err := o.resets(m)
+// flash writes firmware to the board on the port.
+func (a *app) flash(ctx context.Context, name string, firmware *artifacts.Firmware, o loaderOptions) (*board, error) {
+	before, after, err := o.resets(firmware.Map)
 	if err != nil {
 		return nil, err
 	}
@@ -118,19 +103,19 @@ func (a *app) flash(ctx context.Context, name, at string, o loaderOptions) (*boa
 		return nil, err
 	}
 	b := &board{port: port}
-	if err := b.write(ctx, a, name, m, files, flash.Options{Chip: o.Chip, Before: before, Baud: o.Baud, Log: a.log}, after); err != nil {
+	if err := b.write(ctx, a, name, firmware, flash.Options{Chip: o.Chip, Before: before, Baud: o.Baud, Log: a.log}, after); err != nil {
 		return nil, boardError(errors.Join(err, port.Close()))
 	}
 	return b, nil
 }
 
-func (b *board) write(ctx context.Context, a *app, name string, m *flashmap.Map, files *os.Root, o flash.Options, after flash.After) error {
+func (b *board) write(ctx context.Context, a *app, name string, firmware *artifacts.Firmware, o flash.Options, after flash.After) error {
 	d, err := flash.Connect(ctx, b.port, o)
 	if err != nil {
 		return err
 	}
 	a.ui.Board(name, d.Info())
-	result, err := d.WriteMap(ctx, m, files.FS(), flash.WriteOptions{Progress: a.ui.Flash})
+	result, err := d.WriteMap(ctx, firmware.Map, firmware.Files, flash.WriteOptions{Progress: a.ui.Flash})
 	if err == nil {
 		err = d.Finish(ctx, after)
 	}
@@ -144,31 +129,4 @@ func (b *board) write(ctx context.Context, a *app, name string, m *flashmap.Map,
 	}
 	b.tail, b.flashed = d.Tail(), console.NewFlashed(name, d.Info().Chip, result)
 	return nil
-}
-
-// readMap reads a flash map and opens the folder with its images.
-func readMap(at string) (*flashmap.Map, *os.Root, error) {
-	fail := func(err error) (*flashmap.Map, *os.Root, error) {
-		return nil, nil, cli.Failf(cli.Usage, "cannot flash %s: %w", at, err)
-	}
-	info, err := os.Stat(at)
-	if err != nil {
-		return fail(err)
-	}
-	if info.Size() > flashmap.MaxFileSize {
-		return fail(errors.New("it is too long for a flash map"))
-	}
-	text, err := os.ReadFile(at)
-	if err != nil {
-		return fail(err)
-	}
-	m, err := flashmap.Parse(text)
-	if err != nil {
-		return fail(err)
-	}
-	files, err := os.OpenRoot(filepath.Dir(at))
-	if err != nil {
-		return fail(err)
-	}
-	return m, files, nil
 }

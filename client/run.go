@@ -76,7 +76,11 @@ func (a *app) run(ctx context.Context, c runConfig) error {
 		return cli.Failf(cli.BuildFailed, "the build made nothing to flash").
 			Hint("its artifacts are in "+set.Dir, "the recipe on the agent has to make a flasher_args.json or to declare offsets")
 	}
-	b, err := a.flash(ctx, name, set.Path(set.FlashMap), c.loaderOptions)
+	firmware, err := set.Firmware()
+	if err != nil {
+		return err
+	}
+	b, err := a.flash(ctx, name, firmware, c.loaderOptions)
 	if err != nil {
 		return err
 	}

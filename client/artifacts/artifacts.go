@@ -1,18 +1,26 @@
-// Package artifacts keeps what a build made. New artifacts come into a folder of
-// their own and take the place of the old ones only when all of them have
-// arrived and are what the agent says they are:
+// Package artifacts keeps the artifacts of a build. New artifacts arrive in a folder
+// of their own. They replace the last build's artifacts when all of them have arrived
+// and the agent's signature over them is valid:
 //
 //	DIR/.farforge/
-//	├── incoming-…/        while they arrive; gone after any failure
+//	├── incoming-…/        exists while artifacts arrive
+//	│   ├── lock           locked by the client that receives
+//	│   ├── files/         the new artifacts
+//	│   └── last/          the last build's, for the moment of the exchange
+//	├── lock               locked by a client that moves folders
 //	└── out/               the last build that succeeded, whole
 //	    ├── flasher_args.json
 //	    ├── hello.bin
 //	    ├── provenance.json         the agent's statement about the build
-//	    └── provenance.json.sig     and its signature
+//	    └── provenance.json.sig     its signature
 //
-// Nothing takes the old ones' place unless the agent that was connected to has
-// signed that it made just these files from just that source, or was allowed to
-// sign nothing. [Verify] checks what was signed again at any later time.
+// A client can be killed at any moment: the next one removes its folder, and puts the
+// last build back if the exchange was under way.
+//
+// Artifacts are accepted if the agent of the job has signed that it made these files
+// from the source that the client sent, or if the user allows unsigned ones. [Verify]
+// checks the signature again at any later time, and [LoadFirmware] checks the bytes
+// that are about to be flashed.
 package artifacts
 
 import (
@@ -34,25 +42,25 @@ const OutName = "out"
 
 // Set is a build's artifacts on this machine.
 type Set struct {
-	// Dir is where they are.
+	// Dir is their folder.
 	Dir string
-	// Files are sorted as the agent sent them; their paths are below Dir.
+	// Files are in the order in which the agent sent them; their paths are below Dir.
 	Files []api.Artifact
-	// FlashMap is the path below Dir of the flash map, and Map what it says.
+	// FlashMap is the path below Dir of the flash map, and Map its contents.
 	// Both are empty when the build made nothing to flash.
 	FlashMap string
 	Map      *flashmap.Map
-	// Statement is what the agent has signed about the build; nil when it was
-	// allowed to sign nothing.
+	// Statement is the agent's signed statement about the build; nil when the user
+	// allowed unsigned artifacts and the agent sent no statement.
 	Statement *provenance.Build
 }
 
-// Path returns where an artifact or the flash map is on this machine.
+// Path returns the path of an artifact or the flash map on this machine.
 func (s *Set) Path(name string) string { return filepath.Join(s.Dir, filepath.FromSlash(name)) }
 
-// Image returns the artifact that is the program itself: the image called
-// "app", or the last one in flash. It returns false when there is nothing to
-// flash.
+// Image returns the artifact with the program itself: the image with the name
+// "app", or the one with the highest offset. It returns false when there is nothing
+// to flash.
 func (s *Set) Image() (api.Artifact, bool) {
 	if s.Map == nil {
 		return api.Artifact{}, false
@@ -72,9 +80,9 @@ func (s *Set) Image() (api.Artifact, bool) {
 	return api.Artifact{}, false
 }
 
-// check compares what arrived with what the agent says that it built and has
-// signed, and reads the flash map. Contents have been compared with the manifest's hashes on
-// their way in.
+// check compares the files that arrived with the agent's result and with its signed
+// statement, and reads the flash map. The sink has compared each file's contents with
+// its digest in the manifest.
 func check(root *os.Root, got *channel.Manifest, result *channel.Result, want *Expected) (*Set, error) {
 	built := slices.DeleteFunc(slices.Clone(result.Artifacts), func(a api.Artifact) bool { return isStatement(a.Path) })
 	arrived := make(map[string]channel.File, len(got.Files))
@@ -94,7 +102,7 @@ func check(root *os.Root, got *channel.Manifest, result *channel.Result, want *E
 		}
 		delete(arrived, a.Path)
 	}
-	// The agent's statement about the artifacts is not one of them.
+	// The statement and its signature are not artifacts.
 	delete(arrived, provenance.FileName)
 	delete(arrived, provenance.SignatureName)
 	for extra := range arrived {
@@ -107,7 +115,7 @@ func check(root *os.Root, got *channel.Manifest, result *channel.Result, want *E
 	}
 	if set.Statement == nil {
 		if err := writeSums(root, built); err != nil {
-			return nil, cli.Failf(cli.Usage, "note the artifacts' digests: %w", err)
+			return nil, cli.Failf(cli.Usage, "write the artifacts' digests: %w", err)
 		}
 	}
 	if result.FlashMap == "" {
@@ -117,15 +125,16 @@ func check(root *os.Root, got *channel.Manifest, result *channel.Result, want *E
 }
 
 func (s *Set) readMap(root *os.Root) error {
-	if !lists(s.Files, s.FlashMap) {
+	at := slices.IndexFunc(s.Files, func(a api.Artifact) bool { return a.Path == s.FlashMap })
+	if at < 0 {
 		return refuse("the flash map %s is not among them", s.FlashMap)
 	}
-	if info, err := root.Stat(filepath.FromSlash(s.FlashMap)); err == nil && info.Size() > flashmap.MaxFileSize {
+	if s.Files[at].Size > flashmap.MaxFileSize {
 		return refuse("the flash map %s is longer than %d bytes", s.FlashMap, flashmap.MaxFileSize)
 	}
-	text, err := root.ReadFile(filepath.FromSlash(s.FlashMap))
+	text, err := readArtifact(root, s.Files[at])
 	if err != nil {
-		return cli.Failf(cli.Usage, "read the flash map: %w", err)
+		return refuse("%w", err)
 	}
 	if s.Map, err = flashmap.Parse(text); err != nil {
 		return refuse("%w", err)
@@ -138,8 +147,8 @@ func (s *Set) readMap(root *os.Root) error {
 	return nil
 }
 
-// isStatement tells whether a file is the agent's statement, or its signature,
-// which are not artifacts.
+// isStatement tells whether a file is the agent's statement or its signature. These
+// are not artifacts.
 func isStatement(name string) bool {
 	return name == provenance.FileName || name == provenance.SignatureName
 }

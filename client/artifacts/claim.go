@@ -11,18 +11,18 @@ import (
 	"github.com/farforge/farforge/common/provenance"
 )
 
-// Claim is a statement that is to be tried, whoever made it.
+// Claim is a statement that a second build can confirm or refute. Its signer need
+// not be known.
 type Claim struct {
 	*provenance.Build
 	// By are the principals of the known agent that has signed it. It is empty
-	// when the agent is not known: then trying it is the way to find out
-	// whether it is true.
+	// when the agent is not in known_agents.
 	By []string
 }
 
-// ReadClaim reads the statement at what: its file, the folder that it is in, or
-// a project. A known agent's statement with a wrong signature is an error.
-// Errors are for the user.
+// ReadClaim reads a statement that the user names: its file, its folder, or a project.
+// A known agent's statement with a wrong signature is an error. Errors are for the
+// user.
 func ReadClaim(what, state string, known *identity.KnownAgents) (*Claim, error) {
 	at := what
 	if info, err := os.Stat(what); err != nil {
@@ -66,14 +66,14 @@ func claimError(at string, err error) error {
 	return cli.Failf(cli.Usage, "cannot read the statement %s: %w", at, pathReason(err))
 }
 
-// Difference tells how one artifact of two builds compares.
+// Difference is the result of comparing one artifact of two builds.
 type Difference string
 
 // The differences.
 const (
 	Same    Difference = "same"
 	Differs Difference = "differs"
-	Missing Difference = "missing" // the new build has not made it
+	Missing Difference = "missing" // only the old build has made it
 	New     Difference = "new"     // only the new build has made it
 )
 
@@ -86,7 +86,7 @@ type Compared struct {
 }
 
 // Compare compares the artifacts of two builds by their digests, in the order
-// of the old one's.
+// of the old ones.
 func Compare(old, new []api.Artifact) (all []Compared) {
 	made := make(map[string]string, len(new))
 	for _, a := range new {

@@ -1,17 +1,22 @@
 package artifacts
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/provenance"
 )
 
-// CopyTo copies the artifacts, with the statement, into a folder, which is made if need be. Each
-// replaces a file of the same name whole; other files there stay.
+// CopyTo copies the artifacts and the statement into a folder, and makes the folder if
+// it does not exist. Each replaces a file of the same name whole; other files stay.
 func (s *Set) CopyTo(dir string) error {
 	fail := func(err error) error {
 		return cli.Failf(cli.Usage, "copy the artifacts to %s: %w", dir, err).
@@ -24,8 +29,12 @@ func (s *Set) CopyTo(dir string) error {
 	if err != nil {
 		return fail(err)
 	}
-	for _, name := range s.names() {
-		if err = s.copyOne(root, name); err != nil {
+	files := s.Files
+	if s.Statement != nil {
+		files = append(slices.Clone(files), api.Artifact{Path: provenance.FileName}, api.Artifact{Path: provenance.SignatureName})
+	}
+	for _, file := range files {
+		if err = s.copyOne(root, file); err != nil {
 			break
 		}
 	}
@@ -35,24 +44,13 @@ func (s *Set) CopyTo(dir string) error {
 	return nil
 }
 
-// names are the artifacts and the statement about them.
-func (s *Set) names() []string {
-	var names []string
-	for _, f := range s.Files {
-		names = append(names, f.Path)
-	}
-	if s.Statement != nil {
-		names = append(names, provenance.FileName, provenance.SignatureName)
-	}
-	return names
-}
-
-func (s *Set) copyOne(root *os.Root, name string) error {
-	at := filepath.FromSlash(name)
+// copyOne copies a file, and fails if its bytes do not have its digest.
+func (s *Set) copyOne(root *os.Root, file api.Artifact) error {
+	at := filepath.FromSlash(file.Path)
 	if err := root.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 		return err
 	}
-	from, err := os.Open(s.Path(name))
+	from, err := os.Open(s.Path(file.Path))
 	if err != nil {
 		return err
 	}
@@ -62,7 +60,11 @@ func (s *Set) copyOne(root *os.Root, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(to, from)
+	h := sha256.New()
+	_, err = io.Copy(io.MultiWriter(to, h), from)
+	if sum := hex.EncodeToString(h.Sum(nil)); err == nil && file.SHA256 != "" && sum != file.SHA256 {
+		err = fmt.Errorf("%s has the SHA-256 %s, and had %s when it arrived", file.Path, sum, file.SHA256)
+	}
 	if err = errors.Join(err, to.Close()); err == nil {
 		err = root.Rename(at+suffix, at)
 	}

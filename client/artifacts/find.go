@@ -12,13 +12,14 @@ import (
 	"github.com/farforge/farforge/common/flashmap"
 )
 
-// maxDepth is how deep below the artifacts a flash map is looked for.
+// maxDepth bounds how deep below the artifacts FindMap looks for a flash map.
 const maxDepth = 6
 
-// FindMap returns the path of the flash map that what names: the file itself, a
+// FindMap returns the path of the flash map that the user names: the file itself, a
 // project with artifacts, or a folder where ESP-IDF has built. state is the
 // name of the client's own folder in a project. Errors are for the user.
 func FindMap(what, state string) (string, error) {
+	restoreIn(what, state)
 	info, err := os.Stat(what)
 	if err != nil {
 		return "", cli.Failf(cli.Usage, "cannot flash %s: %w", what, pathReason(err))

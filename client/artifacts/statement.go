@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxStatement and maxSignature bound what is read, in bytes.
+	// maxStatement and maxSignature bound the two files, in bytes.
 	maxStatement = 16 << 20
 	maxSignature = 16 << 10
 )
@@ -24,28 +24,28 @@ const (
 // errNoStatement is returned for a folder without a statement.
 var errNoStatement = errors.New("no agent has signed these artifacts")
 
-// Expected is what an agent's statement about a build must say.
+// Expected holds the values that an agent's statement about a build must have.
 type Expected struct {
-	// Key is that of the agent that has built: the one that signed its answer.
+	// Key is the public key of the agent that built: the signer of its answer.
 	Key ssh.PublicKey
-	// JobID and Source, a digest, are the job's own.
+	// JobID and Source, a digest, are those of the job.
 	JobID, Source string
-	// Recipe, Target and Toolchain are what the user asked for, where anything.
+	// Recipe, Target and Toolchain are the user's choices; empty accepts any.
 	Recipe, Target, Toolchain string
-	// AllowUnsigned accepts artifacts without a statement. One that is there
-	// must be right all the same.
+	// AllowUnsigned accepts artifacts without a statement. A statement that exists
+	// must be valid all the same.
 	AllowUnsigned bool
 }
 
-// verify checks the statement that came with the artifacts, if it may be
-// missing, and returns it.
+// verify checks the statement among the artifacts and returns it; nil if it is
+// missing and may be.
 func (e *Expected) verify(root *os.Root, files []api.Artifact) (*provenance.Build, error) {
 	data, signature, err := readStatement(root)
 	if errors.Is(err, errNoStatement) {
 		if e.AllowUnsigned {
 			return nil, nil
 		}
-		return nil, refuse("%w", err).Hint("an agent of Farforge always signs; --allow-unsigned takes what others send")
+		return nil, refuse("%w", err).Hint("an agent of Farforge always signs; --allow-unsigned accepts artifacts of agents that do not")
 	}
 	if err != nil {
 		return nil, refuse("%w", err)
@@ -85,8 +85,8 @@ func (e *Expected) compare(b *provenance.Build) error {
 	return nil
 }
 
-// readStatement reads the statement and its signature. Half of the two is an
-// error of its own: somebody has taken the other away.
+// readStatement reads the statement and its signature. One without the other is an
+// error that wraps ErrUntrusted.
 func readStatement(root *os.Root) (data []byte, signature string, err error) {
 	data, err = readSmall(root, provenance.FileName, maxStatement)
 	missing := errors.Is(err, fs.ErrNotExist)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -15,7 +16,6 @@ import (
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
-	"github.com/farforge/farforge/common/flashmap"
 	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/provenance"
 )
@@ -31,8 +31,8 @@ func newKey(t *testing.T) *identity.Key {
 	return key
 }
 
-// signed arrives with a statement by the key, which change may spoil before it
-// is signed.
+// signed stores files with a statement that the key has signed. change can modify
+// the statement before it is signed.
 func signed(t *testing.T, state *os.Root, key *identity.Key, files map[string]string, change func(*provenance.Build)) (*Incoming, *channel.Manifest, *channel.Result) {
 	t.Helper()
 	b := &provenance.Build{
@@ -71,8 +71,8 @@ func artifactOf(name, text string) api.Artifact {
 	return api.Artifact{Path: name, Size: int64(len(text)), SHA256: hex.EncodeToString(sum[:])}
 }
 
-// TestStatementsThatDoNotHold: whatever is wrong with one, the artifacts are
-// refused and the old ones stay.
+// TestStatementsThatDoNotHold: the client refuses artifacts with a wrong statement,
+// and the last build's stay.
 func TestStatementsThatDoNotHold(t *testing.T) {
 	agent, other := newKey(t), newKey(t)
 	files := map[string]string{"hello.bin": "1", "hello.elf": "2"}
@@ -119,7 +119,7 @@ func TestStatementsThatDoNotHold(t *testing.T) {
 
 func TestArtifactsWithoutAStatement(t *testing.T) {
 	agent, state := newKey(t), newState(t)
-	files := map[string]string{"hello.bin": "1"}
+	files := map[string]string{"hello.bin": "1", "boot.bin": "b", "flasher_args.json": flashMap}
 	in, m, result := arrive(t, state, files)
 	_, err := in.Keep(m, result, &Expected{Key: agent.Public()})
 	var e *cli.Error
@@ -137,25 +137,33 @@ func TestArtifactsWithoutAStatement(t *testing.T) {
 	if err != nil || set.Statement != nil {
 		t.Fatalf("%+v, %v", set, err)
 	}
-	// Their digests are noted, and compared before they are flashed.
-	at := filepath.Join(set.Dir, "hello.bin")
+	// The client has written their digests, and compares them before it flashes.
 	name := filepath.Base(state.Name())
 	known := identity.NewKnownAgents(filepath.Join(t.TempDir(), "known_agents"))
-	if v, err := VerifyMap(at, name, &flashmap.Map{}, known); v != nil || err != nil {
-		t.Errorf("%+v, %v", v, err)
+	load := func() (*Firmware, error) {
+		return LoadFirmware(filepath.Join(set.Dir, "flasher_args.json"), name, known)
 	}
-	if err := os.WriteFile(at, []byte("2"), 0o644); err != nil {
+	if fw, err := load(); err != nil || len(fw.By) != 0 || image(t, fw, "hello.bin") != "1" {
+		t.Errorf("%+v, %v", fw, err)
+	}
+	if err := os.WriteFile(filepath.Join(set.Dir, "hello.bin"), []byte("2"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := VerifyMap(at, name, &flashmap.Map{}, known); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "hello.bin has the SHA-256") {
+	if _, err := load(); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "hello.bin has the SHA-256") {
 		t.Errorf("got %v", err)
+	}
+	if err := os.Remove(filepath.Join(set.Dir, SumsName)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := load(); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "are missing") {
+		t.Errorf("without the list: %v", err)
 	}
 	if _, err := Verify(filepath.Dir(state.Name()), name, known); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "no agent has signed") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// kept is a build that was kept, and a known_agents file with its agent.
+// kept stores a signed build, and a known_agents file with its agent.
 func kept(t *testing.T) (set *Set, state string, known *identity.KnownAgents) {
 	t.Helper()
 	root, agent := newState(t), newKey(t)
@@ -196,25 +204,37 @@ func TestVerifyAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := VerifyMap(at, name, set.Map, known); err != nil || v == nil {
-			t.Errorf("%+v, %v", v, err)
+		if fw, err := LoadFirmware(at, name, known); err != nil || len(fw.By) != 2 || image(t, fw, "hello.bin") != "1" {
+			t.Errorf("%+v, %v", fw, err)
 		}
 	}
-	// What else is in a folder of the user's own is told and does not matter,
-	// unless it is about to be flashed.
+	// Other files in a folder of the user's are reported, and cannot be flashed.
 	if err := os.WriteFile(filepath.Join(copies, "notes.txt"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if v, err := Verify(copies, name, known); err != nil || len(v.Beside) != 1 || v.Beside[0] != "notes.txt" {
 		t.Errorf("%+v, %v", v, err)
 	}
-	m := &flashmap.Map{Images: []flashmap.Image{{Path: "notes.txt"}}}
-	if _, err := VerifyMap(filepath.Join(copies, "flasher_args.json"), name, m, known); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "notes.txt would be used") {
+	other := filepath.Join(copies, "other.json")
+	if err := os.WriteFile(other, []byte(flashMap), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadFirmware(other, name, known); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "other.json would be flashed") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// TestTamperedFolders: every change to what was kept is found, offline.
+// image returns the contents of one of the firmware's images.
+func image(t *testing.T, fw *Firmware, name string) string {
+	t.Helper()
+	data, err := fs.ReadFile(fw.Files, name)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(data)
+}
+
+// TestTamperedFolders: Verify and LoadFirmware detect every change, without the network.
 func TestTamperedFolders(t *testing.T) {
 	write := func(name, text string) func(string, *identity.KnownAgents) error {
 		return func(dir string, _ *identity.KnownAgents) error {
@@ -251,7 +271,7 @@ func TestTamperedFolders(t *testing.T) {
 			_, err := known.Forget("bench@one.example")
 			_, err2 := known.Forget("bench@two.example")
 			return errors.Join(err, err2)
-		}, "is not among the known ones"},
+		}, "is not among the known agents"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -263,15 +283,14 @@ func TestTamperedFolders(t *testing.T) {
 			if cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("verify: %v, want %q", err, tt.want)
 			}
-			_, err = VerifyMap(set.Path(set.FlashMap), filepath.Base(state), set.Map, known)
-			if cli.Code(err) != cli.Verification {
+			if _, err := LoadFirmware(set.Path(set.FlashMap), filepath.Base(state), known); cli.Code(err) != cli.Verification {
 				t.Errorf("before flashing: %v", err)
 			}
 		})
 	}
 }
 
-// TestStockOpenSSHAcceptsWhatIsKept: with nothing but what lies on the disk.
+// TestStockOpenSSHAcceptsWhatIsKept: ssh-keygen verifies the files on the disk.
 func TestStockOpenSSHAcceptsWhatIsKept(t *testing.T) {
 	keygen, err := exec.LookPath("ssh-keygen")
 	if err != nil {

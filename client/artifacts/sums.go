@@ -13,45 +13,55 @@ import (
 	"github.com/farforge/farforge/common/provenance"
 )
 
-// SumsName is a list of digests, as sha256sum writes it, that stands in for the
-// statement of an agent that signs none. It finds what was damaged or exchanged
-// by mistake, and proves nothing.
-const SumsName = "SHA256SUMS"
+// SumsName is a list of digests in the form of sha256sum. The client writes it for
+// artifacts that no agent has signed. It detects damage and mix-ups; it proves
+// nothing. Where the build has made a file of this name, the client's list has
+// the name ownSumsName.
+const (
+	SumsName    = "SHA256SUMS"
+	ownSumsName = "SHA256SUMS.farforge"
+)
 
-// writeSums lists the artifacts beside them.
+// writeSums writes the digests of the artifacts beside them.
 func writeSums(root *os.Root, files []api.Artifact) error {
+	name := SumsName
 	var b bytes.Buffer
 	for _, f := range files {
 		if strings.EqualFold(f.Path, SumsName) {
-			return nil // the build has its own
+			name = ownSumsName
 		}
 		fmt.Fprintf(&b, "%s  %s\n", f.SHA256, f.Path)
 	}
-	return root.WriteFile(SumsName, b.Bytes(), 0o644)
+	return root.WriteFile(name, b.Bytes(), 0o644)
 }
 
-// checkSums compares the files with the list, if there is one.
-func checkSums(root *os.Root) error {
-	text, err := readSmall(root, SumsName, maxStatement)
+// readSums reads the list of digests and compares all files that it names. It
+// returns an error that wraps fs.ErrNotExist if there is no list.
+func readSums(root *os.Root) ([]api.Artifact, error) {
+	name := ownSumsName
+	text, err := readSmall(root, name, maxStatement)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		name = SumsName
+		text, err = readSmall(root, name, maxStatement)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var files []api.Artifact
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for lines.Scan() {
-		want, name, ok := strings.Cut(lines.Text(), "  ")
+		want, file, ok := strings.Cut(lines.Text(), "  ")
 		if !ok {
-			return fmt.Errorf("%s has the line %.80q", SumsName, lines.Text())
+			return nil, fmt.Errorf("%s has the line %.80q", name, lines.Text())
 		}
-		got, err := digest(root, name)
+		got, err := digest(root, file)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if got.SHA256 != want {
-			return fmt.Errorf("%w: %s has the SHA-256 %s, and had %s when it came", provenance.ErrUntrusted, name, got.SHA256, want)
+			return nil, fmt.Errorf("%w: %s has the SHA-256 %s, and had %s when it arrived", provenance.ErrUntrusted, file, got.SHA256, want)
 		}
+		files = append(files, got)
 	}
-	return lines.Err()
+	return files, lines.Err()
 }
