@@ -114,7 +114,7 @@ func TestSSHKeys(t *testing.T) {
 	for text, want := range map[string]string{
 		key.PublicLine("a") + "\n" + key.PublicLine("b"):     "line 2: " + fp + " stands there twice",
 		`targets="esp32" ` + key.PublicLine("a"):             "not for users",
-		`command="true" ` + key.PublicLine("a"):              "not known",
+		`command="true" ` + key.PublicLine("a"):              "is unknown",
 		strings.Repeat("#", MaxFile+1):                       "longer than",
 		"\n" + strings.Repeat("ssh-ed25519 AAAA alice\n", 2): "line 2: ",
 	} {

@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
@@ -98,19 +96,12 @@ func signedBy(data []byte, signature string, known *identity.KnownAgents) (*prov
 	if err != nil {
 		return nil, nil, err
 	}
-	agents, err := known.List()
-	if err != nil {
-		return nil, nil, err
-	}
-	var key ssh.PublicKey
-	var names []string
-	for _, a := range agents {
-		if ssh.FingerprintSHA256(a.Key) == claimed.Agent {
-			key, names = a.Key, append(names, a.Principal)
-		}
-	}
-	if key == nil {
+	key, names, err := known.Signer(claimed.Agent)
+	switch {
+	case errors.Is(err, identity.ErrUnknownAgent):
 		return nil, nil, &unknownSigner{fingerprint: claimed.Agent, file: known.Path()}
+	case err != nil:
+		return nil, nil, fmt.Errorf("%w: %w", provenance.ErrUntrusted, err)
 	}
 	b, err := provenance.Verify(key, data, signature)
 	return b, names, err

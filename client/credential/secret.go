@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 
 	"github.com/farforge/farforge/common/cli"
@@ -59,7 +58,7 @@ func readSecret(name, path string) (string, error) {
 	if !info.Mode().IsRegular() {
 		return "", fail(errors.New("it is not a regular file"))
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+	if mode := info.Mode().Perm(); identity.OthersCanRead(mode) {
 		return "", cli.Failf(cli.Usage, "cannot use %s: the file has mode %04o, so others on this machine can read it", name, mode).
 			Hint("run:  chmod 600 " + path)
 	}

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 )
 
-// Role is what somebody opens a session as. A signature for one role is worth
-// nothing for another.
+// Role is the role of the signer in a session. A signature for one role is invalid
+// for another.
 type Role string
 
 // The roles.
@@ -17,7 +20,8 @@ const (
 	RoleUser  Role = "user"
 )
 
-// Challenge is what an agent or a user signs to open a session with a broker.
+// Challenge is the message that an agent or a user signs to open a session with a
+// broker.
 type Challenge struct {
 	Role Role
 	// Origin is the broker's, as [Origin] spells it.
@@ -30,8 +34,8 @@ type Challenge struct {
 	Fingerprint string
 }
 
-// SignedBytes returns the bytes to sign in [NamespaceSession]: each field
-// behind its length, so that no two challenges share their bytes.
+// SignedBytes returns the bytes to sign in [NamespaceSession]. Each field follows its
+// length, so that no two challenges share their bytes.
 func (c Challenge) SignedBytes() []byte {
 	var b []byte
 	for _, field := range [][]byte{
@@ -45,20 +49,25 @@ func (c Challenge) SignedBytes() []byte {
 }
 
 // Origin reduces a broker's URL to its origin as RFC 6454 has it: scheme, host
-// and port, without a port that the scheme implies. It refuses all but http
-// and https.
+// and port, without a port that the scheme implies. An international host name becomes
+// its ASCII form, so that both spellings are one origin. Other schemes than http and
+// https are errors.
 func Origin(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return "", fmt.Errorf("broker URL: %w", err)
 	}
-	// A colon without a port is what is left of a second scheme.
+	// A second scheme leaves a colon without a port.
 	if (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil || strings.HasSuffix(u.Host, ":") {
 		return "", fmt.Errorf("broker URL: %q is not like https://broker.example.org", raw)
 	}
 	host := strings.ToLower(u.Hostname())
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
+	} else if ascii := strings.IndexFunc(host, func(r rune) bool { return r >= utf8.RuneSelf }) < 0; !ascii {
+		if host, err = idna.Lookup.ToASCII(host); err != nil {
+			return "", fmt.Errorf("broker URL: the host name of %q: %w", raw, err)
+		}
 	}
 	port := u.Port()
 	if port == "" || (u.Scheme == "https" && port == "443") || (u.Scheme == "http" && port == "80") {

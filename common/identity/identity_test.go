@@ -1,6 +1,9 @@
 package identity
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"io/fs"
 	"os"
@@ -8,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 )
 
 func newKey(t testing.TB) *Key {
@@ -19,7 +24,7 @@ func newKey(t testing.TB) *Key {
 	return key
 }
 
-func TestKeySurvivesItsFile(t *testing.T) {
+func TestKeyIsReadBackFromItsFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "agent_key")
 	made, err := GenerateKey(path, "bench")
 	if err != nil {
@@ -30,7 +35,7 @@ func TestKeySurvivesItsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if made.Fingerprint() != loaded.Fingerprint() {
-		t.Fatal("the key changed when it was loaded again")
+		t.Fatal("the key that was read differs from the one that was written")
 	}
 	if _, err := GenerateKey(path, "bench"); !errors.Is(err, fs.ErrExist) {
 		t.Fatalf("GenerateKey over an existing key: %v", err)
@@ -64,7 +69,7 @@ func TestSignatureIsBoundToAllOfIt(t *testing.T) {
 	}
 }
 
-// TestOpenSSHVerifies shows that a stock ssh-keygen accepts what we sign.
+// TestOpenSSHVerifies: ssh-keygen accepts signatures of this package.
 func TestOpenSSHVerifies(t *testing.T) {
 	keygen, err := exec.LookPath("ssh-keygen")
 	if err != nil {
@@ -116,6 +121,9 @@ func TestOrigin(t *testing.T) {
 		{"http://[::1]:80", "http://[::1]"},
 		{"broker.example.org", ""}, {"ftp://x", ""}, {"https://", ""}, {"https://u:p@x", ""},
 		{"http://http://127.0.0.1:8080", ""},
+		{"https://Bücher.example", "https://xn--bcher-kva.example"},
+		{"https://xn--bcher-kva.example:443", "https://xn--bcher-kva.example"},
+		{"https://a\u202eb.example", ""},
 	}
 	for _, tt := range tests {
 		got, err := Origin(tt.in)
@@ -137,12 +145,44 @@ func TestParseAuthorized(t *testing.T) {
 	for name, text := range map[string]string{
 		"line 2: not a public key": "# x\nssh-ed25519 AAAA\n",
 		"line 2: SHA256:":          a.PublicLine("x") + "\n" + a.PublicLine("y"),
-		"line 2: x stands":         a.PublicLine("x") + "\n" + b.PublicLine("x"),
+		"line 2: x is on line 1":   a.PublicLine("x") + "\n" + b.PublicLine("x"),
 		"option":                   `command="rm" ` + a.PublicLine("x"),
 	} {
 		if _, err := ParseAuthorized([]byte(text)); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("want an error with %q, got %v", name, err)
 		}
+	}
+}
+
+// TestUnusableKeys: one key that cannot be used does not hide the others.
+func TestUnusableKeys(t *testing.T) {
+	good := newKey(t).PublicLine("bench")
+	later := "ssh-later " + base64.StdEncoding.EncodeToString(append([]byte("\x00\x00\x00\x09ssh-later"), make([]byte, 40)...)) + " later"
+	weak, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := ssh.NewPublicKey(weak.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	security := "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIFn40HKPw6/nMDOZKWUgmEsmEq4yf8eqqtiHwO0uTKJXAAAABHNzaDo= me"
+	list := []byte("\ufeff" + security + "\n" + good + "\n" + string(ssh.MarshalAuthorizedKey(short)) + later + "\n")
+	var skipped []string
+	agents, err := ParseUsable(list, func(err error) { skipped = append(skipped, err.Error()) })
+	if err != nil || len(agents) != 1 || agents[0].Name != "bench" {
+		t.Errorf("%+v, %v", agents, err)
+	}
+	for i, want := range []string{"line 1: the key cannot be used here: it is of the type sk-ssh-ed25519", "line 3: the key cannot be used here: it is an RSA key", "line 4: the key cannot be used here: it is of the type \"ssh-later\""} {
+		if len(skipped) != 3 || !strings.Contains(skipped[i], want) {
+			t.Errorf("skipped %q, want %q", skipped, want)
+		}
+	}
+	if _, err := ParseAuthorized(list); !errors.Is(err, ErrUnusable) {
+		t.Errorf("ParseAuthorized: %v", err)
+	}
+	if _, err := ParseUsable([]byte("ssh-later AAAA x\n"), func(error) {}); err == nil {
+		t.Error("a damaged line was skipped")
 	}
 }
 

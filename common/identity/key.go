@@ -15,7 +15,7 @@ import (
 	"github.com/farforge/farforge/common/wholefile"
 )
 
-// Key is an agent's private key. It is safe for concurrent use.
+// Key is the private key of an agent or a user. It is safe for concurrent use.
 type Key struct {
 	signer ssh.Signer
 }
@@ -26,25 +26,25 @@ type Key struct {
 func GenerateKey(path, comment string) (*Key, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make an agent key: %w", err)
+		return nil, fmt.Errorf("make a key: %w", err)
 	}
 	block, err := ssh.MarshalPrivateKey(private, comment)
 	if err != nil {
-		return nil, fmt.Errorf("make an agent key: %w", err)
+		return nil, fmt.Errorf("make a key: %w", err)
 	}
 	signer, err := ssh.NewSignerFromKey(private)
 	if err != nil {
-		return nil, fmt.Errorf("make an agent key: %w", err)
+		return nil, fmt.Errorf("make a key: %w", err)
 	}
 	key := &Key{signer: signer}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("write the agent's key: %w", err)
+		return nil, fmt.Errorf("write the key: %w", err)
 	}
 	if err := wholefile.Create(path, pem.EncodeToMemory(block), 0o600); err != nil {
-		return nil, fmt.Errorf("write the agent's key: %w", err)
+		return nil, fmt.Errorf("write the key: %w", err)
 	}
 	if err := os.WriteFile(path+".pub", []byte(key.PublicLine(comment)+"\n"), 0o644); err != nil {
-		return nil, fmt.Errorf("write the agent's public key: %w", err)
+		return nil, fmt.Errorf("write the public key: %w", err)
 	}
 	return key, nil
 }
@@ -52,7 +52,7 @@ func GenerateKey(path, comment string) (*Key, error) {
 // Public returns the public key.
 func (k *Key) Public() ssh.PublicKey { return k.signer.PublicKey() }
 
-// Fingerprint returns the key's name, "SHA256:…", as ssh-keygen -l prints it.
+// Fingerprint returns the key's fingerprint, "SHA256:…", as ssh-keygen -l prints it.
 func (k *Key) Fingerprint() string { return ssh.FingerprintSHA256(k.signer.PublicKey()) }
 
 // PublicLine returns the public key as one line for an authorized_agents file.

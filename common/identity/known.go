@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/farforge/farforge/common/wholefile"
@@ -19,14 +21,28 @@ import (
 // list.
 var ErrUnknownAgent = errors.New("the agent is not known")
 
-// KnownAgent is one agent that a client has met, or was told to trust.
+// KnownAgent is one line of a known_agents file.
 type KnownAgent struct {
-	// Principal is NAME@BROKER: what the operator of a broker calls it.
+	// Principal is NAME@BROKER, or a list of patterns as the line has it.
 	Principal string
 	Key       ssh.PublicKey
+	// Line is the line's number, from 1.
+	Line int
+	// After and Before bound the time in which the line holds; zero is no bound.
+	After, Before time.Time
 }
 
-// ChangedError tells that an agent presents another key than it did before.
+// Matches tells whether the line is about this principal.
+func (a *KnownAgent) Matches(principal string) bool {
+	return matchList(a.Principal, principal)
+}
+
+// Valid tells whether the line holds at a time.
+func (a *KnownAgent) Valid(at time.Time) bool {
+	return (a.After.IsZero() || !at.Before(a.After)) && (a.Before.IsZero() || !at.After(a.Before))
+}
+
+// ChangedError is the error for an agent that presents another key than before.
 type ChangedError struct {
 	Principal  string
 	Known, Got string // fingerprints
@@ -40,12 +56,15 @@ func (e *ChangedError) Error() string {
 }
 
 // KnownAgents is a known_agents file. It has OpenSSH's allowed_signers format
-// (ssh-keygen(1)), one agent a line, so that ssh-keygen -Y verify -f takes it
-// as it is:
+// (ssh-keygen(1)), so that ssh-keygen -Y verify -f takes it as it is:
 //
 //	bench-1@broker.example.org ssh-ed25519 AAAA…
+//	*@farm.example.org valid-before="20271231Z" ssh-ed25519 AAAA…
 //
-// Every method reads the file anew; changes replace it whole, under a lock, so
+// Lists, patterns, quotes and options mean the same here as there. A line that
+// cannot be obeyed is an error that names it; none is passed over.
+//
+// Every method reads the file anew. Changes replace it whole, under a lock, so
 // that several clients may share it.
 type KnownAgents struct {
 	path string
@@ -54,11 +73,12 @@ type KnownAgents struct {
 // NewKnownAgents returns the file at path, which need not exist yet.
 func NewKnownAgents(path string) *KnownAgents { return &KnownAgents{path: path} }
 
-// Path returns where the file is.
+// Path returns the path of the file.
 func (k *KnownAgents) Path() string { return k.path }
 
-// Principal names an agent of a broker. Whatever could break the file's format
-// is replaced, so that an operator cannot write lines of a client's file.
+// Principal returns the name of an agent of a broker: NAME@HOST. It replaces the
+// characters that have a meaning in the file, so that an operator cannot add lines
+// or patterns to a client's file.
 func Principal(name, brokerOrigin string) string {
 	_, host, _ := strings.Cut(brokerOrigin, "://")
 	safe := func(r rune) rune {
@@ -70,7 +90,7 @@ func Principal(name, brokerOrigin string) string {
 	return strings.Map(safe, name) + "@" + strings.Map(safe, host)
 }
 
-// List returns the agents in the order of the file.
+// List returns the lines in the order of the file.
 func (k *KnownAgents) List() ([]KnownAgent, error) {
 	lines, err := k.read()
 	if err != nil {
@@ -85,35 +105,71 @@ func (k *KnownAgents) List() ([]KnownAgent, error) {
 	return agents, nil
 }
 
-// Check tells whether the agent is known with this key: nil if it is,
-// ErrUnknownAgent if it is not listed, a *ChangedError if it is listed with
-// other keys only.
+// Check returns nil if the agent is known with this key, ErrUnknownAgent if no line
+// is about it, and a *ChangedError if only lines with other keys are.
 func (k *KnownAgents) Check(principal string, key ssh.PublicKey) error {
-	lines, err := k.read()
+	agents, err := k.List()
 	if err != nil {
 		return err
 	}
-	var changed *ChangedError
-	for i, l := range lines {
-		if l.agent == nil || l.agent.Principal != principal {
+	return k.check(agents, principal, key)
+}
+
+func (k *KnownAgents) check(agents []KnownAgent, principal string, key ssh.PublicKey) error {
+	var changed, lapsed error
+	for _, a := range agents {
+		if !a.Matches(principal) {
 			continue
 		}
-		if bytes.Equal(l.agent.Key.Marshal(), key.Marshal()) {
+		switch {
+		case !bytes.Equal(a.Key.Marshal(), key.Marshal()):
+			changed = &ChangedError{
+				Principal: principal, Known: ssh.FingerprintSHA256(a.Key), Got: ssh.FingerprintSHA256(key),
+				Path: k.path, Line: a.Line,
+			}
+		case a.Valid(time.Now()):
 			return nil
-		}
-		changed = &ChangedError{
-			Principal: principal, Known: ssh.FingerprintSHA256(l.agent.Key), Got: ssh.FingerprintSHA256(key),
-			Path: k.path, Line: i + 1,
+		default:
+			lapsed = fmt.Errorf("the agent %s is known for another time only (%s, line %d)", principal, k.path, a.Line)
 		}
 	}
-	if changed != nil {
+	switch {
+	case lapsed != nil:
+		return lapsed
+	case changed != nil:
 		return changed
 	}
 	return fmt.Errorf("%w: %s", ErrUnknownAgent, principal)
 }
 
-// Trust adds the agent. It is no error if it is there already with this key; it
-// is a *ChangedError if it is there with another.
+// Signer returns the key with a fingerprint and the principals under which it is
+// known at this time. It returns ErrUnknownAgent if no line has the key.
+func (k *KnownAgents) Signer(fingerprint string) (key ssh.PublicKey, principals []string, err error) {
+	agents, err := k.List()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, a := range agents {
+		if ssh.FingerprintSHA256(a.Key) != fingerprint {
+			continue
+		}
+		if a.Valid(time.Now()) {
+			key, principals = a.Key, append(principals, a.Principal)
+		} else {
+			err = fmt.Errorf("the agent %s is known for another time only (%s, line %d)", a.Principal, k.path, a.Line)
+		}
+	}
+	switch {
+	case key != nil:
+		return key, principals, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	return nil, nil, fmt.Errorf("%w: %s", ErrUnknownAgent, fingerprint)
+}
+
+// Trust adds the agent. It does nothing if the agent is known with this key, and
+// returns a *ChangedError if it is known with another.
 func (k *KnownAgents) Trust(principal string, key ssh.PublicKey) error {
 	return k.change(func(lines []knownLine) ([]knownLine, error) {
 		err := k.Check(principal, key)
@@ -125,26 +181,30 @@ func (k *KnownAgents) Trust(principal string, key ssh.PublicKey) error {
 	})
 }
 
-// Forget removes every key of the agent and returns how many there were.
+// Forget removes the agent from every line and returns the number of lines. A line
+// whose pattern names the agent is an error, because it may name others, too.
 func (k *KnownAgents) Forget(principal string) (int, error) {
 	removed := 0
 	err := k.change(func(lines []knownLine) ([]knownLine, error) {
-		return slices.DeleteFunc(lines, func(l knownLine) bool {
-			match := l.agent != nil && l.agent.Principal == principal
-			if match {
-				removed++
+		var kept []knownLine
+		for _, l := range lines {
+			if l.agent == nil || !l.agent.Matches(principal) {
+				kept = append(kept, l)
+				continue
 			}
-			return match
-		}), nil
+			names := strings.Split(l.agent.Principal, ",")
+			rest := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == principal })
+			if len(rest) == len(names) || strings.ContainsAny(l.agent.Principal, "*?!") {
+				return nil, fmt.Errorf("%s, line %d names %s by a pattern; edit the line", k.path, l.agent.Line, principal)
+			}
+			removed++
+			if len(rest) > 0 {
+				kept = append(kept, knownLine{text: quoted(strings.Join(rest, ",")) + " " + l.rest})
+			}
+		}
+		return kept, nil
 	})
 	return removed, err
-}
-
-// knownLine is one line as it stands, and what it says unless it is blank or a
-// comment.
-type knownLine struct {
-	text  string
-	agent *KnownAgent
 }
 
 func (k *KnownAgents) read() ([]knownLine, error) {
@@ -158,37 +218,17 @@ func (k *KnownAgents) read() ([]knownLine, error) {
 	return parseKnown(data, k.path)
 }
 
-func parseKnown(data []byte, path string) ([]knownLine, error) {
-	if len(data) > MaxAuthorizedFile {
-		return nil, fmt.Errorf("read the known agents: %s is longer than %d bytes", path, MaxAuthorizedFile)
-	}
-	var lines []knownLine
-	for raw := range bytes.Lines(data) {
-		text := strings.TrimSpace(string(raw))
-		l := knownLine{text: text}
-		if text != "" && text[0] != '#' {
-			principal, rest, _ := strings.Cut(text, " ")
-			agent, err := ParseAuthorizedLine(rest)
-			if err != nil {
-				return nil, fmt.Errorf("read the known agents: %s, line %d: %w", path, len(lines)+1, err)
-			}
-			l.agent = &KnownAgent{Principal: principal, Key: agent.Key}
-		}
-		lines = append(lines, l)
-	}
-	return lines, nil
-}
-
 // change rewrites the file under a lock.
 func (k *KnownAgents) change(edit func([]knownLine) ([]knownLine, error)) error {
+	fail := func(err error) error { return fmt.Errorf("write the known agents: %w", err) }
 	if err := os.MkdirAll(filepath.Dir(k.path), 0o700); err != nil {
-		return fmt.Errorf("write the known agents: %w", err)
+		return fail(err)
 	}
-	unlock, err := lockFile(k.path + ".lock")
-	if err != nil {
-		return fmt.Errorf("write the known agents: %w", err)
+	lock := flock.New(k.path + ".lock")
+	if err := lock.Lock(); err != nil {
+		return fail(err)
 	}
-	defer unlock()
+	defer lock.Close()
 	lines, err := k.read()
 	if err != nil {
 		return err
@@ -201,7 +241,7 @@ func (k *KnownAgents) change(edit func([]knownLine) ([]knownLine, error)) error 
 		text.WriteString(l.text + "\n")
 	}
 	if err := wholefile.Replace(k.path, []byte(text.String()), 0o600); err != nil {
-		return fmt.Errorf("write the known agents: %w", err)
+		return fail(err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -79,6 +80,70 @@ func TestProtectedKey(t *testing.T) {
 	giveUp := errors.New("nobody typed")
 	if _, err := ask("", giveUp).Load(path); !errors.Is(err, giveUp) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestForeignKeyFiles: the error for a file in another form names the command that
+// converts it.
+func TestForeignKeyFiles(t *testing.T) {
+	ask := Loader{Passphrase: func(string) ([]byte, error) { return []byte("open sesame"), nil }}
+	path := sshKeygen(t, "ed25519", "", "open sesame")
+	convert := func(cipher string) {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), "ssh-keygen", "-q", "-p", "-P", "open sesame", "-N", "open sesame", "-Z", cipher, "-f", path).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	convert("aes256-gcm@openssh.com")
+	if _, err := ask.Load(path); err == nil || !strings.HasSuffix(err.Error(), "; convert it with: ssh-keygen -p -Z aes256-ctr -f "+path) {
+		t.Errorf("aes256-gcm: %v", err)
+	}
+	convert("aes256-ctr")
+	if _, err := ask.Load(path); err != nil {
+		t.Errorf("after the conversion: %v", err)
+	}
+	for text, want := range map[string]string{
+		"PuTTY-User-Key-File-3: ssh-ed25519\n":          "puttygen ",
+		"---- BEGIN SSH2 PUBLIC KEY ----\n":             "ssh-keygen -i -f ",
+		"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n": "ssh-keygen -p -f ",
+		"\xff\xfes\x00s\x00":                            "in UTF-16",
+	} {
+		at := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(at, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ask.Load(at); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: %v", text, err)
+		}
+	}
+}
+
+func TestByteOrderMarkBeforeAKey(t *testing.T) {
+	path := sshKeygen(t, "ed25519", "", "")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append([]byte("\ufeff"), text...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key, err := Loader{}.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signs(t, key)
+}
+
+// TestModesOnWindows: a mode says nothing about who can read a file there.
+func TestModesOnWindows(t *testing.T) {
+	for _, mode := range []fs.FileMode{0o600, 0o644, 0o666, 0o400} {
+		if othersCanRead("windows", mode) {
+			t.Errorf("%o on Windows", mode)
+		}
+		if othersCanRead("linux", mode) != (mode&0o077 != 0) {
+			t.Errorf("%o on Linux", mode)
+		}
 	}
 }
 

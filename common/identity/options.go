@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -10,7 +9,7 @@ import (
 
 var optionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
 
-// obey takes over what the options of the line say.
+// obey applies the options of the line.
 func (a *Authorized) obey(options []string) error {
 	seen := map[string]bool{}
 	for _, option := range options {
@@ -19,7 +18,7 @@ func (a *Authorized) obey(options []string) error {
 			return err
 		}
 		if seen[name] {
-			return fmt.Errorf("the option %s stands twice", name)
+			return fmt.Errorf("it has the option %s twice", name)
 		}
 		seen[name] = true
 		switch name {
@@ -28,9 +27,9 @@ func (a *Authorized) obey(options []string) error {
 		case "tags":
 			a.Tags, err = parseNames("tags", "a tag such as eu", value)
 		case "expiry-time":
-			a.Expires, err = parseExpiry(value)
+			a.Expires, err = parseExpiry(name, value)
 		default:
-			err = fmt.Errorf("the option %q is not known; targets, tags and expiry-time are", name)
+			err = fmt.Errorf("the option %q is unknown; targets, tags and expiry-time are known", name)
 		}
 		if err != nil {
 			return err
@@ -65,21 +64,17 @@ func parseNames(option, what, value string) ([]string, error) {
 
 // parseExpiry reads a time as sshd does: in the local time zone unless it ends
 // in Z.
-func parseExpiry(value string) (time.Time, error) {
+func parseExpiry(option, value string) (time.Time, error) {
 	text, utc := strings.CutSuffix(value, "Z")
 	zone := time.Local
 	if utc {
 		zone = time.UTC
 	}
 	layout, ok := map[int]string{8: "20060102", 12: "200601021504", 14: "20060102150405"}[len(text)]
-	if !ok {
-		return time.Time{}, errNoExpiry
+	if ok {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return t, nil
+		}
 	}
-	t, err := time.ParseInLocation(layout, text, zone)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%w: %w", errNoExpiry, err)
-	}
-	return t, nil
+	return time.Time{}, fmt.Errorf("%s: %q is not a time; write YYYYMMDD or YYYYMMDDHHMM, with a Z behind it for UTC", option, value)
 }
-
-var errNoExpiry = errors.New("expiry-time: want YYYYMMDD or YYYYMMDDHHMM, with a Z behind it for UTC")

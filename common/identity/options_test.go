@@ -39,7 +39,7 @@ func TestAuthorizedOptions(t *testing.T) {
 	}
 	a := Authorized{Expires: utc}
 	if a.Expired(utc.Add(-time.Second)) || !a.Expired(utc) || (&Authorized{}).Expired(utc) {
-		t.Error("it does not expire when it should")
+		t.Error("it expires at another time")
 	}
 }
 
@@ -54,19 +54,19 @@ func TestAuthorizedRefusals(t *testing.T) {
 	}
 	key := newKey(t).PublicLine("bench-1")
 	for want, line := range map[string]string{
-		`the option "restrict" is not known; targets, tags and expiry-time are`: "restrict " + key,
-		`the option "command" is not known`:                                     `command="rm -rf /" ` + key,
-		"the option targets stands twice":                                       `targets="a",targets="b" ` + key,
-		`targets: "" is not a chip name`:                                        `targets="" ` + key,
-		`targets: "../x" is not a chip name`:                                    `targets="esp32,../x" ` + key,
-		`tags: "a b" is not a tag`:                                              `tags="a b" ` + key,
-		`the value of the option "targets" is not in double quotes`:             `targets=esp32 ` + key,
-		"expiry-time: want YYYYMMDD or YYYYMMDDHHMM":                            `expiry-time="tomorrow" ` + key,
-		"out of range":             `expiry-time="20271331" ` + key,
-		"not a public key":         "rubbish",
-		"fewer than 3072 bits":     strings.TrimSpace(string(ssh.MarshalAuthorizedKey(weak))),
-		"has control characters":   key + "\x1b[2J",
-		"is longer than 128 bytes": key + strings.Repeat("x", 128),
+		`the option "restrict" is unknown; targets, tags and expiry-time are known`: "restrict " + key,
+		`the option "command" is unknown`:                                           `command="rm -rf /" ` + key,
+		"it has the option targets twice":                                           `targets="a",targets="b" ` + key,
+		`targets: "" is not a chip name`:                                            `targets="" ` + key,
+		`targets: "../x" is not a chip name`:                                        `targets="esp32,../x" ` + key,
+		`tags: "a b" is not a tag`:                                                  `tags="a b" ` + key,
+		`the value of the option "targets" is not in double quotes`:                 `targets=esp32 ` + key,
+		`expiry-time: "tomorrow" is not a time; write YYYYMMDD`:                     `expiry-time="tomorrow" ` + key,
+		`"20271331" is not a time`:                                                  `expiry-time="20271331" ` + key,
+		"not a public key":                                                          "rubbish",
+		"fewer than 3072 bits":                                                      strings.TrimSpace(string(ssh.MarshalAuthorizedKey(weak))),
+		"has control characters":                                                    key + "\x1b[2J",
+		"is longer than 128 bytes":                                                  key + strings.Repeat("x", 128),
 	} {
 		_, err := ParseAuthorized([]byte("# a comment\n" + line + "\n"))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "line 2") {
@@ -83,7 +83,7 @@ func TestAuthorizedRefusals(t *testing.T) {
 	}
 }
 
-// Whatever is accepted is complete, and its options mean what they say.
+// FuzzParseAuthorizedEntry: an accepted line is complete, and its options are obeyed.
 func FuzzParseAuthorizedEntry(f *testing.F) {
 	key := newKey(f).PublicLine("bench-1")
 	for _, options := range []string{"", `targets="esp32,esp32c3" `, `tags="eu" `, `expiry-time="20271231Z",targets="a" `, `targets="a\"" `, `x="`, `,, `} {
@@ -104,7 +104,7 @@ func FuzzParseAuthorizedEntry(f *testing.F) {
 			}
 		}
 		if strings.TrimFunc(options, func(r rune) bool { return unicode.IsSpace(r) || r == ',' }) != "" && len(a.Targets)+len(a.Tags) == 0 && a.Expires.IsZero() && a.Name == "bench-1" {
-			t.Errorf("the options %q were passed over", options)
+			t.Errorf("the options %q were ignored", options)
 		}
 	})
 }

@@ -12,12 +12,11 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 )
 
-// agentTimeout bounds one signature by ssh-agent; it may ask its user.
+// agentTimeout bounds one signature by ssh-agent, which may wait for its user.
 const agentTimeout = time.Minute
 
 // agentSigner signs with a key that ssh-agent holds. It connects for each
-// signature, so that nothing stays open and a restarted ssh-agent does not
-// matter.
+// signature, so that it needs no Close and ssh-agent may restart.
 type agentSigner struct {
 	socket string
 	public ssh.PublicKey
@@ -25,7 +24,7 @@ type agentSigner struct {
 
 func newAgentSigner(socket string, public ssh.PublicKey) (ssh.Signer, error) {
 	if socket == "" {
-		return nil, errors.New("it is a public key, and no ssh-agent is running that could hold the private one (SSH_AUTH_SOCK is not set)")
+		return nil, errors.New("it is a public key, and no ssh-agent is running with its private half (SSH_AUTH_SOCK is not set)")
 	}
 	s := agentSigner{socket: socket, public: public}
 	err := s.with(func(client agent.ExtendedAgent) error {
