@@ -67,6 +67,9 @@ func (e *Excess) Error() string {
 	return fmt.Sprintf("it has more than %d %s", e.Limit, e.What)
 }
 
+// ErrForm is wrapped by errors about the form of a text that is JSON.
+var ErrForm = errors.New("the form is wrong")
+
 // Decode reads one JSON value from r into v, and nothing may follow it but
 // white space. Its error is an *Excess, the context's, the reader's, or
 // encoding/json's.
@@ -113,7 +116,7 @@ func List[T any](ctx context.Context, r io.Reader, l Limits, member string, use 
 			continue
 		}
 		if found {
-			return fmt.Errorf("the member %q is there twice", member)
+			return fmt.Errorf("%w: the member %q is there twice", ErrForm, member)
 		}
 		found = true
 		if err := elements(g, dec, use); err != nil {
@@ -137,7 +140,7 @@ func elements[T any](g *guard, dec *json.Decoder, use func(T) error) error {
 		return nil
 	}
 	if token != json.Delim('[') {
-		return fmt.Errorf("%v stands where a list is expected", token)
+		return fmt.Errorf("%w: %v stands where a list is expected", ErrForm, token)
 	}
 	for dec.More() {
 		g.element = dec.InputOffset()
@@ -242,8 +245,8 @@ func (g *guard) because(err error) error {
 	if g.err != nil {
 		return g.err
 	}
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("%w: %w", ErrForm, io.ErrUnexpectedEOF)
 	}
 	return err
 }
@@ -255,7 +258,7 @@ func (g *guard) delim(dec *json.Decoder, want json.Delim) error {
 		return g.because(err)
 	}
 	if token != want {
-		return fmt.Errorf("%v stands where %v is expected", token, want)
+		return fmt.Errorf("%w: %v stands where %v is expected", ErrForm, token, want)
 	}
 	return nil
 }
@@ -285,7 +288,7 @@ func (g *guard) end(dec *json.Decoder) error {
 	case err == io.EOF:
 		return nil
 	case err == nil:
-		return errors.New("something follows the value")
+		return fmt.Errorf("%w: something follows the value", ErrForm)
 	}
 	return g.because(err)
 }

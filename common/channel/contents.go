@@ -1,14 +1,15 @@
 package channel
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"hash"
 	"io"
 )
 
-// contentsReader is the contents of files, one behind the other. It checks
-// while it reads that each still is what the manifest says.
+// contentsReader reads the contents of files, one after another. It checks
+// each against the manifest while it reads.
 type contentsReader struct {
 	files    []File
 	open     func(File) (io.ReadCloser, error)
@@ -74,8 +75,8 @@ func (c *contentsReader) close() {
 	}
 }
 
-// hashReader yields one content and, at its end, an error if it does not have
-// its hash.
+// hashReader reads one content. Its last Read returns an error instead of
+// io.EOF if the content does not have its hash.
 type hashReader struct {
 	r    io.Reader
 	left int64
@@ -104,7 +105,7 @@ func (h *hashReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// countingReader reports how much has been read.
+// countingReader reports its progress.
 type countingReader struct {
 	r           io.Reader
 	done, total int64
@@ -118,4 +119,17 @@ func (c *countingReader) Read(p []byte) (int, error) {
 		c.progress(c.done, c.total)
 	}
 	return n, err
+}
+
+// contextReader stops with its context.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
 }

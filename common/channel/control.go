@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/bounded"
 )
 
-// Type names what a control message says.
+// Type names the type of a control message.
 type Type string
 
 // The types of control messages. Each but TypeCancel has a member of the same
@@ -32,35 +34,35 @@ type Message struct {
 	Result  *Result  `json:"result,omitempty"`
 }
 
-// Build asks the agent to build. What it may use, for which target and with
-// which toolchain is in the grant and not repeated here.
+// Build starts the build. The grant says for which target, with which toolchain
+// and within which limits.
 type Build struct {
 	// Project is a name for logs on the agent.
 	Project string `json:"project"`
-	// Recipe pins the recipe by name; empty lets the agent recognise one.
+	// Recipe pins the recipe by name; empty lets the agent recognize one.
 	Recipe string `json:"recipe,omitempty"`
-	// Cache is a secret of the client's for this project on this very agent.
-	// The agent keeps, for who comes with it again, what makes the next build
-	// quicker. Empty: nothing is used or kept.
+	// Cache is the client's secret for this project on this agent. The agent
+	// keeps a cache for the next build that names the same secret. Empty
+	// disables the cache.
 	Cache string `json:"cache,omitempty"`
-	// Source names an archive that the agent is to fetch. Without it the source
-	// comes over the source channel.
+	// Source names an archive for the agent to fetch. Without it the client
+	// sends the source over the source channel.
 	Source *Source `json:"source,omitempty"`
 }
 
 // Source is a project by reference.
 type Source struct {
-	// URL is where the archive is: https, and a host that the agent's operator
+	// URL is that of the archive: https, on a host that the agent's operator
 	// allows. Its path ends in .tar, .tar.gz, .tgz, .tar.zst or .zip.
 	URL string `json:"url"`
 	// SHA256 is that of the archive, in lower-case hexadecimal.
 	SHA256 string `json:"sha256"`
-	// StripComponents is how many leading folders of each path to leave out, as
-	// tar does.
+	// StripComponents is the number of leading folders to drop from each path,
+	// as in tar.
 	StripComponents int `json:"strip_components,omitempty"`
 }
 
-// Stage tells that a phase of the job begins.
+// Stage announces that a phase of the job begins.
 type Stage struct {
 	Name StageName `json:"name"`
 	// The rest is set with StageBuild.
@@ -87,7 +89,7 @@ type Log struct {
 	Lines  []string `json:"lines"`
 }
 
-// ProblemCode is a stable name of what was refused or went wrong on the agent.
+// ProblemCode is a stable name for a kind of problem on the agent.
 type ProblemCode string
 
 // The codes of problems.
@@ -95,18 +97,18 @@ const (
 	ProblemUngranted    ProblemCode = "ungranted_channel"
 	ProblemMalformed    ProblemCode = "malformed_message"
 	ProblemManifest     ProblemCode = "bad_manifest"
-	ProblemContent      ProblemCode = "bad_content" // a file that is not what its hash says
+	ProblemContent      ProblemCode = "bad_content" // a file does not have its hash
 	ProblemSource       ProblemCode = "bad_source"  // a reference that is refused or cannot be fetched
 	ProblemNoRecipe     ProblemCode = "no_recipe"
 	ProblemBuildFailed  ProblemCode = "build_failed"
-	ProblemNoArtifacts  ProblemCode = "no_artifacts" // the build left out what its recipe promises
+	ProblemNoArtifacts  ProblemCode = "no_artifacts" // files that the recipe promises are missing
 	ProblemTimeLimit    ProblemCode = "time_limit"
 	ProblemSizeLimit    ProblemCode = "size_limit"
 	ProblemCanceled     ProblemCode = "canceled"
 	ProblemAgentFailure ProblemCode = "agent_failure"
 )
 
-// Problem tells what was refused or went wrong, in words for the user.
+// Problem says what the agent refused or what went wrong, for the user to read.
 type Problem struct {
 	Code    ProblemCode `json:"code"`
 	Message string      `json:"message"`
@@ -116,17 +118,21 @@ type Problem struct {
 // Error makes a Problem an error.
 func (p *Problem) Error() string { return p.Message }
 
-// Result is how the job ended. It is the agent's last message.
+// Result says how the job ended. It is the agent's last message.
 type Result struct {
 	Outcome api.Outcome `json:"outcome"`
-	// ExitCode is the build command's, where it ran.
+	// ExitCode is that of the build command, if it ran.
 	ExitCode int `json:"exit_code"`
-	// BuildMS is how long the build command ran, in milliseconds; SetupMS how
-	// long it took from the first message of the client to its start.
+	// BuildMS is how long the build command ran, in milliseconds. SetupMS is the
+	// time from the client's first message to the command's start.
 	BuildMS int64 `json:"build_ms"`
 	SetupMS int64 `json:"setup_ms"`
-	// Artifacts are what was sent on the firmware channel.
+	// Artifacts lists the files that the agent sent on the firmware channel,
+	// without its statement about them.
 	Artifacts []api.Artifact `json:"artifacts,omitempty"`
+	// Omitted is the number of artifacts where the list is too long for a
+	// message. The client takes the list from the firmware's manifest then.
+	Omitted int `json:"artifacts_omitted,omitempty"`
 	// FlashMap is the path among the artifacts of the flasher_args.json, or
 	// empty when the build made nothing to flash.
 	FlashMap string `json:"flash_map,omitempty"`
@@ -134,10 +140,59 @@ type Result struct {
 	Problem *Problem `json:"problem,omitempty"`
 }
 
-// WriteControl sends one control message. Log messages must be kept below
-// MaxMessage by the caller; see [SplitLog].
+// Delivered returns the number of artifacts that the agent sent.
+func (r *Result) Delivered() int { return len(r.Artifacts) + r.Omitted }
+
+// maxWords bounds the text of a problem in a message, in bytes.
+const maxWords = 1 << 10
+
+// short returns a copy of a problem that fits into a message.
+func (p *Problem) short() *Problem {
+	short := &Problem{Code: p.Code, Message: shorten(p.Message)}
+	for _, hint := range p.Hints[:min(len(p.Hints), 8)] {
+		short.Hints = append(short.Hints, shorten(hint))
+	}
+	return short
+}
+
+func shorten(text string) string {
+	if len(text) <= maxWords {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxWords], "") + " …"
+}
+
+// shortened returns a copy of a message that is too long to be sent, without the
+// list of artifacts, the command, and the end of long texts.
+func (m *Message) shortened() *Message {
+	short := *m
+	if m.Problem != nil {
+		short.Problem = m.Problem.short()
+	}
+	if m.Stage != nil {
+		stage := *m.Stage
+		stage.Command = nil
+		short.Stage = &stage
+	}
+	if m.Result != nil {
+		result := *m.Result
+		result.Artifacts, result.Omitted = nil, m.Result.Delivered()
+		if result.Problem != nil {
+			result.Problem = result.Problem.short()
+		}
+		short.Result = &result
+	}
+	return &short
+}
+
+// WriteControl sends one control message. One that is too long loses the end of
+// its texts, its command and its list of artifacts. [BatchLog] keeps
+// log messages short enough.
 func WriteControl(ctx context.Context, m Messages, msg *Message) error {
 	data, err := json.Marshal(msg)
+	if err == nil && len(data) > MaxMessage {
+		data, err = json.Marshal(msg.shortened())
+	}
 	if err != nil {
 		return fmt.Errorf("encode a %s message: %w", msg.Type, err)
 	}
@@ -160,18 +215,19 @@ func ReadControl(ctx context.Context, m Messages) (*Message, error) {
 	return ParseControl(data)
 }
 
-// ParseControl decodes one control message and checks that it has what its
-// type promises. Members and types that it does not know are left to newer
-// versions: an unknown type is returned as it is.
+// ParseControl decodes one control message and checks that it has the member of
+// its type. It ignores unknown members, and returns a message of an unknown type
+// as it is: newer versions may send them.
 func ParseControl(data []byte) (*Message, error) {
 	var msg Message
-	if err := json.Unmarshal(data, &msg); err != nil {
-		return nil, &Problem{Code: ProblemMalformed, Message: fmt.Sprintf("a control message is not JSON as expected: %v", err)}
+	limits := bounded.Limits{Bytes: MaxMessage, Items: MaxMessage / 2, Depth: 16}
+	if err := bounded.Unmarshal(data, limits, &msg); err != nil {
+		return nil, malformed("a control message is not the JSON that was expected: %v", err)
 	}
 	missing := false
 	switch msg.Type {
 	case "":
-		return nil, &Problem{Code: ProblemMalformed, Message: "a control message has no type"}
+		return nil, malformed("a control message has no type")
 	case TypeBuild:
 		missing = msg.Build == nil
 	case TypeStage:
@@ -184,7 +240,7 @@ func ParseControl(data []byte) (*Message, error) {
 		missing = msg.Result == nil
 	}
 	if missing {
-		return nil, &Problem{Code: ProblemMalformed, Message: fmt.Sprintf("a %s message has no %q member", msg.Type, msg.Type)}
+		return nil, malformed("a %s message has no %q member", msg.Type, msg.Type)
 	}
 	return &msg, nil
 }

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
-	"unicode/utf8"
+
+	"github.com/farforge/farforge/common/api"
 )
 
 func TestControlGoesThereAndBack(t *testing.T) {
@@ -35,26 +37,52 @@ func TestControlThatIsRefused(t *testing.T) {
 	}
 }
 
-func TestSplitLogLosesNothing(t *testing.T) {
-	lines := []string{"", strings.Repeat("\x01", 3*MaxLogLine), "short", strings.Repeat("é", MaxLogLine)}
+func TestBatchedLogsFitAndLoseNothing(t *testing.T) {
+	lines := []string{"", strings.Repeat("\x01", MaxLogLine), "short", strings.Repeat("é", MaxLogLine/2)}
 	for range 5000 {
 		lines = append(lines, "a line of usual length")
 	}
-	var joined strings.Builder
-	for _, msg := range SplitLog("stdout", lines) {
+	var joined []string
+	for _, msg := range BatchLog("stdout", lines) {
 		data, err := json.Marshal(msg)
 		if err != nil || len(data) > MaxMessage {
 			t.Fatalf("%d bytes, %v", len(data), err)
 		}
-		for _, line := range msg.Log.Lines {
-			if !utf8.ValidString(line) {
-				t.Fatal("a character was cut in two")
-			}
-			joined.WriteString(line)
-		}
+		joined = append(joined, msg.Log.Lines...)
 	}
-	if joined.String() != strings.Join(lines, "") {
+	if !reflect.DeepEqual(joined, lines) {
 		t.Fatal("the text changed")
+	}
+}
+
+// TestLongMessagesAreShortened sends messages that do not fit, each for another
+// reason, and looks at what arrives.
+func TestLongMessagesAreShortened(t *testing.T) {
+	var artifacts []api.Artifact
+	for i := range 256 {
+		artifacts = append(artifacts, api.Artifact{Path: strings.Repeat("long/", 60) + strconv.Itoa(i), Size: 1, SHA256: someHash})
+	}
+	words := strings.Repeat("\x01é", 40_000)
+	for name, msg := range map[string]*Message{
+		"artifacts": {Type: TypeResult, Result: &Result{Outcome: api.OutcomeSucceeded, FlashMap: "m", Artifacts: artifacts}},
+		"problem":   {Type: TypeResult, Result: &Result{Outcome: api.OutcomeBuildFailed, Problem: &Problem{Code: ProblemNoArtifacts, Message: words, Hints: []string{words, words}}}},
+		"refusal":   {Type: TypeProblem, Problem: &Problem{Code: ProblemMalformed, Message: words}},
+		"stage":     {Type: TypeStage, Stage: &Stage{Name: StageBuild, Command: []string{words}}},
+	} {
+		a, b := pipe()
+		if err := WriteControl(t.Context(), a, msg); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got, err := ReadControl(t.Context(), b)
+		if err != nil || got.Type != msg.Type {
+			t.Errorf("%s: %+v, %v", name, got, err)
+			continue
+		}
+		if r := got.Result; r != nil && (r.Outcome != msg.Result.Outcome || r.Delivered() != len(msg.Result.Artifacts) || r.FlashMap != msg.Result.FlashMap) {
+			t.Errorf("%s: the result became %+v", name, r)
+		}
+		a.Close()
 	}
 }
 

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,47 +11,55 @@ import (
 	"path"
 )
 
-// partial is where a file is written before it gets its name, so that a
-// transfer that breaks leaves no half file under a real name.
-const partial = ".farforge-partial"
+// partialName is the name of a file until it is whole. If a file of that name
+// exists, a number is added.
+const partialName = ".farforge-partial"
 
-// DirSink stores a tree in a directory. What is there already with the right
-// content is not asked for again; files that the manifest does not list are
-// left alone. Every access goes through an [os.Root], which does not follow a
-// symlink out of the directory, whatever stands in it.
+// DirSink stores a tree in a directory. It does not request contents that are
+// already there, and leaves files alone that the manifest does not list. Every
+// access goes through an [os.Root], which does not follow a symlink out of the
+// directory.
 type DirSink struct {
-	root    *os.Root
-	have    map[string]string // hash → a path that has it
-	missing map[string][]File // hash → paths that lack it
-	links   []File
+	root  *os.Root
+	files []File
+	have  map[string]int32   // hash → a file that has it
+	lack  map[string][]int32 // hash → files that lack it
+	links []int32
+
+	// The folder of the last file stays open: files come folder by folder.
+	at  string
+	dir *os.Root
 }
 
-// NewDirSink returns a sink for one tree into root, which stays the caller's
-// to close.
+// NewDirSink returns a sink for one tree into root, which the caller closes.
 func NewDirSink(root *os.Root) *DirSink {
-	return &DirSink{root: root, have: map[string]string{}, missing: map[string][]File{}}
+	return &DirSink{root: root, have: map[string]int32{}, lack: map[string][]int32{}}
 }
 
 // Need implements [Sink].
-func (d *DirSink) Need(m *Manifest) ([]string, error) {
+func (d *DirSink) Need(ctx context.Context, m *Manifest) ([]string, error) {
+	d.files = m.Files
 	var order []string
-	for _, f := range m.Files {
+	for i, f := range m.Files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if f.Kind == KindSymlink {
-			d.links = append(d.links, f)
+			d.links = append(d.links, int32(i))
 			continue
 		}
-		same, err := d.holds(f)
+		same, err := d.holds(ctx, f)
 		if err != nil {
 			return nil, err
 		}
 		if same {
-			d.have[f.SHA256] = f.Path
+			d.have[f.SHA256] = int32(i)
 			continue
 		}
-		if _, known := d.missing[f.SHA256]; !known {
+		if _, known := d.lack[f.SHA256]; !known {
 			order = append(order, f.SHA256)
 		}
-		d.missing[f.SHA256] = append(d.missing[f.SHA256], f)
+		d.lack[f.SHA256] = append(d.lack[f.SHA256], int32(i))
 	}
 	need := order[:0]
 	for _, hash := range order {
@@ -61,12 +70,12 @@ func (d *DirSink) Need(m *Manifest) ([]string, error) {
 	return need, nil
 }
 
-// holds tells whether the file is there with its content, and sets its mode
-// right if it is.
-func (d *DirSink) holds(f File) (bool, error) {
+// holds reports whether the file is there with its content, and sets its mode
+// if it is.
+func (d *DirSink) holds(ctx context.Context, f File) (bool, error) {
 	info, err := d.root.Lstat(f.Path)
 	if err != nil || !info.Mode().IsRegular() || info.Size() != f.Size {
-		return false, nil // whatever is there instead is replaced, or is an error then
+		return false, nil // anything else there is replaced, or an error then
 	}
 	file, err := d.root.Open(f.Path)
 	if err != nil {
@@ -74,7 +83,7 @@ func (d *DirSink) holds(f File) (bool, error) {
 	}
 	defer file.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, file); err != nil {
+	if _, err := io.Copy(h, contextReader{ctx, file}); err != nil {
 		return false, fmt.Errorf("read %s: %w", f.Path, err)
 	}
 	if digest(h.Sum(nil)) != f.SHA256 {
@@ -87,91 +96,134 @@ func (d *DirSink) holds(f File) (bool, error) {
 }
 
 // Put implements [Sink].
-func (d *DirSink) Put(hash string, _ int64, r io.Reader) error {
-	files := d.missing[hash]
+func (d *DirSink) Put(ctx context.Context, hash string, _ int64, r io.Reader) error {
+	files := d.lack[hash]
 	if len(files) == 0 {
-		return fmt.Errorf("content %s was not asked for", hash)
+		return fmt.Errorf("content %s was not requested", hash)
 	}
-	if err := d.write(files[0], r); err != nil {
+	if err := d.write(ctx, d.files[files[0]], r); err != nil {
 		return err
 	}
-	d.have[hash] = files[0].Path
-	d.missing[hash] = files[1:]
+	d.have[hash] = files[0]
+	d.lack[hash] = files[1:]
 	return nil
 }
 
-// Done implements [Sink]: it makes the copies of contents that stand in several
-// places, and the symlinks.
-func (d *DirSink) Done() error {
-	for hash, files := range d.missing {
-		for _, f := range files {
-			if err := d.copy(d.have[hash], f); err != nil {
+// Done implements [Sink]: it copies contents that several files have, and makes
+// the symlinks.
+func (d *DirSink) Done(ctx context.Context) error {
+	for hash, files := range d.lack {
+		for _, i := range files {
+			from, ok := d.have[hash]
+			if !ok {
+				return fmt.Errorf("content %s was not put", hash)
+			}
+			if err := d.copy(ctx, d.files[from].Path, d.files[i]); err != nil {
 				return err
 			}
 		}
 	}
-	for _, f := range d.links {
-		if err := d.link(f); err != nil {
+	for _, i := range d.links {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := d.link(d.files[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *DirSink) copy(from string, f File) error {
+// Close implements [Sink].
+func (d *DirSink) Close() error {
+	if d.dir == nil || d.dir == d.root {
+		return nil
+	}
+	dir := d.dir
+	d.dir = nil
+	return dir.Close()
+}
+
+func (d *DirSink) copy(ctx context.Context, from string, f File) error {
 	source, err := d.root.Open(from)
 	if err != nil {
 		return fmt.Errorf("copy %s: %w", from, err)
 	}
 	defer source.Close()
-	return d.write(f, source)
+	return d.write(ctx, f, source)
 }
 
 func (d *DirSink) link(f File) error {
-	if old, err := d.root.Readlink(f.Path); err == nil && old == f.Link {
-		return nil
-	}
-	if err := d.mkdir(f.Path); err != nil {
+	dir, name, err := d.folder(f.Path)
+	if err != nil {
 		return err
 	}
-	if err := d.root.Remove(f.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if old, err := dir.Readlink(name); err == nil && old == f.Link {
+		return nil
+	}
+	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace %s: %w", f.Path, err)
 	}
-	if err := d.root.Symlink(f.Link, f.Path); err != nil {
+	if err := dir.Symlink(f.Link, name); err != nil {
 		return fmt.Errorf("make the symlink %s: %w", f.Path, err)
 	}
 	return nil
 }
 
-func (d *DirSink) write(f File, r io.Reader) error {
-	if err := d.mkdir(f.Path); err != nil {
+func (d *DirSink) write(ctx context.Context, f File, r io.Reader) error {
+	dir, name, err := d.folder(f.Path)
+	if err != nil {
 		return err
 	}
-	temp := path.Join(path.Dir(f.Path), partial)
-	if err := d.root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write %s: %w", f.Path, err)
-	}
-	file, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode(f.Kind))
+	file, partial, err := createPartial(dir, mode(f.Kind))
 	if err != nil {
 		return fmt.Errorf("write %s: %w", f.Path, err)
 	}
-	_, err = io.Copy(file, r)
+	_, err = io.Copy(file, contextReader{ctx, r})
 	if err = errors.Join(err, file.Close()); err == nil {
-		err = d.root.Rename(temp, f.Path)
+		err = dir.Rename(partial, name)
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", f.Path, errors.Join(err, d.root.Remove(temp)))
+		return fmt.Errorf("write %s: %w", f.Path, errors.Join(err, dir.Remove(partial)))
 	}
 	return nil
 }
 
-func (d *DirSink) mkdir(file string) error {
-	if dir := path.Dir(file); dir != "." {
-		if err := d.root.MkdirAll(dir, 0o755); err != nil {
-			return fmt.Errorf("make the folder of %s: %w", file, err)
+// createPartial makes a new file under a name that nothing has. A file of the
+// project may have partialName: it keeps it.
+func createPartial(dir *os.Root, mode fs.FileMode) (*os.File, string, error) {
+	name := partialName
+	for n := 1; ; n++ {
+		file, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		if !errors.Is(err, fs.ErrExist) || n > 1000 {
+			return file, name, err
+		}
+		name = fmt.Sprintf("%s-%d", partialName, n)
+	}
+}
+
+// folder opens the folder of a file, after making it if need be.
+func (d *DirSink) folder(file string) (dir *os.Root, name string, err error) {
+	at := path.Dir(file)
+	if d.dir != nil && d.at == at {
+		return d.dir, path.Base(file), nil
+	}
+	if err := d.Close(); err != nil {
+		return nil, "", err
+	}
+	d.at, d.dir = at, d.root
+	if at != "." {
+		if d.dir, err = d.root.OpenRoot(at); err != nil {
+			if err = d.root.MkdirAll(at, 0o755); err == nil {
+				d.dir, err = d.root.OpenRoot(at)
+			}
 		}
 	}
-	return nil
+	if err != nil {
+		d.dir = nil
+		return nil, "", fmt.Errorf("make the folder of %s: %w", file, err)
+	}
+	return d.dir, path.Base(file), nil
 }
 
 func mode(k Kind) fs.FileMode {

@@ -1,5 +1,5 @@
-// Package channel is what travels on the data channels between a client and an
-// agent, one file for each kind of channel. The broker never sees any of it.
+// Package channel defines what travels on the data channels between a client
+// and an agent. The broker never sees any of it.
 //
 // Every channel is reliable, ordered and labelled, and carries messages of at
 // most [MaxMessage] bytes. An agent refuses any label that the grant does not
@@ -21,9 +21,9 @@
 //	  │◀────────────────── result ─────────────│
 //	  │ closes the connection                  │
 //
-// The client may send cancel at any moment; the agent kills the build and
-// still sends a result. A problem is a message about something that was
-// refused and does not end the job; the result always does.
+// The client may send cancel at any time; the agent then kills the build and
+// still sends a result. A problem message reports something that the agent
+// refused, and the job goes on. The result ends the job.
 //
 // # A tree on source or firmware
 //
@@ -35,6 +35,15 @@
 //
 // Each of the four is an object: a header message, data messages, an end
 // message; see [WriteObject]. Data is compressed with zstd (RFC 8878).
+//
+// # Limits
+//
+// Both ends decode with limits, because either may be hostile. A peer's text is
+// decoded by common/bounded: it is limited in bytes, elements, depth and length
+// of strings. A manifest is limited in files, folders, depth and bytes of paths
+// ([MaxFiles], [MaxDepth], [MaxPaths]), and it is decoded file by file. An object
+// may be at most 256 times as long as its compressed form, plus 512 MiB. All
+// work ends with its context.
 package channel
 
 import "context"
@@ -52,14 +61,13 @@ const MaxMessage = 64 << 10
 
 // Messages is one data channel. One goroutine may read while another writes.
 type Messages interface {
-	// ReadMessage returns the next message, whose bytes are the reader's until
-	// its next call. It returns io.EOF when the other
-	// side has closed the channel, and the context's error when that ends
-	// first; no message is lost by it.
+	// ReadMessage returns the next message. Its bytes are valid until the next
+	// call. It returns io.EOF when the other side has closed the channel, and
+	// the context's error when the context ends first; no message is lost then.
 	ReadMessage(ctx context.Context) ([]byte, error)
 	// WriteMessage sends one message of at most MaxMessage bytes. It waits
-	// while too much is buffered, so that memory stays bounded, and does not
-	// keep the slice.
+	// while too much is buffered, so memory stays bounded. It does not keep
+	// the slice.
 	WriteMessage(ctx context.Context, message []byte) error
 	// Close closes the channel and ends a read or write in progress.
 	Close() error

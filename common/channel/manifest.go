@@ -2,13 +2,7 @@ package channel
 
 import (
 	"fmt"
-	"path"
-	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/cases"
 )
 
 // Limits of a manifest.
@@ -20,9 +14,18 @@ const (
 	// MaxPath bounds a path, in bytes, and maxName each of its parts.
 	MaxPath = 1024
 	maxName = 255
+	// MaxDepth bounds how many folders a path has.
+	MaxDepth = 64
+	// MaxPaths bounds the sum of all paths and link targets, in bytes.
+	MaxPaths = 8 << 20
+	// maxFolders bounds the folders of a tree.
+	maxFolders = MaxFiles
+	// maxCopies bounds the bytes of contents that a receiver has to copy,
+	// because several files have them.
+	maxCopies = freeExpansion
 )
 
-// Kind tells what a file of a tree is.
+// Kind says what a file of a tree is.
 type Kind string
 
 // The kinds of files. Directories exist by the files in them.
@@ -60,10 +63,10 @@ func (m *Manifest) Size() int64 {
 }
 
 // Validate checks everything about a manifest that a hostile sender could get
-// wrong: paths that leave the tree or that two systems read differently, names
-// that differ only in case, entries below a file or a symlink, symlinks that
-// lead out, hashes and sizes that cannot be. It returns a *Problem with
-// ProblemManifest or ProblemSizeLimit.
+// wrong: its size; paths that leave the tree or that two systems read
+// differently; names that differ only in case or in their Unicode form; entries
+// below a file or a symlink; symlinks that lead out; impossible hashes and sizes.
+// It returns a *Problem with ProblemManifest or ProblemSizeLimit.
 func (m *Manifest) Validate() error {
 	if len(m.Files) == 0 {
 		return manifestError("it lists no files")
@@ -71,13 +74,17 @@ func (m *Manifest) Validate() error {
 	if len(m.Files) > MaxFiles {
 		return sizeError("it lists %d files, at most %d are allowed", len(m.Files), MaxFiles)
 	}
-	var total int64
+	var total, copies int64
+	paths := 0
 	names := newNames()
-	contents := make(map[string]int64, len(m.Files))
+	contents := make(map[string]int64)
 	for i := range m.Files {
 		f := &m.Files[i]
 		if err := checkPath(f.Path); err != nil {
 			return err
+		}
+		if paths += len(f.Path) + len(f.Link); paths > MaxPaths {
+			return sizeError("its paths are longer than %d bytes together", MaxPaths)
 		}
 		if err := names.add(f.Path); err != nil {
 			return err
@@ -88,12 +95,20 @@ func (m *Manifest) Validate() error {
 		if f.Kind == KindSymlink {
 			continue
 		}
-		if size, dup := contents[f.SHA256]; dup && size != f.Size {
+		size, dup := contents[f.SHA256]
+		switch {
+		case dup && size != f.Size:
 			return manifestError("%q has the hash of a file of another size", f.Path)
+		case dup:
+			copies += f.Size
+		default:
+			contents[f.SHA256] = f.Size
 		}
-		contents[f.SHA256] = f.Size
 		if total += f.Size; total > MaxTreeSize {
 			return sizeError("its files are larger than %d bytes together", int64(MaxTreeSize))
+		}
+		if copies > maxCopies {
+			return sizeError("files with equal contents are larger than %d bytes together", int64(maxCopies))
 		}
 	}
 	return nil
@@ -117,104 +132,13 @@ func (f *File) check() error {
 		}
 		return checkLink(f.Path, f.Link)
 	default:
-		return manifestError("%q is of the kind %q; only regular files and symlinks can be sent", f.Path, f.Kind)
+		return manifestError("%q is of the kind %.40q; only regular files and symlinks can be sent", f.Path, f.Kind)
 	}
 	return nil
 }
 
 func isHash(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
-}
-
-// checkPath accepts only paths that mean the same on every system.
-func checkPath(p string) error {
-	switch {
-	case p == "" || len(p) > MaxPath:
-		return manifestError("a path is empty or longer than %d bytes: %.80q", MaxPath, p)
-	case !utf8.ValidString(p):
-		return manifestError("the path %q is not UTF-8", p)
-	case strings.HasPrefix(p, "/"):
-		return manifestError("the path %q is absolute", p)
-	case strings.ContainsRune(p, '\\'):
-		return manifestError("the path %q has a backslash", p)
-	case strings.ContainsFunc(p, unicode.IsControl):
-		return manifestError("the path %q has a control character", p)
-	}
-	for part := range strings.SplitSeq(p, "/") {
-		switch {
-		case part == "..":
-			return manifestError("the path %q leads out of the project", p)
-		case part == "" || part == ".":
-			return manifestError("the path %q is not clean", p)
-		case len(part) > maxName:
-			return manifestError("the path %.80q… has a part longer than %d bytes", p, maxName)
-		}
-	}
-	return nil
-}
-
-// checkLink accepts only targets whose ".." come first: there they climb real
-// directories, because nothing lies below a symlink. A later ".." could climb
-// from wherever another symlink leads.
-func checkLink(at, target string) error {
-	switch {
-	case target == "" || len(target) > MaxPath || !utf8.ValidString(target):
-		return manifestError("the symlink %q has no usable target", at)
-	case strings.HasPrefix(target, "/"), strings.ContainsRune(target, '\\'), strings.ContainsFunc(target, unicode.IsControl):
-		return manifestError("the symlink %q points to %q, which is not a relative path", at, target)
-	}
-	parts := strings.Split(target, "/")
-	climb := 0
-	for climb < len(parts) && parts[climb] == ".." {
-		climb++
-	}
-	if climb > strings.Count(at, "/") || slices.Contains(parts[climb:], "..") {
-		return manifestError("the symlink %q points to %q, which can lead out of the project", at, target)
-	}
-	return nil
-}
-
-// names finds paths that collide: twice the same, the same but for case, or one
-// below another that is no directory.
-type names struct {
-	fold cases.Caser
-	seen map[string]entry // by folded path
-}
-
-type entry struct {
-	path string
-	dir  bool
-}
-
-func newNames() *names { return &names{fold: cases.Fold(), seen: make(map[string]entry)} }
-
-func (n *names) add(p string) error {
-	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
-		key := n.fold.String(dir)
-		old, ok := n.seen[key]
-		if ok && !old.dir {
-			return manifestError("%q lies below %q, which is no directory", p, old.path)
-		}
-		if ok && old.path != dir {
-			return manifestError("the folders %q and %q differ only in case", old.path, dir)
-		}
-		if ok {
-			break // its own parents were checked with it
-		}
-		n.seen[key] = entry{dir, true}
-	}
-	key := n.fold.String(p)
-	old, ok := n.seen[key]
-	switch {
-	case ok && old.path == p && !old.dir:
-		return manifestError("%q is listed twice", p)
-	case ok && old.path == p:
-		return manifestError("%q is both a file and a folder", p)
-	case ok:
-		return manifestError("%q and %q differ only in case", old.path, p)
-	}
-	n.seen[key] = entry{p, false}
-	return nil
 }
 
 func manifestError(format string, args ...any) error {

@@ -3,6 +3,8 @@ package channel
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -17,7 +19,7 @@ func link(path, to string) File {
 func TestManifestsThatAreAccepted(t *testing.T) {
 	for name, files := range map[string][]File{
 		"plain":                 {file("main.c"), file("src/a.c"), file("src/b.c")},
-		"dots in names":         {file("..a/b.."), file("...")},
+		"dots in names":         {file("..a/b..c"), file("...d")},
 		"other scripts, spaces": {file("größe/数.c"), file("a b")},
 		"link beside":           {link("a", "b"), file("b")},
 		"link up within":        {link("x/y/l", "../../z"), file("z")},
@@ -58,10 +60,24 @@ func TestManifestsThatAreRefused(t *testing.T) {
 		{"twice", []File{file("a"), file("a")}, "listed twice"},
 		{"case", []File{file("Makefile"), file("makefile")}, "differ only in case"},
 		{"case, not ASCII", []File{file("STRASSE"), file("straße")}, "differ only in case"},
+		{"Unicode form", []File{file("caf\u00e9"), file("cafe\u0301")}, "Unicode form"},
+		{"Unicode form of a folder", []File{file("caf\u00e9/a"), file("cafe\u0301/b")}, "Unicode form"},
+		{"device name", []File{file("src/aux.c")}, "device"},
+		{"device name in lower case", []File{file("com1/x")}, "device"},
+		{"colon", []File{file("a:b")}, "colon"},
+		{"dot at the end", []File{file("a./b")}, "dot or a space"},
+		{"space at the end", []File{file("a ")}, "dot or a space"},
+		{"deep", []File{file(strings.Repeat("a/", MaxDepth+1) + "b")}, "folders"},
+		{"link to a drive", []File{link("a", "C:b")}, "not a relative path"},
+		{"copies", []File{
+			{Path: "a", Kind: KindFile, Size: 1 << 29, SHA256: someHash},
+			{Path: "b", Kind: KindFile, Size: 1 << 29, SHA256: someHash},
+			{Path: "c", Kind: KindFile, Size: 1 << 29, SHA256: someHash},
+		}, "equal contents"},
 		{"case of a folder", []File{file("Src/a"), file("src/b")}, "differ only in case"},
-		{"below a file", []File{file("a"), file("a/b")}, "no directory"},
+		{"below a file", []File{file("a"), file("a/b")}, "not a folder"},
 		{"file over a folder", []File{file("a/b"), file("a")}, "both a file and a folder"},
-		{"below a symlink", []File{link("a", "b"), file("a/c")}, "no directory"},
+		{"below a symlink", []File{link("a", "b"), file("a/c")}, "not a folder"},
 		{"device", spoil(func(f *File) { f.Kind = "device" }), "only regular files"},
 		{"hash in capitals", spoil(func(f *File) { f.SHA256 = strings.ToUpper(someHash) }), "SHA-256"},
 		{"negative size", spoil(func(f *File) { f.Size = -1 }), "size"},
@@ -87,6 +103,21 @@ func TestManifestsThatAreRefused(t *testing.T) {
 		}
 		if p.Code != ProblemManifest && p.Code != ProblemSizeLimit {
 			t.Errorf("%s: code %s", tt.name, p.Code)
+		}
+	}
+}
+
+// TestManifestsThatAreTooLarge counts what 100 000 files can add up to.
+func TestManifestsThatAreTooLarge(t *testing.T) {
+	var deep, long []File
+	for i := range 70_000 {
+		deep = append(deep, link(fmt.Sprintf("%s%d/l", strings.Repeat(strconv.Itoa(i%10)+"/", MaxDepth-2), i), "x"))
+		long = append(long, file(fmt.Sprintf("%s%d", strings.Repeat("a", 150), i)))
+	}
+	for name, files := range map[string][]File{"folders": deep, "paths": long, "files": make([]File, MaxFiles+1)} {
+		var p *Problem
+		if err := (&Manifest{files}).Validate(); !errors.As(err, &p) || p.Code != ProblemSizeLimit {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

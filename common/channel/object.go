@@ -8,18 +8,25 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/farforge/farforge/common/bounded"
 )
 
-// The first byte of each message on a bulk channel tells what it is.
+// The first byte of each message on a bulk channel says what it is.
 const (
 	frameHeader = 'H' // JSON of Header
 	frameData   = 'D' // compressed bytes
 	frameEnd    = 'E' // nothing: the object is complete
 )
 
-// maxWindow bounds the memory that a sender can make a receiver spend on
-// decompression, in bytes.
-const maxWindow = 8 << 20
+// Limits of decompression. They bound what a sender can make a receiver spend.
+const (
+	maxWindow = 8 << 20 // bytes of memory
+	// An object may have freeExpansion bytes, and maxExpansion times as many as
+	// came over the channel. Only text made for the purpose compresses better.
+	freeExpansion = 512 << 20
+	maxExpansion  = 256
+)
 
 // ObjectKind names one of the steps in sending a tree.
 type ObjectKind string
@@ -48,34 +55,38 @@ type Header struct {
 //	 …
 //	'E'
 //
-// It is an error of the sender if r holds less or more than size.
+// It returns an error if r holds fewer or more bytes than size.
 func WriteObject(ctx context.Context, m Messages, kind ObjectKind, size int64, r io.Reader) error {
-	header, err := json.Marshal(Header{Kind: kind, Size: size, Encoding: "zstd"})
-	if err != nil {
+	if err := writeObject(ctx, m, kind, size, r); err != nil {
 		return fmt.Errorf("send the %s: %w", kind, err)
 	}
+	return nil
+}
+
+func writeObject(ctx context.Context, m Messages, kind ObjectKind, size int64, r io.Reader) error {
+	header, err := json.Marshal(Header{Kind: kind, Size: size, Encoding: "zstd"})
+	if err != nil {
+		return err
+	}
 	if err := m.WriteMessage(ctx, append([]byte{frameHeader}, header...)); err != nil {
-		return fmt.Errorf("send the %s: %w", kind, err)
+		return err
 	}
 	w := &frameWriter{ctx: ctx, m: m, buf: make([]byte, 1, MaxMessage)}
 	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
 	if err != nil {
-		return fmt.Errorf("send the %s: %w", kind, err)
+		return err
 	}
-	n, err := io.Copy(z, io.LimitReader(r, size+1))
+	n, err := io.Copy(z, io.LimitReader(contextReader{ctx, r}, size+1))
 	if err == nil && n != size {
 		err = fmt.Errorf("it holds %d bytes where %d were announced", n, size)
 	}
 	if err = errors.Join(err, z.Close()); err != nil {
-		return fmt.Errorf("send the %s: %w", kind, err)
+		return err
 	}
 	if err := w.flush(); err != nil {
-		return fmt.Errorf("send the %s: %w", kind, err)
+		return err
 	}
-	if err := m.WriteMessage(ctx, []byte{frameEnd}); err != nil {
-		return fmt.Errorf("send the %s: %w", kind, err)
-	}
-	return nil
+	return m.WriteMessage(ctx, []byte{frameEnd})
 }
 
 // frameWriter packs a byte stream into data messages.
@@ -110,50 +121,54 @@ func (w *frameWriter) flush() error {
 	return err
 }
 
-// ReadObject receives the next object, which must be of the kind and not larger
-// than limit bytes, and calls use with a reader of exactly its bytes. What use
-// leaves unread is passed over.
+// ReadObject receives the next object, which must be of the kind and at most
+// limit bytes long, and calls use with a reader of exactly its bytes. ReadObject
+// discards what use leaves unread.
 func ReadObject(ctx context.Context, m Messages, kind ObjectKind, limit int64, use func(size int64, r io.Reader) error) error {
-	message, err := m.ReadMessage(ctx)
-	if err != nil {
-		return fmt.Errorf("receive the %s: %w", kind, noEOF(err))
-	}
-	header, err := parseHeader(message, kind, limit)
-	if err != nil {
-		return fmt.Errorf("receive the %s: %w", kind, err)
-	}
-	frames := &frameReader{ctx: ctx, m: m}
-	z, err := zstd.NewReader(frames, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return fmt.Errorf("receive the %s: %w", kind, err)
-	}
-	defer z.Close()
-	body := &exactReader{r: z, left: header.Size}
-	if err := use(header.Size, body); err != nil {
-		return fmt.Errorf("receive the %s: %w", kind, err)
-	}
-	if _, err := io.Copy(io.Discard, body); err != nil {
-		return fmt.Errorf("receive the %s: %w", kind, err)
-	}
-	if err := frames.drain(); err != nil {
+	if err := readObject(ctx, m, kind, limit, use); err != nil {
 		return fmt.Errorf("receive the %s: %w", kind, err)
 	}
 	return nil
 }
 
+func readObject(ctx context.Context, m Messages, kind ObjectKind, limit int64, use func(size int64, r io.Reader) error) error {
+	message, err := m.ReadMessage(ctx)
+	if err != nil {
+		return noEOF(err)
+	}
+	header, err := parseHeader(message, kind, limit)
+	if err != nil {
+		return err
+	}
+	frames := &frameReader{ctx: ctx, m: m}
+	z, err := zstd.NewReader(frames, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return frames.blame(err)
+	}
+	defer z.Close()
+	body := &exactReader{z: z, frames: frames, left: header.Size}
+	if err := use(header.Size, body); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return err
+	}
+	return frames.drain()
+}
+
 func parseHeader(message []byte, kind ObjectKind, limit int64) (Header, error) {
 	var h Header
 	if len(message) == 0 || message[0] != frameHeader {
-		return h, malformed("the message is no object header")
+		return h, malformed("the message is not an object header")
 	}
-	if err := json.Unmarshal(message[1:], &h); err != nil {
-		return h, malformed("the object header is not JSON as expected: %v", err)
+	if err := bounded.Unmarshal(message[1:], bounded.Limits{Bytes: 4096, Items: 64}, &h); err != nil {
+		return h, malformed("the object header is not the JSON that was expected: %v", err)
 	}
 	switch {
 	case h.Kind != kind:
-		return h, malformed("the object is a %q", h.Kind)
+		return h, malformed("the object is a %.40q", h.Kind)
 	case h.Encoding != "zstd":
-		return h, malformed("the object has the encoding %q", h.Encoding)
+		return h, malformed("the object has the encoding %.40q", h.Encoding)
 	case h.Size < 0:
 		return h, malformed("the object has the size %d", h.Size)
 	case h.Size > limit:
@@ -166,8 +181,7 @@ func malformed(format string, args ...any) error {
 	return &Problem{Code: ProblemMalformed, Message: fmt.Sprintf(format, args...)}
 }
 
-// noEOF keeps an io.EOF in the middle of an exchange from passing for an
-// orderly end.
+// noEOF turns io.EOF in the middle of an exchange into io.ErrUnexpectedEOF.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -175,12 +189,14 @@ func noEOF(err error) error {
 	return err
 }
 
-// frameReader is the byte stream of the data messages up to the end message.
+// frameReader reads the bytes of the data messages up to the end message.
 type frameReader struct {
-	ctx  context.Context
-	m    Messages
-	rest []byte
-	end  bool
+	ctx      context.Context
+	m        Messages
+	rest     []byte
+	received int64 // bytes of data messages
+	end      bool
+	err      error // of the channel, or the context's
 }
 
 func (r *frameReader) Read(p []byte) (int, error) {
@@ -190,15 +206,18 @@ func (r *frameReader) Read(p []byte) (int, error) {
 		}
 		message, err := r.m.ReadMessage(r.ctx)
 		if err != nil {
-			return 0, noEOF(err)
+			r.err = noEOF(err)
+			return 0, r.err
 		}
 		switch {
 		case len(message) > 0 && message[0] == frameData:
 			r.rest = message[1:]
+			r.received += int64(len(message))
 		case len(message) == 1 && message[0] == frameEnd:
 			r.end = true
 		default:
-			return 0, malformed("a message within an object is neither data nor its end")
+			r.err = malformed("a message within an object is neither data nor its end")
+			return 0, r.err
 		}
 	}
 	n := copy(p, r.rest)
@@ -206,8 +225,17 @@ func (r *frameReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// drain reads up to the end message. Only an empty tail is in order: the
-// decompressor has read its whole stream before.
+// blame finds whose fault an error of the decompressor is: the channel's, if
+// that failed, and the sender's otherwise.
+func (r *frameReader) blame(err error) error {
+	if r.err != nil {
+		return r.err
+	}
+	return malformed("the object is not valid zstd: %v", err)
+}
+
+// drain reads up to the end message. Nothing may come before that: the
+// decompressor has read its whole stream.
 func (r *frameReader) drain() error {
 	n, err := io.Copy(io.Discard, r)
 	if err == nil && n > 0 {
@@ -216,48 +244,42 @@ func (r *frameReader) drain() error {
 	return err
 }
 
-// exactReader yields exactly left bytes of r, then io.EOF; a stream that is
-// shorter or longer is an error.
+// exactReader reads exactly left bytes from the decompressor. A stream that is
+// shorter or longer is an error, and so is one that expands too much.
 type exactReader struct {
-	r    io.Reader
-	left int64
+	z      io.Reader
+	frames *frameReader
+	left   int64
+	done   int64
 }
 
 func (e *exactReader) Read(p []byte) (int, error) {
+	if err := e.frames.ctx.Err(); err != nil {
+		return 0, err
+	}
 	if len(p) == 0 {
 		return 0, nil
 	}
 	if e.left == 0 {
 		// The decompressor must agree that this is the end.
 		var one [1]byte
-		if n, err := io.ReadFull(e.r, one[:]); n > 0 {
+		if n, err := io.ReadFull(e.z, one[:]); n > 0 {
 			return 0, malformed("the object is longer than announced")
 		} else if err != io.EOF {
-			return 0, decodeError(err)
+			return 0, e.frames.blame(err)
 		}
 		return 0, io.EOF
 	}
-	n, err := e.r.Read(p[:min(int64(len(p)), e.left)])
+	n, err := e.z.Read(p[:min(int64(len(p)), e.left)])
 	e.left -= int64(n)
-	if err == io.EOF {
-		err = nil
-		if e.left > 0 {
-			err = malformed("the object is %d bytes shorter than announced", e.left)
-		}
+	e.done += int64(n)
+	switch {
+	case err == io.EOF && e.left > 0:
+		return n, malformed("the object is %d bytes shorter than announced", e.left)
+	case err != nil && err != io.EOF:
+		return n, e.frames.blame(err)
+	case e.done > freeExpansion+maxExpansion*e.frames.received:
+		return n, &Problem{Code: ProblemSizeLimit, Message: fmt.Sprintf("the object expands to more than %d times its compressed size", maxExpansion)}
 	}
-	if err != nil {
-		err = decodeError(err)
-	}
-	return n, err
-}
-
-// decodeError makes the decompressor's complaints the sender's fault, and
-// leaves the channel's own errors as they are.
-func decodeError(err error) error {
-	for _, target := range []error{zstd.ErrMagicMismatch, zstd.ErrCRCMismatch, zstd.ErrWindowSizeExceeded, zstd.ErrDecoderSizeExceeded, zstd.ErrReservedBlockType, zstd.ErrFrameSizeExceeded} {
-		if errors.Is(err, target) {
-			return malformed("the object is not valid zstd: %v", err)
-		}
-	}
-	return err
+	return n, nil
 }

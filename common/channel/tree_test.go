@@ -6,12 +6,15 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // project is a tree in memory.
@@ -123,8 +126,7 @@ func TestLyingSenderIsRefused(t *testing.T) {
 			if err := writeJSON(ctx, m, ObjectManifest, p.manifest()); err != nil {
 				return err
 			}
-			var need []string
-			if err := readJSON(ctx, m, ObjectNeed, &need); err != nil {
+			if _, err := readNeed(ctx, m); err != nil {
 				return err
 			}
 			return WriteObject(ctx, m, ObjectContents, int64(len(text)), strings.NewReader(text))
@@ -139,6 +141,21 @@ func TestLyingSenderIsRefused(t *testing.T) {
 			}
 			return nil
 		}
+	}
+	manifestText := func(text string) func(context.Context, Messages) error {
+		return func(ctx context.Context, m Messages) error {
+			return WriteObject(ctx, m, ObjectManifest, int64(len(text)), strings.NewReader(text))
+		}
+	}
+	// cut sends a manifest whose compressed form was changed.
+	cut := func(change func([]byte) []byte) func(context.Context, Messages) error {
+		text := strings.Repeat(`{"files":[]}  `, 30)
+		z, err := zstd.NewWriter(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := change(z.EncodeAll([]byte(text), nil))
+		return raw(fmt.Sprintf(`H{"kind":"manifest","size":%d,"encoding":"zstd"}`, len(text)), "D"+string(data), "E")
 	}
 	evil := &Manifest{Files: []File{file("../../a")}}
 	tests := []struct {
@@ -158,6 +175,15 @@ func TestLyingSenderIsRefused(t *testing.T) {
 		{"huge", raw(`H{"kind":"manifest","size":99999999999,"encoding":"zstd"}`), ProblemSizeLimit},
 		{"negative", raw(`H{"kind":"manifest","size":-1,"encoding":"zstd"}`), ProblemMalformed},
 		{"no zstd", raw(`H{"kind":"manifest","size":5,"encoding":"zstd"}`, "Dhello", "E"), ProblemMalformed},
+		{"cut zstd", cut(func(b []byte) []byte { return b[:len(b)/2] }), ProblemMalformed},
+		{"zstd without its header", cut(func(b []byte) []byte { return b[:3] }), ProblemMalformed},
+		{"zstd with a wrong byte", cut(func(b []byte) []byte { b[len(b)/2] ^= 0xff; return b }), ProblemMalformed},
+		{"zstd with a wrong checksum", cut(func(b []byte) []byte { b[len(b)-1] ^= 0xff; return b }), ProblemMalformed},
+		{"zstd that goes on", cut(func(b []byte) []byte { return append(b, b...) }), ProblemMalformed},
+		{"manifest of numbers", manifestText("[0,0]"), ProblemMalformed},
+		{"manifest of other files", manifestText(`{"files":[[],0]}`), ProblemMalformed},
+		{"manifest that ends early", manifestText(`{"files":[`), ProblemMalformed},
+		{"deep manifest", manifestText(strings.Repeat(`{"a":`, 100_000)), ProblemSizeLimit},
 		{"unknown frame", raw(`H{"kind":"manifest","size":5,"encoding":"zstd"}`, "X"), ProblemMalformed},
 	}
 	for _, tt := range tests {
@@ -182,6 +208,25 @@ func TestLyingSenderIsRefused(t *testing.T) {
 				t.Fatalf("%s was left behind", entries[0].Name())
 			}
 		})
+	}
+}
+
+// TestFileThatIsCalledLikeAPartialOne has a project use the names that the
+// receiver would.
+func TestFileThatIsCalledLikeAPartialOne(t *testing.T) {
+	for _, p := range []project{
+		{".farforge-partial": "mine", "a": "a", "z": "z", ".farforge-partial-1": "too"},
+		{".farforge-partial/a": "mine", "b": "b"},
+	} {
+		dir := t.TempDir()
+		if _, sendErr, receiveErr := transfer(t, p, p.manifest(), dir); sendErr != nil || receiveErr != nil {
+			t.Fatal(sendErr, receiveErr)
+		}
+		for name, text := range p {
+			if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != text {
+				t.Errorf("%s holds %q, %v", name, got, err)
+			}
+		}
 	}
 }
 

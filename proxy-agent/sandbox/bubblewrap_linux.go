@@ -41,7 +41,7 @@ func (b *Bubblewrap) Run(ctx context.Context, spec Spec) (Result, error) {
 	defer runtime.UnlockOSThread()
 
 	began := time.Now()
-	p, err := b.start(args, newOutput(spec.Limits, spec.Output))
+	p, err := b.start(args, newOutput(spec.Limits, Workspace, spec.Output))
 	if err != nil {
 		return Result{}, err
 	}

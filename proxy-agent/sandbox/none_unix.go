@@ -56,7 +56,7 @@ func (None) Run(ctx context.Context, spec Spec) (Result, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 
-	out := newOutput(spec.Limits, spec.Output)
+	out := newOutput(spec.Limits, spec.Dir, spec.Output)
 	pumps, err := out.attach(cmd)
 	if err != nil {
 		return Result{}, err

@@ -1,27 +1,33 @@
 package sandbox
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"strings"
 	"sync"
 	"unicode/utf8"
 )
 
-// output turns two byte streams into lines for one receiver.
+// output passes lines to one receiver, and keeps to a cap: it passes the head of
+// a long output as it comes and its tail at the end, because the error that ends
+// a build is usually among the last lines.
 type output struct {
 	emit      func(Line)
 	lineBytes int
+	paths     *localPaths
 
 	mu   sync.Mutex // held while emit runs: one call at a time
-	left int64      // bytes that may still be passed on
-	cap  int64
-	full bool   // the closing line was sent
-	last string // the last line on stderr, to explain a failed start
+	head int64      // bytes that may still be passed at once
+	last string     // the last line on stderr, to explain a failed start
+
+	tail         []Line // lines after the head, the oldest first
+	tailBytes    int64
+	tailCap      int64
+	dropped      int // lines between head and tail
+	droppedBytes int64
 }
 
-func newOutput(l Limits, emit func(Line)) *output {
+// newOutput returns an output that keeps to the limits. workspace is the path of
+// the job's directory as the command sees it.
+func newOutput(l Limits, workspace string, emit func(Line)) *output {
 	if emit == nil {
 		emit = func(Line) {}
 	}
@@ -31,78 +37,54 @@ func newOutput(l Limits, emit func(Line)) *output {
 	if l.LineBytes <= 0 {
 		l.LineBytes = DefaultLineBytes
 	}
-	return &output{emit: emit, lineBytes: max(l.LineBytes, utf8.UTFMax), left: l.OutputBytes, cap: l.OutputBytes}
-}
-
-// pump reads r to its end. It never stops early, because a command that cannot
-// write would block for ever.
-func (o *output) pump(stream string, r io.Reader) {
-	buf := make([]byte, 32<<10)
-	var line []byte
-	afterCR := false
-	for {
-		n, err := r.Read(buf)
-		for data := buf[:n]; len(data) > 0; {
-			if afterCR && data[0] == '\n' { // "\r\n" is one end of line
-				data = data[1:]
-			}
-			afterCR = false
-			end := bytes.IndexAny(data, "\r\n")
-			if end < 0 {
-				line = append(line, data...)
-				line = o.breakLong(stream, line)
-				break
-			}
-			line = o.breakLong(stream, append(line, data[:end]...))
-			o.line(stream, line)
-			line = line[:0]
-			// A lone "\r" is how progress is drawn over itself: a line each.
-			afterCR = data[end] == '\r'
-			data = data[end+1:]
-		}
-		if err != nil {
-			if len(line) > 0 {
-				o.line(stream, line)
-			}
-			return
-		}
+	tail := l.OutputBytes / 4
+	return &output{
+		emit: emit, lineBytes: max(l.LineBytes, utf8.UTFMax), paths: newLocalPaths(workspace),
+		head: l.OutputBytes - tail, tailCap: tail,
 	}
 }
 
-// breakLong sends off full pieces of a line that is too long, never in the
-// middle of a character, and returns the rest.
-func (o *output) breakLong(stream string, line []byte) []byte {
-	rest := line
-	for len(rest) > o.lineBytes {
-		cut := o.lineBytes
-		// A character begins at most three bytes before any of its bytes. What
-		// has no beginning there is no text, and is cut anywhere but at 0.
-		for cut > o.lineBytes-utf8.UTFMax+1 && !utf8.RuneStart(rest[cut]) {
-			cut--
-		}
-		o.line(stream, rest[:cut])
-		rest = rest[cut:]
-	}
-	return append(line[:0], rest...)
-}
-
-func (o *output) line(stream string, text []byte) {
+// line takes one line: valid UTF-8 of at most lineBytes.
+func (o *output) line(stream, text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	safe := strings.ToValidUTF8(string(text), string(utf8.RuneError))
 	if stream == Stderr {
-		o.last = safe
+		o.last = text
 	}
-	if o.full {
+	line := Line{Stream: stream, Text: text}
+	cost := lineCost(line)
+	if cost <= o.head && o.tail == nil && o.dropped == 0 {
+		o.head -= cost
+		o.emit(line)
 		return
 	}
-	if cost := int64(len(text)) + 1; cost <= o.left {
-		o.left -= cost
-		o.emit(Line{Stream: stream, Text: safe})
-		return
+	o.tail = append(o.tail, line)
+	o.tailBytes += cost
+	for o.tailBytes > o.tailCap {
+		if o.dropped == 0 {
+			o.emit(Line{Stream: Stderr, Text: "farforge: the output is long; its last lines follow at the end"})
+		}
+		cost := lineCost(o.tail[0])
+		o.tail = o.tail[1:]
+		o.tailBytes -= cost
+		o.dropped++
+		o.droppedBytes += cost
 	}
-	o.full = true
-	o.emit(Line{Stream: Stderr, Text: fmt.Sprintf("output after %d bytes is not shown", o.cap)})
+}
+
+func lineCost(l Line) int64 { return int64(len(l.Text)) + 1 }
+
+// finish passes the tail, after the last line.
+func (o *output) finish() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dropped > 0 {
+		o.emit(Line{Stream: Stderr, Text: fmt.Sprintf("farforge: %d lines (%d bytes) are left out here", o.dropped, o.droppedBytes)})
+	}
+	for _, line := range o.tail {
+		o.emit(line)
+	}
+	o.tail = nil
 }
 
 // lastStderr returns the last line on stderr.

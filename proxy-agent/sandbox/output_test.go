@@ -5,6 +5,7 @@ package sandbox
 import (
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -13,7 +14,9 @@ import (
 
 func pumped(l Limits, r io.Reader) []string {
 	var got []string
-	newOutput(l, func(line Line) { got = append(got, line.Text) }).pump(Stdout, r)
+	o := newOutput(l, Workspace, func(line Line) { got = append(got, line.Text) })
+	o.pump(Stdout, r)
+	o.finish()
 	return got
 }
 
@@ -32,8 +35,16 @@ func TestLines(t *testing.T) {
 		"invalid UTF-8":       {"a\xffb\xc3\n", Limits{}, []string{"a\uFFFDb\uFFFD"}},
 		"long":                {"abcdefghij\nk\n", Limits{LineBytes: 4}, []string{"abcd", "efgh", "ij", "k"}},
 		"long, between runes": {"aäöü€\n", Limits{LineBytes: 4}, []string{"aä", "öü", "€"}},
-		"capped": {"0123\n4567\n89ab\n", Limits{OutputBytes: 10},
-			[]string{"0123", "4567", "output after 10 bytes is not shown"}},
+		"invalid UTF-8, long": {"\xffa\xffa\n", Limits{LineBytes: 4}, []string{"\uFFFDa", "\uFFFDa"}},
+		"capped": {"0123\n4567\n89ab\ncdef\n", Limits{OutputBytes: 20},
+			[]string{"0123", "4567", "89ab", "cdef"}},
+		"capped, tail kept": {"0123\n4567\n89ab\ncdef\nghij\nend\n", Limits{OutputBytes: 20},
+			[]string{"0123", "4567", "89ab", "farforge: the output is long; its last lines follow at the end", "farforge: 2 lines (10 bytes) are left out here", "end"}},
+		"path of the project": {"/workspace/src/main.c:1:24: error: 'x'\n", Limits{}, []string{"src/main.c:1:24: error: 'x'"}},
+		"paths in the middle": {"In file included from /workspace/a.h:3,\nat \"/workspace/b\" (/workspace/c)\n  --> /workspace/d.rs:1\n", Limits{},
+			[]string{"In file included from a.h:3,", "at \"b\" (c)", "  --> d.rs:1"}},
+		"paths in color": {"\x1b[01m\x1b[K/workspace/main.c:1:\x1b[m\x1b[K error\n", Limits{}, []string{"\x1b[01m\x1b[Kmain.c:1:\x1b[m\x1b[K error"}},
+		"other paths":    {"/home/workspace/a /opt/workspace/b file:///workspace/c -I/workspace/d /workspaces/e\n", Limits{}, []string{"/home/workspace/a /opt/workspace/b file:///workspace/c -I/workspace/d /workspaces/e"}},
 	} {
 		for how, r := range map[string]io.Reader{
 			"at once": strings.NewReader(c.in), "byte by byte": iotest.OneByteReader(strings.NewReader(c.in)),
@@ -79,10 +90,34 @@ func TestStreamsAreToldApartAndLive(t *testing.T) {
 
 func TestFloodOfOutputIsCappedAndDrained(t *testing.T) {
 	both(t, func(t *testing.T, sb Sandbox) {
-		r := script(t, sb, "yes | head -n 300000; echo end >&2; exit 4", func(s *Spec) { s.Limits.OutputBytes = 1000 })
-		want := "output after 1000 bytes is not shown\n"
-		if r.ExitCode != 4 || len(r.stdout) > 1000 || r.stderr != want {
+		const limit = 1 << 20
+		r := script(t, sb, "yes | head -n 1000000; echo end >&2; exit 4", func(s *Spec) { s.Limits.OutputBytes = limit })
+		if r.ExitCode != 4 || len(r.stdout) > limit || !strings.Contains(r.stderr, "left out here\n") || !strings.HasSuffix(r.stdout, "y\n") ||
+			!slices.ContainsFunc(r.lines[len(r.lines)/2:], func(l Line) bool { return l == Line{Stderr, "end"} }) {
 			t.Errorf("exit %d, %d bytes, stderr %q", r.ExitCode, len(r.stdout), r.stderr)
+		}
+	})
+}
+
+// TestErrorAfterManyWarningsIsKept writes 20 MB of warnings and then the error
+// that ends the build.
+func TestErrorAfterManyWarningsIsKept(t *testing.T) {
+	const text = "src/main.c:12:3: warning: unused variable"
+	got := pumped(Limits{}, io.MultiReader(strings.NewReader(strings.Repeat(text+"\n", 500_000)), strings.NewReader("main.c:1: error: the one\n")))
+	total := 0
+	for _, line := range got {
+		total += len(line) + 1
+	}
+	if got[0] != text || got[len(got)-1] != "main.c:1: error: the one" || total > DefaultOutputBytes+1000 || total < DefaultOutputBytes-1000 {
+		t.Errorf("%d lines, %d bytes, from %q to %q", len(got), total, got[0], got[len(got)-1])
+	}
+}
+
+func TestMessagesNameTheUsersPaths(t *testing.T) {
+	both(t, func(t *testing.T, sb Sandbox) {
+		r := script(t, sb, `echo "$PWD/src/main.c:1:24: error" >&2`)
+		if r.stderr != "src/main.c:1:24: error\n" {
+			t.Errorf("stderr %q", r.stderr)
 		}
 	})
 }

@@ -33,15 +33,15 @@ func (o *output) attach(cmd *exec.Cmd) (*pipes, error) {
 	return p, nil
 }
 
-// start begins to read, once the command has its ends.
+// start begins to read, after the command was given its ends.
 func (p *pipes) start() {
 	closeFiles(p.outW, p.errW)
 	p.pumps.Go(func() { p.out.pump(Stdout, p.outR) })
 	p.pumps.Go(func() { p.out.pump(Stderr, p.errR) })
 }
 
-// finish reads to the end, or for so long as grace when some process that was
-// not found still holds a pipe open.
+// finish reads to the end. With a grace it reads at most that long, because a
+// process that was not found may hold a pipe open.
 func (p *pipes) finish(grace time.Duration) {
 	if grace > 0 {
 		deadline := time.Now().Add(grace)
@@ -50,6 +50,7 @@ func (p *pipes) finish(grace time.Duration) {
 	}
 	p.pumps.Wait()
 	closeFiles(p.outR, p.errR)
+	p.out.finish()
 }
 
 // abandon closes everything when the command did not start.

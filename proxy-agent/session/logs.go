@@ -75,7 +75,7 @@ func (c *control) sendLog(ctx context.Context, batch []sandbox.Line) error {
 			texts = append(texts, batch[0].Text)
 			batch = batch[1:]
 		}
-		for _, msg := range channel.SplitLog(stream, texts) {
+		for _, msg := range channel.BatchLog(stream, texts) {
 			if err := c.send(ctx, msg); err != nil {
 				return err
 			}

@@ -44,7 +44,8 @@ func (u *unpacking) into(root *os.Root) (*channel.Manifest, error) {
 		return nil, err
 	}
 	sink := channel.NewDirSink(root)
-	need, err := sink.Need(m)
+	defer sink.Close()
+	need, err := sink.Need(u.ctx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -63,12 +64,12 @@ func (u *unpacking) into(root *os.Root) (*channel.Manifest, error) {
 			return nil
 		}
 		delete(missing, file.SHA256)
-		return sink.Put(file.SHA256, file.Size, r)
+		return sink.Put(u.ctx, file.SHA256, file.Size, r)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return m, sink.Done()
+	return m, sink.Done(u.ctx)
 }
 
 // manifest lists what the archive holds, and judges it as an upload is judged.
