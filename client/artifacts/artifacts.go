@@ -28,6 +28,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
@@ -84,7 +85,7 @@ func (s *Set) Image() (api.Artifact, bool) {
 // statement, and reads the flash map. The sink has compared each file's contents with
 // its digest in the manifest.
 func check(root *os.Root, got *channel.Manifest, result *channel.Result, want *Expected) (*Set, error) {
-	built := slices.DeleteFunc(slices.Clone(result.Artifacts), func(a api.Artifact) bool { return isStatement(a.Path) })
+	built := slices.DeleteFunc(listed(got, result), func(a api.Artifact) bool { return isStatement(a.Path) })
 	arrived := make(map[string]channel.File, len(got.Files))
 	for _, f := range got.Files {
 		if f.Kind == channel.KindSymlink {
@@ -122,6 +123,20 @@ func check(root *os.Root, got *channel.Manifest, result *channel.Result, want *E
 		return set, nil
 	}
 	return set, set.readMap(root)
+}
+
+// listed returns the artifacts that the result lists, or those that arrived if
+// the list was too long for the result.
+func listed(got *channel.Manifest, result *channel.Result) []api.Artifact {
+	if result.Omitted == 0 {
+		return slices.Clone(result.Artifacts)
+	}
+	var all []api.Artifact
+	for _, f := range got.Files {
+		all = append(all, api.Artifact{Path: f.Path, Size: f.Size, SHA256: f.SHA256})
+	}
+	slices.SortFunc(all, func(a, b api.Artifact) int { return strings.Compare(a.Path, b.Path) })
+	return all
 }
 
 func (s *Set) readMap(root *os.Root) error {

@@ -34,21 +34,21 @@ func arrive(t *testing.T, state *os.Root, files map[string]string) (*Incoming, *
 		result.Artifacts = append(result.Artifacts, api.Artifact{Path: name, Size: f.Size, SHA256: f.SHA256})
 	}
 	sink := in.Sink()
-	need, err := sink.Need(m)
+	need, err := sink.Need(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, hash := range need {
 		for _, f := range m.Files {
 			if f.SHA256 == hash {
-				if err := sink.Put(hash, f.Size, strings.NewReader(files[f.Path])); err != nil {
+				if err := sink.Put(t.Context(), hash, f.Size, strings.NewReader(files[f.Path])); err != nil {
 					t.Fatal(err)
 				}
 				break
 			}
 		}
 	}
-	if err := sink.Done(); err != nil {
+	if err := sink.Done(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return in, m, result

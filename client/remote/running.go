@@ -132,7 +132,7 @@ func (r *running) judge(result *channel.Result) (ended bool, err error) {
 	case result.Outcome != api.OutcomeSucceeded:
 		r.witness.told(result.Outcome)
 		return true, resultError(r.outcome.Agent, result)
-	case len(result.Artifacts) > 0 && r.outcome.Received == nil:
+	case result.Delivered() > 0 && r.outcome.Received == nil:
 		return false, nil // they are still on their way
 	default:
 		r.outcome.Result = result

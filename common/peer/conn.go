@@ -159,6 +159,22 @@ func (c *Conn) Trickle() *Trickle { return c.trickle }
 // Traffic returns how many bytes of messages went over all channels.
 func (c *Conn) Traffic() (sent, received int64) { return c.sent.Load(), c.received.Load() }
 
+// Buffered returns how many bytes of messages the transport holds that the other
+// end has not acknowledged.
+func (c *Conn) Buffered() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var n uint64
+	for _, s := range c.slots {
+		select {
+		case <-s.ready:
+			n += s.m.dc.BufferedAmount()
+		default:
+		}
+	}
+	return n
+}
+
 // Channel waits until the channel with the label is open. It returns an error
 // that wraps ErrLost when the connection ends first, and the context's when
 // that does. Several calls for one label return the same channel.

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"strings"
@@ -147,7 +148,7 @@ func TestGrantCountsOnce(t *testing.T) {
 		}
 		s, _, err := h.Answer(t.Context(), admitted)
 		if s != nil {
-			s.Close()
+			s.Close(t.Context())
 		}
 		return err
 	}
@@ -189,7 +190,11 @@ func TestOfferThatLiesAboutItsCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	ending := make(chan Ending, 1)
-	go func() { ending <- s.Serve(t.Context()) }()
+	go func() {
+		e := s.Serve(t.Context())
+		s.Close(t.Context())
+		ending <- e
+	}()
 	if conn, err := offer.Connect(t.Context(), answer); err == nil {
 		conn.Close()
 	}
@@ -234,7 +239,7 @@ func TestOffersSealedAndPlain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close()
+			defer s.Close(context.Background())
 			if envelope.Sealed(answer) != c.reply {
 				t.Errorf("sealed: %v", envelope.Sealed(answer))
 			}
@@ -279,7 +284,11 @@ func TestGrantWithoutControlChannel(t *testing.T) {
 		t.Fatal(err)
 	}
 	ending := make(chan Ending, 1)
-	go func() { ending <- s.Serve(t.Context()) }()
+	go func() {
+		e := s.Serve(t.Context())
+		s.Close(t.Context())
+		ending <- e
+	}()
 	if conn, err := offer.Connect(t.Context(), answer); err == nil {
 		defer conn.Close()
 	}
@@ -354,7 +363,7 @@ func TestForeignKeySignsNothingOfOurs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer s.Close(context.Background())
 	if _, err := offer.OpenAnswer("01JOB", answer); !errors.Is(err, envelope.ErrUntrusted) {
 		t.Errorf("got %v", err)
 	}

@@ -4,8 +4,9 @@ import (
 	"github.com/farforge/farforge/proxy-agent/build"
 )
 
-// takeCache gets the folder that the recipe's {cache} names, if it names one.
-// Whose it is, the grant says, and a secret that came over this connection.
+// takeCache gets the folder that the recipe's {cache} names, if the recipe uses
+// one. Its owner is given by the grant and by a secret that the client sent over
+// this connection.
 func (j *job) takeCache(choice *build.Choice) (dir string, err error) {
 	if !choice.Recipe.Build.Cache {
 		return "", nil
@@ -19,22 +20,18 @@ func (j *job) takeCache(choice *build.Choice) (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
+	j.removals = append(j.removals, j.cache.Close)
 	j.log.Debug("the build has a cache", "warm", j.cache.Warm())
 	return j.cache.Dir, nil
 }
 
-// closeCache keeps the cache for the project's next build, or removes it. What
-// a build has left that was stopped, or killed, may be half-written.
-func (j *job) closeCache() {
-	if j.cache == nil {
+// keepCache keeps the cache for the project's next build. A build that was
+// stopped or killed may have left it half-written: then it is removed.
+func (j *job) keepCache() {
+	if j.cache == nil || !j.settled {
 		return
 	}
-	if j.settled {
-		if err := j.cache.Keep(); err != nil {
-			j.log.Info("the cache of a build is not kept", "because", err)
-		}
-	}
-	if err := j.cache.Close(); err != nil {
-		j.log.Error("something of a job was left behind", "error", err)
+	if err := j.cache.Keep(); err != nil {
+		j.log.Info("the cache of a build is not kept", "reason", err)
 	}
 }

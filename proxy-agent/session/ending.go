@@ -24,14 +24,14 @@ type Ending struct {
 	flashMap     string
 }
 
-// errCanceled ends a job that its client has cancelled.
-var errCanceled = &channel.Problem{Code: channel.ProblemCanceled, Message: "the build was cancelled"}
+// errCanceled ends a job that its client has canceled.
+var errCanceled = &channel.Problem{Code: channel.ProblemCanceled, Message: "the build was canceled"}
 
 func timeLimit(limit time.Duration) error {
 	return &channel.Problem{
 		Code:    channel.ProblemTimeLimit,
-		Message: fmt.Sprintf("the session's time of %v is over", limit),
-		Hints:   []string{"ask for more time"},
+		Message: fmt.Sprintf("the job reached the %v that its grant allows", limit),
+		Hints:   []string{"use a longer --timeout"},
 	}
 }
 
@@ -67,6 +67,19 @@ func ended(ctx context.Context, err error) Ending {
 		err = errors.New("the agent is shutting down")
 	}
 	return Ending{Outcome: api.OutcomeAgentFailed, Problem: &channel.Problem{Code: channel.ProblemAgentFailure, Message: err.Error()}}
+}
+
+// afterBuild changes the outcome of a job whose build command has started. Such
+// a job was served: what its client does wrong after that cancels it, and output
+// that is too large fails it. Only a job that was not served is refused.
+func (e *Ending) afterBuild() {
+	switch {
+	case e.Outcome != api.OutcomeRefused:
+	case e.Problem != nil && e.Problem.Code == channel.ProblemSizeLimit:
+		e.Outcome = api.OutcomeBuildFailed
+	default:
+		e.Outcome = api.OutcomeCanceled
+	}
 }
 
 func (e *Ending) result() *channel.Result {

@@ -57,9 +57,10 @@ type Config struct {
 // Host makes sessions. It is safe for concurrent use.
 type Host struct {
 	Config
-	trust    trust
-	used     *once
-	warnSkew sync.Once
+	trust     trust
+	used      *once
+	warnSkew  sync.Once
+	farewells farewells
 }
 
 // NewHost returns a host. An error is about the file of used grants.
@@ -79,7 +80,7 @@ func NewHost(cfg Config) (*Host, error) {
 			return nil, err
 		}
 	}
-	h := &Host{Config: cfg, used: used}
+	h := &Host{Config: cfg, used: used, farewells: defaultFarewells()}
 	h.trust.refetch = cfg.Refetch
 	h.trust.keys.Store(cfg.Keys)
 	h.checkClock()
@@ -87,8 +88,7 @@ func NewHost(cfg Config) (*Host, error) {
 }
 
 // Answer uses up an admitted grant and makes the answer to the job's offer:
-// signed, and sealed if the offer was. The session must be ended with Serve or
-// Close.
+// signed, and sealed if the offer was. The caller must close the session.
 func (h *Host) Answer(ctx context.Context, a *Admitted) (*Session, []byte, error) {
 	g := a.Grant
 	if err := h.used.take(g.JobID, h.Clock.Now(), g.ExpiresAt.Add(2*leeway)); err != nil {

@@ -12,38 +12,38 @@ import (
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
-// job is what the client asked for, from its request to the artifacts.
-func (s *Session) job(ctx context.Context, control *control, asked <-chan *channel.Build) (ending Ending) {
+// job runs the client's build, from its build message to the artifacts.
+func (s *Session) job(ctx context.Context, control *control, requests <-chan *channel.Build) Ending {
 	var request *channel.Build
-	wait := time.NewTimer(askTime)
+	wait := time.NewTimer(requestTime)
 	defer wait.Stop()
 	select {
-	case request = <-asked:
+	case request = <-requests:
 	case <-wait.C:
-		return ended(ctx, &channel.Problem{Code: channel.ProblemMalformed, Message: fmt.Sprintf("the client asked for nothing in %v", askTime)})
+		return ended(ctx, &channel.Problem{Code: channel.ProblemMalformed, Message: fmt.Sprintf("the client sent no build message in %v", requestTime)})
 	case <-ctx.Done():
 		return ended(ctx, ctx.Err())
 	}
-	j := &job{Session: s, control: control, request: request, began: time.Now()}
 	ws, err := s.host.Workspaces.New()
 	if err != nil {
 		return ended(ctx, err)
 	}
-	defer func() {
-		if err := ws.Close(); err != nil {
-			s.log.Error("something of a job was left behind", "error", err)
-		}
-	}()
-	defer j.closeCache()
+	j := &job{Session: s, control: control, request: request, began: time.Now()}
+	s.removals = append(s.removals, ws.Close)
+	defer j.keepCache()
+	defer j.logEnd()
 	if err := j.run(ctx, ws); err != nil {
 		failed := ended(ctx, err)
+		if !j.built.started.IsZero() {
+			failed.afterBuild()
+		}
 		j.ending.Outcome, j.ending.Problem = failed.Outcome, failed.Problem
 		j.ending.Artifacts, j.ending.flashMap = nil, ""
 	}
 	return j.ending
 }
 
-// job is the state of one.
+// job is the state of one job.
 type job struct {
 	*Session
 	control *control
@@ -53,6 +53,22 @@ type job struct {
 	settled bool         // the build command came to its own end
 	built   built
 	ending  Ending
+	bytes   int64 // of the source
+}
+
+// logEnd writes the one line about the job that an operator reads.
+func (j *job) logEnd() {
+	recipe, target := j.request.Recipe, j.grant.Target
+	if j.built.choice != nil {
+		recipe, target = j.built.choice.Recipe.Name, j.built.choice.Target
+	}
+	args := []any{"user", j.grant.Subject, "project", shorten(j.request.Project), "recipe", shorten(recipe), "target", target,
+		"source_bytes", j.bytes, "artifacts", len(j.ending.Artifacts), "outcome", j.ending.Outcome,
+		"seconds", time.Since(j.began).Round(time.Millisecond).Seconds()}
+	if j.ending.Problem != nil {
+		args = append(args, "problem", j.ending.Problem.Message)
+	}
+	j.log.Info("job ended", args...)
 }
 
 func (j *job) run(ctx context.Context, ws *build.Workspace) error {
@@ -130,14 +146,13 @@ func (j *job) failed(command string, result sandbox.Result) error {
 	}
 	if signal := result.ExitCode - 128; signal > 0 && signal < 65 {
 		p.Message = fmt.Sprintf("the build failed: %s was ended by a signal (%v)", command, syscall.Signal(signal))
-		p.Hints = []string{fmt.Sprintf("the grant allows each process %d MiB of memory", j.grant.MemoryMB)}
+		p.Hints = []string{fmt.Sprintf("the grant allows the job %d MiB of memory", j.grant.MemoryMB)}
 	}
 	return p
 }
 
 // deliver sends the artifacts with their provenance. The result lists the
-// artifacts alone, as the statement does: it says what was built, and the
-// statement is not.
+// artifacts without the statement, as the statement itself does.
 func (j *job) deliver(ctx context.Context, signed *firmware) error {
 	m, err := j.channel(ctx, channel.LabelFirmware)
 	if err != nil {
@@ -147,19 +162,19 @@ func (j *job) deliver(ctx context.Context, signed *firmware) error {
 	if err != nil {
 		return err
 	}
-	j.log.Info("delivered the artifacts", "files", sent.Files, "bytes", sent.Bytes)
+	j.log.Debug("delivered the artifacts", "files", sent.Files, "bytes", sent.Bytes)
 	j.ending.Outcome = api.OutcomeSucceeded
 	j.ending.Artifacts, j.ending.flashMap = signed.artifacts.List, signed.artifacts.FlashMap
 	return nil
 }
 
-// channel waits for a bulk channel that the client has to open.
+// channel waits for a bulk channel that the client must open.
 func (j *job) channel(ctx context.Context, label string) (channel.Messages, error) {
 	if err := j.grant.CheckChannel(label); err != nil {
 		return nil, &channel.Problem{Code: channel.ProblemUngranted, Message: err.Error()}
 	}
-	wait, cancel := context.WithTimeoutCause(ctx, askTime, &channel.Problem{
-		Code: channel.ProblemMalformed, Message: fmt.Sprintf("the client did not open the channel %s in %v", label, askTime),
+	wait, cancel := context.WithTimeoutCause(ctx, requestTime, &channel.Problem{
+		Code: channel.ProblemMalformed, Message: fmt.Sprintf("the client did not open the channel %s in %v", label, requestTime),
 	})
 	defer cancel()
 	m, err := j.conn.Channel(wait, label)

@@ -232,7 +232,7 @@ func TestControlMessagesThatMakeNoSense(t *testing.T) {
 			t.Fatal(err)
 		}
 		if msg.Type == channel.TypeResult {
-			if msg.Result.Outcome != api.OutcomeRefused {
+			if msg.Result.Outcome != api.OutcomeCanceled {
 				t.Errorf("result %+v", msg.Result)
 			}
 			return

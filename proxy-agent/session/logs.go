@@ -7,9 +7,12 @@ import (
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
+// The sandbox cuts lines shorter than a log message allows.
+const _ = uint(channel.MaxLogLine - sandbox.DefaultLineBytes)
+
 // logs carries the lines of a build to the client while it runs. Lines that
-// come faster than the channel takes them go together in one message; when too
-// many wait, the build waits.
+// come faster than the channel takes them go together in one message. When too
+// many lines wait, the build waits.
 type logs struct {
 	ctx   context.Context
 	lines chan sandbox.Line
@@ -18,12 +21,12 @@ type logs struct {
 
 func (c *control) pumpLogs(ctx context.Context) *logs {
 	l := &logs{ctx: ctx, lines: make(chan sandbox.Line, 512), done: make(chan struct{})}
-	go func() {
+	go func() { // it ends with finish
 		defer close(l.done)
 		for {
 			batch, more := l.next()
 			if err := c.sendLog(ctx, batch); err != nil {
-				break // the job is ending; line knows it from ctx
+				break // the job is ending, and line returns with ctx
 			}
 			if !more {
 				return
@@ -43,13 +46,13 @@ func (l *logs) line(line sandbox.Line) {
 	}
 }
 
-// finish returns when all lines are sent, or cannot be.
+// finish returns when all lines were sent, or when ctx has ended.
 func (l *logs) finish() {
 	close(l.lines)
 	<-l.done
 }
 
-// next waits for a line and takes those that wait behind it.
+// next waits for a line and takes the lines that wait behind it.
 func (l *logs) next() (batch []sandbox.Line, more bool) {
 	line, ok := <-l.lines
 	for ok {
@@ -66,7 +69,7 @@ func (l *logs) next() (batch []sandbox.Line, more bool) {
 	return batch, false
 }
 
-// sendLog sends lines, those of one stream that follow each other together.
+// sendLog sends lines. Adjacent lines of one stream go together.
 func (c *control) sendLog(ctx context.Context, batch []sandbox.Line) error {
 	for len(batch) > 0 {
 		stream := batch[0].Stream

@@ -212,7 +212,14 @@ func (w *world) connect(ctx context.Context, labels []string, change ...func(*gr
 	}
 	c := &client{t: w.t, ending: make(chan Ending, 1)}
 	served := make(chan struct{})
-	go func() { defer close(served); c.ending <- s.Serve(ctx) }()
+	go func() {
+		defer close(served)
+		ending := s.Serve(ctx)
+		if err := s.Close(ctx); err != nil {
+			w.t.Error(err)
+		}
+		c.ending <- ending
+	}()
 	if c.conn, err = offer.Connect(w.t.Context(), opened.SDP); err != nil {
 		w.t.Fatal(err)
 	}

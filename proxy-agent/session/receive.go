@@ -17,8 +17,8 @@ func (j *job) receive(ctx context.Context, ws *build.Workspace) error {
 	return j.upload(ctx, ws)
 }
 
-// upload takes the files from the client. ReceiveTree judges every path; that the tree
-// goes through an os.Root is the second wall.
+// upload receives the files from the client. ReceiveTree judges every path; the
+// os.Root is a second barrier.
 func (j *job) upload(ctx context.Context, ws *build.Workspace) error {
 	m, err := j.channel(ctx, channel.LabelSource)
 	if err != nil {
@@ -29,12 +29,13 @@ func (j *job) upload(ctx context.Context, ws *build.Workspace) error {
 		return err
 	}
 	j.built.source = provenance.SourceDigest(manifest)
-	j.log.Info("received the source", "project", shorten(j.request.Project), "files", len(manifest.Files), "bytes", got.Bytes)
+	j.bytes = manifest.Size()
+	j.log.Debug("received the source", "files", len(manifest.Files), "bytes", got.Bytes)
 	return nil
 }
 
-// fetch gets the archive that the client named. It lies in a directory of its
-// own, where nothing of the project can be.
+// fetch downloads the archive that the client named. The archive has a directory
+// of its own, so no file of the project can collide with it.
 func (j *job) fetch(ctx context.Context, ws *build.Workspace, ref *channel.Source) error {
 	scratch, err := j.host.Workspaces.New()
 	if err != nil {
@@ -45,11 +46,12 @@ func (j *job) fetch(ctx context.Context, ws *build.Workspace, ref *channel.Sourc
 		return err
 	}
 	j.built.source = ref.SHA256
-	j.log.Info("fetched the source", "project", shorten(j.request.Project), "files", len(manifest.Files), "bytes", manifest.Size())
+	j.bytes = manifest.Size()
+	j.log.Debug("fetched the source", "files", len(manifest.Files))
 	return nil
 }
 
-// shorten keeps what a client calls its project from filling the agent's log.
+// shorten keeps a client's text from filling the agent's log.
 func shorten(name string) string {
 	if len(name) > 64 {
 		return name[:64] + "…"

@@ -1,3 +1,37 @@
+// Package session is the agent's end of one peer connection: it decides whether
+// a client may have the job it wants, and runs it.
+//
+// The broker introduces; the agent does not trust it. Before anything of a job
+// runs, the agent itself checks, in this order:
+//
+//	grant      signed by a pinned key of this broker (trust.go), not  Admit
+//	           expired by the broker's clock (clock.go), for this
+//	           job, for this agent
+//	offer      opens with the sealing key, if it is sealed            Admit
+//	           announces the certificate that the grant names         Admit
+//	job id     not used before (once.go)                              Answer
+//	DTLS       the certificate presented is that one                  Serve
+//	channels   those that the grant lists; others are closed          Serve
+//
+// The agent signs its answer with the certificate that it will present, so the
+// client need not trust the broker either.
+//
+// Then one job runs, as common/channel describes it:
+//
+//	espctl    build ──▶ stage, log, problem, result ◀── ; cancel at any time
+//	source    ──▶ a tree into a private workspace, unless the client
+//	          names an archive for the agent to fetch (receive.go)
+//	firmware  ◀── the artifacts and a signed statement about them
+//	          (provenance.go)
+//
+// All channels together keep to the rates of the grant (throttle.go).
+//
+// A job ends when it is done, when the client cancels or vanishes, when the
+// session's time is over, or when the agent stops. Then no process of it is left
+// and Serve returns, so the agent can give its room to the next job and report.
+// Only after that Close delivers the result, waits for the client to hang up,
+// closes the connection, and removes the workspace: none of these takes the
+// next job's time.
 package session
 
 import (
@@ -15,34 +49,37 @@ import (
 )
 
 const (
-	// connectTime is how long the peers may take to meet.
+	// connectTime is how long the peers may take to connect.
 	connectTime = 30 * time.Second
-	// askTime is how long a client may take to open a channel that is its turn
-	// to open, or to say what it wants.
-	askTime = 30 * time.Second
-	// farewellTime is how long the agent tries to deliver its last message, and
-	// waits for the client to hang up, once the job is over.
-	farewellTime = 10 * time.Second
+	// requestTime is how long a client may take to open a channel, or to send
+	// its build message.
+	requestTime = 30 * time.Second
 )
 
-// Session is one job with one client. Serve and Close are each called once at
-// most, and one of them must be.
+// Session is one job with one client. Serve is called at most once, and Close
+// exactly once.
 type Session struct {
 	host  *Host
 	grant *grant.Grant
 	conn  *peer.Conn
 	offer *envelope.Received
-	// trickles tells whether the client exchanges candidates after its offer.
+	// trickles reports whether the client exchanges candidates after its offer.
 	trickles bool
 	began    time.Time
 	log      *slog.Logger
 
 	limits limits
-	// refused holds labels of channels that were not granted, to be told.
+	// refused holds labels of channels that were not granted, for the client to
+	// be told.
 	refused chan string
+
+	// Serve leaves these to Close.
+	control  *control
+	ending   *Ending
+	removals []func() error
 }
 
-// allow judges a channel that the client opens. It is called by the connection.
+// allow judges a channel that the client opens. The connection calls it.
 func (s *Session) allow(label string) error {
 	err := s.grant.CheckChannel(label)
 	if err != nil {
@@ -54,17 +91,12 @@ func (s *Session) allow(label string) error {
 	return err
 }
 
-// Close ends a session that is not served.
-func (s *Session) Close() error { return s.conn.Close() }
-
-// Serve runs the job and returns when it is over, nothing of it is left, and
-// the connection is closed. Ending ctx stops the job.
+// Serve runs the job and returns when it is over and no process of it is left.
+// Ending ctx stops the job.
 func (s *Session) Serve(ctx context.Context) Ending {
 	ending := s.serve(ctx)
-	if err := s.conn.Close(); err != nil {
-		s.log.Debug("close the peer connection", "error", err)
-	}
 	ending.Duration = time.Since(s.began)
+	s.ending = &ending
 	return ending
 }
 
@@ -79,15 +111,15 @@ func (s *Session) serve(ctx context.Context) Ending {
 	if err != nil {
 		return ended(ctx, err)
 	}
+	s.control = control
+	// The loops end with the job, before Close sends its result.
 	var loops sync.WaitGroup
 	defer loops.Wait()
-	// A second context, so that the loops outlive the job: its result has to
-	// go out, whatever ended it.
 	loopCtx, endLoops := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLoops()
-	asked := make(chan *channel.Build, 1)
-	loops.Go(func() { stop(control.listen(loopCtx, asked)) })
-	loops.Go(func() { control.tellRefused(loopCtx, s.refused) })
+	requests := make(chan *channel.Build, 1)
+	loops.Go(func() { stop(control.listen(loopCtx, requests)) })
+	loops.Go(func() { control.reportRefused(loopCtx, s.refused) })
 	loops.Go(func() {
 		select {
 		case <-s.conn.Done():
@@ -95,16 +127,17 @@ func (s *Session) serve(ctx context.Context) Ending {
 		case <-loopCtx.Done():
 		}
 	})
-
-	ending := s.job(ctx, control, asked)
-	s.log.Info("job ended", "outcome", ending.Outcome, "problem", ending.Problem)
-	s.farewell(control, &ending)
-	return ending
+	// A send that waits for a client that does not read must not outlive the
+	// job, either.
+	unlock := context.AfterFunc(ctx, endLoops)
+	defer unlock()
+	return s.job(ctx, control, requests)
 }
 
-// meet waits for the client, checks who it is and opens the control channel.
+// meet waits for the client, checks its certificate and opens the control
+// channel.
 func (s *Session) meet(ctx context.Context) (*control, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, fmt.Errorf("%w: the two ends did not meet in %v", peer.ErrLost, connectTime))
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, fmt.Errorf("%w: the two ends did not connect in %v", peer.ErrLost, connectTime))
 	defer cancel()
 	if err := s.conn.Connected(ctx); err != nil {
 		return nil, because(ctx, err)
@@ -119,7 +152,7 @@ func (s *Session) meet(ctx context.Context) (*control, error) {
 	if err != nil {
 		return nil, because(ctx, err)
 	}
-	return &control{m: s.throttle(m, channel.LabelControl), log: s.log}, nil
+	return newControl(s.throttle(m, channel.LabelControl), s.log), nil
 }
 
 // because returns why ctx has ended, or err if it has not.
@@ -130,22 +163,16 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// farewell sends the result and waits until the client has hung up, because
-// closing first would lose what is still on its way.
-func (s *Session) farewell(control *control, ending *Ending) {
-	if s.conn.Err() != nil {
-		return
+// Close delivers the result of a job that was served, waits for the client to
+// hang up, closes the connection and removes the job's files. Ending ctx makes
+// it hurry.
+func (s *Session) Close(ctx context.Context) error {
+	if s.ending != nil && s.control != nil && s.conn.Err() == nil {
+		s.farewell(ctx)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
-	defer cancel()
-	if err := control.send(ctx, &channel.Message{Type: channel.TypeResult, Result: ending.result()}); err != nil {
-		if !errors.Is(err, peer.ErrLost) {
-			s.log.Warn("the client did not get the result", "error", err)
-		}
-		return
+	err := s.conn.Close()
+	for _, remove := range s.removals {
+		err = errors.Join(err, remove())
 	}
-	select {
-	case <-s.conn.Done():
-	case <-ctx.Done():
-	}
+	return err
 }

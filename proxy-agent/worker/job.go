@@ -17,7 +17,7 @@ func (w *Worker) accept(ctx context.Context, job *api.Job) {
 		w.begin(ctx, job, admitted, err)
 		return
 	}
-	// The broker may have a new key; polls go on while we look.
+	// The broker may have a new key. Polls go on meanwhile.
 	w.jobs.Go(func() {
 		soon, cancel := context.WithTimeout(ctx, api.AnswerTimeout)
 		defer cancel()
@@ -39,18 +39,33 @@ func (w *Worker) begin(ctx context.Context, job *api.Job, admitted *session.Admi
 		w.jobs.Go(func() { w.report(ctx, job.JobID, session.Ending{Outcome: api.OutcomeRefused}) })
 		return
 	}
-	w.jobs.Go(func() {
-		ending := w.serve(ctx, admitted)
-		w.reservations.release(job.JobID)
-		if ending != nil {
-			w.report(ctx, job.JobID, *ending)
-		}
-	})
+	w.jobs.Go(func() { w.serve(ctx, admitted) })
 }
 
-// serve answers the job's offer and serves the client. It returns nil if the
-// answer came too late: the job is another agent's then.
-func (w *Worker) serve(ctx context.Context, admitted *session.Admitted) *session.Ending {
+// serve answers the job's offer and serves the client. The order at the end
+// matters: first the room is free for the next job, then the broker learns how
+// this one ended, and only then the connection is closed and the workspace
+// removed, which can take long.
+func (w *Worker) serve(ctx context.Context, admitted *session.Admitted) {
+	g := admitted.Grant
+	s, ending := w.answer(ctx, admitted)
+	if s != nil {
+		result := s.Serve(ctx)
+		ending = &result
+		w.reservations.served(g.JobID)
+	}
+	w.reservations.release(g.JobID)
+	if ending != nil {
+		w.jobs.Go(func() { w.report(ctx, g.JobID, *ending) })
+	}
+	if s != nil {
+		w.close(ctx, g.JobID, s)
+	}
+}
+
+// answer answers the job's offer. If it fails, it returns how the job ended, or
+// nil if the answer came too late: then the job is another agent's.
+func (w *Worker) answer(ctx context.Context, admitted *session.Admitted) (*session.Session, *session.Ending) {
 	g := admitted.Grant
 	// Not until job.AnswerBy, which is a time on the broker's clock.
 	soon, cancel := context.WithTimeout(ctx, api.AnswerTimeout)
@@ -62,7 +77,7 @@ func (w *Worker) serve(ctx context.Context, admitted *session.Admitted) *session
 		if errors.Is(err, session.ErrReplay) {
 			outcome = api.OutcomeRefused
 		}
-		return &session.Ending{Outcome: outcome}
+		return nil, &session.Ending{Outcome: outcome}
 	}
 	w.jobs.Go(func() {
 		s.Trickle(ctx, signaling.Trickle{Client: w.Broker, JobID: g.JobID, Token: w.auth.token})
@@ -72,13 +87,15 @@ func (w *Worker) serve(ctx context.Context, admitted *session.Admitted) *session
 	})
 	if err != nil {
 		w.Logger.Warn("the answer to a job did not arrive", "job", g.JobID, "error", err)
-		if err := s.Close(); err != nil {
-			w.Logger.Debug("close the peer connection", "error", err)
-		}
-		return nil
+		w.close(ctx, g.JobID, s)
+		return nil, nil
 	}
 	w.Logger.Info("answered a job", "job", g.JobID, "cores", g.CPUCores, "memory_mb", g.MemoryMB)
-	ending := s.Serve(ctx)
-	w.reservations.served(g.JobID)
-	return &ending
+	return s, nil
+}
+
+func (w *Worker) close(ctx context.Context, jobID string, s *session.Session) {
+	if err := s.Close(ctx); err != nil {
+		w.Logger.Error("a job left something behind", "job", jobID, "error", err)
+	}
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/farforge/farforge/proxy-agent/session"
 )
 
-// How long a report is tried: the broker forgets the job after a while, and an
-// agent that was told to stop does not wait for a broker that is away.
+// How long a report is retried. The broker forgets the job after a while, and an
+// agent that stops does not wait for a broker that is unreachable.
 const (
 	reportTime        = api.JobMemory / 2
 	reportTimeStopped = 3 * time.Second
 )
 
-// report tells the broker how a job ended, signed.
+// report sends the broker a signed report of how a job ended.
 func (w *Worker) report(ctx context.Context, jobID string, ending session.Ending) {
 	r := &api.Report{
 		JobID: jobID, Outcome: ending.Outcome,
@@ -27,11 +27,7 @@ func (w *Worker) report(ctx context.Context, jobID string, ending session.Ending
 		w.Logger.Error("could not sign a report", "job", jobID, "error", err)
 		return
 	}
-	patience := reportTime
-	if ctx.Err() != nil {
-		patience = reportTimeStopped
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := session.Patience(ctx, reportTime, reportTimeStopped)
 	defer cancel()
 	err = insist(ctx, w.Logger, "report", func() error {
 		return w.auth.with(ctx, func(token string) error { return w.Broker.Report(ctx, token, r) })
