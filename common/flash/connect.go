@@ -54,7 +54,7 @@ func Connect(ctx context.Context, port Port, o Options) (*Device, error) {
 	if err != nil {
 		return nil, &Error{Kind: KindPort, Msg: "the port cannot be used", Err: err}
 	}
-	d := &Device{link: l, port: port, log: o.Log, opened: o.PortBaud, baud: o.PortBaud}
+	d := &Device{link: l, port: port, log: o.Log, before: o.Before, opened: o.PortBaud, baud: o.PortBaud}
 	if err := d.connect(ctx, o); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -102,7 +102,7 @@ func (d *Device) findLoader(ctx context.Context, o Options) error {
 			d.log.Debug("the loader answers", "round", n+1)
 			return nil
 		case ctx.Err() != nil:
-			return cancelled(ctx, stepFind)
+			return canceled(ctx, stepFind)
 		case until.Err() != nil:
 			return d.noLoader(o.Timeout)
 		case !IsKind(err, KindSilent) && !IsKind(err, KindGarbled):

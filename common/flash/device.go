@@ -20,14 +20,30 @@ type Device struct {
 	chip *chips.Chip
 	info Info
 
+	before Before
+
 	opened int // the rate the port was opened with, and to which Finish returns
 	baud   int // the rate now
 	tail   []byte
 	closed bool
+
+	known      bool  // the chip was identified
+	paramsSet  bool  // the ROM knows the geometry of the flash
+	spoilt     int   // disturbances of the line since the rate last changed
+	noisy      bool  // the line was disturbed at all
+	recoveries int   // resets of a silent chip
+	doubt      error // why an erase may have hit another place
+	undeflated int   // deflated pieces that failed
 }
 
 // How long a healthy chip may take for what does not touch the flash.
 const answerTimeout = 3 * time.Second
+
+// quietAnswer is how long the rest of an answer that began may take, when the chip
+// has nothing to do that takes long.
+const quietAnswer = 500 * time.Millisecond
+
+func erases(op byte) bool { return op == opFlashBegin || op == opDeflBegin }
 
 // onWire is how long n bytes may take on the line, with as much again for a
 // slow USB bridge.
@@ -39,18 +55,32 @@ func (d *Device) onWire(n int) time.Duration {
 var errUnknownCommand = errors.New("the ROM does not know this command")
 
 // exchange sends one command and waits for its answer. The step completes "… while",
-// and sizes are the lengths that the data in the answer may have.
+// and sizes are the lengths that the data in the answer may have. It counts what
+// only a disturbance of the line explains.
 func (d *Device) exchange(ctx context.Context, step string, rq request, timeout time.Duration, sizes ...int) (uint32, []byte, error) {
-	wire := rq.encode()
-	limit := timeout + d.onWire(len(wire))
+	value, data, err := d.roundTrip(ctx, step, rq, timeout, sizes...)
+	code, isROM := romCode(err)
+	if IsKind(err, KindSilent) || IsKind(err, KindGarbled) || isROM && (code == romInvalidCRC || code == romInvalidMessage) {
+		d.spoilt, d.noisy = d.spoilt+1, true
+	}
+	return value, data, err
+}
+
+func (d *Device) roundTrip(ctx context.Context, step string, rq request, timeout time.Duration, sizes ...int) (uint32, []byte, error) {
+	frame := rq.encode()
+	limit := timeout + d.onWire(len(frame))
 	until, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	d.link.noise = nil
-	if err := d.link.line.Write(until, wire); err != nil {
+	d.link.forget() // such as an answer that the line has doubled
+	if err := d.link.line.Write(until, frame); err != nil {
 		return 0, nil, d.failure(ctx, step, limit, err)
 	}
+	quiet := time.Duration(0)
+	if timeout < 2*answerTimeout && !erases(rq.op) {
+		quiet = quietAnswer
+	}
 	for {
-		frame, err := d.link.frame(until)
+		frame, err := d.link.frame(until, quiet)
 		if err != nil {
 			return 0, nil, d.failure(ctx, step, limit, err)
 		}
@@ -71,7 +101,7 @@ func (d *Device) exchange(ctx context.Context, step string, rq request, timeout 
 		var refused *ROMError
 		switch {
 		case errors.As(err, &refused):
-			return 0, nil, &Error{Kind: KindRefused, Step: step, Msg: "the chip reported an error", Err: err}
+			return 0, nil, &Error{Kind: KindRefused, Step: step, Msg: "the chip reported an error", Err: err, Hint: refused.hint()}
 		case err != nil:
 			return 0, nil, &Error{Kind: KindGarbled, Step: step, Msg: "the chip's answer is damaged", Err: err, Hint: hintSilent}
 		}
@@ -83,7 +113,7 @@ func (d *Device) exchange(ctx context.Context, step string, rq request, timeout 
 func (d *Device) failure(ctx context.Context, step string, limit time.Duration, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return cancelled(ctx, step)
+		return canceled(ctx, step)
 	case errors.Is(err, portio.ErrLost):
 		return &Error{Kind: KindPort, Step: step, Msg: "the port went away", Err: err, Hint: "check the cable, and that nothing else resets or uses the board"}
 	}
@@ -111,7 +141,13 @@ type registers struct {
 	step string
 }
 
+// ReadReg reads a register until two answers agree, as they have no checksum.
 func (r registers) ReadReg(ctx context.Context, addr uint32) (uint32, error) {
+	return agree(ctx, r.d, r.step, func() (uint32, error) { return r.readOnce(ctx, addr) })
+}
+
+// readOnce is for registers that change by themselves.
+func (r registers) readOnce(ctx context.Context, addr uint32) (uint32, error) {
 	v, _, err := r.d.ask(ctx, r.step, request{op: opReadReg, data: words(addr)}, answerTimeout, 0)
 	return v, err
 }
@@ -154,6 +190,6 @@ func pause(ctx context.Context, t time.Duration, step string) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return cancelled(ctx, step)
+		return canceled(ctx, step)
 	}
 }

@@ -5,15 +5,19 @@
 //
 // # The flow
 //
-//	OpenPort ─▶ Connect ─────────────▶ WriteMap ───────────▶ Finish ─▶ Close
+//	serialport.Open ─▶ Connect ────────▶ WriteMap ────────────▶ Finish ─▶ Close
 //	            │ reset into loader     │ read and check      │ reset
 //	            │ SYNC until answered   │   the images        │ into the
 //	            │ which chip?           │ SPI_SET_PARAMS      │ firmware
-//	            │ locked down?          │ for each image:
-//	            │ MAC, revision         │   MD5: same already? skip
-//	            │ SPI_ATTACH            │   BEGIN  (erases)
-//	            │ flash id and size     │   DATA … (deflated)
-//	            │ faster line           │   MD5: as intended?
+//	            │ locked down?          │ MD5s of what surrounds
+//	            │ MAC, revision         │   the images
+//	            │ SPI_ATTACH            │ for each image, for each
+//	            │ flash id and size     │   piece of it that differs:
+//	            │ faster line           │     BEGIN  (erases)
+//	                                    │     DATA … (deflated)
+//	                                    │   MD5: as intended?
+//	                                    │ MD5s of all images and of
+//	                                    │   what surrounds them
 //
 // # The protocol
 //
@@ -30,19 +34,33 @@
 // A command the ROM does not know is answered, on an ESP32, by eight frames of
 // SYNC's opcode with status 01 05.
 //
-// # What may be repeated
+// # Nothing else changes
 //
-// A command that only reads, or that sets the same thing again, is repeated
-// after a lost or spoilt answer; a region is repeated from its erase on. A
-// single data block never is, as nobody knows whether the chip took it. Before
-// anything is repeated a SYNC flushes the line: the chip answers in order, so
-// no answer to an earlier command can be taken for that to a later one. After
-// two repetitions, or when the chip is silent, it ends with an error.
+// An image is written in pieces of at most 32 KiB, the ROM's inflate window. Each
+// piece has its own BEGIN, which erases its sectors only. An ESP32 ends a deflated
+// write with its whole window, so for ROMs that are not known to be exact only whole
+// pieces are deflated, without the end of the stream. BEGIN has no checksum; guard.go
+// says how a spoilt one is found out.
+//
+// # Bad lines
+//
+// Answers are judged by direction, opcode, length field and status. Answers that have
+// no other check (registers, digests of what surrounds the images) count when two of
+// them agree. After a lost or spoilt answer a SYNC flushes the line: the chip answers
+// in order, so no answer to an earlier command can be taken for that to a later one.
+// A chip that is silent even then is reset into its loader. After several disturbances
+// the rate falls.
+//
+//	a command that reads or sets     is repeated
+//	a plain block, wrong checksum    is sent again under the next number
+//	a plain block, answer lost       is sent again under its number
+//	a deflated block                 costs its piece, which starts with its erase
+//	a digest that differs            costs the pieces that differ
 //
 // # Failures
 //
 // Every error is an *Error whose Kind says which exit code it deserves, except
-// that a cancelled context gives an error which wraps the context's.
+// that a canceled context gives an error which wraps the context's.
 //
 //	KindPort      the port cannot be opened, or went away
 //	KindNoLoader  nothing on the port speaks the protocol

@@ -62,8 +62,8 @@ func IsKind(err error, k Kind) bool {
 	return errors.As(err, &e) && e.Kind == k
 }
 
-// cancelled says what was broken off.
-func cancelled(ctx context.Context, step string) error {
+// canceled says what was broken off.
+func canceled(ctx context.Context, step string) error {
 	return fmt.Errorf("stopped while %s: %w", step, context.Cause(ctx))
 }
 
@@ -79,34 +79,95 @@ type ROMError struct {
 }
 
 func (e *ROMError) Error() string {
-	return fmt.Sprintf("the chip answered %s with error 0x%02x, %s", opName(e.Op), e.Code, romErrorName(e.Code))
+	return fmt.Sprintf("the chip answered %s with error 0x%02x, %s", opName(e.Op), e.Code, romMeaning(e.Code).name)
 }
+
+func (e *ROMError) hint() string { return romMeaning(e.Code).hint }
 
 // Error codes that decide what is done next.
 const (
 	romInvalidMessage = 0x05
 	romInvalidCRC     = 0x07
-	romFlashWrite     = 0x08
-	romDeflate        = 0x0B
+	romReadLength     = 0x0A
 )
 
-// romErrorName has the names that esptool's serial protocol page uses.
-func romErrorName(code byte) string {
+// meaning is what an error code says and what the user can do about it.
+type meaning struct{ name, hint string }
+
+// romMeaning follows the table of ROM and stub errors on the page "Serial Protocol"
+// of Espressif's esptool documentation.
+func romMeaning(code byte) meaning {
+	const (
+		line  = "use another cable or port, or a lower baud rate"
+		image = "check that the offsets and sizes fit the board's flash"
+		part  = "check the board's power; if it happens again, its flash is worn out or broken"
+		again = "reset the board and flash again"
+	)
 	switch code {
+	case 0x00:
+		return meaning{"undefined error", again}
+	case 0x01:
+		return meaning{"invalid input parameter", line}
+	case 0x02:
+		return meaning{"out of memory", again}
+	case 0x03:
+		return meaning{"failed to send a message", line}
+	case 0x04:
+		return meaning{"failed to receive a message", line}
 	case romInvalidMessage:
-		return "received message is invalid"
+		return meaning{"received message is invalid", line}
 	case 0x06:
-		return "failed to act on received message"
+		return meaning{"failed to act on received message", image}
 	case romInvalidCRC:
-		return "invalid CRC in message"
-	case romFlashWrite:
-		return "flash write error"
+		return meaning{"invalid CRC in message", line}
+	case 0x08:
+		return meaning{"flash write error", part}
 	case 0x09:
-		return "flash read error"
-	case 0x0A:
-		return "flash read length error"
-	case romDeflate:
-		return "deflate error"
+		return meaning{"flash read error", part}
+	case romReadLength:
+		return meaning{"flash read length error", image}
+	case 0x0B:
+		return meaning{"deflate error", line}
+	case 0x0C:
+		return meaning{"deflate checksum error", line}
+	case 0x0D:
+		return meaning{"deflate parameter error", line}
+	case 0x0E:
+		return meaning{"invalid size of a program for RAM", line}
+	case 0x0F:
+		return meaning{"invalid address of a program for RAM", line}
+	case 0x64:
+		return meaning{"invalid parameter", line}
+	case 0x65:
+		return meaning{"invalid format", line}
+	case 0x66:
+		return meaning{"description too long", line}
+	case 0x67:
+		return meaning{"bad encoding description", line}
+	case 0x69:
+		return meaning{"insufficient storage", image}
+	case 0xC0:
+		return meaning{"bad data length, from a stub", line}
+	case 0xC1:
+		return meaning{"bad data checksum, from a stub", line}
+	case 0xC2:
+		return meaning{"bad block size, from a stub", line}
+	case 0xC3:
+		return meaning{"invalid command, from a stub", again}
+	case 0xC4:
+		return meaning{"failed SPI operation, from a stub", part}
+	case 0xC5:
+		return meaning{"failed SPI unlock, from a stub", part}
+	case 0xC6:
+		return meaning{"not in flash mode, from a stub", again}
+	case 0xC7:
+		return meaning{"inflate error, from a stub", line}
+	case 0xC8:
+		return meaning{"not enough data, from a stub", line}
+	case 0xC9:
+		return meaning{"too much data, from a stub", line}
+	case 0xFF:
+		return meaning{"command not implemented, from a stub", again}
 	}
-	return "which is not in its documentation"
+	return meaning{"which is not in its documentation", again}
 }

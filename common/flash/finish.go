@@ -46,15 +46,3 @@ func (d *Device) softReset(ctx context.Context, step string) error {
 	}
 	return d.restoreBaud(step)
 }
-
-func (d *Device) restoreBaud(step string) error {
-	p, ok := d.port.(rateSetter)
-	if !ok || d.baud == d.opened {
-		return nil
-	}
-	if err := p.SetBaudRate(d.opened); err != nil {
-		return &Error{Kind: KindPort, Step: step, Msg: "the port does not take its first rate again", Err: err}
-	}
-	d.baud = d.opened
-	return nil
-}

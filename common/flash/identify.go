@@ -31,6 +31,7 @@ func (d *Device) Info() Info { return d.info }
 
 // securityInfo is the answer to GET_SECURITY_INFO.
 type securityInfo struct {
+	known    bool // the ROM has this command
 	flags    uint32
 	cryptCnt byte
 	hasID    bool // an ESP32-S2 has no chip id here
@@ -43,7 +44,7 @@ const (
 )
 
 func parseSecurityInfo(b []byte) securityInfo {
-	s := securityInfo{flags: binary.LittleEndian.Uint32(b), cryptCnt: b[4]}
+	s := securityInfo{known: true, flags: binary.LittleEndian.Uint32(b), cryptCnt: b[4]}
 	if len(b) == 20 {
 		s.hasID, s.chipID = true, binary.LittleEndian.Uint32(b[12:])
 	}
@@ -62,18 +63,11 @@ func (s securityInfo) security() chips.Security {
 // answers nothing else; then the rest.
 func (d *Device) identify(ctx context.Context, wanted string) error {
 	const step = "asking which chip it is"
-	_, data, err := d.ask(ctx, step, request{op: opSecurityInfo}, answerTimeout, 12, 20)
-	var sec *securityInfo
-	switch {
-	case errors.Is(err, errUnknownCommand):
-		d.skip(ctx, false)
-	case err != nil:
+	sec, err := agree(ctx, d, step, func() (securityInfo, error) { return d.securityInfo(ctx, step) })
+	if err != nil {
 		return err
-	default:
-		s := parseSecurityInfo(data)
-		sec = &s
 	}
-	if err := d.recognise(ctx, step, sec); err != nil {
+	if err := d.recognize(ctx, step, sec); err != nil {
 		return err
 	}
 	if w := chips.Normal(wanted); w != "" && w != d.chip.Name {
@@ -81,18 +75,36 @@ func (d *Device) identify(ctx context.Context, wanted string) error {
 			Hint: "connect the other board, or choose another port or chip"}
 	}
 	d.info.Chip, d.info.Title = d.chip.Name, d.chip.Title
-	if sec != nil {
+	if sec.known {
 		d.info.Security = sec.security()
 	}
 	if d.info.Security.SecureDownload {
 		return nil
 	}
-	return d.describe(ctx)
+	if err := d.describe(ctx); err != nil {
+		return err
+	}
+	d.known = true
+	return nil
 }
 
-func (d *Device) recognise(ctx context.Context, step string, sec *securityInfo) error {
+// securityInfo asks for the security state. A ROM without this command gives the
+// zero value.
+func (d *Device) securityInfo(ctx context.Context, step string) (securityInfo, error) {
+	_, data, err := d.ask(ctx, step, request{op: opSecurityInfo}, answerTimeout, 12, 20)
+	switch {
+	case errors.Is(err, errUnknownCommand):
+		d.skip(ctx, false)
+		return securityInfo{}, nil
+	case err != nil:
+		return securityInfo{}, err
+	}
+	return parseSecurityInfo(data), nil
+}
+
+func (d *Device) recognize(ctx context.Context, step string, sec securityInfo) error {
 	var ok bool
-	if sec != nil && sec.hasID {
+	if sec.hasID {
 		if d.chip, ok = chips.ByImageID(uint16(sec.chipID)); ok {
 			return nil
 		}

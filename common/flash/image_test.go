@@ -2,9 +2,11 @@ package flash
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -141,30 +143,46 @@ func TestFlashSize(t *testing.T) {
 	}
 }
 
-// TestYieldsGiveTheChipEnoughTime: whatever a block can make a chip write must
-// be covered by what the engine expects, plus the window.
-func TestYieldsGiveTheChipEnoughTime(t *testing.T) {
-	random := make([]byte, 100_000)
+// TestPiecesAreSentAsROMsTakeThem looks at the form that pieces are sent in.
+func TestPiecesAreSentAsROMsTakeThem(t *testing.T) {
+	random := make([]byte, pieceSize)
 	for i := range random {
 		random[i] = byte(rand.N(256))
 	}
-	for name, data := range map[string][]byte{
-		"zeroes": make([]byte, 1<<20),
-		"random": random,
-		"mixed":  append(make([]byte, 300_000), random...),
-		"short":  {1},
+	for _, tc := range []struct {
+		name         string
+		data         []byte
+		plain, exact bool
+		deflated     bool
+	}{
+		{"a window", make([]byte, pieceSize), false, false, true},
+		{"a window, for an exact ROM", make([]byte, pieceSize), false, true, true},
+		{"less than a window", make([]byte, pieceSize-4), false, false, false},
+		{"less than a window, for an exact ROM", make([]byte, pieceSize-4), false, true, true},
+		{"what cannot be compressed", random, false, true, false},
+		{"plain", make([]byte, pieceSize), true, true, false},
 	} {
-		z, err := deflate(data, blockSize)
+		tr, err := newTransfer(piece{0, tc.data}, tc.plain, tc.exact)
+		if err != nil || tr.deflated() != tc.deflated {
+			t.Errorf("%s: deflated is %t, %v", tc.name, tr.deflated(), err)
+		}
+		if !tr.deflated() {
+			if tr.announced != len(tr.blocks) || tr.bytes() != roundUp(len(tc.data), blockSize) {
+				t.Errorf("%s: %d blocks announced for %d", tc.name, tr.announced, len(tr.blocks))
+			}
+			continue
+		}
+		r, err := zlib.NewReader(bytes.NewReader(bytes.Join(tr.blocks, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(z.yields) != (len(z.data)+blockSize-1)/blockSize || z.yields[len(z.yields)-1] != len(data) {
-			t.Errorf("%s: %d blocks, %d yields, the last %d", name, (len(z.data)+blockSize-1)/blockSize, len(z.yields), z.yields[len(z.yields)-1])
+		got, err := io.ReadAll(r)
+		ended := err == nil
+		if !bytes.Equal(got, tc.data) || ended == (len(tc.data) == pieceSize) {
+			t.Errorf("%s: %d bytes, the stream ended: %t", tc.name, len(got), ended)
 		}
-		for i := 1; i < len(z.yields); i++ {
-			if z.yields[i] < z.yields[i-1] {
-				t.Errorf("%s: yields fall at block %d", name, i)
-			}
+		if more := tr.announced - len(tr.blocks); more == 1 != !ended {
+			t.Errorf("%s: %d blocks more are announced", tc.name, more)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package flash
 import (
 	"bytes"
 	"context"
+	"errors"
+	"time"
 
 	"github.com/farforge/farforge/common/flash/portio"
 )
@@ -26,8 +28,13 @@ func newLink(port Port) (*link, error) {
 	return &link{line: line}, nil
 }
 
-// frame returns the next frame. It waits until ctx ends.
-func (l *link) frame(ctx context.Context) ([]byte, error) {
+// errQuiet says that something arrived, but no more of it.
+var errQuiet = errors.New("the line went quiet")
+
+// frame returns the next frame. It waits until ctx ends. If quiet is above zero and
+// anything but a frame has arrived, it waits no longer than that for more.
+func (l *link) frame(ctx context.Context, quiet time.Duration) ([]byte, error) {
+	var silence <-chan time.Time
 	for {
 		for i, b := range l.pending {
 			before := l.dec.frame
@@ -41,12 +48,19 @@ func (l *link) frame(ctx context.Context) ([]byte, error) {
 			}
 		}
 		l.pending = nil
+		if quiet > 0 && len(l.noise)+len(l.dec.frame) > 0 {
+			t := time.NewTimer(quiet)
+			defer t.Stop()
+			silence = t.C
+		}
 		select {
 		case c, ok := <-l.line.Chunks():
 			if !ok {
 				return nil, l.line.Err()
 			}
 			l.pending = c
+		case <-silence:
+			return nil, errQuiet
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

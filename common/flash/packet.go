@@ -9,19 +9,20 @@ import (
 
 // Commands of the ROM's loader.
 const (
-	opFlashBegin   = 0x02
-	opFlashData    = 0x03
-	opFlashEnd     = 0x04
-	opSync         = 0x08
-	opWriteReg     = 0x09
-	opReadReg      = 0x0A
-	opSPISetParams = 0x0B
-	opSPIAttach    = 0x0D
-	opChangeBaud   = 0x0F
-	opDeflBegin    = 0x10
-	opDeflData     = 0x11
-	opFlashMD5     = 0x13
-	opSecurityInfo = 0x14
+	opFlashBegin    = 0x02
+	opFlashData     = 0x03
+	opFlashEnd      = 0x04
+	opSync          = 0x08
+	opWriteReg      = 0x09
+	opReadReg       = 0x0A
+	opSPISetParams  = 0x0B
+	opSPIAttach     = 0x0D
+	opReadFlashSlow = 0x0E
+	opChangeBaud    = 0x0F
+	opDeflBegin     = 0x10
+	opDeflData      = 0x11
+	opFlashMD5      = 0x13
+	opSecurityInfo  = 0x14
 )
 
 func opName(op byte) string {
@@ -42,6 +43,8 @@ func opName(op byte) string {
 		return "SPI_SET_PARAMS"
 	case opSPIAttach:
 		return "SPI_ATTACH"
+	case opReadFlashSlow:
+		return "READ_FLASH_SLOW"
 	case opChangeBaud:
 		return "CHANGE_BAUD"
 	case opDeflBegin:
@@ -107,10 +110,12 @@ type response struct {
 var (
 	errNotResponse = errors.New("not a response")
 	errShort       = errors.New("the answer is cut short")
+	errLong        = errors.New("the answer is longer than it says")
 )
 
 // parseResponse reads a frame. What is not a response at all (text between
-// frames, an echo of the request) gives errNotResponse.
+// frames, an echo of the request) gives errNotResponse. A frame whose length is not
+// the one in its header was spoilt.
 func parseResponse(frame []byte) (response, error) {
 	if len(frame) < headerSize || frame[0] != 1 {
 		return response{}, errNotResponse
@@ -120,7 +125,9 @@ func parseResponse(frame []byte) (response, error) {
 	if size > len(r.payload) {
 		return r, errShort
 	}
-	r.payload = r.payload[:size]
+	if size < len(r.payload) {
+		return r, errLong
+	}
 	return r, nil
 }
 

@@ -18,27 +18,59 @@ func (d *Device) repeat(ctx context.Context, step string, fn func() error) error
 			return err
 		}
 		d.log.Warn("repeating", "step", step, "after", err)
-		if resyncErr := d.resync(ctx); resyncErr != nil {
-			if ctx.Err() != nil {
-				return cancelled(ctx, step)
-			}
-			return err // that it is silent even to SYNC adds nothing for the user
+		if settleErr := d.settle(ctx); settleErr != nil {
+			return stopped(ctx, err, step)
 		}
 	}
+}
+
+// stopped returns err, the first error of a step, unless the context has ended:
+// that the chip is silent even to SYNC adds nothing for the user.
+func stopped(ctx context.Context, err error, step string) error {
+	if ctx.Err() != nil {
+		return canceled(ctx, step)
+	}
+	return err
+}
+
+// agree calls fn until two results in a row are equal, at most five times. It is
+// for answers without a checksum, which a disturbance may change unnoticed.
+func agree[T comparable](ctx context.Context, d *Device, step string, fn func() (T, error)) (T, error) {
+	last, err := fn()
+	if err != nil {
+		return last, err
+	}
+	for range 4 {
+		next, err := fn()
+		if err != nil || next == last {
+			return next, err
+		}
+		d.spoilt++
+		d.log.Warn("two answers differ", "step", step)
+		if err := d.settle(ctx); err != nil {
+			return next, stopped(ctx, err, step)
+		}
+		last = next
+	}
+	return last, &Error{Kind: KindGarbled, Step: step, Msg: "the chip answers differently each time", Hint: hintSilent}
 }
 
 // passing tells errors that a disturbance on the line explains from those that
 // would come again.
 func passing(err error) bool {
-	var rom *ROMError
-	if errors.As(err, &rom) {
-		switch rom.Code {
-		case romInvalidMessage, romInvalidCRC, romFlashWrite, romDeflate:
-			return true
-		}
-		return false
+	if code, is := romCode(err); is {
+		return code != romReadLength
 	}
 	return IsKind(err, KindSilent) || IsKind(err, KindGarbled)
+}
+
+// romCode returns the error code of the ROM that err wraps.
+func romCode(err error) (byte, bool) {
+	var rom *ROMError
+	if errors.As(err, &rom) {
+		return rom.Code, true
+	}
+	return 0, false
 }
 
 // The pace of SYNC. A ROM answers within a few milliseconds, unless the line
@@ -50,8 +82,8 @@ const (
 	syncReplies = 8
 )
 
-// resync sends SYNC until it is answered. What was sent before has then been
-// answered too, and is dropped.
+// resync sends SYNC until it is answered. The chip answers in order, so it has
+// then answered everything that was sent before, and that is dropped.
 func (d *Device) resync(ctx context.Context) error {
 	d.link.forget()
 	return d.sync(ctx, "talking to the loader")
@@ -63,10 +95,10 @@ func (d *Device) sync(ctx context.Context, step string) error {
 	for range 32 {
 		rq.data = append(rq.data, 0x55)
 	}
-	wire := rq.encode()
+	frame := rq.encode()
 	var err error
 	for try := range syncTries {
-		err = d.syncOnce(ctx, step, wire)
+		err = d.syncOnce(ctx, step, frame)
 		if err == nil {
 			d.skip(ctx, try > 0)
 			return nil
@@ -78,15 +110,15 @@ func (d *Device) sync(ctx context.Context, step string) error {
 	return err
 }
 
-func (d *Device) syncOnce(ctx context.Context, step string, wire []byte) error {
-	limit := syncTimeout + d.onWire(len(wire))
+func (d *Device) syncOnce(ctx context.Context, step string, frame []byte) error {
+	limit := syncTimeout + d.onWire(len(frame))
 	until, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := d.link.line.Write(until, wire); err != nil {
+	if err := d.link.line.Write(until, frame); err != nil {
 		return d.failure(ctx, step, limit, err)
 	}
 	for {
-		frame, err := d.link.frame(until)
+		frame, err := d.link.frame(until, 0)
 		if err != nil {
 			return d.failure(ctx, step, limit, err)
 		}
@@ -117,7 +149,7 @@ func (d *Device) skip(ctx context.Context, severalSyncs bool) {
 	}
 	for range frames {
 		until, cancel := context.WithTimeout(ctx, quietTime)
-		_, err := d.link.frame(until)
+		_, err := d.link.frame(until, 0)
 		cancel()
 		if err != nil {
 			return

@@ -7,8 +7,9 @@ const (
 	slipEscEsc = 0xDD
 )
 
-// maxFrame bounds a received frame. The longest the ROM sends is a tenth of it.
-const maxFrame = 1024
+// maxFrame bounds a received frame. The longest that a ROM sends is a tenth of it;
+// a stub's has 4 KiB of flash.
+const maxFrame = 4 << 10
 
 // slipEncode frames a packet.
 func slipEncode(p []byte) []byte {

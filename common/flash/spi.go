@@ -18,29 +18,33 @@ const (
 // readID is the flash command that every NOR part knows.
 const readID = 0x9F
 
-// attachFlash connects the SPI controller with the flash's pins and asks the
-// part for its id.
-func (d *Device) attachFlash(ctx context.Context) error {
-	// Two words: the default pins, and for ROMs no legacy mode.
+// attach connects the SPI controller with the flash's pins. Its two words mean the
+// default pins, and for ROMs no legacy mode.
+func (d *Device) attach(ctx context.Context) error {
 	_, _, err := d.ask(ctx, "attaching the flash", request{op: opSPIAttach, data: words(0, 0)}, answerTimeout, 0)
-	if err != nil {
+	return err
+}
+
+// attachFlash attaches the flash and asks the part for its id, until two answers
+// agree.
+func (d *Device) attachFlash(ctx context.Context) error {
+	if err := d.attach(ctx); err != nil {
 		return err
 	}
 	r := registers{d, "reading the flash id"}
-	if d.info.FlashID, err = flashID(ctx, r, d.chip.SPI); err != nil {
-		return err
-	}
+	var err error
+	d.info.FlashID, err = agree(ctx, d, r.step, func() (uint32, error) { return flashID(ctx, r, d.chip.SPI) })
 	d.info.FlashSize = flashSize(d.info.FlashID)
-	return nil
+	return err
 }
 
 // flashID has the controller send one command and receive three bytes.
 func flashID(ctx context.Context, r registers, spi chips.SPI) (uint32, error) {
-	usr, err := r.ReadReg(ctx, spi.Usr)
+	usr, err := r.readOnce(ctx, spi.Usr)
 	if err != nil {
 		return 0, err
 	}
-	usr2, err := r.ReadReg(ctx, spi.Usr2)
+	usr2, err := r.readOnce(ctx, spi.Usr2)
 	if err != nil {
 		return 0, err
 	}
@@ -57,7 +61,7 @@ func flashID(ctx context.Context, r registers, spi chips.SPI) (uint32, error) {
 	}
 	const polls = 10
 	for n := 0; ; n++ {
-		cmd, err := r.ReadReg(ctx, spi.Cmd)
+		cmd, err := r.readOnce(ctx, spi.Cmd)
 		if err != nil {
 			return 0, err
 		}
@@ -68,7 +72,7 @@ func flashID(ctx context.Context, r registers, spi chips.SPI) (uint32, error) {
 			return 0, &Error{Kind: KindRefused, Step: r.step, Msg: "the chip's flash controller did not finish", Hint: hintBoot}
 		}
 	}
-	id, err := r.ReadReg(ctx, spi.W0)
+	id, err := r.readOnce(ctx, spi.W0)
 	if err != nil {
 		return 0, err
 	}

@@ -16,6 +16,7 @@ func (d *Device) digest(ctx context.Context, step string, offset uint32, size in
 			return err
 		}
 		if _, err := hex.Decode(sum[:], data); err != nil {
+			d.spoilt, d.noisy = d.spoilt+1, true
 			return &Error{Kind: KindGarbled, Step: step, Msg: "the chip's answer is damaged", Err: err, Hint: hintSilent}
 		}
 		return nil
@@ -23,9 +24,14 @@ func (d *Device) digest(ctx context.Context, step string, offset uint32, size in
 	return sum, err
 }
 
-// verify compares the flash with what was to be written.
+// verify compares the flash with what was to be written. A digest that differs is
+// asked for again, as the answer has no checksum.
 func (d *Device) verify(ctx context.Context, r region) error {
-	sum, err := d.digest(ctx, "verifying "+r.name, r.offset, len(r.data))
+	step := "verifying " + r.name
+	sum, err := d.digest(ctx, step, r.offset, len(r.data))
+	if err == nil && sum != r.md5 {
+		sum, err = d.steadyDigest(ctx, step, span{int64(r.offset), int64(r.offset) + int64(len(r.data))})
+	}
 	if err != nil {
 		return err
 	}

@@ -21,14 +21,17 @@ type WriteOptions struct {
 	// Rehash lets the flash settings change a bootloader that carries a SHA-256,
 	// which is then made anew. Otherwise such a bootloader stays as it is.
 	Rehash bool
+	// ProveAll takes digests of everything that is not written, not only of what
+	// surrounds the images. It takes about two seconds for each MiB of flash.
+	ProveAll bool
 	// Progress, if not nil, is called at each change.
 	Progress func(Progress)
 }
 
 // WriteMap writes the images of the map, whose paths are looked up in files,
-// and compares each by MD5. Nothing is written if any of them does not fit the
-// board. An error in the middle leaves the flash with some regions written; the
-// result says which, also then.
+// compares each by MD5, and proves that nothing beside them changed. Nothing is
+// written if any of them does not fit the board. An error in the middle leaves the
+// flash with some regions written; the result says which, also then.
 func (d *Device) WriteMap(ctx context.Context, m *flashmap.Map, files fs.FS, o WriteOptions) (Result, error) {
 	start := time.Now()
 	if err := d.writable(); err != nil {
@@ -42,53 +45,23 @@ func (d *Device) WriteMap(ctx context.Context, m *flashmap.Map, files fs.FS, o W
 		return Result{}, err
 	}
 	var res Result
+	g, err := d.watch(ctx, regions, o.ProveAll)
+	if err != nil {
+		return res, err
+	}
 	for i, r := range regions {
-		p := Progress{Region: r.name, Index: i, Count: len(regions), Offset: r.offset, Total: len(r.data)}
-		rr, err := d.writeRegion(ctx, r, o, p)
+		w := &regionWriter{Device: d, region: r, o: o,
+			p: Progress{Region: r.name, Index: i, Count: len(regions), Offset: r.offset, Total: len(r.data)}}
+		rr, err := w.write(ctx)
 		if err != nil {
 			res.Took = time.Since(start)
 			return res, unfinished(ctx, err)
 		}
 		res.Regions = append(res.Regions, rr)
 	}
+	err = d.prove(ctx, g, regions)
 	res.Took = time.Since(start)
-	return res, nil
-}
-
-func (d *Device) writeRegion(ctx context.Context, r region, o WriteOptions, p Progress) (RegionResult, error) {
-	report := func(phase Phase, written int) {
-		if o.Progress != nil {
-			p.Phase, p.Written = phase, written
-			o.Progress(p)
-		}
-	}
-	rr := r.result()
-	if !o.Rewrite {
-		report(Check, 0)
-		sum, err := d.digest(ctx, "looking whether the flash holds "+r.name+" already", r.offset, len(r.data))
-		if err != nil {
-			return rr, err
-		}
-		if sum == r.md5 {
-			rr.Skipped, p.Skipped = true, true
-			report(Done, len(r.data))
-			return rr, nil
-		}
-	}
-	t, err := newTransfer(r, o.Plain)
-	if err != nil {
-		return rr, err
-	}
-	rr.Sent = t.bytes()
-	if err := d.repeat(ctx, "writing "+r.name, func() error { return d.write(ctx, r, t, report) }); err != nil {
-		return rr, err
-	}
-	report(Verify, len(r.data))
-	if err := d.verify(ctx, r); err != nil {
-		return rr, err
-	}
-	report(Done, len(r.data))
-	return rr, nil
+	return res, err
 }
 
 // writable refuses chips on which plain firmware would not run, or worse.
@@ -118,13 +91,14 @@ func (d *Device) setParams(ctx context.Context) error {
 	if size == 0 || size > maxFlash {
 		size = maxFlash
 	}
-	const block, sector, page, statusMask = 64 << 10, 4 << 10, 256, 0xFFFF
+	const block, page, statusMask = 64 << 10, 256, 0xFFFF
 	_, _, err := d.ask(ctx, "setting the flash's parameters",
-		request{op: opSPISetParams, data: words(0, uint32(size), block, sector, page, statusMask)}, answerTimeout, 0)
+		request{op: opSPISetParams, data: words(0, uint32(size), block, sectorSize, page, statusMask)}, answerTimeout, 0)
+	d.paramsSet = d.paramsSet || err == nil
 	return err
 }
 
-// unfinished says what state a cancelled flash leaves the board in.
+// unfinished says what state a canceled flash leaves the board in.
 func unfinished(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !IsKind(err, KindVerify) {
 		return fmt.Errorf("%w; the board has no complete firmware until it is flashed again", err)

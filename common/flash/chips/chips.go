@@ -35,6 +35,9 @@ type Chip struct {
 	BootloaderOffset uint32   // where the ROM looks for the second-stage bootloader
 	EncryptedWord    bool     // *_BEGIN commands carry a fifth word
 	USBSerialJTAG    bool     // the chip has a USB port of its own
+	// ExactDeflate says that the ROM ends a deflated write with the end of the data,
+	// as measured. An ESP32's ROM writes its whole inflate window instead.
+	ExactDeflate bool
 
 	SPI         SPI
 	Frequencies map[string]byte // flash frequency to the low nibble of header byte 3

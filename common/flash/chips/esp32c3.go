@@ -32,6 +32,7 @@ func esp32c3() *Chip {
 		BootloaderOffset: 0x0,
 		EncryptedWord:    true,
 		USBSerialJTAG:    true,
+		ExactDeflate:     true,
 		SPI: SPI{
 			Cmd: c3SPI, Usr: c3SPI + 0x18, Usr1: c3SPI + 0x1C, Usr2: c3SPI + 0x20,
 			MosiLen: c3SPI + 0x24, MisoLen: c3SPI + 0x28, W0: c3SPI + 0x58,

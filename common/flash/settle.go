@@ -1,0 +1,80 @@
+package flash
+
+import (
+	"context"
+	"time"
+)
+
+// faultsPerRate is how many disturbances the line may have before the rate falls.
+const faultsPerRate = 3
+
+// maxRecoveries bounds how often a Device resets a chip that went silent.
+const maxRecoveries = 3
+
+// settle gets the line into a known state after a disturbance: it makes the chip
+// answer a SYNC, resets a chip that does not into its loader, and lowers the rate
+// after repeated disturbances.
+func (d *Device) settle(ctx context.Context) error {
+	if err := d.resync(ctx); err != nil {
+		if ctx.Err() != nil || (!IsKind(err, KindSilent) && !IsKind(err, KindGarbled)) {
+			return err
+		}
+		if !d.recover(ctx) {
+			return err
+		}
+	}
+	d.slowDown(ctx)
+	return nil
+}
+
+// recover resets a silent chip into its loader, and reports success. Only a port
+// with modem lines can do it, and a chip's own USB port would go away.
+func (d *Device) recover(ctx context.Context) bool {
+	lines, ok := d.port.(modemLines)
+	if !ok || !d.known || d.before == NoReset || isUSBSerialJTAG(d.port) || d.recoveries == maxRecoveries {
+		return false
+	}
+	d.recoveries++
+	d.log.Warn("resetting the chip, which went silent")
+	const step = "resetting the silent chip"
+	for _, hold := range []time.Duration{50 * time.Millisecond, 550 * time.Millisecond} {
+		if play(ctx, lines, classicReset(hold), step) != nil || d.setPortBaud(DefaultBaud) != nil {
+			return false
+		}
+		if d.resync(ctx) == nil {
+			return d.attach(ctx) == nil && (!d.paramsSet || d.setParams(ctx) == nil)
+		}
+	}
+	return false
+}
+
+// slowDown lowers the rate after repeated disturbances. A line that cannot go
+// slower is used as it is.
+func (d *Device) slowDown(ctx context.Context) {
+	if d.spoilt < faultsPerRate || !d.known {
+		return
+	}
+	for _, rate := range []int{460800, 230400, DefaultBaud} {
+		if rate < d.baud {
+			d.log.Warn("the line is bad; lowering the rate", "from", d.baud, "to", rate)
+			if err := d.setBaud(ctx, rate); err != nil {
+				d.log.Warn("the rate stays", "error", err)
+			}
+			break
+		}
+	}
+	d.spoilt = 0
+}
+
+// setPortBaud sets the rate of this end only.
+func (d *Device) setPortBaud(baud int) error {
+	p, ok := d.port.(rateSetter)
+	if !ok || d.baud == baud {
+		return nil
+	}
+	if err := p.SetBaudRate(baud); err != nil {
+		return err
+	}
+	d.baud = baud
+	return nil
+}
