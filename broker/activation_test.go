@@ -43,7 +43,19 @@ func TestSocketsOfTheServiceManager(t *testing.T) {
 
 	cmd, urls := open("api", "metrics")
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	notify := filepath.Join(dir, "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+notify)
 	log := background(t, cmd)
+	state := make([]byte, 100)
+	_ = manager.SetReadDeadline(time.Now().Add(time.Minute))
+	if n, err := manager.Read(state); err != nil || string(state[:n]) != "READY=1" {
+		t.Errorf("the service manager hears %q, %v", state[:n], err)
+	}
 	for _, c := range []struct {
 		url    string
 		status int
@@ -62,8 +74,8 @@ func TestSocketsOfTheServiceManager(t *testing.T) {
 	}
 
 	for names, want := range map[string]string{
-		"a:b":      "error: the service manager hands over sockets whose names say nothing: a, b; set FileDescriptorName= in the socket units",
-		"api:http": `error: the service manager hands over a socket for HTTP-01, named "http", which is of no use without --acme-hostnames and --acme-http-addr`,
+		"a:b":      "error: the service manager passes sockets with unknown names: a, b; set FileDescriptorName= in the socket units",
+		"api:http": `error: the service manager passes a socket for HTTP-01, named "http", which needs --acme-hostnames and --acme-http-addr`,
 	} {
 		cmd, _ := open(strings.Split(names, ":")...)
 		out, err := cmd.CombinedOutput()

@@ -15,7 +15,7 @@ import (
 	"github.com/farforge/farforge/broker/server"
 )
 
-// Names of sockets that a service manager may hand over; see
+// Names of sockets that a service manager may pass; see
 // broker/activation. The API's may have any other.
 const (
 	socketHTTP01  = "http"
@@ -31,7 +31,7 @@ type listeners struct {
 	http01 net.Listener
 }
 
-// listen opens all listeners, or none. What the service manager hands over is
+// listen opens all listeners, or none. Sockets that the service manager passes are
 // used instead of the addresses.
 func listen(c *Config) (l listeners, err error) {
 	inherited, err := activation.Take()
@@ -48,7 +48,7 @@ func listen(c *Config) (l listeners, err error) {
 		return l, err
 	}
 	if l.http01 != nil && c.Certificate.HTTP01Addr() == "" {
-		return l, usage(fmt.Errorf("the service manager hands over a socket for HTTP-01, named %q, which is of no use without --acme-hostnames and --acme-http-addr", socketHTTP01))
+		return l, usage(fmt.Errorf("the service manager passes a socket for HTTP-01, named %q, which needs --acme-hostnames and --acme-http-addr", socketHTTP01))
 	}
 	for _, want := range []struct {
 		flag, addr string

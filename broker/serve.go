@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/farforge/farforge/broker/activation"
 	"github.com/farforge/farforge/broker/certificate"
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/disk"
@@ -124,6 +125,9 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	defer reloader.Wait()
 	defer close(ended)
 	defer certs.Start(l.http01, origin, logger)()
+	if err := activation.Ready(); err != nil {
+		logger.Warn(err.Error())
+	}
 	return srv.Run(ctx, sig.drain, l.Listeners)
 }
 

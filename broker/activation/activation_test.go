@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,11 +35,11 @@ func child() error {
 		return err
 	}
 	if os.Getenv("LISTEN_FDS") != "" || os.Getenv("LISTEN_PID") != "" {
-		return fmt.Errorf("the variables are left to children")
+		return fmt.Errorf("the variables stay for children")
 	}
 	named := s.Named("http")
 	if s.Named("http") != nil {
-		return fmt.Errorf("a socket was given twice")
+		return fmt.Errorf("one socket was returned twice")
 	}
 	rest, err := s.Rest()
 	if err != nil {
@@ -115,7 +116,7 @@ func TestSocketsAreTakenByName(t *testing.T) {
 			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 			conns[want] = conn
 		}
-		for want, conn := range conns { // the child takes them in any order
+		for want, conn := range conns { // the child accepts in any order
 			got, err := io.ReadAll(conn)
 			if err != nil || string(got) != want {
 				t.Errorf("%s: %q, %v; want %s", order.names, got, err, want)
@@ -128,7 +129,7 @@ func TestSocketsAreTakenByName(t *testing.T) {
 	}
 }
 
-func TestSocketsForAnotherProcessAreLeft(t *testing.T) {
+func TestSocketsForAnotherProcessStay(t *testing.T) {
 	cmd := start(t, "1", "http", listen(t))
 	out, err := cmd.Output()
 	if err != nil || !strings.Contains(string(out), "http is not there") || !strings.Contains(string(out), "rest is not there") {
@@ -136,7 +137,10 @@ func TestSocketsForAnotherProcessAreLeft(t *testing.T) {
 	}
 }
 
-func TestADescriptorThatIsNoSocket(t *testing.T) {
+// run runs the child with these variables and one descriptor that is not a
+// socket. Each pid may refer to the child's own as $$.
+func run(t *testing.T, pid, count string) (output string, err error) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -146,28 +150,56 @@ func TestADescriptorThatIsNoSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0"`, self)
-	cmd.Env = append(os.Environ(), childEnv+"=1", "LISTEN_FDS=1", "LISTEN_FDNAMES=http")
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=`+pid+` exec "$0"`, self)
+	cmd.Env = append(os.Environ(), childEnv+"=1", "LISTEN_FDS="+count, "LISTEN_FDNAMES=http")
 	cmd.ExtraFiles = []*os.File{f}
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), `take socket "http" (descriptor 3)`) {
+	return string(out), err
+}
+
+func TestADescriptorThatIsNotASocketIsRefused(t *testing.T) {
+	if out, err := run(t, "$$", "1"); err == nil || !strings.Contains(out, `take socket "http" (descriptor 3)`) {
 		t.Errorf("%q, %v", out, err)
 	}
 }
 
-func TestParse(t *testing.T) {
+func TestWhichVariablesCount(t *testing.T) {
 	for _, c := range []struct {
 		pid, count string
-		want       int
-		bad        bool
+		refused    bool
 	}{
-		{"", "", 0, false}, {"7", "", 0, false}, {"8", "1", 0, false}, {"x", "1", 0, false},
-		{"7", "2", 2, false}, {"7", "x", 0, true}, {"7", "-1", 0, true}, {"7", "17", 0, true},
+		{"", "", false}, {"$$", "", false}, {"1", "1", false}, {"x", "1", false}, {"1", "x", false},
+		{"$$", "0", false}, {"$$", "x", true}, {"$$", "-1", true}, {"$$", "17", true},
 	} {
-		got, err := parse(c.pid, c.count, 7)
-		if got != c.want || (err != nil) != c.bad {
-			t.Errorf("%+v: %d, %v", c, got, err)
+		out, err := run(t, c.pid, c.count)
+		if c.refused != (err != nil) || c.refused && !strings.Contains(out, "is not a number from 0 to 16") || !c.refused && !strings.Contains(out, "rest is not there") {
+			t.Errorf("%+v: %q, %v", c, out, err)
 		}
+	}
+}
+
+func TestReady(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	if err := Ready(); err != nil {
+		t.Errorf("without a service manager: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	t.Setenv("NOTIFY_SOCKET", path)
+	if err := Ready(); err != nil {
+		t.Fatal(err)
+	}
+	text := make([]byte, 100)
+	if n, err := manager.Read(text); err != nil || string(text[:n]) != "READY=1" {
+		t.Errorf("%q, %v", text[:n], err)
+	}
+	t.Setenv("NOTIFY_SOCKET", path+"x")
+	if err := Ready(); err == nil {
+		t.Error("a service manager that is gone is no error")
 	}
 }
 
