@@ -24,7 +24,7 @@ func TestStateFollowsTheAgent(t *testing.T) {
 	now := time.Unix(1000, 0)
 	d := New(listed("a", "b"))
 	status := &api.Status{TotalCores: 4}
-	d.Saw("SHA256:a", status, now)
+	d.Update("SHA256:a", status, now)
 	poll, _ := d.Park("SHA256:a")
 	select {
 	case <-poll.Gone():
@@ -51,7 +51,7 @@ func TestStateFollowsTheAgent(t *testing.T) {
 
 func TestUnlistedAgentsLeaveNoTrace(t *testing.T) {
 	d := New(listed("a"))
-	d.Saw("SHA256:x", &api.Status{}, time.Now())
+	d.Update("SHA256:x", &api.Status{}, time.Now())
 	if _, ok := d.Park("SHA256:x"); ok {
 		t.Error("an agent parks that is not listed")
 	}
@@ -66,7 +66,7 @@ func TestUnlistedAgentsLeaveNoTrace(t *testing.T) {
 
 func TestReplaceKeepsWhoStays(t *testing.T) {
 	d := New(listed("a", "b"))
-	d.Saw("SHA256:a", &api.Status{TotalCores: 4}, time.Now())
+	d.Update("SHA256:a", &api.Status{TotalCores: 4}, time.Now())
 	d.Report("SHA256:a", api.OutcomeSucceeded)
 	pollA, _ := d.Park("SHA256:a")
 	pollB, _ := d.Park("SHA256:b")
@@ -133,7 +133,7 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			for n := range 500 {
 				id := fmt.Sprintf("SHA256:%c", 'a'+(i+n)%3)
-				d.Saw(id, &api.Status{}, time.Now())
+				d.Update(id, &api.Status{}, time.Now())
 				poll, ok := d.Park(id)
 				if n%50 == 0 {
 					d.Replace(listed("a", string(rune('b'+n%2))))

@@ -14,7 +14,7 @@ var outcomes = [...]api.Outcome{
 
 // Report counts how a job of the agent ended.
 func (d *Directory) Report(fingerprint string, outcome api.Outcome) {
-	e, ok := d.table.Load().byName[fingerprint]
+	e, ok := d.table.Load().byFingerprint[fingerprint]
 	if i := slices.Index(outcomes[:], outcome); ok && i >= 0 {
 		e.outcomes[i].Add(1)
 	}
@@ -24,7 +24,7 @@ func (d *Directory) Report(fingerprint string, outcome api.Outcome) {
 // never came up are left out.
 func (d *Directory) Outcomes(fingerprint string) map[api.Outcome]int64 {
 	counts := map[api.Outcome]int64{}
-	if e, ok := d.table.Load().byName[fingerprint]; ok {
+	if e, ok := d.table.Load().byFingerprint[fingerprint]; ok {
 		for i, o := range outcomes {
 			if n := e.outcomes[i].Load(); n > 0 {
 				counts[o] = n

@@ -25,10 +25,10 @@ func TestAVanishedAgentIsNotAlive(t *testing.T) {
 		"found out when it has polled again":        {"+1 -1 +2 !1 -2", "yyyyy"},
 	} {
 		d, now := New(listed("a")), time.Unix(1000, 0)
-		if err := d.Saw("SHA256:a", &api.Status{}, now); err != nil {
+		if err := d.Update("SHA256:a", &api.Status{}, now); err != nil {
 			t.Fatal(err)
 		}
-		polls := map[byte]Parked{}
+		polls := map[byte]Poll{}
 		for i := 0; i < len(tt.steps); i += 3 {
 			now = now.Add(time.Second)
 			switch what, poll := tt.steps[i], tt.steps[i+1]; what {

@@ -43,7 +43,7 @@ func TestOnlyAnAgentsOwnSealingKeyIsToldOf(t *testing.T) {
 	other, _ := keyed(t, "other")
 	d := New([]identity.Authorized{who})
 	saw := func(sealing *api.SealingKey) (*api.SealingKey, error) {
-		err := d.Saw(who.Fingerprint, &api.Status{Sealing: sealing}, time.Now())
+		err := d.Update(who.Fingerprint, &api.Status{Sealing: sealing}, time.Now())
 		a, _ := d.Agent(who.Fingerprint)
 		if strings.Count(a.PublicKey, " ") != 1 || !strings.HasPrefix(key.PublicLine("bench-1"), a.PublicKey+" ") {
 			t.Errorf("its public key is %q", a.PublicKey)

@@ -78,6 +78,22 @@ func (a *Account) Free() capacity.Capacity {
 	return free.Min(rest)
 }
 
+// Clone returns a copy that changes of a leave as it is.
+func (a *Account) Clone() Account {
+	return Account{a.total, a.reported, slices.Clone(a.held)}
+}
+
+// At returns the account as it is once the reservations are dropped whose time is
+// over. It leaves a as it is.
+func (a *Account) At(now time.Time) Account {
+	if !slices.ContainsFunc(a.held, func(r Reservation) bool { return now.After(r.Until) }) {
+		return *a
+	}
+	c := a.Clone()
+	c.Expire(now)
+	return c
+}
+
 // Total is the agent's whole capacity.
 func (a *Account) Total() capacity.Capacity { return a.total }
 

@@ -10,14 +10,33 @@ type estimate struct {
 	at             int64 // Unix nanoseconds of the last observation; 0 is never
 }
 
-// prior is what is believed before, and long after, any observation: the
-// factor is 1, give or take spread. An estimate goes back there with memory,
-// as an Ornstein-Uhlenbeck process does; that is the exponential decay of old
+// prior is what is believed before any observation: the factor is 1, give or take
+// spread. Evidence grows old in one of two ways.
+//
+// What a machine does to a time changes by itself: its factor goes back to 1, as
+// an Ornstein-Uhlenbeck process does, which is the exponential decay of old
 // evidence and the growth of doubt in one.
+//
+// What the work itself takes stays as it was seen (lasting), and only the doubt
+// grows: a farm that has built for 20 minutes each time expects 20 minutes after
+// a holiday, too, but believes the first result that says otherwise.
 type prior struct {
 	variance float64
 	memory   float64 // time constant in seconds
+	lasting  bool
 }
+
+// The priors. The memories differ as the causes do: a machine's speed changes
+// within hours (heat, other work), the size of a project within days.
+var (
+	sizePrior    = prior{variance: 4, memory: 30 * 24 * 3600, lasting: true}
+	kindPrior    = prior{variance: 0.5, memory: 30 * 24 * 3600, lasting: true}
+	projectPrior = prior{variance: 1, memory: 7 * 24 * 3600, lasting: true}
+	warmPrior    = prior{variance: 0.5, memory: 30 * 24 * 3600, lasting: true}
+	speedPrior   = prior{variance: 0.3, memory: 3 * 3600}
+	ownKindPrior = prior{variance: 0.01, memory: 12 * 3600}
+	ownPrior     = prior{variance: 0.01, memory: 12 * 3600}
+)
 
 // at returns what an estimate has become by now.
 func (p prior) at(e estimate, now int64) estimate {
@@ -32,7 +51,11 @@ func (p prior) at(e estimate, now int64) estimate {
 	if age > 1e-3 {
 		keep = math.Exp(-age)
 	}
-	return estimate{e.mean * keep, p.variance - (p.variance-e.variance)*keep*keep, e.at}
+	mean := e.mean
+	if !p.lasting {
+		mean *= keep
+	}
+	return estimate{mean, p.variance - (p.variance-e.variance)*keep*keep, e.at}
 }
 
 // term is one estimate in a sum that predicts the logarithm of a duration.

@@ -27,31 +27,23 @@ func need(s string) toolchain.Requirement {
 
 var idf = Need{Target: "esp32c3", Toolchain: need("esp-idf"), Capacity: capacity.Capacity{Cores: 2, MemoryMB: 512}, Project: "p"}
 
-func farmOf(agents ...directory.Agent) *Farm {
-	f := NewFarm(nil)
-	for _, a := range agents {
-		f.Saw(a, now)
-	}
-	return f
-}
-
 func buildsIDF(name string) directory.Agent { return agent(name, "esp32c3 esp-idf 5.3.1") }
 
-func (f *Farm) built(name string, seconds float64, n int) {
+func (f *testFarm) built(name string, seconds float64, n int) {
 	for range n {
 		f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain.Name, Project: f.ProjectKey(idf.Project),
 			Verdict: Built, Took: time.Duration(seconds * float64(time.Second)), At: now})
 	}
 }
 
-func (f *Farm) failed(name string, n int, at time.Time) {
+func (f *testFarm) failed(name string, n int, at time.Time) {
 	for range n {
 		f.Learn(Result{Agent: "SHA256:" + name, Target: idf.Target, Toolchain: idf.Toolchain.Name, Verdict: Failed, Took: time.Second, At: at})
 	}
 }
 
 // firsts counts who is first in many choices.
-func (f *Farm) firsts(n Need, at time.Time) map[string]int {
+func (f *testFarm) firsts(n Need, at time.Time) map[string]int {
 	first := map[string]int{}
 	for seed := range uint64(200) {
 		if got := f.Choose(n, Options{Now: at, Grace: time.Hour, Max: 4, Seed: seed}); len(got) > 0 {
@@ -109,10 +101,10 @@ func TestFarmPrefersTheWarm(t *testing.T) {
 	// An agent that says what it keeps is believed over what was seen.
 	b := buildsIDF("b")
 	b.Status.Warm = []string{}
-	f.Saw(b, now)
+	f.set(b, now)
 	c := buildsIDF("c")
 	c.Status.Warm = []string{idf.Project}
-	f.Saw(c, now)
+	f.set(c, now)
 	if got := f.firsts(idf, now); got["c"] < 190 {
 		t.Errorf("first of 200, with a workspace that the agent tells of: %v", got)
 	}
@@ -134,7 +126,7 @@ func TestFirstBuildIsNotAWarmOne(t *testing.T) {
 			status := *a.Status
 			status.Warm = []string{n.Project}
 			a.Status = &status
-			f.Saw(a, now)
+			f.set(a, now)
 			f.Learn(Result{Agent: a.Fingerprint, Target: n.Target, Toolchain: n.Toolchain.Name, Project: f.ProjectKey(n.Project),
 				Verdict: Built, Warmth: warmth, Took: time.Duration(seconds * float64(time.Second)), At: now})
 		}
@@ -172,13 +164,13 @@ func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
 		t.Errorf("after its rest: %v", got)
 	}
 	// One trial at a time.
-	if !f.Reserve("SHA256:best", ledger.Reservation{Job: "trial", Need: capacity.Capacity{Cores: 1, MemoryMB: 1}, Since: later, Until: later.Add(time.Hour), Done: later.Add(time.Minute)}) {
+	if !f.dir.Reserve("SHA256:best", ledger.Reservation{Job: "trial", Need: capacity.Capacity{Cores: 1, MemoryMB: 1}, Since: later, Until: later.Add(time.Hour), Done: later.Add(time.Minute)}) {
 		t.Fatal("no room for the trial")
 	}
 	if got := f.firsts(idf, later); got["best"] != 0 {
 		t.Errorf("while it is on trial: %v", got)
 	}
-	f.Release("SHA256:best", "trial", later)
+	f.dir.Release("SHA256:best", "trial", later)
 	f.built("best", 20, 3)
 	if got := f.firsts(idf, later); got["best"] < 195 {
 		t.Errorf("after it did well again: %v", got)
@@ -190,13 +182,14 @@ func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
 func TestFarmIsCuriousWhenIdle(t *testing.T) {
 	names := []string{"a", "b", "c", "d"}
 	for _, taken := range []int{0, 1, 3} {
-		f := NewFarm(nil)
+		f := newTestFarm()
 		for i, name := range names {
 			a := buildsIDF(name)
 			if i < taken {
 				a = with(with(a, busy), free(0))
 			}
-			f.Saw(a, now)
+			f.list(a)
+			f.set(a, now)
 		}
 		sum, n := 0.0, 0.0
 		for seed := range uint64(2000) {
@@ -219,10 +212,10 @@ func TestFarmIsCuriousWhenIdle(t *testing.T) {
 }
 
 func TestFarmWeighsWaitingAgainstSpeed(t *testing.T) {
-	full := func(name string, f *Farm, left time.Duration) {
+	full := func(name string, f *testFarm, left time.Duration) {
 		a := with(buildsIDF(name), busy)
-		f.Saw(a, now)
-		if !f.Reserve("SHA256:"+name, ledger.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now.Add(-time.Second), Until: now.Add(time.Hour), Done: now.Add(left)}) {
+		f.set(a, now)
+		if !f.dir.Reserve("SHA256:"+name, ledger.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now.Add(-time.Second), Until: now.Add(time.Hour), Done: now.Add(left)}) {
 			t.Fatal("no room")
 		}
 	}
@@ -273,7 +266,7 @@ func TestFarmMeetsNeeds(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", n, names(c), tt.want)
 		}
 	}
-	f.Remove("SHA256:a")
+	f.unlist("SHA256:a")
 	if got := f.Choose(idf, options(1)); len(got) != 0 {
 		t.Errorf("an agent that is not listed any more: %+v", got)
 	}
@@ -301,7 +294,7 @@ func TestTwoOffersNeverOversell(t *testing.T) {
 			for i := range 500 {
 				id, job, cores := "SHA256:"+string("ab"[rnd.IntN(2)]), fmt.Sprint(g, i), 1+rnd.IntN(5)
 				f.Choose(idf, options(uint64(i)))
-				if !f.Reserve(id, ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: cores, MemoryMB: 1}, Since: now, Until: now.Add(time.Hour)}) {
+				if !f.dir.Reserve(id, ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: cores, MemoryMB: 1}, Since: now, Until: now.Add(time.Hour)}) {
 					continue
 				}
 				mu.Lock()
@@ -316,28 +309,32 @@ func TestTwoOffersNeverOversell(t *testing.T) {
 				mu.Lock()
 				used[id] -= cores
 				mu.Unlock()
-				f.Release(id, job, now)
+				f.dir.Release(id, job, now)
 			}
 		})
 	}
 	wg.Wait()
 	for _, id := range []string{"SHA256:a", "SHA256:b"} {
-		if c := f.Free(id, now); c != (capacity.Capacity{Cores: 8, MemoryMB: 8192}) {
+		if c := f.dir.Free(id, now); c != (capacity.Capacity{Cores: 8, MemoryMB: 8192}) {
 			t.Errorf("%s: %+v free at the end", id, c)
 		}
 	}
 }
 
 // largeFarm has agents of different speeds, a third of them busy.
-func largeFarm(size int) (*Farm, *rand.Rand) {
+func largeFarm(size int) (*testFarm, *rand.Rand) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	f := NewFarm(nil)
+	f := newTestFarm()
+	var agents []directory.Agent
 	for i := range size {
-		a := buildsIDF(fmt.Sprint(i))
+		agents = append(agents, buildsIDF(fmt.Sprint(i)))
+	}
+	f.list(agents...)
+	for _, a := range agents {
 		if rnd.IntN(3) == 0 {
 			a = with(with(a, busy), free(1))
 		}
-		f.Saw(a, now)
+		f.set(a, now)
 		for range 3 {
 			f.Learn(Result{Agent: a.Fingerprint, Target: idf.Target, Toolchain: idf.Toolchain.Name, Project: f.ProjectKey(fmt.Sprint(rnd.IntN(size))),
 				Verdict: Built, Took: time.Duration(float64(time.Minute) * (0.5 + rnd.Float64())), At: now})

@@ -20,16 +20,6 @@ type Result struct {
 	At   time.Time
 }
 
-// Warmth is whether an agent has something left of a project's earlier builds.
-type Warmth uint8
-
-const (
-	// Unsaid: nobody looked at the time. What the agent says now counts.
-	Unsaid Warmth = iota
-	Cold
-	Warm
-)
-
 // Verdict is what a result says of its agent. A job that ended otherwise, as with
 // an error in the user's source, is no result: to fail quickly shall raise nobody.
 type Verdict uint8
@@ -41,130 +31,220 @@ const (
 	Failed
 )
 
-// Learn takes a result in, also of an agent that has not been seen yet: so the
+// beliefs are what is known of jobs, whoever builds them. They are not changed
+// once published.
+type beliefs struct {
+	size  estimate // of a job, farm-wide
+	rel   reliability
+	kinds []kind
+}
+
+// kind is what is known, farm-wide, of jobs for one target with one toolchain.
+type kind struct {
+	key        uint64
+	size, warm estimate
+	// lost is the decayed mean of the seconds that a failed attempt took.
+	lost, losses float64
+}
+
+// project is what is known, farm-wide, of one project's jobs of one kind. It is
+// not changed once published.
+type project struct {
+	size estimate
+	// on is where it was built of late, newest first.
+	on   [8]*member
+	used int64
+}
+
+// skill is what results have taught of one agent. It is not changed once
+// published. Its cells are short lists, not maps: they are read for every
+// candidate.
+type skill struct {
+	rel      reliability
+	speed    estimate
+	kinds    []cell // by kind
+	projects []cell // by kind and project; newest last
+}
+
+type cell struct {
+	key uint64
+	e   estimate
+}
+
+// How much is remembered. A farm of 100 000 agents with full lists takes
+// 150 MiB; what is forgotten first is what was longest unused.
+const (
+	maxKinds       = 32
+	maxAgentKinds  = 16
+	maxAgentBuilds = 24
+	maxProjects    = 50_000
+)
+
+// Learn takes a result in, also of an agent that has not polled yet: so the
 // results of the past can be taken in before the agents come.
 func (f *Farm) Learn(r Result) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	a := f.memberOf(r.Agent)
-	now := r.At.UnixNano()
-	kk := kindKey(r.Target, r.Toolchain)
-	k := f.kindOf(kk)
-	rate := f.rel.rate(farmRate)
-	a.rel.learn(r.Verdict != Failed, rate, now)
-	if a.rel.broken < suspect { // what is broken says nothing of the others
-		f.rel.learn(r.Verdict != Failed, farmRate, now)
+	f.learning.Lock()
+	defer f.learning.Unlock()
+	m, now := f.memberOf(r.Agent), r.At.UnixNano()
+	b, s := f.beliefs.Load().copy(), *m.skill.Load()
+	k := b.kindOf(kindKey(r.Target, r.Toolchain))
+	s.rel.learn(r.Verdict != Failed, b.rel.rate(farmRate), now)
+	if s.rel.broken < suspect { // what is broken says nothing of the others
+		b.rel.learn(r.Verdict != Failed, farmRate, now)
 	}
 	switch {
 	case r.Verdict == Failed:
 		k.losses = k.losses*0.98 + 1
 		k.lost += (r.Took.Seconds() - k.lost) / k.losses
 	case r.Verdict == Built && r.Took > 0:
-		f.learnTime(a, k, kk, projectKey(kk, r.Project), &r, math.Log(r.Took.Seconds()), now)
+		f.learnTime(m, &s, b, k, &r, now)
 	}
-	f.replace(a, now)
+	m.skill.Store(&s)
+	f.beliefs.Store(b)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reseat(now)
 }
 
-func (f *Farm) learnTime(a *member, k *kind, kk, pk uint64, r *Result, y float64, now int64) {
-	if f.size.at == 0 {
-		f.size = estimate{y, sizePrior.variance / 2, now}
+// learnTime corrects all that predicts the time of a build.
+func (f *Farm) learnTime(m *member, s *skill, b *beliefs, k *kind, r *Result, now int64) {
+	y := math.Log(r.Took.Seconds())
+	if b.size.at == 0 {
+		b.size = estimate{y, sizePrior.variance / 2, now}
 	}
 	var room [7]term
-	terms := append(room[:0], term{sizePrior, &f.size}, term{kindPrior, &k.size}, term{speedPrior, &a.speed})
-	terms = append(terms, term{ownKindPrior, keep(&a.kinds, kk, maxAgentKinds)})
-	if pk != 0 {
-		p := f.projectOf(pk, now)
+	terms := append(room[:0], term{sizePrior, &b.size}, term{kindPrior, &k.size}, term{speedPrior, &s.speed})
+	terms = append(terms, term{ownKindPrior, keep(&s.kinds, k.key, maxAgentKinds)})
+	if key := projectKey(k.key, r.Project); key != 0 {
+		p := f.touch(key, now)
 		terms = append(terms, term{projectPrior, &p.size})
-		warm := r.Warmth == Warm || r.Warmth == Unsaid && a.isWarm(r.Project, pk)
-		own := keep(&a.projects, pk, maxAgentBuilds)
-		if warm {
+		built := find(s.projects, key) != nil
+		own := keep(&s.projects, key, maxAgentBuilds)
+		if r.Warmth == Warm || r.Warmth == Unsaid && m.facts.Load().isWarm(r.Project, built) {
 			terms = append(terms, term{warmPrior, &k.warm}, term{ownPrior, own})
 		} else {
 			own.at = now
 			own.variance = ownPrior.variance
 		}
-		p.built(a)
+		p.built(m)
+		defer f.projects.Store(key, p)
 	}
 	observe(y, terms, now)
 }
 
-// keep returns the cell of the key, moved to the end of the list, or a new one
-// in place of the one that was longest unused.
+// keep returns the cell of the key in a copy of the list, moved to its end, or a
+// new one in place of the one that was longest unused.
 func keep(cells *[]cell, key uint64, most int) *estimate {
-	list := *cells
+	list := slices.Grow(slices.Clone(*cells), 1)
 	i := slices.IndexFunc(list, func(c cell) bool { return c.key == key })
+	own := cell{key: key}
 	switch {
 	case i >= 0:
-		c := list[i]
-		copy(list[i:], list[i+1:])
-		list[len(list)-1] = c
-	case len(list) < most:
-		list = append(list, cell{key: key})
-	default:
-		copy(list, list[1:])
-		list[len(list)-1] = cell{key: key}
+		own = list[i]
+		list = slices.Delete(list, i, i+1)
+	case len(list) >= most:
+		list = slices.Delete(list, 0, 1)
 	}
-	*cells = list
-	return &list[len(list)-1].e
+	*cells = append(list, own)
+	return &(*cells)[len(list)].e
 }
 
-func (p *project) built(a *member) {
-	i := slices.Index(p.on[:], a)
+func find(cells []cell, key uint64) *cell {
+	for i := range cells {
+		if cells[i].key == key {
+			return &cells[i]
+		}
+	}
+	return nil
+}
+
+// built notes that the project was built on the agent last.
+func (p *project) built(m *member) {
+	i := slices.Index(p.on[:], m)
 	if i < 0 {
 		i = len(p.on) - 1
 	}
 	copy(p.on[1:i+1], p.on[:i])
-	p.on[0] = a
+	p.on[0] = m
 }
 
-func (f *Farm) kindOf(key uint64) *kind {
-	k := f.kinds[key]
-	if k == nil {
-		if len(f.kinds) >= maxKinds {
-			evict(f.kinds, func(k *kind) int64 { return k.size.at })
-		}
-		k = &kind{}
-		f.kinds[key] = k
-	}
-	return k
+// copy returns beliefs that can be changed.
+func (b *beliefs) copy() *beliefs {
+	return &beliefs{b.size, b.rel, slices.Clone(b.kinds)}
 }
 
-func (f *Farm) projectOf(key uint64, now int64) *project {
-	p := f.projects[key]
-	if p == nil {
-		if len(f.projects) >= maxProjects {
-			evict(f.projects, func(p *project) int64 { return p.used })
-		}
-		p = &project{}
-		f.projects[key] = p
-	}
-	p.used = now
-	return p
-}
-
-// evict forgets the older half, so that a full map is not searched each time.
-func evict[V any](m map[uint64]V, used func(V) int64) {
-	ages := make([]int64, 0, len(m))
-	for _, v := range m {
-		ages = append(ages, used(v))
-	}
-	slices.Sort(ages)
-	for k, v := range m {
-		if used(v) <= ages[len(ages)/2] {
-			delete(m, k)
+// kind returns what is known of the kind, or nil.
+func (b *beliefs) kind(key uint64) *kind {
+	for i := range b.kinds {
+		if b.kinds[i].key == key {
+			return &b.kinds[i]
 		}
 	}
+	return nil
 }
 
-// Expect is how long the job should take on the agent.
+// kindOf returns what is known of the kind, which is new if nothing is. The kind
+// that was longest unused makes room for it.
+func (b *beliefs) kindOf(key uint64) *kind {
+	if k := b.kind(key); k != nil {
+		return k
+	}
+	if len(b.kinds) >= maxKinds {
+		oldest := 0
+		for i := range b.kinds {
+			if b.kinds[i].size.at < b.kinds[oldest].size.at {
+				oldest = i
+			}
+		}
+		b.kinds = slices.Delete(b.kinds, oldest, oldest+1)
+	}
+	b.kinds = append(b.kinds, kind{key: key})
+	return &b.kinds[len(b.kinds)-1]
+}
+
+// project returns what is known of the project, or nil.
+func (f *Farm) project(key uint64) *project {
+	if key == 0 {
+		return nil
+	}
+	p, _ := f.projects.Load(key)
+	known, _ := p.(*project)
+	return known
+}
+
+// touch returns a copy of what is known of the project, to be changed and stored.
+// When there are too many, the older half is forgotten, so that not all of them
+// are searched each time. The caller holds f.learning.
+func (f *Farm) touch(key uint64, now int64) *project {
+	p := f.project(key)
+	if p != nil {
+		p = &project{p.size, p.on, now}
+		return p
+	}
+	if f.known >= maxProjects {
+		var ages []int64
+		f.projects.Range(func(_, p any) bool { ages = append(ages, p.(*project).used); return true })
+		slices.Sort(ages)
+		f.projects.Range(func(k, p any) bool {
+			if p.(*project).used <= ages[len(ages)/2] {
+				f.projects.Delete(k)
+				f.known--
+			}
+			return true
+		})
+	}
+	f.known++
+	return &project{used: now}
+}
+
+// Expect returns how long the job should take on the agent.
 func (f *Farm) Expect(fingerprint string, n Need, now time.Time) time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	w := f.want(&n, now.UnixNano())
 	seconds := math.Exp(w.size)
-	if a := f.byID[fingerprint]; a != nil {
-		seconds *= math.Exp(speedPrior.at(a.speed, w.now).mean)
-		if w.proj != 0 && a.isWarm(w.name, w.proj) {
+	if m := f.member(fingerprint); m != nil {
+		k := m.skill.Load()
+		seconds *= math.Exp(speedPrior.at(k.speed, w.now).mean)
+		if w.proj != 0 && m.facts.Load().isWarm(w.name, find(k.projects, w.proj) != nil) {
 			seconds *= math.Exp(w.warm)
 		}
 	}

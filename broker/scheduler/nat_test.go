@@ -34,7 +34,7 @@ func TestWhoCanMeetComesFirst(t *testing.T) {
 	}
 	// A relay now is better than a long wait, and than nothing.
 	f := farmOf(far, open)
-	if !f.Reserve(open.Fingerprint, ledger.Reservation{Job: "J", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Done: now.Add(30 * time.Minute), Until: now.Add(time.Hour)}) {
+	if !f.dir.Reserve(open.Fingerprint, ledger.Reservation{Job: "J", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Done: now.Add(30 * time.Minute), Until: now.Add(time.Hour)}) {
 		t.Fatal("the open agent cannot be reserved")
 	}
 	if got := f.Choose(n, options(1)); got[0].Name != "far" {

@@ -17,14 +17,19 @@ type reliability struct {
 
 const (
 	rateMemory = 4 * 3600.0 // seconds in which counts fade to 1/e
+	// farmRate is the share of successes that is expected of an unknown farm.
+	farmRate = 0.97
 	// shrink is the weight, in results, of the farm's rate in an agent's.
 	shrink = 6.0
 	// breaks is the chance that an agent breaks between two results, and
 	// fluke that a broken one succeeds all the same.
 	breaks = 0.01
 	fluke  = 0.05
-	// suspect is the probability from which an agent is taken as broken.
+	// suspect is the probability from which an agent is taken as broken, and
+	// sure the most that is ever believed: three good builds bring an agent back,
+	// however often it has failed before.
 	suspect = 0.5
+	sure    = 0.999
 	// An outage is believed to last as long again as it has lasted, but at
 	// least minRest and at most maxRest seconds until the next trial.
 	minRest, maxRest = 20.0, 240.0
@@ -55,7 +60,7 @@ func (r *reliability) learn(ok bool, farm float64, now int64) {
 		}
 		return
 	}
-	r.broken = b * (1 - fluke) / (b*(1-fluke) + (1-b)*(1-rate))
+	r.broken = min(b*(1-fluke)/(b*(1-fluke)+(1-b)*(1-rate)), sure)
 	r.bad += 1 - r.broken
 	if r.firstFailure == 0 {
 		r.firstFailure = now
@@ -82,14 +87,4 @@ func (r *reliability) resting(salt uint64, inFlight int, now int64) bool {
 	lasted := float64(r.lastFailure-r.firstFailure)/1e9 + minRest
 	rest := min(max(lasted*(1/u-1), minRest), maxRest)
 	return float64(now-r.lastFailure)/1e9 < rest
-}
-
-// mix is the finaliser of SplitMix64: every bit of x moves every bit of the
-// result.
-func mix(x uint64) uint64 {
-	x ^= x >> 30
-	x *= 0xbf58476d1ce4e5b9
-	x ^= x >> 27
-	x *= 0x94d049bb133111eb
-	return x ^ x>>31
 }

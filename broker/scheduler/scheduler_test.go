@@ -152,8 +152,13 @@ func TestTags(t *testing.T) {
 
 func TestCandidatesCarryTheirKeys(t *testing.T) {
 	sealing := &api.SealingKey{Recipient: "age1x", Signature: "s"}
-	f := fleet{with(agent("a"), func(a *directory.Agent) { a.PublicKey, a.Sealing = "ssh-ed25519 AAAA", sealing }), agent("b")}
-	got, _ := Choose(f, Need{Sealed: true}, options(1))
+	f := farmOf(agent("b"))
+	sealed := with(agent("a"), func(a *directory.Agent) { a.PublicKey, a.Sealing = "ssh-ed25519 AAAA", sealing })
+	f.Update(&sealed, now)
+	var got []api.Candidate
+	for _, r := range f.Choose(Need{Sealed: true}, options(1)) {
+		got = append(got, r.Candidate)
+	}
 	want := []api.Candidate{{Fingerprint: "SHA256:a", Name: "a", PublicKey: "ssh-ed25519 AAAA", Sealing: sealing}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)

@@ -30,32 +30,34 @@ func (f *Farm) want(n *Need, now int64) wanted {
 	w.name = f.ProjectKey(n.Project)
 	w.proj = projectKey(w.kind, w.name)
 	w.size = math.Log(60)
-	if f.size.at != 0 {
-		w.size = sizePrior.at(f.size, now).mean
+	b := f.beliefs.Load()
+	if b.size.at != 0 {
+		w.size = sizePrior.at(b.size, now).mean
 	}
-	if k := f.kinds[w.kind]; k != nil {
+	if k := b.kind(w.kind); k != nil {
 		w.size += kindPrior.at(k.size, now).mean
 		w.warm = warmPrior.at(k.warm, now).mean
 		w.lost = k.lost
 	}
 	w.typical = math.Exp(w.size + w.warm)
-	if p := f.projects[w.proj]; p != nil {
+	if p := f.project(w.proj); p != nil {
 		w.size += projectPrior.at(p.size, now).mean
 	}
 	if w.lost == 0 {
 		w.lost = math.Exp(w.size) / 2
 	}
-	w.farmRate = f.rel.rate(farmRate)
+	w.farmRate = b.rel.rate(farmRate)
 	return w
 }
 
 // score rates one agent. It allocates nothing.
-func (w *wanted) score(a *member, rnd *rand.Rand) (s api.Score) {
-	mean, doubt := w.speed(a)
+func (w *wanted) score(m *member, a *facts, rnd *rand.Rand) (s api.Score) {
+	k := m.skill.Load()
+	mean, doubt := w.speed(k)
 	s.Speed, s.Warmth = math.Exp(mean), 1
-	if w.proj != 0 && a.isWarm(w.name, w.proj) {
+	if built := find(k.projects, w.proj); w.proj != 0 && a.isWarm(w.name, built != nil) {
 		own := 0.0
-		if c := find(a.projects, w.proj); c != nil {
+		if c := built; c != nil {
 			e := ownPrior.at(c.e, w.now)
 			own = e.mean
 			doubt += e.variance
@@ -64,7 +66,7 @@ func (w *wanted) score(a *member, rnd *rand.Rand) (s api.Score) {
 	}
 	s.Doubt = math.Sqrt(doubt)
 	if !a.hasRoom(w.need) {
-		s.Wait = a.wait(w, s.Speed, a.waiting)
+		s.Wait = a.wait(w, s.Speed, m.line())
 	}
 	bold := w.boldness
 	if s.Wait > 0 {
@@ -76,10 +78,10 @@ func (w *wanted) score(a *member, rnd *rand.Rand) (s api.Score) {
 
 	// The Beta posterior of the success rate, drawn as the normal distribution
 	// of its mean and variance: two gamma draws would cost ten times as much.
-	rate := a.rel.rate(w.farmRate)
-	weight := a.rel.good + a.rel.bad + shrink
+	rate := k.rel.rate(w.farmRate)
+	weight := k.rel.good + k.rel.bad + shrink
 	s.Success = min(max(rate+bold*rnd.NormFloat64()*math.Sqrt(rate*(1-rate)/(weight+1)), 0.01), 1)
-	if s.Resting = a.rel.resting(a.salt, len(a.account.Held()), w.now); s.Resting {
+	if s.Resting = m.resting(a, w.now); s.Resting {
 		s.Success = 1e-6 // behind all others, however long they are busy
 	}
 	s.Expected = (s.Wait + s.Success*s.Duration + (1-s.Success)*s.Lost) / s.Success
@@ -88,34 +90,25 @@ func (w *wanted) score(a *member, rnd *rand.Rand) (s api.Score) {
 
 // speed is the logarithm of what the agent itself makes of a build's time, and
 // the variance of that.
-func (w *wanted) speed(a *member) (mean, doubt float64) {
-	e, own := speedPrior.at(a.speed, w.now), estimate{variance: ownKindPrior.variance}
-	if c := find(a.kinds, w.kind); c != nil {
+func (w *wanted) speed(k *skill) (mean, doubt float64) {
+	e, own := speedPrior.at(k.speed, w.now), estimate{variance: ownKindPrior.variance}
+	if c := find(k.kinds, w.kind); c != nil {
 		own = ownKindPrior.at(c.e, w.now)
 	}
 	return e.mean + own.mean, e.variance + own.variance
 }
 
-func find(cells []cell, key uint64) *cell {
-	for i := range cells {
-		if cells[i].key == key {
-			return &cells[i]
-		}
-	}
-	return nil
-}
-
 // hasRoom tells whether a job would start at once.
-func (a *member) hasRoom(need *Need) bool {
-	return a.view.Parked && a.account.Free().Fits(need.Capacity)
+func (a *facts) hasRoom(need *Need) bool {
+	return a.Parked && a.Free.Fits(need.Capacity)
 }
 
 // wait is how many seconds it takes until the job could start: until enough of
 // the running jobs should be done, and then for its place behind those in line.
-func (a *member) wait(w *wanted, speed, line float64) float64 {
-	left, need := a.account.Free(), w.need.Capacity
-	held := a.account.Held()
-	lanes := max(float64(a.account.Total().Cores/max(need.Cores, 1)), 1)
+func (a *facts) wait(w *wanted, speed, line float64) float64 {
+	left, need := a.Free, w.need.Capacity
+	held := a.Account.Held()
+	lanes := max(float64(a.Total().Times(need)), 1)
 	// What waits is expected to be like what runs.
 	average := w.typical * speed
 	for i := range held {
@@ -146,8 +139,7 @@ func (a *member) wait(w *wanted, speed, line float64) float64 {
 			break
 		}
 		taken |= 1 << next
-		left.Cores += held[next].Need.Cores
-		left.MemoryMB += held[next].Need.MemoryMB
+		left = left.Plus(held[next].Need)
 		seconds = at
 	}
 	return seconds + average*line/lanes

@@ -14,18 +14,20 @@ import (
 // It is 0 if one of them has room and nobody is ahead. Agents that are not
 // known are passed over; it is 0, too, if none is known.
 func (f *Farm) Start(candidates []string, n Need, ahead int, now time.Time) time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	w := f.want(&n, now.UnixNano())
 	least := math.Inf(1)
 	for _, id := range candidates {
-		a := f.byID[id]
+		m := f.member(id)
+		if m == nil {
+			continue
+		}
+		a := m.facts.Load()
 		switch {
-		case a == nil || a.class == nil:
+		case a == nil:
 		case ahead <= 0 && a.hasRoom(&n):
 			return 0
 		default:
-			mean, _ := w.speed(a)
+			mean, _ := w.speed(m.skill.Load())
 			least = min(least, a.wait(&w, math.Exp(mean), float64(max(ahead, 0))))
 		}
 	}

@@ -19,7 +19,7 @@ func TestStart(t *testing.T) {
 	f.built("stranger", 60, 1) // its results are known, itself it is not
 	run := func(agent, job string, since, done time.Duration) {
 		t.Helper()
-		if !f.Reserve("SHA256:"+agent, ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: 2, MemoryMB: 1},
+		if !f.dir.Reserve("SHA256:"+agent, ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: 2, MemoryMB: 1},
 			Since: now.Add(since), Until: now.Add(time.Hour), Done: now.Add(done)}) {
 			t.Fatalf("no room for %s on %s", job, agent)
 		}
@@ -65,7 +65,7 @@ func TestStart(t *testing.T) {
 	if got := f.Start([]string{"SHA256:other"}, idf, 0, now); got < 10*time.Second || got > 2*time.Minute {
 		t.Errorf("busy with something else: %v", got)
 	}
-	if got := NewFarm(nil).Start([]string{"SHA256:one"}, idf, 1, now); got != 0 {
+	if got := newTestFarm().Start([]string{"SHA256:one"}, idf, 1, now); got != 0 {
 		t.Errorf("an empty farm: %v", got)
 	}
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/nat"
 )
 
@@ -47,13 +46,20 @@ func (f *Farm) Info(a *directory.Agent, o *Options) api.AgentInfo {
 	if !a.Alive(o.Now, o.Grace) {
 		return info
 	}
-	s := f.standing(a.Fingerprint, a.Status.RunningJobs, o.Now)
-	info.RunningJobs = len(a.Status.RunningJobs) + s.unlisted
-	info.FreeCores, info.FreeMemMB = s.free.Cores, s.free.MemoryMB
+	account := a.Account.At(o.Now)
+	free := account.Free()
+	info.FreeCores, info.FreeMemMB = free.Cores, free.MemoryMB
+	info.RunningJobs = len(a.Status.RunningJobs)
+	for _, r := range account.Held() {
+		if !slices.Contains(a.Status.RunningJobs, r.Job) {
+			info.RunningJobs++
+		}
+	}
+	m := f.member(a.Fingerprint)
 	switch {
 	case a.Status.Draining:
 		info.State, info.FreeCores, info.FreeMemMB = api.AgentDraining, 0, 0
-	case s.resting:
+	case m != nil && m.skill.Load().rel.resting(m.salt, len(account.Held()), o.Now.UnixNano()):
 		info.State = api.AgentResting
 	case info.RunningJobs > 0:
 		info.State = api.AgentBusy
@@ -61,29 +67,4 @@ func (f *Farm) Info(a *directory.Agent, o *Options) api.AgentInfo {
 		info.State = api.AgentIdle
 	}
 	return info
-}
-
-// standing is how an agent stands in the farm.
-type standing struct {
-	free     capacity.Capacity
-	unlisted int // jobs that it was given and that are not among those listed
-	resting  bool
-}
-
-func (f *Farm) standing(fingerprint string, listed []string, now time.Time) standing {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	a := f.byID[fingerprint]
-	if a == nil {
-		return standing{}
-	}
-	f.expired += a.account.Expire(now)
-	held := a.account.Held()
-	s := standing{free: a.account.Free(), resting: a.rel.resting(a.salt, len(held), now.UnixNano())}
-	for i := range held {
-		if !slices.Contains(listed, held[i].Job) {
-			s.unlisted++
-		}
-	}
-	return s
 }

@@ -14,12 +14,12 @@ import (
 
 func TestInfo(t *testing.T) {
 	const grace = 20 * time.Second
-	promise := func(f *Farm, job string) {
-		f.Reserve("SHA256:a", ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: 3, MemoryMB: 1000}, Since: now, Until: now.Add(time.Hour)})
+	promise := func(f *testFarm, job string) {
+		f.dir.Reserve("SHA256:a", ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: 3, MemoryMB: 1000}, Since: now, Until: now.Add(time.Hour)})
 	}
 	for name, c := range map[string]struct {
 		change func(*directory.Agent)
-		farm   func(*Farm)
+		farm   func(*testFarm)
 		want   func(*api.AgentInfo)
 	}{
 		"idle": {want: func(i *api.AgentInfo) { i.State = api.AgentIdle }},
@@ -30,7 +30,7 @@ func TestInfo(t *testing.T) {
 			want: func(i *api.AgentInfo) { i.State, i.RunningJobs, i.FreeCores, i.FreeMemMB = api.AgentBusy, 2, 1, 96 },
 		},
 		"busy by the ledger": {
-			farm: func(f *Farm) { promise(f, "x") },
+			farm: func(f *testFarm) { promise(f, "x") },
 			want: func(i *api.AgentInfo) {
 				i.State, i.RunningJobs, i.FreeCores, i.FreeMemMB = api.AgentBusy, 1, 5, 16384-1000
 			},
@@ -39,7 +39,7 @@ func TestInfo(t *testing.T) {
 			change: func(a *directory.Agent) {
 				a.Status.RunningJobs, a.Status.FreeCores, a.Status.FreeMemMB = []string{"x"}, 5, 15384
 			},
-			farm: func(f *Farm) { promise(f, "x") },
+			farm: func(f *testFarm) { promise(f, "x") },
 			want: func(i *api.AgentInfo) { i.State, i.RunningJobs, i.FreeCores, i.FreeMemMB = api.AgentBusy, 1, 5, 15384 },
 		},
 		"draining": {
@@ -49,7 +49,7 @@ func TestInfo(t *testing.T) {
 			},
 		},
 		"resting": {
-			farm: func(f *Farm) { f.failed("a", 6, now) },
+			farm: func(f *testFarm) { f.failed("a", 6, now) },
 			want: func(i *api.AgentInfo) { i.State = api.AgentResting },
 		},
 		"offline": {
@@ -86,9 +86,10 @@ func TestInfo(t *testing.T) {
 			a := agent("a", "esp32c3 esp-idf 5.3.1", "esp32 esp-idf 5.4")
 			a.Tags, a.Status.NAT, a.Status.Version = []string{"eu"}, "independent/port", "v1"
 			a.Status.TotalCores, a.Status.FreeCores, a.Status.TotalMemMB, a.Status.FreeMemMB = 8, 8, 16384, 16384
-			f := farmOf()
+			f := newTestFarm()
+			f.list(a)
 			if c.farm != nil {
-				f.Saw(a, now)
+				f.set(a, now)
 				c.farm(f)
 			}
 			want := api.AgentInfo{
@@ -104,9 +105,10 @@ func TestInfo(t *testing.T) {
 				a.Status = &status
 				c.change(&a)
 			}
-			f.Saw(a, now)
+			f.list(a)
+			f.set(a, now)
 			c.want(&want)
-			got := f.Info(&a, &Options{Now: now, Grace: grace})
+			got := f.info(a.Fingerprint, &Options{Now: now, Grace: grace})
 			if got.LastSeen != nil && want.LastSeen != nil && got.LastSeen.Equal(*want.LastSeen) {
 				got.LastSeen, want.LastSeen = nil, nil
 			}
@@ -121,14 +123,14 @@ func TestInfo(t *testing.T) {
 func TestWhatExpiresIsCounted(t *testing.T) {
 	a := buildsIDF("a")
 	f := farmOf(a)
-	if !f.Reserve(a.Fingerprint, ledger.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Until: now.Add(time.Second)}) {
+	if !f.dir.Reserve(a.Fingerprint, ledger.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Until: now.Add(time.Second)}) {
 		t.Fatal("no room")
 	}
 	later := now.Add(2 * time.Second)
-	if i := f.Info(&a, &Options{Now: later, Grace: time.Minute}); i.State != api.AgentIdle || i.FreeCores != 8 {
+	if i := f.info(a.Fingerprint, &Options{Now: later, Grace: time.Minute}); i.State != api.AgentIdle || i.FreeCores != 8 {
 		t.Errorf("it holds on to a reservation whose time is over: %+v", i)
 	}
-	if s := f.Stats(later); s.Reservations != 0 || s.Expired != 1 {
+	if s := f.dir.Totals(later); s.Reservations != 0 || s.Expired != 1 {
 		t.Errorf("%+v", s)
 	}
 }

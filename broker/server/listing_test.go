@@ -175,7 +175,7 @@ func TestManyAgentsComeInPages(t *testing.T) {
 	w.agents = manyAgents(many)
 	near := w.start()
 	for i := range many {
-		if err := near.srv.cfg.Directory.Saw(w.agents[i].Fingerprint, idleStatus(), time.Now()); err != nil {
+		if err := near.srv.cfg.Directory.Update(w.agents[i].Fingerprint, idleStatus(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -203,7 +203,7 @@ func TestTheLongestStatusFits(t *testing.T) {
 		long.Capabilities = append(long.Capabilities, api.Capability{Target: fmt.Sprint("t", i, strings.Repeat("x", 50)), Toolchain: strings.Repeat("y", 64), Version: strings.Repeat("<", 32)})
 	}
 	for _, a := range w.agents {
-		if err := b.srv.cfg.Directory.Saw(a.Fingerprint, long, time.Now()); err != nil {
+		if err := b.srv.cfg.Directory.Update(a.Fingerprint, long, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -220,10 +220,7 @@ func BenchmarkList(b *testing.B) {
 	w.agents = manyAgents(many)
 	near := w.start()
 	for i := range many {
-		_ = near.srv.cfg.Directory.Saw(w.agents[i].Fingerprint, idleStatus(), time.Now())
-		if a, ok := near.srv.cfg.Directory.Agent(w.agents[i].Fingerprint); ok {
-			near.srv.match.farm.Saw(a, time.Now())
-		}
+		_ = near.srv.cfg.Directory.Update(w.agents[i].Fingerprint, idleStatus(), time.Now())
 	}
 	for b.Loop() {
 		all, pages := near.agents("", "")

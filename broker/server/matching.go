@@ -109,7 +109,7 @@ func allowed(a *directory.Agent, n *scheduler.Need) bool {
 // free is what the agent may be given: no more than it says, and nothing that
 // is promised to a job of which it cannot know yet.
 func (s *Server) free(agent string) capacity.Capacity {
-	return s.match.farm.Free(agent, s.now())
+	return s.cfg.Directory.Free(agent, s.now())
 }
 
 // needOf is what the job of a grant asks for. Grants are the broker's own, so
@@ -146,6 +146,6 @@ func (s *Server) answered(job, agent string) {
 			s.metrics.stages.answer.Observe(s.now().Sub(c.at).Seconds())
 			s.metrics.stages.whole.Observe(time.Since(c.offered).Seconds())
 		}
-		s.match.farm.Answered(agent, job, c.at.Add(c.session+time.Minute))
+		s.cfg.Directory.Answer(agent, job, c.at.Add(c.session+time.Minute))
 	}
 }

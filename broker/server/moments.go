@@ -5,8 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/rendezvous"
-	"github.com/farforge/farforge/broker/scheduler"
 )
 
 // moments are metrics that are looked up when somebody asks: what waits and what
@@ -26,7 +26,8 @@ type row struct {
 // moment is what there is right now.
 type moment struct {
 	meet         rendezvous.Stats
-	farm         scheduler.Stats
+	held         directory.Totals
+	resting      int
 	oldest       time.Duration
 	alive, known int
 }
@@ -45,7 +46,7 @@ func newMoments(s *Server) *moments {
 
 	gauge("agents_listed", "Agents that may serve.", func(t *moment) float64 { return float64(t.known) })
 	gauge("agents_alive", "Agents that are parked or were seen a moment ago.", func(t *moment) float64 { return float64(t.alive) })
-	gauge("agents_resting", "Agents that are left alone for now, as they failed again and again.", func(t *moment) float64 { return float64(t.farm.Resting) })
+	gauge("agents_resting", "Agents that are left alone for now, as they failed again and again.", func(t *moment) float64 { return float64(t.resting) })
 	gauge("parked_polls", "Polls that wait for a job.", func(t *moment) float64 { return float64(t.meet.Parked) })
 	count("polls_superseded_total", "Polls that a newer one of the same agent ended.", func(t *moment) float64 { return float64(t.meet.Superseded) })
 
@@ -69,12 +70,12 @@ func newMoments(s *Server) *moments {
 	count("claims_refused_total", "Claims that the agent refused.", func(t *moment) float64 { return float64(t.meet.Refused) })
 	count("claims_handed_back_total", "Claims whose poll was gone.", func(t *moment) float64 { return float64(t.meet.HandedBack) })
 
-	gauge("reservations", "Jobs that agents have reserved room for.", func(t *moment) float64 { return float64(t.farm.Reservations) })
-	gauge("reserved_cores", "Cores that are reserved for jobs.", func(t *moment) float64 { return float64(t.farm.Cores) })
-	gauge("reserved_memory_bytes", "Memory that is reserved for jobs.", func(t *moment) float64 { return float64(t.farm.MemoryMB) * (1 << 20) })
+	gauge("reservations", "Jobs that agents have reserved room for.", func(t *moment) float64 { return float64(t.held.Reservations) })
+	gauge("reserved_cores", "Cores that are reserved for jobs.", func(t *moment) float64 { return float64(t.held.Reserved.Cores) })
+	gauge("reserved_memory_bytes", "Memory that is reserved for jobs.", func(t *moment) float64 { return float64(t.held.Reserved.MemoryMB) * (1 << 20) })
 	count("reservations_refused_total", "Claims that were not made, as the agent has less room than its poll said.", func(t *moment) float64 { return float64(t.meet.Full) })
-	count("reservations_healed_total", "Reservations that ended because the agent's status does not list the job.", func(t *moment) float64 { return float64(t.farm.Healed) })
-	count("reservations_expired_total", "Reservations that ended by their time, as nobody said what became of the job.", func(t *moment) float64 { return float64(t.farm.Expired) })
+	count("reservations_healed_total", "Reservations that ended because the agent's status does not list the job.", func(t *moment) float64 { return float64(t.held.Healed) })
+	count("reservations_expired_total", "Reservations that ended by their time, as nobody said what became of the job.", func(t *moment) float64 { return float64(t.held.Expired) })
 	return m
 }
 
@@ -88,7 +89,7 @@ func (m *moments) Describe(ch chan<- *prometheus.Desc) {
 // Collect is for prometheus.Collector.
 func (m *moments) Collect(ch chan<- prometheus.Metric) {
 	s, now := m.s, m.s.now()
-	t := moment{meet: s.meet.Stats(), farm: s.match.farm.Stats(now)}
+	t := moment{meet: s.meet.Stats(), held: s.cfg.Directory.Totals(now), resting: s.match.farm.Resting(now)}
 	if oldest := s.meet.Oldest(); !oldest.IsZero() {
 		t.oldest = time.Since(oldest)
 	}

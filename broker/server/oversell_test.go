@@ -201,7 +201,7 @@ func (d *badDay) play() {
 			d.t.Errorf("seed %d: %s has %+v free when all is over", d.seed, m.name, free)
 		}
 	}
-	if s := d.srv.match.farm.Stats(time.Now()); s.Reservations != 0 {
+	if s := d.srv.cfg.Directory.Totals(time.Now()); s.Reservations != 0 {
 		d.t.Errorf("seed %d: %+v is left when all is over", d.seed, s)
 	}
 	stop()

@@ -23,11 +23,10 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		return err
 	}
 	s.places.sawAgent(who.Fingerprint, s.placeOf(r))
-	if err := s.cfg.Directory.Saw(who.Fingerprint, status, s.now()); err != nil {
+	if err := s.cfg.Directory.Update(who.Fingerprint, status, s.now()); err != nil {
 		s.cfg.Logger.Warn("an agent's sealing key is not its own; clients are not told of it", "agent", who.Name, "err", err)
 	}
 	if status.Draining {
-		s.drains(who.Fingerprint)
 		s.meet.Leave(who.Fingerprint)
 		w.result = "agent_draining"
 		w.empty()
@@ -37,7 +36,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		return drainingProblem()
 	}
 	hold(w, held)
-	parked, listed := s.arrives(who.Fingerprint)
+	parked, listed := s.cfg.Directory.Park(who.Fingerprint)
 	if !listed {
 		return loginProblem(login.ErrUnlisted)
 	}
@@ -46,7 +45,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		Free:  s.free(who.Fingerprint),
 		Wait:  held, Gone: parked.Gone(),
 	})
-	s.leaves(who.Fingerprint, parked, err != nil && r.Context().Err() != nil)
+	s.leaves(parked, err != nil && r.Context().Err() != nil)
 	if _, listed := s.cfg.Directory.Lookup(who.Fingerprint); !listed {
 		// It was revoked while it waited. A job that just came goes to another.
 		if job != nil {
@@ -69,7 +68,7 @@ func (s *Server) poll(w *response, r *http.Request) error {
 		s.cfg.Accounts.Wait(job.Offer.JobID, s.now())
 		job.HandBack()
 		if w.status != 0 { // it was on its way
-			s.vanished(who.Fingerprint, parked)
+			s.vanished(parked)
 		}
 		return err
 	}

@@ -20,7 +20,7 @@ func (s *Server) reserve(c rendezvous.Claim) bool {
 	g, now := c.Offer.Grant, s.now()
 	need := needOf(g)
 	expected := s.match.farm.Expect(c.Agent, need, now)
-	if !s.match.farm.Reserve(c.Agent, ledger.Reservation{
+	if !s.cfg.Directory.Reserve(c.Agent, ledger.Reservation{
 		Job: g.JobID, Need: need.Capacity,
 		Since: now, Until: now.Add(s.cfg.AnswerTimeout + time.Second), Done: now.Add(expected),
 	}) {
@@ -38,7 +38,7 @@ func (s *Server) reserve(c rendezvous.Claim) bool {
 
 // unreserve ends the reservation of a claim that ends without an answer.
 func (s *Server) unreserve(job, agent string) {
-	s.match.farm.Drop(agent, job, s.now())
+	s.cfg.Directory.Drop(agent, job, s.now())
 }
 
 // release ends the reservation of a job that its agent has reported, and tells
@@ -47,9 +47,9 @@ func (s *Server) unreserve(job, agent string) {
 // its end once more. It may also refuse a job because it is at it already, since
 // before this broker was started; so what its status counts stays counted.
 func (s *Server) release(rep *api.Report, agent string) (first bool) {
-	report, end := rep.JobID+agent, s.match.farm.Release
+	report, end := rep.JobID+agent, s.cfg.Directory.Release
 	if rep.Outcome == api.OutcomeRefused {
-		report, end = report+" refused", s.match.farm.Drop
+		report, end = report+" refused", s.cfg.Directory.Drop
 	}
 	if !s.reported.first(report, struct{}{}) {
 		return false

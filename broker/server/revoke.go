@@ -9,5 +9,4 @@ import "github.com/farforge/farforge/common/identity"
 func (s *Server) revoked(who identity.Authorized) {
 	s.cfg.Logger.Warn("an agent is not listed any more; its session is void", "agent", who.Name)
 	s.meet.Expel(who.Fingerprint)
-	s.match.farm.Remove(who.Fingerprint)
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +26,6 @@ type Server struct {
 	// has made a moment ago, which is nearly all of them.
 	issued   *recent[*grant.Grant]
 	keys     atomic.Pointer[keys]
-	presence sync.Mutex // see arrives
 	draining atomic.Bool
 	started  time.Time
 	now      func() time.Time
@@ -66,6 +64,7 @@ func New(cfg Config) (*Server, error) {
 	s.metrics = newMetrics(s)
 	s.handler = s.routes()
 	cfg.Directory.OnRevoked(s.revoked)
+	cfg.Directory.Observe(s.match.farm)
 	return s, nil
 }
 

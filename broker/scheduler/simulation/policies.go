@@ -12,6 +12,7 @@ import (
 	"github.com/farforge/farforge/broker/scheduler"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/capacity"
+	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/toolchain"
 )
 
@@ -21,10 +22,10 @@ const width = 4
 // blind is what most policies have in common: they learn nothing.
 type blind struct{}
 
-func (blind) changed(*run, int)          {}
-func (blind) queued(*run, *job, float64) {}
-func (blind) began(*run, *job)           {}
-func (blind) ended(*run, *job, bool)     {}
+func (blind) changed(*run, int)      {}
+func (blind) queued(*run, *job, int) {}
+func (blind) began(*run, *job)       {}
+func (blind) ended(*run, *job, bool) {}
 
 // uniform takes any agents.
 type uniform struct {
@@ -185,7 +186,8 @@ type learned struct {
 	seed  uint64
 	names []string
 	warm  map[int]scheduler.Warmth // by job, since its claim
-	views []directory.Agent
+	dir   *directory.Directory
+	polls []*directory.Poll // that are parked, by agent; nil: none
 	index map[string]int
 }
 
@@ -197,12 +199,15 @@ var caps = []api.Capability{{Target: "esp32", Toolchain: "esp-idf", Version: "5.
 
 func newLearned(w *world) *learned {
 	p := &learned{farm: scheduler.NewFarm(nil), seed: w.Seed, index: map[string]int{}, warm: map[int]scheduler.Warmth{}}
+	var listed []identity.Authorized
 	for i := range w.machines {
-		name := fmt.Sprint("agent", i)
+		name := fmt.Sprintf("agent%04d", i)
 		p.names = append(p.names, name)
 		p.index[name] = i
-		p.views = append(p.views, directory.Agent{Fingerprint: name, Name: name})
+		listed = append(listed, identity.Authorized{Fingerprint: name, Name: name})
 	}
+	p.dir, p.polls = directory.New(listed), make([]*directory.Poll, len(listed))
+	p.dir.Observe(p.farm)
 	return p
 }
 
@@ -231,17 +236,26 @@ func (p *learned) changed(r *run, agent int) {
 	for _, w := range s.warm {
 		status.Warm = append(status.Warm, fmt.Sprint("project", w))
 	}
-	v := &p.views[agent]
-	v.Status, v.Parked, v.LastSeen = status, r.room(agent), r.time()
-	p.farm.Saw(*v, r.time())
+	now, poll := r.time(), p.polls[agent]
+	if err := p.dir.Update(p.names[agent], status, now); err != nil {
+		panic(err) // only for sealing keys
+	}
+	switch parks := r.room(agent); {
+	case parks && poll == nil:
+		parked, _ := p.dir.Park(p.names[agent])
+		p.polls[agent] = &parked
+	case !parks && poll != nil:
+		poll.End(now)
+		p.polls[agent] = nil
+	}
 }
 
-func (p *learned) queued(_ *run, j *job, share float64) {
+func (p *learned) queued(_ *run, j *job, jobs int) {
 	c := make([]string, len(j.candidates))
 	for i, a := range j.candidates {
 		c[i] = p.names[a]
 	}
-	p.farm.Queue(c, share)
+	p.farm.Queue(c, jobs)
 }
 
 func (p *learned) began(r *run, j *job) {
@@ -249,7 +263,7 @@ func (p *learned) began(r *run, j *job) {
 	now := r.time()
 	p.warm[j.id] = p.farm.Warmth(name, p.need(j))
 	expected := p.farm.Expect(name, p.need(j), now)
-	if !p.farm.Reserve(name, ledger.Reservation{
+	if !p.dir.Reserve(name, ledger.Reservation{
 		Job: fmt.Sprint(j.id), Need: capacity.Capacity{Cores: 1, MemoryMB: 1},
 		Since: now, Until: now.Add(24 * time.Hour), Done: now.Add(expected),
 	}) {
@@ -259,7 +273,7 @@ func (p *learned) began(r *run, j *job) {
 
 func (p *learned) ended(r *run, j *job, ok bool) {
 	name := p.names[j.agent]
-	p.farm.Release(name, fmt.Sprint(j.id), r.time())
+	p.dir.Release(name, fmt.Sprint(j.id), r.time())
 	n := p.need(j)
 	res := scheduler.Result{
 		Agent: name, Target: n.Target, Toolchain: n.Toolchain.Name, Project: p.farm.ProjectKey(n.Project),

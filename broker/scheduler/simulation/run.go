@@ -15,7 +15,7 @@ type policy interface {
 	// changed: the agent began or ended jobs.
 	changed(r *run, agent int)
 	// queued: the job joined (+1) or left (−1) the lines of its candidates.
-	queued(r *run, j *job, share float64)
+	queued(r *run, j *job, jobs int)
 	// began and ended are an attempt of a job on its agent.
 	began(r *run, j *job)
 	ended(r *run, j *job, ok bool)

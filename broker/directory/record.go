@@ -1,0 +1,189 @@
+package directory
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/farforge/farforge/broker/ledger"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
+	"github.com/farforge/farforge/common/envelope"
+	"github.com/farforge/farforge/common/identity"
+)
+
+// record is one listed agent. Everything below mu changes under mu; view is what
+// readers see of it.
+type record struct {
+	fingerprint string
+	gone        chan struct{} // closed once the agent is not listed any more
+	outcomes    [len(outcomes)]atomic.Int64
+	view        atomic.Pointer[Agent] // never nil once the record is in a table
+
+	mu       sync.Mutex
+	removed  bool
+	listed   *identity.Authorized
+	line     string // the listed key, as candidates carry it
+	status   *api.Status
+	sealing  binding
+	lastSeen time.Time
+	parked   int    // polls that are parked now
+	polls    uint64 // polls that were ever parked; the newest has this number
+	broken   uint64 // the number of the last poll whose connection went away
+	account  ledger.Account
+	latest   time.Time // the latest time that a caller has named
+}
+
+// binding is a sealing key as the agent last presented it, and what came of
+// checking it.
+type binding struct {
+	claimed *api.SealingKey
+	valid   bool
+}
+
+// change runs f with the record locked, and publishes what came of it. A record
+// that was removed stays as it is.
+func (r *record) change(d *Directory, now time.Time, f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.removed {
+		return
+	}
+	if now.After(r.latest) {
+		r.latest = now
+	}
+	f()
+	r.publish(d)
+}
+
+// publish makes the record's state the one that readers and the observer see. The
+// caller holds r.mu.
+func (r *record) publish(d *Directory) {
+	a := &Agent{
+		Fingerprint: r.fingerprint, Name: r.listed.Name, PublicKey: r.line,
+		Targets: r.listed.Targets, Tags: r.listed.Tags,
+		Status: r.status, LastSeen: r.lastSeen, Parked: r.parked > 0,
+		Vanished: r.broken != 0 && r.broken == r.polls && r.parked == 0,
+		Free:     r.account.Free(), Account: r.account.Clone(),
+		listed: r.listed,
+	}
+	if r.sealing.valid {
+		a.Sealing = r.sealing.claimed
+	}
+	if len(a.Tags) == 0 && r.status != nil {
+		a.Tags = r.status.Tags
+	}
+	r.view.Store(a)
+	if o := d.observer.Load(); o != nil {
+		(*o).Update(a, r.latest)
+	}
+}
+
+// list sets the agent's line of the list. An edit is seen at once, not only after
+// the agent's next poll.
+func (r *record) list(d *Directory, who identity.Authorized) {
+	if last := r.view.Load(); last != nil && same(last.listed, &who) {
+		return
+	}
+	r.change(d, time.Time{}, func() {
+		r.listed, r.line = &who, publicLine(who.Key)
+	})
+}
+
+// same reports whether two lines with one key say the same.
+func same(a, b *identity.Authorized) bool {
+	return a.Name == b.Name && slices.Equal(a.Targets, b.Targets) && slices.Equal(a.Tags, b.Tags) && a.Expires.Equal(b.Expires)
+}
+
+// remove ends the record. What still runs for it changes nothing any more.
+func (r *record) remove(d *Directory) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.removed = true
+	close(r.gone)
+	if o := d.observer.Load(); o != nil {
+		(*o).Remove(r.fingerprint)
+	}
+}
+
+// bind takes the sealing key of a status. The signature on it is checked once a
+// change: a poll that repeats the key costs no more than a comparison.
+func (r *record) bind(key *api.SealingKey) error {
+	switch {
+	case key == nil:
+		r.sealing = binding{}
+		return nil
+	case r.sealing.claimed != nil && *r.sealing.claimed == *key:
+		return nil
+	}
+	err := envelope.CheckBinding(r.listed.Key, key)
+	r.sealing = binding{key, err == nil}
+	return err
+}
+
+// Update takes in a status, which is a sign of life. The directory keeps it: the
+// caller does not change it. Agents that are not listed are passed over. An error
+// says, once a change, that the agent's sealing key is not its own; the agent
+// then has none, and the rest counts all the same.
+func (d *Directory) Update(fingerprint string, s *api.Status, now time.Time) (err error) {
+	e, ok := d.table.Load().byFingerprint[fingerprint]
+	if !ok {
+		return nil
+	}
+	r := e.record
+	r.change(d, now, func() {
+		err = r.bind(s.Sealing)
+		r.status, r.lastSeen = s, now
+		d.healed.Add(int64(r.account.Status(
+			capacity.Capacity{Cores: s.TotalCores, MemoryMB: s.TotalMemMB},
+			capacity.Capacity{Cores: s.FreeCores, MemoryMB: s.FreeMemMB}, s.RunningJobs, s.EndedJobs, now)))
+	})
+	return err
+}
+
+// Poll is a parked poll of a listed agent. End ends it, once.
+type Poll struct {
+	d      *Directory
+	r      *record
+	number uint64
+}
+
+// Park notes that a poll of the agent is parked until it is ended. ok is false if
+// the agent is not listed.
+func (d *Directory) Park(fingerprint string) (p Poll, ok bool) {
+	e, ok := d.table.Load().byFingerprint[fingerprint]
+	if !ok {
+		return Poll{}, false
+	}
+	r := e.record
+	r.change(d, time.Time{}, func() {
+		r.polls++
+		r.parked++
+		p = Poll{d, r, r.polls}
+	})
+	return p, p.r != nil
+}
+
+// Gone is closed when the agent is taken off the list.
+func (p Poll) Gone() <-chan struct{} { return p.r.gone }
+
+// Break notes that the poll's connection went away, before or after End. If it is
+// the agent's newest poll, the agent has vanished until it parks another. An
+// older one says nothing: the agent had given it up for a newer one.
+func (p Poll) Break() {
+	p.r.change(p.d, time.Time{}, func() {
+		if p.r.polls == p.number {
+			p.r.broken = p.number
+		}
+	})
+}
+
+// End notes that the poll is not parked any more. The agent was last seen then,
+// also if it vanished.
+func (p Poll) End(now time.Time) {
+	p.r.change(p.d, now, func() {
+		p.r.lastSeen = now
+		p.r.parked--
+	})
+}

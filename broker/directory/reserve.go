@@ -1,0 +1,94 @@
+package directory
+
+import (
+	"time"
+
+	"github.com/farforge/farforge/broker/ledger"
+	"github.com/farforge/farforge/common/capacity"
+)
+
+// Reserve promises a share of the agent to a job. It returns false if there is
+// not enough left of it, or if the agent is not listed.
+func (d *Directory) Reserve(fingerprint string, r ledger.Reservation) (ok bool) {
+	d.account(fingerprint, r.Since, func(a *ledger.Account) bool { ok = a.Reserve(r); return ok })
+	return ok
+}
+
+// Answer notes that the agent has taken the job on, until then at the latest.
+func (d *Directory) Answer(fingerprint, job string, until time.Time) {
+	d.account(fingerprint, time.Time{}, func(a *ledger.Account) bool { return a.Answer(job, until) })
+}
+
+// Release ends the reservation of a job that the agent has ended, if there is
+// one; see [ledger.Account.Release].
+func (d *Directory) Release(fingerprint, job string, now time.Time) {
+	d.account(fingerprint, now, func(a *ledger.Account) bool { return a.Release(job) })
+}
+
+// Drop ends the reservation of a job whose claim is over, if there is one; see
+// [ledger.Account.Drop].
+func (d *Directory) Drop(fingerprint, job string, now time.Time) {
+	d.account(fingerprint, now, func(a *ledger.Account) bool { return a.Drop(job) })
+}
+
+// Free returns what the agent can still promise.
+func (d *Directory) Free(fingerprint string, now time.Time) (free capacity.Capacity) {
+	d.account(fingerprint, now, func(a *ledger.Account) bool {
+		ended := d.expire(a, now)
+		free = a.Free()
+		return ended
+	})
+	return free
+}
+
+// account runs f on the agent's reservations. f tells whether it has changed them.
+func (d *Directory) account(fingerprint string, now time.Time, f func(*ledger.Account) bool) {
+	e, ok := d.table.Load().byFingerprint[fingerprint]
+	if !ok {
+		return
+	}
+	r := e.record
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.removed || !f(&r.account) {
+		return
+	}
+	if now.After(r.latest) {
+		r.latest = now
+	}
+	r.publish(d)
+}
+
+func (d *Directory) expire(a *ledger.Account, now time.Time) bool {
+	n := a.Expire(now)
+	d.expired.Add(int64(n))
+	return n > 0
+}
+
+// Totals is a momentary count of all reservations.
+type Totals struct {
+	// Reservations are jobs that agents have promised a share of themselves to,
+	// and Reserved is the sum of those shares.
+	Reservations int
+	Reserved     capacity.Capacity
+	// Healed reservations ended because an agent's status did not list the job,
+	// and Expired ones by their time, since the start.
+	Healed, Expired int
+}
+
+// Totals counts, after it has ended the reservations whose time is over. It looks
+// at every agent, one after the other.
+func (d *Directory) Totals(now time.Time) (t Totals) {
+	for _, e := range d.table.Load().list {
+		d.account(e.fingerprint, now, func(a *ledger.Account) bool {
+			ended := d.expire(a, now)
+			for _, r := range a.Held() {
+				t.Reservations++
+				t.Reserved = t.Reserved.Plus(r.Need)
+			}
+			return ended
+		})
+	}
+	t.Healed, t.Expired = int(d.healed.Load()), int(d.expired.Load())
+	return t
+}
