@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/identity"
@@ -33,7 +32,7 @@ type Agent struct {
 	// polled since.
 	Vanished bool
 	// Account has what is promised to jobs, and Free is what is left of it.
-	Account ledger.Account
+	Account Account
 	Free    capacity.Capacity
 
 	listed *identity.Authorized

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/envelope"
@@ -31,7 +30,7 @@ type record struct {
 	parked   int    // polls that are parked now
 	polls    uint64 // polls that were ever parked; the newest has this number
 	broken   uint64 // the number of the last poll whose connection went away
-	account  ledger.Account
+	account  Account
 	latest   time.Time // the latest time that a caller has named
 }
 

@@ -3,37 +3,36 @@ package directory
 import (
 	"time"
 
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/capacity"
 )
 
 // Reserve promises a share of the agent to a job. It returns false if there is
 // not enough left of it, or if the agent is not listed.
-func (d *Directory) Reserve(fingerprint string, r ledger.Reservation) (ok bool) {
-	d.account(fingerprint, r.Since, func(a *ledger.Account) bool { ok = a.Reserve(r); return ok })
+func (d *Directory) Reserve(fingerprint string, r Reservation) (ok bool) {
+	d.account(fingerprint, r.Since, func(a *Account) bool { ok = a.Reserve(r); return ok })
 	return ok
 }
 
 // Answer notes that the agent has taken the job on, until then at the latest.
 func (d *Directory) Answer(fingerprint, job string, until time.Time) {
-	d.account(fingerprint, time.Time{}, func(a *ledger.Account) bool { return a.Answer(job, until) })
+	d.account(fingerprint, time.Time{}, func(a *Account) bool { return a.Answer(job, until) })
 }
 
 // Release ends the reservation of a job that the agent has ended, if there is
-// one; see [ledger.Account.Release].
+// one; see [Account.Release].
 func (d *Directory) Release(fingerprint, job string, now time.Time) {
-	d.account(fingerprint, now, func(a *ledger.Account) bool { return a.Release(job) })
+	d.account(fingerprint, now, func(a *Account) bool { return a.Release(job) })
 }
 
 // Drop ends the reservation of a job whose claim is over, if there is one; see
-// [ledger.Account.Drop].
+// [Account.Drop].
 func (d *Directory) Drop(fingerprint, job string, now time.Time) {
-	d.account(fingerprint, now, func(a *ledger.Account) bool { return a.Drop(job) })
+	d.account(fingerprint, now, func(a *Account) bool { return a.Drop(job) })
 }
 
 // Free returns what the agent can still promise.
 func (d *Directory) Free(fingerprint string, now time.Time) (free capacity.Capacity) {
-	d.account(fingerprint, now, func(a *ledger.Account) bool {
+	d.account(fingerprint, now, func(a *Account) bool {
 		ended := d.expire(a, now)
 		free = a.Free()
 		return ended
@@ -42,7 +41,7 @@ func (d *Directory) Free(fingerprint string, now time.Time) (free capacity.Capac
 }
 
 // account runs f on the agent's reservations. f tells whether it has changed them.
-func (d *Directory) account(fingerprint string, now time.Time, f func(*ledger.Account) bool) {
+func (d *Directory) account(fingerprint string, now time.Time, f func(*Account) bool) {
 	e, ok := d.table.Load().byFingerprint[fingerprint]
 	if !ok {
 		return
@@ -59,7 +58,7 @@ func (d *Directory) account(fingerprint string, now time.Time, f func(*ledger.Ac
 	r.publish(d)
 }
 
-func (d *Directory) expire(a *ledger.Account, now time.Time) bool {
+func (d *Directory) expire(a *Account, now time.Time) bool {
 	n := a.Expire(now)
 	d.expired.Add(int64(n))
 	return n > 0
@@ -80,7 +79,7 @@ type Totals struct {
 // at every agent, one after the other.
 func (d *Directory) Totals(now time.Time) (t Totals) {
 	for _, e := range d.table.Load().list {
-		d.account(e.fingerprint, now, func(a *ledger.Account) bool {
+		d.account(e.fingerprint, now, func(a *Account) bool {
 			ended := d.expire(a, now)
 			for _, r := range a.Held() {
 				t.Reservations++

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/toolchain"
@@ -164,7 +163,7 @@ func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
 		t.Errorf("after its rest: %v", got)
 	}
 	// One trial at a time.
-	if !f.dir.Reserve("SHA256:best", ledger.Reservation{Job: "trial", Need: capacity.Capacity{Cores: 1, MemoryMB: 1}, Since: later, Until: later.Add(time.Hour), Done: later.Add(time.Minute)}) {
+	if !f.dir.Reserve("SHA256:best", directory.Reservation{Job: "trial", Need: capacity.Capacity{Cores: 1, MemoryMB: 1}, Since: later, Until: later.Add(time.Hour), Done: later.Add(time.Minute)}) {
 		t.Fatal("no room for the trial")
 	}
 	if got := f.firsts(idf, later); got["best"] != 0 {
@@ -215,7 +214,7 @@ func TestFarmWeighsWaitingAgainstSpeed(t *testing.T) {
 	full := func(name string, f *testFarm, left time.Duration) {
 		a := with(buildsIDF(name), busy)
 		f.set(a, now)
-		if !f.dir.Reserve("SHA256:"+name, ledger.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now.Add(-time.Second), Until: now.Add(time.Hour), Done: now.Add(left)}) {
+		if !f.dir.Reserve("SHA256:"+name, directory.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now.Add(-time.Second), Until: now.Add(time.Hour), Done: now.Add(left)}) {
 			t.Fatal("no room")
 		}
 	}
@@ -294,7 +293,7 @@ func TestTwoOffersNeverOversell(t *testing.T) {
 			for i := range 500 {
 				id, job, cores := "SHA256:"+string("ab"[rnd.IntN(2)]), fmt.Sprint(g, i), 1+rnd.IntN(5)
 				f.Choose(idf, options(uint64(i)))
-				if !f.dir.Reserve(id, ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: cores, MemoryMB: 1}, Since: now, Until: now.Add(time.Hour)}) {
+				if !f.dir.Reserve(id, directory.Reservation{Job: job, Need: capacity.Capacity{Cores: cores, MemoryMB: 1}, Since: now, Until: now.Add(time.Hour)}) {
 					continue
 				}
 				mu.Lock()

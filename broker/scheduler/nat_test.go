@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/nat"
 )
@@ -34,7 +33,7 @@ func TestWhoCanMeetComesFirst(t *testing.T) {
 	}
 	// A relay now is better than a long wait, and than nothing.
 	f := farmOf(far, open)
-	if !f.dir.Reserve(open.Fingerprint, ledger.Reservation{Job: "J", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Done: now.Add(30 * time.Minute), Until: now.Add(time.Hour)}) {
+	if !f.dir.Reserve(open.Fingerprint, directory.Reservation{Job: "J", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Done: now.Add(30 * time.Minute), Until: now.Add(time.Hour)}) {
 		t.Fatal("the open agent cannot be reserved")
 	}
 	if got := f.Choose(n, options(1)); got[0].Name != "far" {

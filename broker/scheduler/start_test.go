@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/capacity"
 )
 
@@ -19,7 +18,7 @@ func TestStart(t *testing.T) {
 	f.built("stranger", 60, 1) // its results are known, itself it is not
 	run := func(agent, job string, since, done time.Duration) {
 		t.Helper()
-		if !f.dir.Reserve("SHA256:"+agent, ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: 2, MemoryMB: 1},
+		if !f.dir.Reserve("SHA256:"+agent, directory.Reservation{Job: job, Need: capacity.Capacity{Cores: 2, MemoryMB: 1},
 			Since: now.Add(since), Until: now.Add(time.Hour), Done: now.Add(done)}) {
 			t.Fatalf("no room for %s on %s", job, agent)
 		}

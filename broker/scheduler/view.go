@@ -21,7 +21,7 @@ func Meets(a *directory.Agent, n *Need) bool {
 }
 
 // Info is what users may know of an agent. It is what the agent says of itself,
-// made printable, with two exceptions. Free capacity is the ledger's: what the
+// made printable, with two exceptions. Free capacity is the account's: what the
 // agent says, less what was promised since; none if no job can get it, because
 // the agent is offline or drains. Running jobs are those that the agent lists and
 // those that it was given since and does not list yet. Of an agent whose operator

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/capacity"
 )
@@ -15,7 +14,7 @@ import (
 func TestInfo(t *testing.T) {
 	const grace = 20 * time.Second
 	promise := func(f *testFarm, job string) {
-		f.dir.Reserve("SHA256:a", ledger.Reservation{Job: job, Need: capacity.Capacity{Cores: 3, MemoryMB: 1000}, Since: now, Until: now.Add(time.Hour)})
+		f.dir.Reserve("SHA256:a", directory.Reservation{Job: job, Need: capacity.Capacity{Cores: 3, MemoryMB: 1000}, Since: now, Until: now.Add(time.Hour)})
 	}
 	for name, c := range map[string]struct {
 		change func(*directory.Agent)
@@ -29,7 +28,7 @@ func TestInfo(t *testing.T) {
 			},
 			want: func(i *api.AgentInfo) { i.State, i.RunningJobs, i.FreeCores, i.FreeMemMB = api.AgentBusy, 2, 1, 96 },
 		},
-		"busy by the ledger": {
+		"busy by its account": {
 			farm: func(f *testFarm) { promise(f, "x") },
 			want: func(i *api.AgentInfo) {
 				i.State, i.RunningJobs, i.FreeCores, i.FreeMemMB = api.AgentBusy, 1, 5, 16384-1000
@@ -123,7 +122,7 @@ func TestInfo(t *testing.T) {
 func TestWhatExpiresIsCounted(t *testing.T) {
 	a := buildsIDF("a")
 	f := farmOf(a)
-	if !f.dir.Reserve(a.Fingerprint, ledger.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Until: now.Add(time.Second)}) {
+	if !f.dir.Reserve(a.Fingerprint, directory.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Until: now.Add(time.Second)}) {
 		t.Fatal("no room")
 	}
 	later := now.Add(2 * time.Second)

@@ -3,7 +3,7 @@ package server
 import (
 	"time"
 
-	"github.com/farforge/farforge/broker/ledger"
+	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/rendezvous"
 	"github.com/farforge/farforge/common/api"
 )
@@ -20,7 +20,7 @@ func (s *Server) reserve(c rendezvous.Claim) bool {
 	g, now := c.Offer.Grant, s.now()
 	need := needOf(g)
 	expected := s.match.farm.Expect(c.Agent, need, now)
-	if !s.cfg.Directory.Reserve(c.Agent, ledger.Reservation{
+	if !s.cfg.Directory.Reserve(c.Agent, directory.Reservation{
 		Job: g.JobID, Need: need.Capacity,
 		Since: now, Until: now.Add(s.cfg.AnswerTimeout + time.Second), Done: now.Add(expected),
 	}) {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
-	"github.com/farforge/farforge/broker/ledger"
 	"github.com/farforge/farforge/broker/scheduler"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/capacity"
@@ -263,11 +262,11 @@ func (p *learned) began(r *run, j *job) {
 	now := r.time()
 	p.warm[j.id] = p.farm.Warmth(name, p.need(j))
 	expected := p.farm.Expect(name, p.need(j), now)
-	if !p.dir.Reserve(name, ledger.Reservation{
+	if !p.dir.Reserve(name, directory.Reservation{
 		Job: fmt.Sprint(j.id), Need: capacity.Capacity{Cores: 1, MemoryMB: 1},
 		Since: now, Until: now.Add(24 * time.Hour), Done: now.Add(expected),
 	}) {
-		panic("the ledger refused what the world has room for")
+		panic("the directory refused what the world has room for")
 	}
 }
 

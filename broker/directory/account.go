@@ -1,21 +1,4 @@
-// Package ledger keeps what an agent has promised to jobs, so that no two
-// offers are promised the same core.
-//
-//	claim ──▶ Reserve ──▶ held ──▶ Release   (the agent reports the end)
-//	                        │
-//	                        ├──▶ Drop        (the claim is over, or refused)
-//	                        ├──▶ the agent's status says that it is over
-//	                        └──▶ it expires
-//
-// An agent's own status is the truth, but it is old when it arrives: it cannot
-// know of a job that was claimed while it was on its way, and an older one may
-// arrive behind a newer one. So what is free is
-// what the status says, less the reservations that it does not list; and never
-// more than the whole less all reservations. A reservation that nobody ends
-// heals in two ways: a status sent well after it does not list it, or its time
-// passes. Nothing needs to be remembered over a restart of the broker: the
-// next status of each agent says what runs there.
-package ledger
+package directory
 
 import (
 	"slices"
@@ -42,9 +25,24 @@ type Reservation struct {
 // slowest requests are so long on their way.
 const settle = 15 * time.Second
 
-// Account is one agent's reservations. The zero value is an agent of which
-// nothing is known: it has nothing to give. It is a plain value without locks;
-// whoever owns it serialises access.
+// Account is what an agent has promised to jobs, so that no two offers are
+// promised the same core. The zero value is an agent that has not polled: it has
+// nothing to give. It is a plain value without locks; its owner serializes access.
+//
+//	claim ──▶ Reserve ──▶ held ──▶ Release   (the agent reports the end)
+//	                        │
+//	                        ├──▶ Drop        (the claim is over, or refused)
+//	                        ├──▶ Status      (the agent does not list the job any more)
+//	                        └──▶ Expire
+//
+// An agent's own status is the truth, but it is old when it arrives: the agent
+// does not know yet of a job that was claimed meanwhile, and an older status may
+// arrive behind a newer one. So what is free is what the status says, less the
+// reservations that the status does not list; and never more than the whole less
+// all reservations. A reservation that nobody ends heals in two ways: a status
+// that was sent well after it does not list it, or its time passes. Nothing needs
+// to be remembered over a restart of the broker: the next status of each agent
+// says what runs there.
 type Account struct {
 	total, reported capacity.Capacity
 	held            []Reservation

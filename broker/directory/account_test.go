@@ -1,4 +1,4 @@
-package ledger
+package directory
 
 import (
 	"fmt"
@@ -89,7 +89,7 @@ func TestFreeHasOtherLoad(t *testing.T) {
 	}
 }
 
-// TestNeverOversold lets a ledger and an agent talk past each other in random
+// TestNeverOversold lets an account and an agent talk past each other in random
 // order: statuses arrive late and overtake one another, jobs begin and end at any moment, reports get
 // lost. What really runs on the agent must fit at every moment, and everything
 // must be free again once all has been quiet.
