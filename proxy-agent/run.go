@@ -52,7 +52,7 @@ func (p program) run(cfg *Config) (err error) {
 	if a.sandbox.Name() == sandbox.KindNone {
 		a.log.Warn("builds run without a sandbox: clients have every right of this account")
 	}
-	if a.workspaces, err = build.OpenWorkspaces(filepath.Join(cfg.State.Dir, "workspaces")); err != nil {
+	if a.workspaces, err = build.OpenWorkspaces(filepath.Join(cfg.State.Dir, "workspaces"), a.log); err != nil {
 		return usage(err)
 	}
 	defer a.workspaces.Close()

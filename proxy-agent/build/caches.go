@@ -85,7 +85,8 @@ func OpenCaches(w *Workspaces, c *Catalog, limits CacheLimits) (*Caches, error) 
 	k := &Caches{workspaces: w, limits: limits}
 	trash, err := w.New()
 	if err == nil {
-		err = errors.Join(k.adopt(c, trash), trash.Close())
+		err = k.adopt(c, trash)
+		_ = trash.Close() // the next start removes what is left
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the caches in %s: %w", w.dir, err)

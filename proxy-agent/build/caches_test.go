@@ -42,7 +42,7 @@ func newKeeper(t *testing.T, limits CacheLimits) *keeper {
 func (k *keeper) start(limits CacheLimits) {
 	k.t.Helper()
 	var err error
-	if k.ws, err = OpenWorkspaces(k.dir); err != nil {
+	if k.ws, err = OpenWorkspaces(k.dir, nil); err != nil {
 		k.t.Fatal(err)
 	}
 	if k.Caches, err = OpenCaches(k.ws, k.catalog, limits); err != nil {

@@ -54,6 +54,36 @@ func TestRemovesWhatIsTooDeep(t *testing.T) {
 	}
 }
 
+// TestRemovesWhatUsesItsNames has a build make the names that a removal could
+// move folders to, so that nothing can be moved there.
+func TestRemovesWhatUsesItsNames(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tree")
+	for i := range 40 {
+		for _, at := range []string{"", "deep/er/"} {
+			for _, name := range []string{fmt.Sprintf("farforge-moved-%d", i), fmt.Sprint(i), fmt.Sprintf("%s%d", workspacePrefix, i)} {
+				write(t, filepath.Join(dir, at+name, "below", "file"), "x")
+				for _, lock := range []string{at + name + "/below", at + name} {
+					if err := os.Chmod(filepath.Join(dir, lock), 0o500); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+	}
+	dig(t, filepath.Join(dir, "deep"), 300, 100, t.TempDir()) // so that root cannot remove it at once, either
+	if err := removeTree(dir); err != nil {
+		t.Errorf("%.300v", err)
+	}
+	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
+		t.Error("it is still there")
+	}
+}
+
+// TestUnprivilegedRemoval runs this file's tests again as a user without rights.
+func TestUnprivilegedRemoval(t *testing.T) {
+	asNobody(t, "Removes|Leftovers")
+}
+
 // dig makes folders in each other, each with a file, a link that leads out and
 // three empty folders beside the next.
 func dig(t *testing.T, dir string, depth, lockedFrom int, outside string) {

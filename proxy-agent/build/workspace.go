@@ -3,6 +3,7 @@ package build
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,33 +19,39 @@ type Workspaces struct {
 	lock *os.File
 }
 
-// OpenWorkspaces uses dir, which it makes if need be, and removes what a
-// process that died has left in it. It fails if another process uses dir.
-func OpenWorkspaces(dir string) (*Workspaces, error) {
+// OpenWorkspaces uses dir, which it makes if need be, and removes what an agent
+// that was killed has left in it. It logs what cannot be removed and goes on
+// without it. It fails if another process uses dir. log may be nil.
+func OpenWorkspaces(dir string, log *slog.Logger) (*Workspaces, error) {
 	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the workspaces: %w", err)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("open the workspaces: %w", err)
 	}
 	lock, err := lockFile(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("open the workspaces in %s: %w", dir, err)
 	}
-	w := &Workspaces{dir: dir, lock: lock}
 	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), workspacePrefix) {
-			err = errors.Join(err, removeTree(filepath.Join(dir, e.Name())))
-		}
-	}
 	if err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("clear the workspaces of an earlier run: %w", err)
+		return nil, fmt.Errorf("open the workspaces: %w", err)
 	}
-	return w, nil
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), workspacePrefix) {
+			continue
+		}
+		if err := removeTree(filepath.Join(dir, e.Name())); err != nil && log != nil {
+			log.Error("a workspace of an earlier run cannot be removed; remove it by hand", "error", err)
+		}
+	}
+	return &Workspaces{dir: dir, lock: lock}, nil
 }
+
+// Dir returns the directory.
+func (w *Workspaces) Dir() string { return w.dir }
 
 // Close lets another process use the directory.
 func (w *Workspaces) Close() error { return w.lock.Close() }
@@ -53,8 +60,8 @@ func (w *Workspaces) Close() error { return w.lock.Close() }
 type Workspace struct {
 	// Dir is its absolute path; only the agent's user can enter it.
 	Dir string
-	// Root is Dir for the agent's own access: no path and no symlink that came
-	// from a client or a build leads out of it.
+	// Root is Dir for the agent's own access: no path and no symlink from a
+	// client or a build leads out of it.
 	Root *os.Root
 }
 
@@ -71,8 +78,7 @@ func (w *Workspaces) New() (*Workspace, error) {
 	return &Workspace{Dir: dir, Root: root}, nil
 }
 
-// Close removes the workspace with all that is in it. Nothing may run in it
-// any more.
+// Close removes the workspace and everything in it. No process may run in it.
 func (w *Workspace) Close() error {
 	if err := errors.Join(w.Root.Close(), removeTree(w.Dir)); err != nil {
 		return fmt.Errorf("remove the workspace: %w", err)

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -10,7 +11,7 @@ import (
 
 func newWorkspace(t *testing.T) *Workspace {
 	t.Helper()
-	all, err := OpenWorkspaces(t.TempDir())
+	all, err := OpenWorkspaces(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestWorkspaceRootIsAWall(t *testing.T) {
 
 func TestSweepAndLock(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state", "workspaces")
-	first, err := OpenWorkspaces(dir)
+	first, err := OpenWorkspaces(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestSweepAndLock(t *testing.T) {
 	write(t, filepath.Join(ws.Dir, "left/behind"), "x")
 	write(t, filepath.Join(dir, "README"), "the operator's")
 
-	if _, err := OpenWorkspaces(dir); err == nil || !strings.Contains(err.Error(), "another proxy-agent") {
+	if _, err := OpenWorkspaces(dir, nil); err == nil || !strings.Contains(err.Error(), "another proxy-agent") {
 		t.Errorf("a second process: %v", err)
 	}
 	if _, err := os.Stat(ws.Dir); err != nil {
@@ -85,7 +86,7 @@ func TestSweepAndLock(t *testing.T) {
 	}
 	first.Close() // as the end of the process does
 
-	second, err := OpenWorkspaces(dir)
+	second, err := OpenWorkspaces(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,5 +96,29 @@ func TestSweepAndLock(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "README")); err != nil {
 		t.Errorf("swept too much: %v", err)
+	}
+}
+
+// TestLeftoversDoNotStopTheAgent finds a workspace that it cannot remove.
+func TestLeftoversDoNotStopTheAgent(t *testing.T) {
+	if os.Getuid() == 0 {
+		asNobody(t, "TestLeftoversDoNotStopTheAgent") // root can remove everything
+		return
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "job-left", "file"), "x")
+	write(t, filepath.Join(dir, "lock"), "")
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(dir, 0o700)
+	var log strings.Builder
+	w, err := OpenWorkspaces(dir, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if !strings.Contains(log.String(), "job-left") || !strings.Contains(log.String(), "cannot be removed") {
+		t.Errorf("the log says %q", log.String())
 	}
 }

@@ -70,7 +70,7 @@ func newSigner(t *testing.T) *grant.Signer {
 func newWorld(t *testing.T, change ...func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, signer: newSigner(t), dir: t.TempDir()}
-	workspaces, err := build.OpenWorkspaces(w.dir)
+	workspaces, err := build.OpenWorkspaces(w.dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

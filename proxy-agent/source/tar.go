@@ -49,7 +49,8 @@ func (u *unpacking) walkTar(v visit) error {
 		if e.path == "" {
 			continue
 		}
-		if err := v(e, archive); err != nil {
+		// The holes of a sparse file are read without the archive being read.
+		if err := v(e, patient{u.ctx, archive}); err != nil {
 			return err
 		}
 	}

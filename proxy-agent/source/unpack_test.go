@@ -3,7 +3,11 @@ package source
 import (
 	"archive/tar"
 	"bytes"
+	"context"
+	"errors"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -251,4 +255,45 @@ func FuzzUnpack(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestCancelReachesSparseFiles cancels while the agent reads the hole of a file
+// of 3 GiB, which is in an archive of 10 KiB.
+func TestCancelReachesSparseFiles(t *testing.T) {
+	program, err := exec.LookPath("tar")
+	if err != nil {
+		t.Fatal(err) // every Unix system has it
+	}
+	dir := t.TempDir()
+	for name, size := range map[string]int64{"hole": 3 << 30} {
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600), os.Truncate(filepath.Join(dir, name), size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := exec.CommandContext(t.Context(), program, "--format=posix", "--sparse", "-C", dir, "-cf", "-", "hole").Output()
+	if err != nil || len(data) > 100<<10 {
+		t.Fatalf("tar made %d bytes, %v", len(data), err)
+	}
+	file, err := os.Create(filepath.Join(t.TempDir(), "a.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	u := &unpacking{ctx: ctx, archive: file, size: int64(len(data)), format: formatTar, limit: 4 << 30}
+	err = u.walk(func(_ entry, r io.Reader) error {
+		cancel()
+		n, err := io.Copy(io.Discard, r)
+		if n > 1<<20 {
+			t.Errorf("%d bytes were read after the cancel", n)
+		}
+		return err
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
 }

@@ -57,7 +57,7 @@ func newAgentFor(t *testing.T, recipe string) (*agent, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	workspaces, err := build.OpenWorkspaces(filepath.Join(dir, "workspaces"))
+	workspaces, err := build.OpenWorkspaces(filepath.Join(dir, "workspaces"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
