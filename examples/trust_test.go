@@ -67,7 +67,10 @@ func TestBrokerCannotReadSDP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer offer.Close()
-	plain := envelope.PlainOffer(offer.Bytes(), granted.Candidates)
+	plain, err := envelope.PlainOffer(string(offer.Description()), granted.Candidates)
+	if err != nil {
+		t.Fatal(err)
+	}
 	body, err := c.Offer(t.Context(), granted, plain.Body, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +154,7 @@ func impersonate(t *testing.T, key *identity.Key, sealing *envelope.Key, path st
 		t.Error(err)
 		return nil
 	}
-	conn, answer, err := peer.NewAnswer(t.Context(), peer.Config{Certificate: cert, Loopback: true}, offer.SDP, func(string) error { return nil })
+	conn, answer, err := peer.NewAnswer(t.Context(), peer.Config{Certificate: cert, Loopback: true}, peer.Description(offer.SDP), func(string) error { return nil })
 	if err != nil {
 		t.Error(err)
 		return nil
@@ -163,7 +166,7 @@ func impersonate(t *testing.T, key *identity.Key, sealing *envelope.Key, path st
 		conn.Close()
 	})
 	jobID := strings.Split(path, "/")[2]
-	sealed, err := offer.SealAnswer(key, jobID, answer, cert.Fingerprint())
+	sealed, err := offer.SealAnswer(key, jobID, string(answer), cert.Fingerprint())
 	if err != nil {
 		t.Error(err)
 	}

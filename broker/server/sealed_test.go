@@ -51,7 +51,7 @@ func TestCandidatesCanBeSealedTo(t *testing.T) {
 		t.Fatalf("candidates %+v", g.Candidates)
 	}
 	// The envelope checks what the broker tells.
-	sealed, err := envelope.SealOffer([]byte(`{"type":"offer","sdp":"x"}`), g.Candidates)
+	sealed, err := envelope.SealOffer("x", g.Candidates)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,18 +30,23 @@ func untouched(t *testing.T) fakefarm.Agent {
 // of its own, and leave the agent's proof on the answer.
 func swapSDP(t *testing.T) func(job string, offer, answer []byte) []byte {
 	return func(_ string, offer, answer []byte) []byte {
-		conn, own, err := peer.NewAnswer(t.Context(), peer.Config{Loopback: true}, offer, func(string) error { return nil })
+		var sent struct{ SDP peer.Description }
+		if err := json.Unmarshal(offer, &sent); err != nil {
+			t.Error(err)
+			return answer
+		}
+		conn, own, err := peer.NewAnswer(t.Context(), peer.Config{Loopback: true}, sent.SDP, func(string) error { return nil })
 		if err != nil {
 			t.Error(err)
 			return answer
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		var theirs, ours map[string]any
-		if err := errors.Join(json.Unmarshal(answer, &theirs), json.Unmarshal(own, &ours)); err != nil {
+		var theirs map[string]any
+		if err := json.Unmarshal(answer, &theirs); err != nil {
 			t.Error(err)
 			return answer
 		}
-		theirs["sdp"] = ours["sdp"]
+		theirs["sdp"] = own
 		forged, err := json.Marshal(theirs)
 		if err != nil {
 			t.Error(err)
@@ -50,7 +55,7 @@ func swapSDP(t *testing.T) func(job string, offer, answer []byte) []byte {
 	}
 }
 
-// TestAttacks: what a broker or somebody in between can try, that it is refused
+// TestAttacks plays the attacks of a broker or a proxy. Each must be refused
 // with exit code 7 before anything of the project is sent, and what is said.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
@@ -114,12 +119,12 @@ func TestAttacks(t *testing.T) {
 		}, "the agent's answer cannot be trusted", ""},
 		{"answer of an agent that is no candidate", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.AnswersAs = fakefarm.NewKey(t)
-		}, "which is none of the candidates", ""},
+		}, "is not among the candidates", ""},
 		{"SDP swapped, DTLS terminated by the broker", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
 			s.Answer = swapSDP(t)
-		}, "somebody in between has changed the offer or the answer", "putting itself in the agent's place"},
+		}, "the offer or the answer was changed on its way", "putting itself in the agent's place"},
 		{"answer without a signature", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
@@ -137,7 +142,7 @@ func TestAttacks(t *testing.T) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
 			s.Offer = func(offer []byte) []byte { return append(offer, '\n') } // the same SDP, other bytes
-		}, "has changed the offer or the answer", ""},
+		}, "was changed on its way", ""},
 		{"certificate that is not the signed one", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Promise = func(string) string { return strings.Repeat("AB:", 31) + "AB" }
 		}, "who answers the connection is not bench: it presents the certificate", "between this machine and the agent"},
@@ -183,7 +188,7 @@ func TestReplayedAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Set(func(s *fakefarm.Settings) { s.Agent = untouched(t) })
-	if _, err := Run(t.Context(), x.job); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "changed the offer or the answer") {
+	if _, err := Run(t.Context(), x.job); cli.Code(err) != cli.Verification || !strings.Contains(err.Error(), "was changed on its way") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -51,13 +51,14 @@ func connect(ctx context.Context, job *Job, events *teller, w *witness) (*peer.C
 		}
 		return nil, nil, err
 	}
-	if peer.Trickles(answer.SDP) {
+	description := peer.Description(answer.SDP)
+	if description.Trickles() {
 		i.trickle.receive(job, jobID, i.offer, i.envelope)
 	}
 	agent := newAgent(answer)
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	conn, err := i.offer.Connect(connecting, answer.SDP)
+	conn, err := i.offer.Connect(connecting, description)
 	if err != nil {
 		return nil, nil, connectError(ctx, agent, err)
 	}
@@ -121,8 +122,11 @@ func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) 
 			Code:    NoticeUnsealed,
 			Message: "the offer goes unsealed: the broker can read the addresses of both ends (--allow-unsealed)",
 		}})
-		i.envelope = envelope.PlainOffer(i.offer.Bytes(), granted.Candidates)
-	} else if i.envelope, err = envelope.SealOffer(i.offer.Bytes(), granted.Candidates); err != nil {
+		i.envelope, err = envelope.PlainOffer(string(i.offer.Description()), granted.Candidates)
+	} else {
+		i.envelope, err = envelope.SealOffer(string(i.offer.Description()), granted.Candidates)
+	}
+	if err != nil {
 		if errors.Is(err, envelope.ErrUntrusted) {
 			return nil, candidateError(err)
 		}

@@ -7,17 +7,18 @@ const (
 	PathEvents    = "/signaling/{job_id}/events"
 )
 
-// AfterParam is the query parameter with which a list goes on. Of
-// GET /signaling/{job_id}/events it is the number of the last event that is known
-// already, 0 at first; of a list of agents, the fingerprint of the last.
+// AfterParam is the query parameter that continues a list. For
+// GET /signaling/{job_id}/events its value is the number of the last event that
+// the client has, 0 at first; for a list of agents, the last fingerprint.
 const AfterParam = "after"
 
 // Bounds of trickling.
 const (
 	// MaxCandidate bounds one candidate, sealed or not, in bytes.
 	MaxCandidate = 8 << 10
-	// MaxTrickled bounds the candidates of each end of a job.
-	MaxTrickled = 64
+	// MaxTrickled bounds the candidates of each end of a job: those that trickle,
+	// at the broker, and those in the description with them, at the other end.
+	MaxTrickled = 32
 )
 
 // Event is one element of the response to GET /signaling/{job_id}/events: a

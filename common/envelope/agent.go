@@ -2,61 +2,56 @@ package envelope
 
 import (
 	"crypto/sha256"
-	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
 )
 
-// Received is an offer in the hands of the agent.
+// Received is an offer that an agent has opened.
 type Received struct {
-	// SDP is the JSON of an RTCSessionDescription.
-	SDP []byte
-	// Sealed tells whether the offer was.
+	SDP string
+	// Sealed reports whether the offer was sealed.
 	Sealed bool
 
-	plain   []byte
+	plain   []byte // its JSON
 	replyTo string
 }
 
-// OpenOffer opens an offer with the agent's sealing key. A plain offer is taken
-// as it is.
+// OpenOffer opens an offer with the agent's sealing key. A plain offer needs no
+// key.
 func OpenOffer(key *Key, body []byte) (*Received, error) {
-	r := &Received{plain: body, SDP: body}
-	if !Sealed(body) {
-		return r, nil
+	r := &Received{plain: body, Sealed: Sealed(body)}
+	if r.Sealed {
+		var err error
+		if r.plain, err = key.open(body); err != nil {
+			return nil, err
+		}
 	}
-	plain, err := key.open(body)
+	d, err := decode(r.plain, typeOffer)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the offer: %w", err)
 	}
-	var d description
-	if err := json.Unmarshal(plain, &d); err != nil {
-		return nil, fmt.Errorf("open the envelope: it holds no session description: %w", err)
+	if r.Sealed && d.ReplyTo == "" {
+		return nil, errors.New("open the offer: it is sealed and names no key to reply to")
 	}
-	if d.ReplyTo == "" {
-		return nil, fmt.Errorf("open the envelope: it names no key to reply to")
-	}
-	return &Received{SDP: plain, Sealed: true, plain: plain, replyTo: d.ReplyTo}, nil
+	r.SDP, r.replyTo = d.SDP, d.ReplyTo
+	return r, nil
 }
 
-// SealAnswer signs the answer to the received offer with the agent's key, and
-// seals it if the offer was sealed. fingerprint is that of the agent's DTLS
-// certificate, in the form of RFC 8122.
-func (r *Received) SealAnswer(agent *identity.Key, jobID string, answer []byte, fingerprint string) ([]byte, error) {
-	var d description
-	if err := json.Unmarshal(answer, &d); err != nil {
-		return nil, fmt.Errorf("sign the answer: %w", err)
-	}
-	signature, err := agent.Sign(NamespaceAnswer, claimBytes(jobID, r.plain, d.SDP, fingerprint))
+// SealAnswer makes the answer to the received offer of an SDP: signed with the
+// agent's key, and sealed if the offer was. fingerprint is the fingerprint of the
+// agent's DTLS certificate, in the form of RFC 8122.
+func (r *Received) SealAnswer(agent *identity.Key, jobID, sdp, fingerprint string) ([]byte, error) {
+	signature, err := agent.Sign(NamespaceAnswer, claimBytes(jobID, r.plain, sdp, fingerprint))
 	if err != nil {
 		return nil, fmt.Errorf("sign the answer: %w", err)
 	}
-	d.Agent = &Proof{PublicKey: agent.PublicLine(""), DTLSFingerprint: fingerprint, Signature: signature}
-	plain, err := json.Marshal(d)
+	proof := &Proof{PublicKey: agent.PublicLine(""), DTLSFingerprint: fingerprint, Signature: signature}
+	plain, err := (&description{Type: typeAnswer, SDP: sdp, Agent: proof}).encode()
 	if err != nil {
-		return nil, fmt.Errorf("sign the answer: %w", err)
+		return nil, err
 	}
 	if !r.Sealed {
 		if len(plain) > api.MaxOffer {
@@ -67,7 +62,8 @@ func (r *Received) SealAnswer(agent *identity.Key, jobID string, answer []byte, 
 	return seal(plain, r.replyTo)
 }
 
-// claimBytes is what an agent signs about its answer: one line a field.
+// claimBytes returns the text that an agent signs for its answer: one line for
+// each field.
 func claimBytes(jobID string, offer []byte, answerSDP, fingerprint string) []byte {
 	return fmt.Appendf(nil, "farforge answer v1\njob %q\noffer sha256 %x\nanswer sha256 %x\ndtls sha-256 %q\n",
 		jobID, sha256.Sum256(offer), sha256.Sum256([]byte(answerSDP)), fingerprint)

@@ -6,13 +6,13 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// Candidates are sealed as offer and answer are, and to the same keys. Age says
-// who can read and not who has written; what ties a candidate to its session is
-// the name of the ICE session in it (usernameFragment), which only who has read
-// the sealed description knows. See common/peer.
+// Candidates are sealed like the offer and the answer, to the same keys. Age
+// authenticates no sender; a candidate is tied to its session by the name of the
+// ICE session in it (usernameFragment), which is known only to those who have
+// opened the sealed description. See common/peer.
 
 // SealCandidate seals one of the client's ICE candidates to all candidate
-// agents, if the offer was sealed, and returns it as it is if not.
+// agents if the offer was sealed, and returns it unchanged otherwise.
 func (o *Offer) SealCandidate(candidate []byte) ([]byte, error) {
 	if o.reply == nil {
 		return candidate, nil
@@ -24,14 +24,14 @@ func (o *Offer) SealCandidate(candidate []byte) ([]byte, error) {
 	return sealCandidate(candidate, recipients...)
 }
 
-// OpenCandidate opens one of the agent's. A plain one for a sealed offer is an
-// error that wraps ErrUntrusted.
+// OpenCandidate opens one of the agent's candidates. A plain one for a sealed
+// offer is an error that wraps ErrUntrusted.
 func (o *Offer) OpenCandidate(body []byte) ([]byte, error) {
 	return openCandidate(o.reply, body)
 }
 
-// SealCandidate seals one of the agent's ICE candidates to the client, if its
-// offer was sealed, and returns it as it is if not.
+// SealCandidate seals one of the agent's ICE candidates to the client if its
+// offer was sealed, and returns it unchanged otherwise.
 func (r *Received) SealCandidate(candidate []byte) ([]byte, error) {
 	if !r.Sealed {
 		return candidate, nil
@@ -39,8 +39,8 @@ func (r *Received) SealCandidate(candidate []byte) ([]byte, error) {
 	return sealCandidate(candidate, r.replyTo)
 }
 
-// OpenCandidate opens one of the client's with the agent's sealing key. A plain
-// one after a sealed offer is an error that wraps ErrUntrusted.
+// OpenCandidate opens one of the client's candidates with the agent's sealing
+// key. A plain one after a sealed offer is an error that wraps ErrUntrusted.
 func (r *Received) OpenCandidate(key *Key, body []byte) ([]byte, error) {
 	if !r.Sealed {
 		key = nil
@@ -56,7 +56,8 @@ func sealCandidate(candidate []byte, recipients ...string) ([]byte, error) {
 	return body, err
 }
 
-// openCandidate opens with the key; nil is for a job that is not sealed.
+// openCandidate opens a candidate with the key, which is nil if the job is not
+// sealed.
 func openCandidate(key *Key, body []byte) ([]byte, error) {
 	switch {
 	case len(body) > api.MaxCandidate:
@@ -66,7 +67,7 @@ func openCandidate(key *Key, body []byte) ([]byte, error) {
 	case key == nil:
 		return body, nil
 	case !Sealed(body):
-		return nil, fmt.Errorf("%w: a candidate came in plain after a sealed offer", ErrUntrusted)
+		return nil, fmt.Errorf("%w: a plain candidate follows a sealed offer", ErrUntrusted)
 	}
 	return key.open(body)
 }

@@ -21,7 +21,7 @@ func TestCandidatesThereAndBack(t *testing.T) {
 		}
 		agents = append(agents, a.candidate)
 	}
-	offer, err := SealOffer([]byte(offerText), agents)
+	offer, err := SealOffer(offerText, agents)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestCandidatesThereAndBack(t *testing.T) {
 
 func TestPlainCandidates(t *testing.T) {
 	a := newAgent(t, "a")
-	offer := PlainOffer([]byte(offerText), []api.Candidate{a.candidate})
+	offer := plainOffer(t, offerText, []api.Candidate{a.candidate})
 	received, err := OpenOffer(a.sealing, offer.Body)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package envelope
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,34 +11,34 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// ErrUntrusted is wrapped by every error that means that somebody in between
-// has changed something, or is not who it claims to be.
+// ErrUntrusted is wrapped by every error that means that a message was changed on
+// its way, or that its sender is not the agent that it claims to be.
 var ErrUntrusted = errors.New("the agent's answer cannot be trusted")
 
-// Offer is a client's offer and what it takes to judge the answer.
+// Offer is a client's offer with the secrets and keys that judge its answer.
 type Offer struct {
-	// Body is what to send to the broker.
+	// Body is the offer as the broker gets it.
 	Body []byte
 
-	plain      []byte
-	reply      *Key // nil when the offer is not sealed
+	plain      []byte // its JSON
+	reply      *Key   // nil when the offer is not sealed
 	candidates []api.Candidate
 }
 
-// PlainOffer sends the offer as it is, readable for the broker.
-func PlainOffer(offer []byte, candidates []api.Candidate) *Offer {
-	return &Offer{Body: offer, plain: offer, candidates: candidates}
+// PlainOffer makes an offer of an SDP that the broker can read.
+func PlainOffer(sdp string, candidates []api.Candidate) (*Offer, error) {
+	body, err := (&description{Type: typeOffer, SDP: sdp}).encode()
+	if err != nil {
+		return nil, err
+	}
+	return &Offer{Body: body, plain: body, candidates: candidates}, nil
 }
 
-// SealOffer seals the offer to the candidates. A candidate without a sealing
-// key that is its own is an error: it may be the broker itself.
-func SealOffer(offer []byte, candidates []api.Candidate) (*Offer, error) {
+// SealOffer makes an offer of an SDP, sealed to the candidates. A candidate
+// without a sealing key of its own is an error: it may be the broker itself.
+func SealOffer(sdp string, candidates []api.Candidate) (*Offer, error) {
 	if len(candidates) == 0 {
 		return nil, fmt.Errorf("seal the offer: there is no candidate to seal it to")
-	}
-	var d description
-	if err := json.Unmarshal(offer, &d); err != nil {
-		return nil, fmt.Errorf("seal the offer: %w", err)
 	}
 	recipients := make([]string, 0, len(candidates))
 	for _, c := range candidates {
@@ -59,10 +58,9 @@ func SealOffer(offer []byte, candidates []api.Candidate) (*Offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.ReplyTo = reply.Recipient()
-	plain, err := json.Marshal(d)
+	plain, err := (&description{Type: typeOffer, SDP: sdp, ReplyTo: reply.Recipient()}).encode()
 	if err != nil {
-		return nil, fmt.Errorf("seal the offer: %w", err)
+		return nil, err
 	}
 	body, err := seal(plain, recipients...)
 	if err != nil {
@@ -73,14 +71,13 @@ func SealOffer(offer []byte, candidates []api.Candidate) (*Offer, error) {
 
 // Answer is an agent's answer whose signature holds.
 type Answer struct {
-	// SDP is the JSON of an RTCSessionDescription.
-	SDP []byte
-	// Agent is who signed it. Whether that agent is trusted is the caller's to
-	// judge.
+	SDP string
+	// Agent is the key that signed it. The caller judges whether that agent is
+	// trusted.
 	Agent     ssh.PublicKey
 	Candidate api.Candidate
-	// DTLSFingerprint is that of the certificate that the agent promises to
-	// present, in the form of RFC 8122.
+	// DTLSFingerprint is the fingerprint of the certificate that the agent
+	// promises to present, in the form of RFC 8122.
 	DTLSFingerprint string
 }
 
@@ -97,9 +94,9 @@ func (o *Offer) OpenAnswer(jobID string, body []byte) (*Answer, error) {
 			return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
 		}
 	}
-	var d description
-	if err := json.Unmarshal(body, &d); err != nil {
-		return nil, fmt.Errorf("%w: it is no session description: %w", ErrUntrusted, err)
+	d, err := decode(body, typeAnswer)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
 	}
 	if d.Agent == nil {
 		return nil, fmt.Errorf("%w: no agent has signed it", ErrUntrusted)
@@ -110,15 +107,11 @@ func (o *Offer) OpenAnswer(jobID string, body []byte) (*Answer, error) {
 	}
 	i := slices.IndexFunc(o.candidates, func(c api.Candidate) bool { return c.Fingerprint == agent.Fingerprint })
 	if i < 0 {
-		return nil, fmt.Errorf("%w: %s signed it, which is none of the candidates", ErrUntrusted, agent.Fingerprint)
+		return nil, fmt.Errorf("%w: %s signed it, and is not among the candidates", ErrUntrusted, agent.Fingerprint)
 	}
 	claim := claimBytes(jobID, o.plain, d.SDP, d.Agent.DTLSFingerprint)
 	if err := identity.Verify(agent.Key, NamespaceAnswer, claim, d.Agent.Signature); err != nil {
-		return nil, fmt.Errorf("%w: somebody in between has changed the offer or the answer: %w", ErrUntrusted, err)
+		return nil, fmt.Errorf("%w: the offer or the answer was changed on its way: %w", ErrUntrusted, err)
 	}
-	sdp, err := json.Marshal(description{Type: d.Type, SDP: d.SDP})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
-	}
-	return &Answer{SDP: sdp, Agent: agent.Key, Candidate: o.candidates[i], DTLSFingerprint: d.Agent.DTLSFingerprint}, nil
+	return &Answer{SDP: d.SDP, Agent: agent.Key, Candidate: o.candidates[i], DTLSFingerprint: d.Agent.DTLSFingerprint}, nil
 }

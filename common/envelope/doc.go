@@ -1,5 +1,5 @@
-// Package envelope protects what a client and an agent say to each other
-// through the broker: it seals offers and answers so that nobody in between
+// Package envelope protects the offers, answers and candidates that a client and
+// an agent exchange through the broker: it seals them so that nobody in between
 // reads them, and signs answers so that nobody in between replaces them.
 //
 //	client                         broker, CDN, caches          agent
@@ -19,12 +19,17 @@
 // # Plain bodies
 //
 // A browser needs no age: an offer may also be the plain JSON of an
-// RTCSessionDescription, and is then answered in plain. The answer is signed
-// in either case, in a member that browsers pass over.
+// RTCSessionDescription, {"type":"offer","sdp":"…"}, and its answer is plain, too.
+// The answer is signed in either case, in a member that browsers ignore.
+//
+// Inside an envelope is the same JSON. Callers pass and get the SDP alone; each
+// end encodes or decodes a description once.
 package envelope
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 
 	"github.com/farforge/farforge/common/api"
 )
@@ -38,17 +43,24 @@ const (
 // ageMagic is how every age file begins.
 var ageMagic = []byte("age-encryption.org/v1\n")
 
-// Sealed tells whether an offer or an answer is sealed. That is all that a
-// broker can know about it.
+// Sealed reports whether an offer or an answer is sealed. A broker cannot know
+// more about it.
 func Sealed(body []byte) bool { return bytes.HasPrefix(body, ageMagic) }
 
-// description is the JSON of an RTCSessionDescription with our members beside.
+// Values of description.Type.
+const (
+	typeOffer  = "offer"
+	typeAnswer = "answer"
+)
+
+// description is an RTCSessionDescription with members of this protocol beside
+// its own.
 type description struct {
 	Type string `json:"type"`
 	SDP  string `json:"sdp"`
 	// ReplyTo is the age recipient for the answer to a sealed offer.
 	ReplyTo string `json:"reply_to,omitempty"`
-	// Agent proves who made the answer.
+	// Agent proves which agent made the answer.
 	Agent *Proof `json:"agent,omitempty"`
 }
 
@@ -61,6 +73,30 @@ type Proof struct {
 	DTLSFingerprint string `json:"dtls_fingerprint"`
 	// Signature is an armored SSHSIG in NamespaceAnswer.
 	Signature string `json:"signature"`
+}
+
+// encode returns the JSON of a description.
+func (d *description) encode() ([]byte, error) {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("encode the %s: %w", d.Type, err)
+	}
+	return body, nil
+}
+
+// decode reads a description of the given type.
+func decode(body []byte, want string) (*description, error) {
+	if len(body) > api.MaxOffer {
+		return nil, fmt.Errorf("the %s is %d bytes long, at most %d are allowed", want, len(body), api.MaxOffer)
+	}
+	var d description
+	if err := json.Unmarshal(body, &d); err != nil {
+		return nil, fmt.Errorf("the %s is no session description: %w", want, err)
+	}
+	if d.Type != want {
+		return nil, fmt.Errorf("the type of the session description is %q, not %q", d.Type, want)
+	}
+	return &d, nil
 }
 
 // maxPlain leaves room for the age header below api.MaxOffer.

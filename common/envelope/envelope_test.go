@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	offerText  = `{"type":"offer","sdp":"v=0 c=IN IP4 192.0.2.7"}`
-	answerText = `{"type":"answer","sdp":"v=0 c=IN IP4 192.0.2.9"}`
+	offerText  = "v=0 c=IN IP4 192.0.2.7"
+	answerText = "v=0 c=IN IP4 192.0.2.9"
 	dtls       = "AB:CD"
 )
 
@@ -46,13 +46,22 @@ func newAgent(t testing.TB, name string) agent {
 	}}
 }
 
+func plainOffer(t testing.TB, sdp string, candidates []api.Candidate) *Offer {
+	t.Helper()
+	offer, err := PlainOffer(sdp, candidates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return offer
+}
+
 func (a agent) answer(t testing.TB, jobID string, body []byte) []byte {
 	t.Helper()
 	got, err := OpenOffer(a.sealing, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := got.SealAnswer(a.key, jobID, []byte(answerText), dtls)
+	answer, err := got.SealAnswer(a.key, jobID, answerText, dtls)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +71,7 @@ func (a agent) answer(t testing.TB, jobID string, body []byte) []byte {
 func TestSealedThereAndBack(t *testing.T) {
 	a, b := newAgent(t, "a"), newAgent(t, "b")
 	candidates := []api.Candidate{a.candidate, b.candidate}
-	offer, err := SealOffer([]byte(offerText), candidates)
+	offer, err := SealOffer(offerText, candidates)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +89,7 @@ func TestSealedThereAndBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(answer.SDP) != answerText || answer.Candidate.Name != who.candidate.Name || answer.DTLSFingerprint != dtls {
+		if answer.SDP != answerText || answer.Candidate.Name != who.candidate.Name || answer.DTLSFingerprint != dtls {
 			t.Fatalf("got %s from %s with %s", answer.SDP, answer.Candidate.Name, answer.DTLSFingerprint)
 		}
 	}
@@ -88,7 +97,7 @@ func TestSealedThereAndBack(t *testing.T) {
 
 func TestPlainThereAndBack(t *testing.T) {
 	a := newAgent(t, "a")
-	offer := PlainOffer([]byte(offerText), []api.Candidate{a.candidate})
+	offer := plainOffer(t, offerText, []api.Candidate{a.candidate})
 	body := a.answer(t, "J", offer.Body)
 	if Sealed(body) {
 		t.Fatal("a plain offer was answered with a sealed answer that nobody can open")
@@ -104,7 +113,7 @@ func TestPlainThereAndBack(t *testing.T) {
 
 func TestOnlyTheCandidatesCanOpen(t *testing.T) {
 	a, stranger := newAgent(t, "a"), newAgent(t, "stranger")
-	offer, err := SealOffer([]byte(offerText), []api.Candidate{a.candidate})
+	offer, err := SealOffer(offerText, []api.Candidate{a.candidate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +125,30 @@ func TestOnlyTheCandidatesCanOpen(t *testing.T) {
 		spoiled[i] ^= 1
 		if got, err := OpenOffer(a.sealing, spoiled); err == nil && got.Sealed {
 			t.Fatalf("byte %d can be changed unnoticed", i)
+		}
+	}
+}
+
+func TestOpenOfferRefusesWhatIsNoOffer(t *testing.T) {
+	a := newAgent(t, "a")
+	sealed := func(plain string) []byte {
+		body, err := seal([]byte(plain), a.sealing.Recipient())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return body
+	}
+	for want, bodies := range map[string][][]byte{
+		"no session description": {nil, []byte("v=0"), sealed("v=0"), sealed("")},
+		`is "answer"`:            {[]byte(`{"type":"answer","sdp":"x"}`), sealed(`{"type":"answer","sdp":"x","reply_to":"age1"}`)},
+		`is ""`:                  {[]byte(`{"sdp":"x"}`), []byte("null")},
+		"no key to reply to":     {sealed(`{"type":"offer","sdp":"x"}`)},
+		"at most":                {[]byte(`{"type":"offer","sdp":"` + strings.Repeat("x", api.MaxOffer) + `"}`)},
+	} {
+		for _, body := range bodies {
+			if _, err := OpenOffer(a.sealing, body); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%.40q: %v, want %s", body, err, want)
+			}
 		}
 	}
 }
@@ -134,11 +167,11 @@ func TestCandidatesThatAreNotSealedTo(t *testing.T) {
 	} {
 		c := a.candidate
 		spoil(&c)
-		if _, err := SealOffer([]byte(offerText), []api.Candidate{c}); !errors.Is(err, ErrUntrusted) {
+		if _, err := SealOffer(offerText, []api.Candidate{c}); !errors.Is(err, ErrUntrusted) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := SealOffer([]byte(offerText), nil); err == nil {
+	if _, err := SealOffer(offerText, nil); err == nil {
 		t.Error("an offer was sealed to nobody")
 	}
 }
@@ -151,18 +184,18 @@ func TestABrokerInTheMiddle(t *testing.T) {
 		return bytes.Replace(body, []byte("192.0.2.9"), []byte("198.51.100.1"), 1)
 	}
 	for _, sealed := range []bool{false, true} {
-		offer := PlainOffer([]byte(offerText), []api.Candidate{a.candidate})
+		offer := plainOffer(t, offerText, []api.Candidate{a.candidate})
 		if sealed {
 			var err error
-			if offer, err = SealOffer([]byte(offerText), []api.Candidate{a.candidate}); err != nil {
+			if offer, err = SealOffer(offerText, []api.Candidate{a.candidate}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		// What a broker can make without the keys: an offer of its own.
-		own := PlainOffer([]byte(otherOffer), nil)
+		own := plainOffer(t, otherOffer, nil)
 		resealed := own.Body
 		if sealed {
-			o, err := SealOffer([]byte(otherOffer), []api.Candidate{a.candidate})
+			o, err := SealOffer(otherOffer, []api.Candidate{a.candidate})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +204,8 @@ func TestABrokerInTheMiddle(t *testing.T) {
 		attacks := map[string][]byte{
 			"answer to another offer": a.answer(t, "J", resealed),
 			"answer to another job":   a.answer(t, "K", offer.Body),
-			"not signed":              []byte(answerText),
+			"not signed":              []byte(`{"type":"answer","sdp":"x"}`),
+			"an offer":                own.Body,
 			"no JSON":                 []byte("x"),
 			"empty":                   nil,
 		}
@@ -220,12 +254,12 @@ func TestSealingKeyStaysInItsFile(t *testing.T) {
 
 func FuzzOpenOffer(f *testing.F) {
 	a := newAgent(f, "a")
-	offer, err := SealOffer([]byte(offerText), []api.Candidate{a.candidate})
+	offer, err := SealOffer(offerText, []api.Candidate{a.candidate})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(offer.Body)
-	f.Add([]byte(offerText))
+	f.Add([]byte(`{"type":"offer","sdp":"v=0"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := OpenOffer(a.sealing, body)
 		if err == nil && got.Sealed && !bytes.Equal(body, offer.Body) {
@@ -236,12 +270,12 @@ func FuzzOpenOffer(f *testing.F) {
 
 func FuzzOpenAnswer(f *testing.F) {
 	a := newAgent(f, "a")
-	offer := PlainOffer([]byte(offerText), []api.Candidate{a.candidate})
+	offer := plainOffer(f, offerText, []api.Candidate{a.candidate})
 	good := a.answer(f, "J", offer.Body)
 	f.Add(good)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		answer, err := offer.OpenAnswer("J", body)
-		if err == nil && string(answer.SDP) != answerText {
+		if err == nil && answer.SDP != answerText {
 			t.Fatalf("%q was taken for the agent's", answer.SDP)
 		}
 	})

@@ -43,7 +43,7 @@ func LoadOrGenerateKey(path string) (*Key, error) {
 		return nil, fmt.Errorf("read the sealing key: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("read the sealing key: %s has mode %04o, others can read it; delete it, and another is made", path, mode)
+		return nil, fmt.Errorf("read the sealing key: %s has mode %04o, others can read it; delete it, and the agent makes another", path, mode)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {

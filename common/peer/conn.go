@@ -15,12 +15,12 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// maxRefused is how many channels the other end may have refused before it is
-// taken for hostile and cut off.
+// maxRefused is how many refused channels a peer may open until it counts as
+// hostile and is cut off.
 const maxRefused = 32
 
-// ErrLost is wrapped by the errors of a connection that broke or never came
-// about.
+// ErrLost is wrapped by the errors of a connection that broke or was never
+// established.
 var ErrLost = errors.New("the peer connection is lost")
 
 // Conn is a connection between two peers. Its methods are safe for concurrent
@@ -57,12 +57,13 @@ func newConn(pc *webrtc.PeerConnection, n *network, cfg Config) *Conn {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := &Conn{
-		pc: pc, log: log, network: n, trickle: newTrickle(pc, cfg, n.hostAddresses(cfg.Loopback)),
+		pc: pc, log: log, network: n,
 		connected: make(chan struct{}), done: make(chan struct{}),
 		slots: map[string]*slot{},
 	}
+	c.trickle = newTrickle(pc, cfg, log, c.done, n.hostAddresses(cfg.Loopback))
 	c.closeOnce = sync.OnceValue(func() error {
-		c.end(fmt.Errorf("%w: it was closed here", ErrLost))
+		c.end(fmt.Errorf("%w: this end closed it", ErrLost))
 		n.abandon()
 		return pc.GracefulClose()
 	})
@@ -82,7 +83,7 @@ func (c *Conn) stateChanged(state webrtc.PeerConnectionState) {
 			close(c.connected)
 		}
 	case webrtc.PeerConnectionStateFailed:
-		reason := "the two ends found no way to each other"
+		reason := "the two ends found no path to each other"
 		c.mu.Lock()
 		if c.isConnected {
 			reason = "the other end has gone silent"
@@ -120,7 +121,7 @@ func (c *Conn) Connected(ctx context.Context) error {
 // Done is closed when the connection is over, for whatever reason.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// Err tells why the connection is over; nil while it is not.
+// Err returns the reason why the connection is over, and nil while it is not.
 func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,7 +143,7 @@ func (c *Conn) RemoteFingerprint() string {
 	return grant.Fingerprint(der)
 }
 
-// Relayed tells whether the packets go through a TURN relay. It is false
+// Relayed reports whether the packets go through a TURN relay. It is false
 // before Connected.
 func (c *Conn) Relayed() bool {
 	pair, err := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
@@ -153,10 +154,11 @@ func (c *Conn) Relayed() bool {
 		c.trickle.isRelay(pair.Remote.Address, pair.Remote.Port)
 }
 
-// Trickle returns the candidates that come and go by themselves.
+// Trickle returns the candidates that are exchanged one by one.
 func (c *Conn) Trickle() *Trickle { return c.trickle }
 
-// Traffic returns how many bytes of messages went over all channels.
+// Traffic returns how many bytes of messages were sent and received on all
+// channels.
 func (c *Conn) Traffic() (sent, received int64) { return c.sent.Load(), c.received.Load() }
 
 // Buffered returns how many bytes of messages the transport holds that the other
@@ -228,12 +230,13 @@ func (c *Conn) incoming(dc *webrtc.DataChannel, allow func(string) error) {
 // already.
 func (c *Conn) adopt(dc *webrtc.DataChannel) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	s := c.slot(dc.Label())
-	if s.taken {
+	taken := s.taken
+	s.taken = true
+	c.mu.Unlock()
+	if taken {
 		return false
 	}
-	s.taken = true
 	dc.OnOpen(func() {
 		raw, err := dc.DetachWithDeadline()
 		if err != nil {
@@ -251,9 +254,9 @@ func (c *Conn) adopt(dc *webrtc.DataChannel) bool {
 	return true
 }
 
-// lost turns an error of a channel into one that wraps ErrLost: the reason why
-// the connection is over, where that is known yet. A channel that the other end
-// has closed is io.EOF.
+// lost turns an error of a channel into one that wraps ErrLost, with the reason
+// why the connection is over if that is known. A channel that the other end has
+// closed is io.EOF.
 func (c *Conn) lost(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.EOF

@@ -19,28 +19,29 @@ import (
 // is behind a firewall that drops packets.
 const dialTimeout = 5 * time.Second
 
-// network makes the sockets of one peer connection: with larger buffers, and so
-// that gathering can be cut short. Without that, closing a connection would wait
-// for STUN and TURN servers that do not answer.
+// network makes the sockets of one peer connection. They have larger buffers, and
+// gathering can be cut short; without that, closing a connection would wait for
+// STUN and TURN servers that do not answer.
 type network struct {
 	*stdnet.Net
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu      sync.Mutex
-	sockets map[*socket]struct{}
+	mu        sync.Mutex
+	abandoned bool
+	sockets   map[*socket]struct{}
 
 	// relays are the TURN servers by address, with the ports that they serve
-	// on. Set before any socket is made.
+	// on. It is set before any socket is made.
 	relays map[netip.Addr]map[uint16]bool
-	// relaysFrom is when packets that they relay are let in, in Unix
-	// nanoseconds; 0 is not yet.
+	// relaysFrom is the time from which packets that they relay are let in, in
+	// Unix nanoseconds; 0 is never.
 	relaysFrom atomic.Int64
 }
 
-// holdBack keeps packets that come through the servers' relays out until admit.
-// To ICE they come from an address that it knows nothing of; it would take that
-// for a direct way, and at once.
+// holdBack drops packets that come through the servers' relays until admit. Their
+// source address is unknown to ICE, which would at once take it for a direct
+// path.
 func (n *network) holdBack(servers []api.ICEServer) {
 	n.relays = map[netip.Addr]map[uint16]bool{}
 	for _, server := range servers {
@@ -61,12 +62,12 @@ func (n *network) holdBack(servers []api.ICEServer) {
 	}
 }
 
-// admit lets relayed packets in after a while.
+// admit lets relayed packets in from then on.
 func (n *network) admit(after time.Duration) {
 	n.relaysFrom.Store(time.Now().Add(after).UnixNano())
 }
 
-// held tells whether a packet from the address is to be passed over.
+// held reports whether a packet from the address is dropped.
 func (n *network) held(from net.Addr) bool {
 	if len(n.relays) == 0 {
 		return false
@@ -94,37 +95,22 @@ func newNetwork() (*network, error) {
 	return n, nil
 }
 
-// socket knows whether anything has ever come in.
-type socket struct {
-	n     *network
-	close func() error
-	heard atomic.Bool
-}
-
-func (n *network) track(close func() error) *socket {
-	s := &socket{n: n, close: close}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.sockets[s] = struct{}{}
-	return s
-}
-
-func (s *socket) forget() {
-	s.n.mu.Lock()
-	defer s.n.mu.Unlock()
-	delete(s.n.sockets, s)
-}
-
-// abandon ends all that waits for an answer that has not come. Sockets that
-// were heard on go on: over one of them the other end is told good-bye.
+// abandon ends all waits for servers that have not answered, and refuses further
+// sockets. Sockets that have received something stay open: DTLS and SCTP send
+// their farewell over one of them.
 func (n *network) abandon() {
 	n.cancel()
 	n.mu.Lock()
-	defer n.mu.Unlock()
+	n.abandoned = true
+	var silent []*socket
 	for s := range n.sockets {
 		if !s.heard.Load() {
-			_ = s.close()
+			silent = append(silent, s)
 		}
+	}
+	n.mu.Unlock()
+	for _, s := range silent {
+		_ = s.close()
 	}
 }
 
@@ -137,7 +123,11 @@ func (n *network) ListenUDP(nw string, local *net.UDPAddr) (transport.UDPConn, e
 	// Smaller buffers are slower, not wrong.
 	_ = conn.SetReadBuffer(socketBuffer)
 	_ = conn.SetWriteBuffer(socketBuffer)
-	return &udpSocket{conn, n.track(conn.Close)}, nil
+	s, err := n.track(conn.Close)
+	if err != nil {
+		return nil, err
+	}
+	return &udpSocket{conn, s}, nil
 }
 
 // ListenPacket implements transport.Net.
@@ -153,7 +143,11 @@ func (n *network) ListenPacket(nw, address string) (net.PacketConn, error) {
 		_ = b.SetReadBuffer(socketBuffer)
 		_ = b.SetWriteBuffer(socketBuffer)
 	}
-	return &packetSocket{conn, n.track(conn.Close)}, nil
+	s, err := n.track(conn.Close)
+	if err != nil {
+		return nil, err
+	}
+	return &packetSocket{conn, s}, nil
 }
 
 // DialTCP implements transport.Net.
@@ -167,7 +161,11 @@ func (n *network) DialTCP(nw string, local, remote *net.TCPAddr) (transport.TCPC
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn)
-	return &tcpSocket{tcp, n.track(tcp.Close)}, nil
+	s, err := n.track(tcp.Close)
+	if err != nil {
+		return nil, err
+	}
+	return &tcpSocket{tcp, s}, nil
 }
 
 // ResolveUDPAddr implements transport.Net.
@@ -182,7 +180,7 @@ func (n *network) ResolveTCPAddr(nw, address string) (*net.TCPAddr, error) {
 	return net.TCPAddrFromAddrPort(at), err
 }
 
-// resolve is like net.ResolveUDPAddr, and can be cut short.
+// resolve is net.ResolveUDPAddr with the network's context.
 func (n *network) resolve(nw, address string) (netip.AddrPort, error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
@@ -202,56 +200,6 @@ func (n *network) resolve(nw, address string) (netip.AddrPort, error) {
 	}
 	return netip.AddrPortFrom(ips[0].Unmap(), uint16(port)), nil
 }
-
-type udpSocket struct {
-	transport.UDPConn
-	s *socket
-}
-
-func (c *udpSocket) ReadFrom(p []byte) (int, net.Addr, error) {
-	for {
-		n, from, err := c.UDPConn.ReadFrom(p)
-		if err == nil {
-			c.s.heard.Store(true)
-			if c.s.n.held(from) {
-				continue
-			}
-		}
-		return n, from, err
-	}
-}
-
-func (c *udpSocket) Close() error { c.s.forget(); return c.UDPConn.Close() }
-
-type packetSocket struct {
-	net.PacketConn
-	s *socket
-}
-
-func (c *packetSocket) ReadFrom(p []byte) (int, net.Addr, error) {
-	n, from, err := c.PacketConn.ReadFrom(p)
-	if err == nil {
-		c.s.heard.Store(true)
-	}
-	return n, from, err
-}
-
-func (c *packetSocket) Close() error { c.s.forget(); return c.PacketConn.Close() }
-
-type tcpSocket struct {
-	transport.TCPConn
-	s *socket
-}
-
-func (c *tcpSocket) Read(p []byte) (int, error) {
-	n, err := c.TCPConn.Read(p)
-	if err == nil {
-		c.s.heard.Store(true)
-	}
-	return n, err
-}
-
-func (c *tcpSocket) Close() error { c.s.forget(); return c.TCPConn.Close() }
 
 // hostAddresses lists the addresses that ICE gathers host candidates for, by
 // the rules of RFC 8445, section 5.1.1.1.
@@ -278,8 +226,8 @@ func (n *network) hostAddresses(loopback bool) map[netip.Addr]bool {
 	return found
 }
 
-// outdated tells of IPv6 addresses that ICE does not use: IPv4-compatible ones,
-// which ::1 looks like, and site-local ones.
+// outdated reports whether ICE leaves out an IPv6 address: an IPv4-compatible
+// one, which includes ::1, or a site-local one.
 func outdated(ip netip.Addr) bool {
 	b := ip.As16()
 	return [12]byte(b[:12]) == [12]byte{} || b[0] == 0xfe && b[1]&0xc0 == 0xc0

@@ -1,23 +1,40 @@
+// Package peer connects a client and an agent over WebRTC: the part of the
+// set-up that both ends share. It has nothing to do with brokers; the caller
+// carries descriptions and candidates.
+//
+//	client                                   agent
+//	NewOffer ── offer ─────────────────────▶ NewAnswer
+//	Connect  ◀────────────────────── answer ─┘
+//	   │ ◀═══════ ICE, DTLS, SCTP ═════════▶ │
+//	Channel("espctl") ◀════════════════════▶ Channel("espctl")
+//
+// An offer or answer is a [Description]. Candidates that are not in it follow one
+// by one if both ends can trickle (RFC 8838); see [Trickle]. A description
+// without "a=ice-options:trickle" has all of them, and so has the answer to it.
+//
+// Both ends use a fresh ECDSA P-256 certificate for each connection. A grant is
+// bound to its fingerprint, so the agent compares [Conn.RemoteFingerprint], the
+// fingerprint of the certificate actually presented in the DTLS handshake, before
+// it acts on anything.
+//
+// A peer may be hostile: at most [api.MaxTrickled] of its candidates are
+// accepted, and packets go to few of the addresses that it names; see
+// candidates.go.
 package peer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
-
-	"github.com/farforge/farforge/common/api"
 )
 
 // Offer is the client's end before the answer has come.
 type Offer struct {
-	conn  *Conn
-	bytes []byte
+	conn        *Conn
+	description Description
 }
 
 // NewOffer makes an offer with one data channel for each label. Close it, or
@@ -40,25 +57,21 @@ func NewOffer(ctx context.Context, cfg Config, labels []string) (*Offer, error) 
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make the offer: %w", err), conn.Close())
 	}
-	bytes, err := conn.describe(ctx, offer, cfg.Trickle)
+	description, err := conn.describe(ctx, offer, cfg.Trickle)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make the offer: %w", err), conn.Close())
 	}
-	return &Offer{conn: conn, bytes: bytes}, nil
+	return &Offer{conn: conn, description: description}, nil
 }
 
-// Bytes returns the offer as it is to be sent.
-func (o *Offer) Bytes() []byte { return o.bytes }
+// Description returns the offer for the other end.
+func (o *Offer) Description() Description { return o.description }
 
 // Connect takes the answer and waits until the two ends are connected or ctx
 // ends. On error the offer is closed.
-func (o *Offer) Connect(ctx context.Context, answer []byte) (*Conn, error) {
-	description, err := parse(answer, webrtc.SDPTypeAnswer)
-	if err == nil {
-		o.conn.network.admit(relayAfter)
-		err = o.conn.setRemote(description)
-	}
-	if err != nil {
+func (o *Offer) Connect(ctx context.Context, answer Description) (*Conn, error) {
+	o.conn.network.admit(relayAfter)
+	if err := o.conn.setRemote(webrtc.SDPTypeAnswer, answer); err != nil {
 		return nil, errors.Join(fmt.Errorf("take the answer: %w", err), o.conn.Close())
 	}
 	if err := o.conn.Connected(ctx); err != nil {
@@ -67,47 +80,49 @@ func (o *Offer) Connect(ctx context.Context, answer []byte) (*Conn, error) {
 	return o.conn, nil
 }
 
-// Trickle returns the candidates that come and go by themselves.
+// Trickle returns the candidates that are exchanged one by one.
 func (o *Offer) Trickle() *Trickle { return o.conn.trickle }
 
 // Close gives the offer up.
 func (o *Offer) Close() error { return o.conn.Close() }
 
-// NewAnswer takes an offer and makes the answer to it. allow is called for each
-// data channel that the other end opens, from a goroutine of the connection; a
-// channel for which it returns an error is closed and never seen.
+// NewAnswer takes an offer and makes the answer to it. It calls allow for each
+// data channel that the other end opens, from a goroutine of the connection, and
+// closes a channel for which allow returns an error.
 //
 // The connection is not established yet: see [Conn.Connected].
-func NewAnswer(ctx context.Context, cfg Config, offer []byte, allow func(label string) error) (*Conn, []byte, error) {
-	description, err := parse(offer, webrtc.SDPTypeOffer)
-	if err != nil {
-		return nil, nil, fmt.Errorf("take the offer: %w", err)
-	}
+func NewAnswer(ctx context.Context, cfg Config, offer Description, allow func(label string) error) (*Conn, Description, error) {
 	conn, err := cfg.connection()
 	if err != nil {
-		return nil, nil, err
+		return nil, "", err
 	}
 	pc := conn.pc
 	pc.OnDataChannel(func(dc *webrtc.DataChannel) { conn.incoming(dc, allow) })
-	if err := conn.setRemote(description); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("take the offer: %w", err), conn.Close())
+	if err := conn.setRemote(webrtc.SDPTypeOffer, offer); err != nil {
+		return nil, "", errors.Join(fmt.Errorf("take the offer: %w", err), conn.Close())
 	}
 	answer, err := pc.CreateAnswer(nil)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("make the answer: %w", err), conn.Close())
+		return nil, "", errors.Join(fmt.Errorf("make the answer: %w", err), conn.Close())
 	}
-	bytes, err := conn.describe(ctx, answer, cfg.Trickle && trickles(description.SDP))
+	description, err := conn.describe(ctx, answer, cfg.Trickle && offer.Trickles())
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("make the answer: %w", err), conn.Close())
+		return nil, "", errors.Join(fmt.Errorf("make the answer: %w", err), conn.Close())
 	}
-	return conn, bytes, nil
+	return conn, description, nil
 }
 
-func (c *Conn) setRemote(description webrtc.SessionDescription) error {
-	if err := c.pc.SetRemoteDescription(description); err != nil {
+// setRemote hands the other end's description to pion, without the candidates
+// that this end does not connect to.
+func (c *Conn) setRemote(kind webrtc.SDPType, description Description) error {
+	admitted, err := description.edit(c.trickle.admitDescribed)
+	if err != nil {
 		return err
 	}
-	c.trickle.described(description.SDP)
+	if err := c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: string(admitted)}); err != nil {
+		return err
+	}
+	c.trickle.described(admitted)
 	return nil
 }
 
@@ -116,12 +131,11 @@ func (c *Conn) setRemote(description webrtc.SessionDescription) error {
 const gatherTime = 1500 * time.Millisecond
 
 // describe sets the local description and returns it: with the host candidates
-// if the others can follow, and else once it has all that come within
-// gatherTime.
-func (c *Conn) describe(ctx context.Context, description webrtc.SessionDescription, trickle bool) ([]byte, error) {
+// if the others can follow, and else with all that are found within gatherTime.
+func (c *Conn) describe(ctx context.Context, description webrtc.SessionDescription, trickle bool) (Description, error) {
 	gathered := webrtc.GatheringCompletePromise(c.pc)
 	if err := c.pc.SetLocalDescription(description); err != nil {
-		return nil, err
+		return "", err
 	}
 	wait, hosts := gatherTime, (chan struct{})(nil)
 	if trickle {
@@ -134,74 +148,11 @@ func (c *Conn) describe(ctx context.Context, description webrtc.SessionDescripti
 	case <-hosts:
 	case <-timer.C:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("gather candidates: %w", ctx.Err())
+		return "", fmt.Errorf("gather candidates: %w", ctx.Err())
 	}
-	local := *c.pc.LocalDescription()
+	local := Description(c.pc.LocalDescription().SDP)
 	if trickle {
-		local.SDP = sayTrickle(local.SDP)
+		local = local.announceTrickle()
 	}
-	if c.trickle.hide {
-		var err error
-		if local.SDP, err = hideLocalSDP(local.SDP); err != nil {
-			return nil, fmt.Errorf("take local addresses out: %w", err)
-		}
-	}
-	c.trickle.begin(local.SDP)
-	return json.Marshal(local)
-}
-
-// sayTrickle adds that this end trickles (RFC 8840, section 4.1.3).
-func sayTrickle(description string) string {
-	if strings.Contains(description, "a=ice-options:") {
-		return description
-	}
-	return strings.Replace(description, "a=ice-ufrag:", "a=ice-options:trickle\r\na=ice-ufrag:", 1)
-}
-
-func parse(data []byte, want webrtc.SDPType) (webrtc.SessionDescription, error) {
-	var d webrtc.SessionDescription
-	if len(data) > api.MaxOffer {
-		return d, fmt.Errorf("it is %d bytes long, at most %d are allowed", len(data), api.MaxOffer)
-	}
-	if err := json.Unmarshal(data, &d); err != nil {
-		return d, fmt.Errorf("it is no session description: %w", err)
-	}
-	if d.Type != want {
-		return d, fmt.Errorf("it is an SDP %s, not an %s", d.Type, want)
-	}
-	return d, nil
-}
-
-// OfferFingerprint returns the SHA-256 certificate fingerprint that an offer
-// announces, in the form of RFC 8122, so that an agent can refuse a foreign
-// offer before it answers. An offer that announces none, or several different
-// ones, is an error.
-func OfferFingerprint(offer []byte) (string, error) {
-	d, err := parse(offer, webrtc.SDPTypeOffer)
-	if err != nil {
-		return "", fmt.Errorf("take the offer: %w", err)
-	}
-	var s sdp.SessionDescription
-	if err := s.UnmarshalString(d.SDP); err != nil {
-		return "", fmt.Errorf("take the offer: it is no SDP: %w", err)
-	}
-	values := map[string]bool{}
-	collect := func(attributes []sdp.Attribute) {
-		for _, a := range attributes {
-			if algorithm, value, ok := strings.Cut(a.Value, " "); a.Key == "fingerprint" && ok && strings.EqualFold(algorithm, "sha-256") {
-				values[strings.ToUpper(strings.TrimSpace(value))] = true
-			}
-		}
-	}
-	collect(s.Attributes)
-	for _, m := range s.MediaDescriptions {
-		collect(m.Attributes)
-	}
-	if len(values) != 1 {
-		return "", fmt.Errorf("take the offer: it announces %d SHA-256 fingerprints instead of one", len(values))
-	}
-	for v := range values {
-		return v, nil
-	}
-	panic("unreachable")
+	return c.trickle.begin(local)
 }

@@ -32,10 +32,10 @@ func join(t testing.TB, labels []string, allow func(string) error) (client, agen
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := OfferFingerprint(offer.Bytes()); err != nil || got != cert.Fingerprint() {
+	if got, err := offer.Description().Fingerprint(); err != nil || got != cert.Fingerprint() {
 		t.Fatalf("the offer announces %q, %v; the certificate is %s", got, err, cert.Fingerprint())
 	}
-	agent, answer, err := NewAnswer(ctx, Config{Loopback: true}, offer.Bytes(), allow)
+	agent, answer, err := NewAnswer(ctx, Config{Loopback: true}, offer.Description(), allow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,25 +196,23 @@ func TestBadDescriptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := string(offer.Bytes())
+	good := string(offer.Description())
 	for name, text := range map[string]string{
 		"empty":          "",
-		"no JSON":        "v=0",
-		"an answer":      strings.Replace(good, `"offer"`, `"answer"`, 1),
-		"no SDP":         `{"type":"offer","sdp":"hello"}`,
+		"no SDP":         "hello",
 		"no fingerprint": strings.ReplaceAll(good, "a=fingerprint", "a=other"),
-		"too long":       `{"type":"offer","sdp":"` + strings.Repeat("x", 50<<10) + `"}`,
+		"too long":       good + strings.Repeat("a=x\r\n", 10<<10),
 	} {
-		if conn, _, err := NewAnswer(t.Context(), Config{Loopback: true}, []byte(text), allowAll); err == nil {
+		if conn, _, err := NewAnswer(t.Context(), Config{Loopback: true}, Description(text), allowAll); err == nil {
 			conn.Close()
 			t.Errorf("%s: answered", name)
 		}
-		if _, err := OfferFingerprint([]byte(text)); err == nil {
+		if _, err := Description(text).Fingerprint(); err == nil {
 			t.Errorf("%s: has a fingerprint", name)
 		}
 	}
-	if _, err := offer.Connect(t.Context(), []byte(good)); err == nil {
-		t.Error("an offer was taken for an answer")
+	if _, err := offer.Connect(t.Context(), "hello"); err == nil {
+		t.Error("an answer that is no SDP was taken")
 	}
 }
 
@@ -223,7 +221,7 @@ func TestGivingUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	agent, answer, err := NewAnswer(t.Context(), Config{Loopback: true}, offer.Bytes(), allowAll)
+	agent, answer, err := NewAnswer(t.Context(), Config{Loopback: true}, offer.Description(), allowAll)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,12 +235,18 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
-func FuzzOfferFingerprint(f *testing.F) {
-	f.Add([]byte(`{"type":"offer","sdp":"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 AB\r\n"}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if print, err := OfferFingerprint(data); err == nil && print != strings.ToUpper(print) {
+func FuzzDescription(f *testing.F) {
+	f.Add("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 AB\r\na=candidate:1 1 udp 7 10.0.0.1 4000 typ host\r\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		d := Description(text)
+		if print, err := d.Fingerprint(); err == nil && print != strings.ToUpper(print) {
 			t.Fatalf("%q is not in the form of RFC 8122", print)
 		}
+		edited, err := d.edit(func(string) (string, bool, error) { return "", false, nil })
+		if err == nil && len(edited.candidates()) > 0 {
+			t.Fatalf("candidates are left in %q", edited)
+		}
+		_ = d.Trickles()
 	})
 }
 

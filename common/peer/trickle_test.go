@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -54,15 +53,6 @@ func carry(ctx context.Context, t testing.TB, from, to *Trickle) <-chan int {
 	return n
 }
 
-func sdpOf(t testing.TB, description []byte) string {
-	t.Helper()
-	var d webrtc.SessionDescription
-	if err := json.Unmarshal(description, &d); err != nil {
-		t.Fatal(err)
-	}
-	return d.SDP
-}
-
 // TestNothingWaitsForGathering connects with servers that never answer. That
 // offer and answer are out while both ends still gather is what makes it fast.
 func TestNothingWaitsForGathering(t *testing.T) {
@@ -74,10 +64,10 @@ func TestNothingWaitsForGathering(t *testing.T) {
 	if got := offer.conn.pc.ICEGatheringState(); got != webrtc.ICEGatheringStateGathering {
 		t.Errorf("with the offer out the client is %v", got)
 	}
-	if text := sdpOf(t, offer.Bytes()); !strings.Contains(text, "typ host") || !trickles(text) {
+	if text := offer.Description(); !strings.Contains(string(text), "typ host") || !text.Trickles() {
 		t.Errorf("the offer has no host candidate, or does not say that more follow:\n%s", text)
 	}
-	conn, answer, err := NewAnswer(t.Context(), cfg, offer.Bytes(), func(string) error { return nil })
+	conn, answer, err := NewAnswer(t.Context(), cfg, offer.Description(), func(string) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,36 +96,27 @@ func TestTrickledCandidatesConnect(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	cfg := Config{Loopback: true, Trickle: true}
-	bare := func(description []byte) []byte {
-		var d webrtc.SessionDescription
-		if err := json.Unmarshal(description, &d); err != nil {
-			t.Fatal(err)
-		}
+	bare := func(d Description) Description {
 		var kept []string
-		for line := range strings.Lines(d.SDP) {
+		for line := range strings.Lines(string(d)) {
 			if !strings.HasPrefix(line, "a=candidate:") && !strings.HasPrefix(line, "a=end-of-candidates") {
 				kept = append(kept, line)
 			}
 		}
-		d.SDP = sayTrickle(strings.Join(kept, ""))
-		out, err := json.Marshal(d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
+		return Description(strings.Join(kept, "")).announceTrickle()
 	}
 	offer, err := NewOffer(ctx, cfg, []string{"espctl"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, answer, err := NewAnswer(ctx, cfg, bare(offer.Bytes()), func(string) error { return nil })
+	conn, answer, err := NewAnswer(ctx, cfg, bare(offer.Description()), func(string) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	// All of it trickles now.
-	for _, tr := range []*Trickle{offer.Trickle(), conn.Trickle()} {
-		again(tr)
+	for _, c := range []*Conn{offer.conn, conn} {
+		again(c)
 	}
 	up := carry(ctx, t, offer.Trickle(), conn.Trickle())
 	down := carry(ctx, t, conn.Trickle(), offer.Trickle()) // some of it before the answer
@@ -148,23 +129,22 @@ func TestTrickledCandidatesConnect(t *testing.T) {
 		t.Errorf("%d candidates up, %d down", n, m)
 	}
 	if client.Relayed() || conn.Relayed() {
-		t.Error("a connection on loopback is told to be relayed")
+		t.Error("a connection on loopback calls itself relayed")
 	}
 }
 
 // again makes all candidates trickle, those in the description too.
-func again(t *Trickle) {
+func again(c *Conn) {
+	d, t := Description(c.pc.LocalDescription().SDP), c.trickle
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	d := t.pc.LocalDescription().SDP
-	t.told = map[string]bool{}
-	for line := range strings.Lines(d) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "a=candidate:"); ok {
-			t.add(webrtc.ICECandidateInit{Candidate: "candidate:" + value})
-		}
+	t.offered = map[string]bool{}
+	for _, candidate := range d.candidates() {
+		t.add(webrtc.ICECandidateInit{Candidate: candidate})
 	}
 	t.add(webrtc.ICECandidateInit{})
 	t.ended = true
+	t.wake()
 }
 
 // TestVanillaPeers: an end that does not trickle gets descriptions that have
@@ -178,12 +158,12 @@ func TestVanillaPeers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			conn, answer, err := NewAnswer(t.Context(), Config{Loopback: true, Trickle: c.agent}, offer.Bytes(), func(string) error { return nil })
+			conn, answer, err := NewAnswer(t.Context(), Config{Loopback: true, Trickle: c.agent}, offer.Description(), func(string) error { return nil })
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			if !c.client && trickles(sdpOf(t, offer.Bytes())) || trickles(sdpOf(t, answer)) {
+			if !c.client && offer.Description().Trickles() || answer.Trickles() {
 				t.Error("more candidates are promised than can follow")
 			}
 			client, err := offer.Connect(t.Context(), answer)
@@ -202,12 +182,12 @@ func TestForeignCandidatesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer offer.Close()
-	conn, _, err := NewAnswer(t.Context(), cfg, offer.Bytes(), func(string) error { return nil })
+	conn, _, err := NewAnswer(t.Context(), cfg, offer.Description(), func(string) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	good := `{"candidate":"candidate:1 1 udp 1 203.0.113.9 9 typ host","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":"` + ufragOf(sdpOf(t, offer.Bytes())) + `"}`
+	good := `{"candidate":"candidate:1 1 udp 1 203.0.113.9 9 typ host","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":"` + offer.Description().ufrag() + `"}`
 	for name, c := range map[string]string{
 		"no JSON": "candidate:1", "nameless": `{"candidate":""}`, "of another session": `{"candidate":"","usernameFragment":"guess"}`,
 		"too long": `{"candidate":"` + strings.Repeat("x", api.MaxCandidate) + `"}`,
@@ -274,15 +254,16 @@ func TestHideLocal(t *testing.T) {
 	}
 }
 
-// TestHiddenOffer has only local addresses, and tells none.
+// TestHiddenOffer makes an offer at an end that has only local addresses; the other
+// end learns none of them.
 func TestHiddenOffer(t *testing.T) {
 	offer, err := NewOffer(t.Context(), Config{Loopback: true, HideLocal: true}, []string{"espctl"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer offer.Close()
-	if text := sdpOf(t, offer.Bytes()); strings.Contains(text, "a=candidate") || strings.Contains(text, "127.0.0.1 ") {
-		t.Errorf("the offer tells of loopback:\n%s", text)
+	if text := string(offer.Description()); strings.Contains(text, "a=candidate") || strings.Contains(text, "127.0.0.1 ") {
+		t.Errorf("the offer shows a loopback address:\n%s", text)
 	}
 	for i := 0; ; i++ {
 		c, err := offer.Trickle().Local(t.Context(), i)
@@ -302,7 +283,7 @@ func FuzzRemote(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	conn, _, err := NewAnswer(f.Context(), Config{Loopback: true}, offer.Bytes(), func(string) error { return nil })
+	conn, _, err := NewAnswer(f.Context(), Config{Loopback: true}, offer.Description(), func(string) error { return nil })
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -325,7 +306,7 @@ func BenchmarkSetUp(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				conn, answer, err := NewAnswer(b.Context(), cfg, offer.Bytes(), func(string) error { return nil })
+				conn, answer, err := NewAnswer(b.Context(), cfg, offer.Description(), func(string) error { return nil })
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -60,9 +60,9 @@ func (h *Host) Admit(job *api.Job) (*Admitted, error) {
 	if h.RequireSealed && !offer.Sealed {
 		return nil, ErrPlainOffer
 	}
-	fingerprint, err := peer.OfferFingerprint(offer.SDP)
+	fingerprint, err := peer.Description(offer.SDP).Fingerprint()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("take the offer: %w", err)
 	}
 	if err := g.CheckFingerprint(fingerprint); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ package session
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -27,6 +28,26 @@ func newCertificate(t *testing.T) *peer.Certificate {
 		t.Fatal(err)
 	}
 	return cert
+}
+
+// description returns the SDP of a plain answer.
+func description(t *testing.T, answer []byte) peer.Description {
+	t.Helper()
+	var d struct{ SDP peer.Description }
+	if err := json.Unmarshal(answer, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d.SDP
+}
+
+// plain returns an offer that is not sealed.
+func plain(t *testing.T, offer *peer.Offer, candidates ...api.Candidate) *envelope.Offer {
+	t.Helper()
+	sent, err := envelope.PlainOffer(string(offer.Description()), candidates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sent
 }
 
 func newOffer(t *testing.T, cert *peer.Certificate) *peer.Offer {
@@ -66,7 +87,7 @@ func TestGrantsThatAreRefused(t *testing.T) {
 	w := newWorld(t)
 	cert, other := newCertificate(t), newCertificate(t)
 	offer := newOffer(t, cert)
-	if _, err := w.host.Admit(w.job(w.grant(cert), offer.Bytes())); err != nil {
+	if _, err := w.host.Admit(w.job(w.grant(cert), plain(t, offer).Body)); err != nil {
 		t.Fatalf("a good job was refused: %v", err)
 	}
 	foreign := &world{t: t, signer: newSigner(t)}
@@ -77,17 +98,17 @@ func TestGrantsThatAreRefused(t *testing.T) {
 	shift := func(d time.Duration) func(*grant.Grant) {
 		return func(g *grant.Grant) { g.IssuedAt, g.ExpiresAt = g.IssuedAt.Add(d), g.ExpiresAt.Add(d) }
 	}
-	with := func(change func(*grant.Grant)) *api.Job { return w.job(w.grant(cert, change), offer.Bytes()) }
+	with := func(change func(*grant.Grant)) *api.Job { return w.job(w.grant(cert, change), plain(t, offer).Body) }
 	forged := func(method jwt.SigningMethod, key any, header map[string]any) *api.Job {
-		job := w.job(w.grant(cert), offer.Bytes())
+		job := w.job(w.grant(cert), plain(t, offer).Body)
 		job.Grant = resign(t, job.Grant, method, key, header)
 		return job
 	}
-	renamed := w.job(w.grant(cert), offer.Bytes())
+	renamed := w.job(w.grant(cert), plain(t, offer).Body)
 	renamed.JobID = "01OTHER"
-	tampered := w.job(w.grant(cert), offer.Bytes())
+	tampered := w.job(w.grant(cert), plain(t, offer).Body)
 	tampered.Grant = tampered.Grant[:len(tampered.Grant)-8] + "AAAAAAAA"
-	garbled := w.job(w.grant(cert), offer.Bytes())
+	garbled := w.job(w.grant(cert), plain(t, offer).Body)
 	garbled.Grant = "not a token"
 
 	for _, c := range []struct {
@@ -109,7 +130,7 @@ func TestGrantsThatAreRefused(t *testing.T) {
 			grant.ErrMalformed, "its typ is JWT"},
 		{"tampered with", tampered, grant.ErrSignature, "the grant is not signed by a known key"},
 		{"garbled", garbled, grant.ErrMalformed, "the grant is malformed"},
-		{"signed by another broker", foreign.job(w.grant(cert), offer.Bytes()), ErrUnknownKey, "key id"},
+		{"signed by another broker", foreign.job(w.grant(cert), plain(t, offer).Body), ErrUnknownKey, "key id"},
 		{"expired", with(shift(-time.Hour)), grant.ErrExpired, "the grant has expired"},
 		{"expired a little more than the leeway ago", with(shift(-37 * time.Second)), grant.ErrExpired, ""},
 		{"from the future", with(shift(time.Hour)), grant.ErrNotYetValid, "the grant is not valid yet"},
@@ -119,8 +140,8 @@ func TestGrantsThatAreRefused(t *testing.T) {
 			grant.ErrAudience, "the grant is for other agents"},
 		{"of another broker", with(func(g *grant.Grant) { g.Issuer = "https://evil.example.org" }), nil, "issued by https://evil.example.org"},
 		{"for another job", renamed, nil, "for job 01JOB"},
-		{"for another certificate", w.job(w.grant(other), offer.Bytes()), grant.ErrFingerprint, "the grant is for another peer certificate"},
-		{"no offer", w.job(w.grant(cert), []byte("hello")), nil, "it is no session description"},
+		{"for another certificate", w.job(w.grant(other), plain(t, offer).Body), grant.ErrFingerprint, "the grant is for another peer certificate"},
+		{"no offer", w.job(w.grant(cert), []byte("hello")), nil, "is no session description"},
 		{"a broken envelope", w.job(w.grant(cert), []byte("age-encryption.org/v1\nhello")), nil, "open the envelope"},
 	} {
 		_, err := w.host.Admit(c.job)
@@ -139,7 +160,7 @@ func TestGrantCountsOnce(t *testing.T) {
 	w := newWorld(t, persistent)
 	cert := newCertificate(t)
 	offer := newOffer(t, cert)
-	job := w.job(w.grant(cert), offer.Bytes())
+	job := w.job(w.grant(cert), plain(t, offer).Body)
 	use := func(h *Host) error {
 		t.Helper()
 		admitted, err := h.Admit(job)
@@ -180,7 +201,7 @@ func TestOfferThatLiesAboutItsCertificate(t *testing.T) {
 	w := newWorld(t)
 	victim, thief := newCertificate(t), newCertificate(t)
 	offer := newOffer(t, thief)
-	lie := strings.ReplaceAll(string(offer.Bytes()), thief.Fingerprint(), victim.Fingerprint())
+	lie := strings.ReplaceAll(string(plain(t, offer).Body), thief.Fingerprint(), victim.Fingerprint())
 	admitted, err := w.host.Admit(w.job(w.grant(victim), []byte(lie)))
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +216,7 @@ func TestOfferThatLiesAboutItsCertificate(t *testing.T) {
 		s.Close(t.Context())
 		ending <- e
 	}()
-	if conn, err := offer.Connect(t.Context(), answer); err == nil {
+	if conn, err := offer.Connect(t.Context(), description(t, answer)); err == nil {
 		conn.Close()
 	}
 	if e := <-ending; e.Outcome != api.OutcomeLost && e.Outcome != api.OutcomeRefused {
@@ -218,10 +239,10 @@ func TestOffersSealedAndPlain(t *testing.T) {
 			w := newWorld(t, func(cfg *Config) { cfg.RequireSealed = c.require })
 			cert := newCertificate(t)
 			candidates := []api.Candidate{w.candidate()}
-			offer := envelope.PlainOffer(newOffer(t, cert).Bytes(), candidates)
+			offer := plain(t, newOffer(t, cert), candidates...)
 			if c.seal {
 				var err error
-				if offer, err = envelope.SealOffer(newOffer(t, cert).Bytes(), candidates); err != nil {
+				if offer, err = envelope.SealOffer(string(newOffer(t, cert).Description()), candidates); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -247,7 +268,7 @@ func TestOffersSealedAndPlain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !strings.Contains(string(opened.SDP), opened.DTLSFingerprint) {
+			if !strings.Contains(opened.SDP, opened.DTLSFingerprint) {
 				t.Error("it signed for another certificate than the answer announces")
 			}
 			if _, err := offer.OpenAnswer("01OTHER", answer); !errors.Is(err, envelope.ErrUntrusted) {
@@ -262,7 +283,7 @@ func TestOffersSealedAndPlain(t *testing.T) {
 func TestOfferSealedToAnotherAgent(t *testing.T) {
 	w, other := newWorld(t), newWorld(t)
 	cert := newCertificate(t)
-	offer, err := envelope.SealOffer(newOffer(t, cert).Bytes(), []api.Candidate{other.candidate()})
+	offer, err := envelope.SealOffer(string(newOffer(t, cert).Description()), []api.Candidate{other.candidate()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +296,7 @@ func TestGrantWithoutControlChannel(t *testing.T) {
 	w := newWorld(t)
 	cert := newCertificate(t)
 	offer := newOffer(t, cert)
-	admitted, err := w.host.Admit(w.job(w.grant(cert, func(g *grant.Grant) { g.Channels = []string{channel.LabelSource} }), offer.Bytes()))
+	admitted, err := w.host.Admit(w.job(w.grant(cert, func(g *grant.Grant) { g.Channels = []string{channel.LabelSource} }), plain(t, offer).Body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +310,7 @@ func TestGrantWithoutControlChannel(t *testing.T) {
 		s.Close(t.Context())
 		ending <- e
 	}()
-	if conn, err := offer.Connect(t.Context(), answer); err == nil {
+	if conn, err := offer.Connect(t.Context(), description(t, answer)); err == nil {
 		defer conn.Close()
 	}
 	if e := <-ending; e.Outcome != api.OutcomeRefused || e.Problem.Code != channel.ProblemUngranted {
@@ -321,14 +342,14 @@ func TestLifetimesAreJudgedByTheBrokersClock(t *testing.T) {
 			offer := newOffer(t, cert)
 			brokers := func(g *grant.Grant) { g.IssuedAt, g.ExpiresAt = g.IssuedAt.Add(c.skew), g.ExpiresAt.Add(c.skew) }
 			for range 2 {
-				if _, err := w.host.Admit(w.job(w.grant(cert, brokers), offer.Bytes())); err != nil {
+				if _, err := w.host.Admit(w.job(w.grant(cert, brokers), plain(t, offer).Body)); err != nil {
 					t.Errorf("a grant that is good by the broker's clock: %v", err)
 				}
 			}
 			if n := strings.Count(log.String(), "the clocks differ"); n != 1 {
 				t.Errorf("warned %d times:\n%s", n, log.String())
 			}
-			_, err := w.host.Admit(w.job(w.grant(cert), offer.Bytes())) // good by ours only
+			_, err := w.host.Admit(w.job(w.grant(cert), plain(t, offer).Body)) // good by ours only
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v", err)
 			}
@@ -340,7 +361,7 @@ func TestLifetimesAreJudgedByTheBrokersClock(t *testing.T) {
 		past := func(g *grant.Grant) {
 			g.IssuedAt, g.ExpiresAt = g.IssuedAt.Add(-time.Hour), g.ExpiresAt.Add(-time.Hour)
 		}
-		if _, err := w.host.Admit(w.job(w.grant(cert, past), newOffer(t, cert).Bytes())); err == nil || strings.Contains(err.Error(), "clock") {
+		if _, err := w.host.Admit(w.job(w.grant(cert, past), plain(t, newOffer(t, cert)).Body)); err == nil || strings.Contains(err.Error(), "clock") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -349,7 +370,7 @@ func TestLifetimesAreJudgedByTheBrokersClock(t *testing.T) {
 func TestForeignKeySignsNothingOfOurs(t *testing.T) {
 	w := newWorld(t)
 	cert := newCertificate(t)
-	offer := envelope.PlainOffer(newOffer(t, cert).Bytes(), []api.Candidate{w.candidate()})
+	offer := plain(t, newOffer(t, cert), w.candidate())
 	impostor, err := identity.GenerateKey(t.TempDir()+"/key", "")
 	if err != nil {
 		t.Fatal(err)

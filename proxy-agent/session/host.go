@@ -100,18 +100,18 @@ func (h *Host) Answer(ctx context.Context, a *Admitted) (*Session, []byte, error
 		return nil, nil, err
 	}
 	s := &Session{
-		host: h, grant: g, began: time.Now(), offer: a.offer, trickles: peer.Trickles(a.offer.SDP),
+		host: h, grant: g, began: time.Now(), offer: a.offer, trickles: peer.Description(a.offer.SDP).Trickles(),
 		log:     h.Logger.With("job", g.JobID),
 		refused: make(chan string, 8),
 		limits:  newLimits(g),
 	}
 	config := peer.Config{Certificate: cert, ICEServers: a.ice, Loopback: h.Loopback, Trickle: true, Logger: s.log}
 	config.HideLocal = !h.Loopback && !a.near && !h.KeepLocal
-	conn, answer, err := peer.NewAnswer(ctx, config, a.offer.SDP, s.allow)
+	conn, answer, err := peer.NewAnswer(ctx, config, peer.Description(a.offer.SDP), s.allow)
 	if err != nil {
 		return nil, nil, err
 	}
-	sealed, err := a.offer.SealAnswer(h.Key, g.JobID, answer, cert.Fingerprint())
+	sealed, err := a.offer.SealAnswer(h.Key, g.JobID, string(answer), cert.Fingerprint())
 	if err != nil {
 		return nil, nil, fmt.Errorf("answer job %s: %w", g.JobID, errors.Join(err, conn.Close()))
 	}

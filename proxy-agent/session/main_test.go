@@ -193,7 +193,7 @@ func (w *world) connect(ctx context.Context, labels []string, change ...func(*gr
 		w.t.Fatal(err)
 	}
 	// As our own client does: sealed, and the answer's signature checked.
-	sealed, err := envelope.SealOffer(offer.Bytes(), []api.Candidate{w.candidate()})
+	sealed, err := envelope.SealOffer(string(offer.Description()), []api.Candidate{w.candidate()})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func (w *world) connect(ctx context.Context, labels []string, change ...func(*gr
 		}
 		c.ending <- ending
 	}()
-	if c.conn, err = offer.Connect(w.t.Context(), opened.SDP); err != nil {
+	if c.conn, err = offer.Connect(w.t.Context(), peer.Description(opened.SDP)); err != nil {
 		w.t.Fatal(err)
 	}
 	if presented := c.conn.RemoteFingerprint(); presented != opened.DTLSFingerprint {

@@ -37,7 +37,7 @@ func TestFollowsARotationWithoutRestart(t *testing.T) {
 	// Not vouched for: the keys stay as they are.
 	w.signer = impostor
 	published.Store(&grant.Published{Keys: grant.NewKeySet(impostor.Public())})
-	job := w.job(w.grant(cert), offer.Bytes())
+	job := w.job(w.grant(cert), plain(t, offer).Body)
 	if _, err := w.host.Admit(job); !errors.Is(err, ErrUnknownKey) {
 		t.Fatalf("an impostor's grant: %v", err)
 	}
@@ -56,7 +56,7 @@ func TestFollowsARotationWithoutRestart(t *testing.T) {
 	}
 	published.Store(&grant.Published{Keys: grant.NewKeySet(old.Public(), next.Public()), Rotations: []string{rotation}})
 	w.signer = next
-	job = w.job(w.grant(cert), offer.Bytes())
+	job = w.job(w.grant(cert), plain(t, offer).Body)
 	if _, err := w.host.Admit(job); !errors.Is(err, ErrUnknownKey) {
 		t.Fatalf("a new key's grant: %v", err)
 	}
@@ -67,7 +67,7 @@ func TestFollowsARotationWithoutRestart(t *testing.T) {
 		t.Errorf("a new key's grant, after fetching the keys: %v", err)
 	}
 	w.signer = old
-	if _, err := w.host.Admit(w.job(w.grant(cert), offer.Bytes())); err != nil {
+	if _, err := w.host.Admit(w.job(w.grant(cert), plain(t, offer).Body)); err != nil {
 		t.Errorf("the old key's grant, while it is published: %v", err)
 	}
 }

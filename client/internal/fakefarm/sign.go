@@ -67,7 +67,7 @@ func (b *Broker) answer(ctx context.Context, now Settings, job string, body []by
 	if allow == nil {
 		allow = func(string) error { return nil }
 	}
-	conn, answer, err := peer.NewAnswer(ctx, peer.Config{Loopback: true, Certificate: cert}, offer.SDP, allow)
+	conn, answer, err := peer.NewAnswer(ctx, peer.Config{Loopback: true, Certificate: cert}, peer.Description(offer.SDP), allow)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -78,7 +78,7 @@ func (b *Broker) answer(ctx context.Context, now Settings, job string, body []by
 	if now.Promise != nil {
 		fingerprint = now.Promise(fingerprint)
 	}
-	signed, err := offer.SealAnswer(key, job, answer, fingerprint)
+	signed, err := offer.SealAnswer(key, job, string(answer), fingerprint)
 	if err == nil && now.Answer != nil {
 		signed = now.Answer(job, sent, signed)
 	}

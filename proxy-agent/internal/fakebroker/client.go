@@ -70,8 +70,11 @@ func (b *Broker) NewClient(jobID string, change ...func(*grant.Grant)) *Client {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	sent := envelope.PlainOffer(offer.Bytes(), []api.Candidate{{Name: b.Agent.Name, Fingerprint: b.Agent.Fingerprint}})
-	c := &Client{t: b.t, offer: offer, sent: sent, Job: &api.Job{JobID: jobID, Grant: token, Offer: offer.Bytes(), AnswerBy: now.Add(api.AnswerTimeout)}}
+	sent, err := envelope.PlainOffer(string(offer.Description()), []api.Candidate{{Name: b.Agent.Name, Fingerprint: b.Agent.Fingerprint}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	c := &Client{t: b.t, offer: offer, sent: sent, Job: &api.Job{JobID: jobID, Grant: token, Offer: sent.Body, AnswerBy: now.Add(api.AnswerTimeout)}}
 	b.t.Cleanup(func() {
 		if c.conn != nil {
 			c.conn.Close()
@@ -90,7 +93,7 @@ func (c *Client) Seal(b *Broker, key *api.SealingKey) {
 		PublicKey: string(ssh.MarshalAuthorizedKey(b.Agent.Key)),
 	}
 	var err error
-	if c.sent, err = envelope.SealOffer(c.offer.Bytes(), []api.Candidate{agent}); err != nil {
+	if c.sent, err = envelope.SealOffer(string(c.offer.Description()), []api.Candidate{agent}); err != nil {
 		c.t.Fatal(err)
 	}
 	c.Job.Offer = c.sent.Body
@@ -107,7 +110,7 @@ func (c *Client) Build(b *Broker, script string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if c.conn, err = c.offer.Connect(c.t.Context(), opened.SDP); err != nil {
+	if c.conn, err = c.offer.Connect(c.t.Context(), peer.Description(opened.SDP)); err != nil {
 		c.t.Fatal(err)
 	}
 	if presented := c.conn.RemoteFingerprint(); presented != opened.DTLSFingerprint {
