@@ -20,7 +20,7 @@ func TestThreatModelPointsAtTests(t *testing.T) {
 	reference := regexp.MustCompile("`([a-z-]+(?:/[a-z-]+)*)` (Test[A-Za-z0-9]+)")
 	rows := 0
 	for line := range strings.Lines(table) {
-		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| who ") {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| party ") {
 			continue
 		}
 		rows++
