@@ -4,7 +4,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 INTEROP     = examples/simulated-chip/interop
 
-.PHONY: all demo docs test check bench fuzz interop
+.PHONY: all demo docs test check bench fuzz interop soak
 
 # The three programs, and the simulated chip, into bin/.
 all:
@@ -52,3 +52,9 @@ bench:
 # Every decoder against made-up input, FUZZTIME (1m) each.
 fuzz:
 	.ci/fuzz
+
+# Mixed jobs and random kills of all three programs, for SOAKTIME (1h).
+SOAKTIME = 1h
+soak:
+	@.ci/install test
+	go test -timeout 0 -count 1 -v -run 'TestSoak$$' ./examples -soak $(SOAKTIME)

@@ -103,17 +103,21 @@ func (f *farm) path(name string) string { return filepath.Join(f.dir, name) }
 // startBroker starts or restarts the broker on its state directory.
 func (f *farm) startBroker(addr string) {
 	f.t.Helper()
-	args := []string{"--addr", addr, "--disable-tls", "--open", "--exact-metrics", "--state-dir", f.path("broker"),
-		"--authorized-agents", f.path("authorized_agents"), "--log-level", "debug"}
-	if f.tap != nil {
-		args = append(args, "--origin", f.tap.server.URL)
-	}
-	f.broker = start(f.t, "broker", append(args, f.flags...)...)
+	f.broker = start(f.t, "broker", f.brokerArgs(addr)...)
 	f.url, _, _ = strings.Cut(f.broker.WaitFor(f.t, "listening on "), " ")
 	if f.tap != nil {
 		f.tap.connect(f.t, f.url)
 		f.url = f.tap.server.URL
 	}
+}
+
+func (f *farm) brokerArgs(addr string) []string {
+	args := []string{"--addr", addr, "--disable-tls", "--open", "--exact-metrics", "--state-dir", f.path("broker"),
+		"--authorized-agents", f.path("authorized_agents"), "--log-level", "debug"}
+	if f.tap != nil {
+		args = append(args, "--origin", f.tap.server.URL)
+	}
+	return append(args, f.flags...)
 }
 
 // metric returns the value of one of the broker's metrics.
