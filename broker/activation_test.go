@@ -51,11 +51,7 @@ func TestSocketsOfTheServiceManager(t *testing.T) {
 	defer manager.Close()
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+notify)
 	log := background(t, cmd)
-	state := make([]byte, 100)
-	_ = manager.SetReadDeadline(time.Now().Add(time.Minute))
-	if n, err := manager.Read(state); err != nil || string(state[:n]) != "READY=1" {
-		t.Errorf("the service manager hears %q, %v", state[:n], err)
-	}
+	waitReady(t, manager)
 	for _, c := range []struct {
 		url    string
 		status int
@@ -82,5 +78,15 @@ func TestSocketsOfTheServiceManager(t *testing.T) {
 		if err == nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v, %s", names, err, out)
 		}
+	}
+}
+
+// waitReady waits until the broker tells the service manager that it serves.
+func waitReady(t *testing.T, manager *net.UnixConn) {
+	t.Helper()
+	state := make([]byte, 100)
+	_ = manager.SetReadDeadline(time.Now().Add(time.Minute))
+	if n, err := manager.Read(state); err != nil || string(state[:n]) != "READY=1" {
+		t.Fatalf("the service manager hears %q, %v", state[:n], err)
 	}
 }

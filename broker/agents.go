@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -81,7 +82,7 @@ func removeAgentCommand(path *string, required requirement, stdout io.Writer) *c
 		Short: "Remove an agent",
 		Args:  cobra.ExactArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			agents, _ := directory.ReadFile(*path) // without a list there is nothing to complete
+			agents, _ := directory.ReadFile(*path, func(error) {}) // without a list there is nothing to complete
 			var names []cobra.Completion
 			for _, a := range agents {
 				names = append(names, a.Name)
@@ -106,7 +107,7 @@ func listAgentsCommand(path *string, required requirement, stdout io.Writer) *co
 		Short: "List the authorized agents",
 		Args:  cobra.NoArgs,
 		RunE: required(func([]string) error {
-			agents, err := directory.ReadFile(*path)
+			agents, err := directory.ReadFile(*path, func(err error) { fmt.Fprintf(os.Stderr, "warning: %v\n", err) })
 			if err != nil {
 				return usage(fmt.Errorf("read the list of agents: %w", err))
 			}

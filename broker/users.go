@@ -149,6 +149,8 @@ func usersFailed(err error) error {
 	switch {
 	case errors.Is(err, users.ErrNoSuch):
 		return usage(err, "see: broker users list")
+	case errors.Is(err, users.ErrAmbiguous):
+		return usage(err, "name the access key as key:NAME; to remove the other line, edit the file")
 	case errors.Is(err, users.ErrExists):
 		return usage(err, "give the user a new key:  broker users add --replace")
 	default:

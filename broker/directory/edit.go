@@ -27,6 +27,7 @@ var (
 // of them or none. Blank lines and comments are kept. It fails with ErrBadLine
 // or ErrListed.
 func AddLines(path, text string) ([]identity.Authorized, error) {
+	text = strings.TrimPrefix(text, "\ufeff")
 	added, err := identity.ParseAuthorized([]byte(text))
 	if err == nil && len(added) == 0 {
 		err = errors.New("there is no key in it")
@@ -86,14 +87,15 @@ func edit(path string, change func(data []byte, listed []identity.Authorized) ([
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("change the list of agents: %w", err)
 	}
-	listed, err := identity.ParseAuthorized(data)
+	unusable := func(error) {} // such a line stays as it is
+	listed, err := identity.ParseUsable(data, unusable)
 	if err != nil {
 		return fmt.Errorf("change the list of agents: %s is broken, repair it first: %w", path, err)
 	}
 	if data, err = change(data, listed); err != nil {
 		return err
 	}
-	if _, err := identity.ParseAuthorized(data); err != nil {
+	if _, err := identity.ParseUsable(data, unusable); err != nil {
 		return fmt.Errorf("change the list of agents: %w", err)
 	}
 	if err := wholefile.Replace(path, data, 0o644); err != nil {

@@ -10,21 +10,21 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// ReadFile reads an authorized_agents file; see [identity.ParseAuthorized]. It
+// ReadFile reads an authorized_agents file; see [identity.ParseUsable]. It
 // refuses a file that anybody may write.
-func ReadFile(path string) ([]identity.Authorized, error) {
-	w, err := watch(path, slog.New(slog.DiscardHandler))
+func ReadFile(path string, skipped func(error)) ([]identity.Authorized, error) {
+	w, err := watch(path, slog.New(slog.DiscardHandler), skipped)
 	if err != nil {
 		return nil, err
 	}
 	return w.Value(), nil
 }
 
-func watch(path string, log *slog.Logger) (*disk.Watched[[]identity.Authorized], error) {
+func watch(path string, log *slog.Logger, skipped func(error)) (*disk.Watched[[]identity.Authorized], error) {
 	return disk.Watch(disk.Source[[]identity.Authorized]{
 		Name: "list of agents", Files: []string{path}, Limit: identity.MaxAuthorizedFile,
 		Access: disk.GroupWrites, Logger: log,
-		Parse: func(files ...[]byte) ([]identity.Authorized, error) { return identity.ParseAuthorized(files[0]) },
+		Parse: func(files ...[]byte) ([]identity.Authorized, error) { return identity.ParseUsable(files[0], skipped) },
 	})
 }
 
@@ -43,9 +43,12 @@ type File struct {
 }
 
 // OpenFile reads the file. It fails if the file does not exist or is wrong;
-// later faults are logged and change nothing.
+// later faults are logged and change nothing. Lines with unusable keys are
+// logged and skipped.
 func OpenFile(path string, log *slog.Logger) (*File, error) {
-	lines, err := watch(path, log)
+	lines, err := watch(path, log, func(err error) {
+		log.Warn("a line of the list of agents is not used", "file", path, "err", err)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the list of agents: %w", err)
 	}

@@ -101,6 +101,32 @@ func TestFileIsReadAgainWhenItChanges(t *testing.T) {
 	}
 }
 
+// A key that OpenSSH can use and we cannot must not keep the broker from
+// starting, nor commands from editing the list.
+func TestUnusableKeysAreSkipped(t *testing.T) {
+	sk := "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABHNzaDo= token\n"
+	a, b := line(t, "bench-1"), line(t, "bench-2")
+	o := openList(t, "\ufeff"+sk+a)
+	if text := o.log.String(); o.names() != "bench-1" || !strings.Contains(text, "line 1: ") || !strings.Contains(text, "sk-ssh-ed25519") {
+		t.Errorf("%s: %s", o.names(), text)
+	}
+	if _, err := AddLines(o.Path(), "\ufeff"+b); err != nil {
+		t.Fatal(err)
+	}
+	if o.Check(); o.names() != "bench-1 bench-2" {
+		t.Error(o.names())
+	}
+	if _, err := RemoveLine(o.Path(), "bench-1"); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(o.Path()); err != nil || string(data) != sk+b {
+		t.Errorf("%q, %v", data, err)
+	}
+	if _, err := AddLines(o.Path(), sk); !errors.Is(err, ErrBadLine) || !errors.Is(err, identity.ErrUnusable) {
+		t.Errorf("an unusable key was added: %v", err)
+	}
+}
+
 func TestExpiredAgentsAreOut(t *testing.T) {
 	a, b := line(t, "bench-1"), line(t, "bench-2")
 	o := openList(t, `expiry-time="20300101Z" `+a+`expiry-time="20280101Z" `+b)
@@ -196,7 +222,7 @@ func TestConcurrentEdits(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if agents, err := ReadFile(path); err != nil || len(agents) != 8 {
+	if agents, err := ReadFile(path, nil); err != nil || len(agents) != 8 {
 		t.Errorf("%d agents, %v", len(agents), err)
 	}
 }

@@ -9,7 +9,15 @@ import (
 	"syscall"
 )
 
-// Lock waits until nobody else holds the lock on the file's folder.
+func ownedByRoot(v Version) bool {
+	if v.info == nil {
+		return false
+	}
+	owner, ok := v.info.Sys().(*syscall.Stat_t)
+	return ok && owner.Uid == 0
+}
+
+// Lock waits until no other process holds the lock on the file's folder.
 func Lock(path string) (unlock func(), err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target

@@ -10,12 +10,13 @@
 package disk
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 // ErrTooLong is returned for a file that is longer than its reader allows.
@@ -62,19 +63,19 @@ func Read(path string, limit int64) ([]byte, Version, error) {
 		return nil, v, fmt.Errorf("%s is a folder", path)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, v, err
-	case int64(len(data)) > limit:
-		return nil, v, fmt.Errorf("%w: %s has more than %d bytes", ErrTooLong, path, limit)
-	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
-		return nil, v, fmt.Errorf("%s is UTF-16 text; save it as UTF-8", path)
 	}
-	return bytes.TrimPrefix(data, []byte("\ufeff")), v, nil
+	if int64(len(data)) > limit {
+		return nil, v, fmt.Errorf("%w: %s has more than %d bytes", ErrTooLong, path, limit)
+	}
+	if data, err = wholefile.Text(data); err != nil {
+		return nil, v, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, v, nil
 }
 
-// ReadSecret is Read for a file that only its owner may read. It refuses a file
-// that others can read.
+// ReadSecret is Read for a secret; see Private.
 func ReadSecret(path string, limit int64) ([]byte, Version, error) {
 	data, v, err := Read(path, limit)
 	if err == nil {
@@ -94,7 +95,7 @@ const (
 	AnyMode     Access = iota
 	GroupWrites        // only the owner and the group may write
 	OwnerWrites        // only the owner may write
-	Private            // only the owner may read or write
+	Private            // only the owner may read and write; root may also let a group read
 )
 
 func (a Access) check(path string, v Version) error {
@@ -104,6 +105,9 @@ func (a Access) check(path string, v Version) error {
 	}{
 		AnyMode: {}, GroupWrites: {0o002, "change", "o-w"}, OwnerWrites: {0o022, "change", "go-w"}, Private: {0o077, "read", "600"},
 	}[a]
+	if a == Private && ownedByRoot(v) {
+		rule.forbidden = 0o027 // root has chosen the group, as systemd does for credentials
+	}
 	if mode := v.Mode().Perm(); mode&rule.forbidden != 0 {
 		return fmt.Errorf("%s has mode %04o, others can %s it; run: chmod %s %s", path, mode, rule.does, rule.fix, path)
 	}

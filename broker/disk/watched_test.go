@@ -113,7 +113,7 @@ func TestOneFileIsFollowed(t *testing.T) {
 func TestAChangeOfModeIsNoticed(t *testing.T) {
 	w := watchFiles(t, Private, "a")
 	old := time.Now().Add(-time.Hour)
-	if err := errors.Join(os.WriteFile(w.path("a"), []byte("a2"), 0o600), os.Chmod(w.path("a"), 0o640), os.Chtimes(w.path("a"), old, old)); err != nil {
+	if err := errors.Join(os.WriteFile(w.path("a"), []byte("a2"), 0o600), os.Chmod(w.path("a"), 0o644), os.Chtimes(w.path("a"), old, old)); err != nil {
 		t.Fatal(err)
 	}
 	w.look("an open secret", false, "a1", 1)
@@ -172,6 +172,26 @@ func TestTwoFilesAreFollowed(t *testing.T) {
 	}
 }
 
+// systemd gives a service its credentials in files of root's that the service's
+// group can read.
+func TestRootMayLetAGroupReadASecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Chmod(path, 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := ReadSecret(path, 10); (err == nil) != (os.Geteuid() == 0) {
+		t.Errorf("mode 0640: %v", err)
+	}
+	for _, mode := range []fs.FileMode{0o644, 0o604, 0o660} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := ReadSecret(path, 10); err == nil {
+			t.Errorf("mode %v is accepted", mode)
+		}
+	}
+}
+
 func TestWatchFailsOnAWrongFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none")
 	if _, err := Watch(Source[string]{Files: []string{path}}); !errors.Is(err, fs.ErrNotExist) {
@@ -185,8 +205,8 @@ func TestEncodings(t *testing.T) {
 		"text":             "text",
 		"\xef\xbb\xbftext": "text",
 		"\xef\xbb\xbf":     "",
-		"\xff\xfet\x00":    "is UTF-16 text; save it as UTF-8",
-		"\xfe\xff\x00t":    "is UTF-16 text; save it as UTF-8",
+		"\xff\xfet\x00":    "it is in UTF-16; save it as UTF-8",
+		"\xfe\xff\x00t":    "it is in UTF-16; save it as UTF-8",
 	} {
 		if err := os.WriteFile(path, []byte(contents), 0o600); err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -13,25 +14,26 @@ import (
 	"github.com/farforge/farforge/common/wholefile"
 )
 
-// What Add and Remove refuse.
+// The errors of AddUser and Remove.
 var (
-	ErrExists   = errors.New("there is such a user already")
-	ErrNoSuch   = errors.New("there is no such user")
-	ErrBadEntry = errors.New("the user cannot be added")
+	ErrExists    = errors.New("the user exists already")
+	ErrNoSuch    = errors.New("there is no such user")
+	ErrAmbiguous = errors.New("the name is ambiguous")
+	ErrBadEntry  = errors.New("the user cannot be added")
 )
 
-// Add is what a new user gets.
+// Add describes a new user.
 type Add struct {
 	Name    string
 	Expires time.Time // zero is never
 	Limits  quota.Limits
-	// Replace gives a user who is there a new key instead of refusing. The old
-	// key is void; expiry and limits that are not given stay.
+	// Replace gives an existing user a new key. The old key is void; expiry and
+	// limits stay unless new ones are given.
 	Replace bool
 }
 
-// AddUser puts a user with a new access key into the file, which is made if
-// need be. It fails with ErrExists or ErrBadEntry.
+// AddUser adds a user with a new access key to the file, and creates a missing
+// file. It fails with ErrExists or ErrBadEntry.
 func AddUser(path string, a Add, key AccessKey, now time.Time) error {
 	return edit(path, true, func(lines []line) ([]line, error) {
 		e := &Entry{
@@ -52,7 +54,7 @@ func AddUser(path string, a Add, key AccessKey, now time.Time) error {
 		e.Limits = e.Limits.Or(old.Limits)
 		if e.Expires.IsZero() {
 			if e.Expires = old.Expires; e.Expired(now) {
-				return nil, fmt.Errorf("%w: the expiry of %s is over, it needs a new one", ErrBadEntry, a.Name)
+				return nil, fmt.Errorf("%w: %s has expired; give a new expiry", ErrBadEntry, a.Name)
 			}
 		}
 		lines[i] = line{e.String(), e}
@@ -60,18 +62,23 @@ func AddUser(path string, a Add, key AccessKey, now time.Time) error {
 	})
 }
 
-// Remove takes a user out of the file. Name is that of an access key's user, or
-// a whole id. It fails with ErrNoSuch.
+// Remove removes one line of the file: that of the user with this id, or with
+// an access key of this name. It fails with ErrNoSuch, and with ErrAmbiguous if
+// there are both, such as anyone and key:anyone.
 func Remove(path, name string) error {
 	return edit(path, false, func(lines []line) ([]line, error) {
-		n := len(lines)
-		lines = slices.DeleteFunc(lines, func(l line) bool {
-			return l.entry != nil && (l.entry.User == prefixKey+name || l.entry.User == name)
-		})
-		if len(lines) == n {
+		find := func(id string) int {
+			return slices.IndexFunc(lines, func(l line) bool { return l.entry != nil && l.entry.User == id })
+		}
+		byID, byName := find(name), find(prefixKey+name)
+		switch {
+		case byID >= 0 && byName >= 0:
+			return nil, fmt.Errorf("%w: both %s and %s%s are in the file", ErrAmbiguous, name, prefixKey, name)
+		case byID < 0 && byName < 0:
 			return nil, fmt.Errorf("%w: %s", ErrNoSuch, name)
 		}
-		return lines, nil
+		i := max(byID, byName)
+		return slices.Delete(lines, i, i+1), nil
 	})
 }
 
@@ -88,8 +95,17 @@ func List(path string) ([]*Entry, error) {
 	return entries, nil
 }
 
-// edit rewrites the file under its lock. Comments and blank lines stay. A file
-// that is made can be read by its owner only.
+// newMode is the mode of a new file. What root makes is for a service with
+// another user, often one that systemd makes at each start: it must be able to
+// read the file, which holds no secret.
+func newMode(euid int) fs.FileMode {
+	if euid == 0 {
+		return 0o644
+	}
+	return 0o600
+}
+
+// edit rewrites the file under its lock. Comments and blank lines stay.
 func edit(path string, create bool, change func([]line) ([]line, error)) error {
 	unlock, err := disk.Lock(path)
 	if err != nil {
@@ -114,5 +130,5 @@ func edit(path string, create bool, change func([]line) ([]line, error)) error {
 	if text.Len() > MaxFile {
 		return fmt.Errorf("%s: the list of users would be longer than %d bytes", path, MaxFile)
 	}
-	return wholefile.Replace(path, []byte(text.String()), 0o600)
+	return wholefile.Replace(path, []byte(text.String()), newMode(os.Geteuid()))
 }

@@ -1,6 +1,8 @@
 package users
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
 
 	"github.com/spf13/pflag"
@@ -70,7 +72,11 @@ func Open(c Config, logger *slog.Logger) (*Registry, error) {
 	var err error
 	if c.File != "" {
 		if r.File, err = OpenFile(c.File, logger); err != nil {
-			return nil, cli.Usagef("--users: %w", err).Hint("make it with: broker users add NAME --users " + c.File)
+			hint := "make it with: broker users add NAME --users " + c.File
+			if errors.Is(err, fs.ErrPermission) {
+				hint = "let the broker's user read it: chmod 644 " + c.File + "; it holds hashes of keys, not the keys"
+			}
+			return nil, cli.Usagef("--users: %w", err).Hint(hint)
 		}
 	}
 	if c.Authorized != "" {

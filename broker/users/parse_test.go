@@ -114,7 +114,7 @@ func FuzzAuthorizedUsers(f *testing.F) {
 	f.Add([]byte("expiry-time=\"20271231\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBCfeZF6F7AN2pFl8DrQhOSVrjSXQnLwF9h6mTOBDVdf alice\n"))
 	f.Add([]byte("# nobody\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		listed, err := ParseAuthorized(data)
+		listed, err := ParseAuthorized(data, func(error) {})
 		if err != nil {
 			return
 		}

@@ -112,17 +112,41 @@ func TestSSHKeys(t *testing.T) {
 	}
 
 	for text, want := range map[string]string{
-		key.PublicLine("a") + "\n" + key.PublicLine("b"):     "line 2: " + fp + " stands there twice",
+		key.PublicLine("a") + "\n" + key.PublicLine("b"):     "line 2: " + fp + " is in the list twice",
 		`targets="esp32" ` + key.PublicLine("a"):             "not for users",
 		`command="true" ` + key.PublicLine("a"):              "is unknown",
 		strings.Repeat("#", MaxFile+1):                       "longer than",
 		"\n" + strings.Repeat("ssh-ed25519 AAAA alice\n", 2): "line 2: ",
 	} {
-		if _, err := ParseAuthorized([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ParseAuthorized([]byte(text), func(error) {}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60q: %v; want %s", text, err, want)
 		}
 	}
 }
+
+// A key of a kind that OpenSSH has and we lack must not keep the broker from
+// starting, nor the other users out.
+func TestUnusableKeysAreSkipped(t *testing.T) {
+	key, err := identity.GenerateKey(filepath.Join(t.TempDir(), "key"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, l := registry(t, "", write(t, "\ufeff"+weakKey+" old\n"+securityKey+" token\n"+key.PublicLine("alice")+"\n"))
+	if _, ok := r.SSHKey(key.Fingerprint(), noon); !ok || r.Authorized.Len() != 1 {
+		t.Errorf("%d keys are listed", r.Authorized.Len())
+	}
+	for _, want := range []string{"line 1: ", "fewer than 3072 bits", "line 2: ", "sk-ssh-ed25519@openssh.com"} {
+		if !strings.Contains(l.String(), want) {
+			t.Errorf("the log does not have %q: %s", want, l)
+		}
+	}
+}
+
+// weakKey has 2048 bits; securityKey is on a token.
+const (
+	weakKey     = `ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDdQFeuJSj2dMDu1f8kSLaeOJwDkaeLEZ/QyG+oxF62NDMSVxcTAOfaHXNNpQyauUmBJILgPN0yyO7xbWGcFS4rtpzg/hReMSG+5upR9UQBg+7zOaqsvz2CcELou4WwfpLDaTYT77kLDIn6NZ9RtFzfyMSLPqZrz7zNGW+VcI5sTVMLxHeCRwKB+4S5g6sCgYchZDqP1ZGRAGfnVuF+akZdJXbBye6Xvgs62irx1MT0OVnmCyT3FAKwyVkphqH/GX7NLNWI6+3CEmuDI9Ecbio7xaKgqbszoxYs8CPDzmVy4LUkP2daVE6CjU2l0xrKSUNgFWTEVI9sa/Bq702XE2Jt`
+	securityKey = `sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABHNzaDo=`
+)
 
 func TestAFileThatOthersCanChangeIsRefused(t *testing.T) {
 	path := write(t, "")
