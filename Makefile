@@ -19,7 +19,7 @@ demo:
 # doc/reference and doc/man, from the definitions of verbs and flags. A test fails
 # while they are stale.
 docs:
-	go test ./broker ./proxy-agent -run '^TestReference$$' -count 1 -update
+	go test ./broker ./proxy-agent ./client -run '^TestReference$$' -count 1 -update
 
 # Every test.
 test:

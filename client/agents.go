@@ -65,7 +65,7 @@ agents trust. One that later has another key is refused until it is forgotten.`,
 }
 
 func (a *app) trustedCommand() *cobra.Command {
-	var o knownOptions
+	var o trust.Options
 	cmd := &cobra.Command{
 		Use:   "trusted",
 		Short: "List the agents that are trusted",
@@ -73,7 +73,7 @@ func (a *app) trustedCommand() *cobra.Command {
 agent a line.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			known, err := o.known()
+			known, err := o.Known()
 			if err != nil {
 				return err
 			}
@@ -94,12 +94,12 @@ agent a line.`,
 			return nil
 		},
 	}
-	o.register(cmd.Flags())
+	o.RegisterKnown(cmd.Flags())
 	return cmd
 }
 
 func (a *app) trustCommand() *cobra.Command {
-	var o knownOptions
+	var o trust.Options
 	cmd := &cobra.Command{
 		Use:   "trust NAME@BROKER KEY|-",
 		Short: "Trust an agent with this public key",
@@ -136,7 +136,7 @@ operator by another way than the broker.
 				return cli.Failf(cli.Usage, "the agent's public key: %w", err).
 					Hint("it is one line such as: ssh-ed25519 AAAA… bench")
 			}
-			known, err := o.known()
+			known, err := o.Known()
 			if err != nil {
 				return err
 			}
@@ -149,12 +149,12 @@ operator by another way than the broker.
 			return nil
 		},
 	}
-	o.register(cmd.Flags())
+	o.RegisterKnown(cmd.Flags())
 	return cmd
 }
 
 func (a *app) forgetCommand() *cobra.Command {
-	var o knownOptions
+	var o trust.Options
 	cmd := &cobra.Command{
 		Use:   "forget NAME@BROKER",
 		Short: "Trust an agent no longer",
@@ -172,7 +172,7 @@ verified.`,
 			if err != nil {
 				return err
 			}
-			known, err := o.known()
+			known, err := o.Known()
 			if err != nil {
 				return err
 			}
@@ -189,7 +189,7 @@ verified.`,
 			return nil
 		},
 	}
-	o.register(cmd.Flags())
+	o.RegisterKnown(cmd.Flags())
 	return cmd
 }
 

@@ -11,31 +11,49 @@ import (
 	"github.com/farforge/farforge/client/artifacts"
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/client/remote"
+	"github.com/farforge/farforge/client/trust"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
 )
 
 // buildConfig is the command line of client build.
 type buildConfig struct {
-	Dir string
-	sourceOptions
-	jobOptions
+	Dir    string
+	Broker brokerConfig
+	Job    remote.Options
+	Source remote.SourceOptions
+	Trust  trust.Options
+	// AllowUnsigned accepts artifacts without a statement.
+	AllowUnsigned bool
+	// Out is a folder that gets a copy of the artifacts.
+	Out string
 }
 
 func (c *buildConfig) register(f *pflag.FlagSet) {
-	c.jobOptions.register(f)
-	c.sourceOptions.register(f)
+	cli.Section(f, "Job", c.Job.RegisterJob, c.registerOut)
+	cli.Section(f, "Agents", c.Job.RegisterAgents, c.Trust.Register, c.registerTrust)
+	c.Broker.register(f)
+	cli.Section(f, "Source by URL", c.Source.Register)
 }
 
-// Validate reports what is wrong before anything is read or asked.
+func (c *buildConfig) registerOut(f *pflag.FlagSet) {
+	f.StringVar(&c.Out, "out", "", "also copy the artifacts to `DIR`")
+}
+
+func (c *buildConfig) registerTrust(f *pflag.FlagSet) {
+	f.BoolVar(&c.AllowUnsigned, "allow-unsigned", false, "accept artifacts of an agent that signs no statement about them")
+}
+
+// Validate reports the first wrong option, before anything is read or sent.
 func (c *buildConfig) Validate() error {
-	return cmp.Or(c.jobOptions.Validate(), c.sourceOptions.Validate())
+	return cmp.Or(c.Broker.Validate(), c.Job.Validate(), c.Source.Validate())
 }
 
 // from takes the folder that the arguments name.
 func (c *buildConfig) from(args []string) error {
-	if len(args) > 0 && c.SourceURL != "" {
-		return cli.Failf(cli.Usage, "--source-url takes the place of the folder %s", args[0]).
+	if len(args) > 0 && c.Source.SourceURL != "" {
+		return cli.Usagef("--source-url takes the place of the folder %s", args[0]).
 			Hint("name one of them; the artifacts of --source-url come to .farforge/out here")
 	}
 	c.Dir = folder(args)
@@ -48,18 +66,19 @@ func (a *app) buildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [DIR]",
 		Short: "Build a project on an agent",
-		Long: `Build the project in DIR, or here, on an agent, and bring the artifacts to
-DIR/.farforge/out. They take the place of the last build's when all of them have
-arrived and are what the agent has signed that it made, from just this source.
+		Long: `Build the project in DIR, or in the current folder, on an agent, and bring the
+artifacts to DIR/.farforge/out. They replace those of the last build once all of
+them have arrived and match the statement that the agent has signed about them and
+this very source.
 
-With --source-url and --source-sha256 the agent fetches the source, nothing is
-sent, and the artifacts come to .farforge/out here.
+With --source-url and --source-sha256 the agent fetches the source, the client
+sends nothing, and the artifacts come to .farforge/out in the current folder.
 
-With --reproduce a build is done again on another agent, from the source and with
-the recipe and the toolchain that a provenance.json names, and compared with it
-artifact by artifact. What is in .farforge/out stays.
+With --reproduce another agent repeats a build, from the source and with the recipe
+and the toolchain that a provenance.json names. The artifacts are compared one by
+one. The files in .farforge/out stay.
 
-Standard output lists them as sha256sum does.`,
+Standard output lists the artifacts as sha256sum does.`,
 		Example: `  client build
   client build blink --target esp32c3 --toolchain esp-idf@~5.3
   client build blink --toolchain 'esp-idf@>=5.1,<5.4' --tag eu --exclude-agent anvil
@@ -70,7 +89,7 @@ Standard output lists them as sha256sum does.`,
 			if err := c.from(args); err != nil {
 				return err
 			}
-			if err := again.Validate(&c); err != nil {
+			if err := again.Validate(cmd.Flags().Changed); err != nil {
 				return err
 			}
 			if again.Reproduce != "" {

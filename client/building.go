@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -18,7 +17,7 @@ import (
 	"github.com/farforge/farforge/common/provenance"
 )
 
-// building is a build whose source is known and whose agent is not.
+// building is a build whose source is known and whose agent is not yet.
 type building struct {
 	config  buildConfig
 	start   time.Time
@@ -29,31 +28,31 @@ type building struct {
 	fresh   bool   // nothing of an earlier build is used, nor anything kept for a later
 }
 
-// prepare reads the project and finds out whom to ask for its build.
+// prepare opens the way to the broker and reads the project.
 func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
 	b := &building{config: c, start: time.Now()}
-	known, err := c.known()
+	known, err := c.Trust.Known()
 	if err != nil {
 		return nil, err
 	}
-	c.told = a.reached
-	if b.broker, err = c.broker(ctx, a.log); err != nil {
+	c.Broker.reached = a.sayWay
+	if b.broker, err = c.Broker.open(ctx, a.log); err != nil {
 		return nil, err
 	}
 	if b.project, err = project.Open(c.Dir); err != nil {
 		b.broker.Close()
 		return nil, err
 	}
-	name, config := b.project.Name(), b.project.Config
-	if c.SourceURL != "" { // what lies here is another project
-		name, config = path.Base(c.SourceURL), project.Config{}
+	name := b.project.Name()
+	if c.Source.SourceURL != "" { // the folder here is another project
+		name = path.Base(c.Source.SourceURL)
 	}
 	b.job = remote.Job{
-		Broker: b.broker.Client, As: b.broker.as.Name, AllowUnsealed: c.AllowUnsealed,
-		Trust:     &trust.Agents{Known: known, Broker: b.broker.Origin(), Strict: c.StrictAgents},
-		Need:      c.need(config),
-		Build:     channel.Build{Project: name, Recipe: cmp.Or(c.Recipe, config.Recipe), Source: c.reference()},
-		KeepLocal: c.KeepLocal, Patience: c.QueueTimeout, Events: a.ui.Event, Logger: a.log,
+		Broker: b.broker.Client, As: b.broker.as.Name, AllowUnsealed: c.Job.AllowUnsealed,
+		Trust:     &trust.Agents{Known: known, Broker: b.broker.Origin(), Strict: c.Trust.Strict},
+		Need:      c.Job.Need(),
+		Build:     channel.Build{Project: name, Recipe: c.Job.Recipe, Source: c.Source.Reference()},
+		KeepLocal: c.Job.KeepLocal, Patience: c.Job.QueueTimeout, Events: a.ui.Event, Logger: a.log,
 	}
 	if reference := b.job.Build.Source; reference != nil {
 		b.source = reference.SHA256

@@ -5,12 +5,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/command"
 )
 
 const longHelp = `The client sends a project's files to a build agent, shows the build's log, brings
@@ -21,23 +21,25 @@ Exit codes: 0 done · 1 the build failed · 2 wrong usage · 3 broker unreachabl
 refused · 4 no agent able · 5 lost the agent · 6 serial port or chip ·
 7 verification failed · 130 interrupted.`
 
-const examples = `  client run                         # build, flash, monitor the project here
+const examples = `  client config set url https://broker.example.org
+  client run                         # build, flash and monitor the project here
   client build blink --target esp32c3
-  client agents                      # who could build?
+  client agents                      # list the agents
   client flash blink --port /dev/ttyUSB0
   client monitor --monitor-until "ready"
-  client verify blink                # who has built what is there?
-  client files blink                 # what would be sent`
+  client verify blink                # check who built the artifacts, from what
+  client files blink                 # list the files that a build would send`
 
-// app is what the verbs share.
+// app is the state that the verbs share.
 type app struct {
 	output         outputOptions
+	settings       settings
 	stdout, stderr io.Writer
 	ui             *console.Console
 	log            *slog.Logger
 }
 
-// execute runs the command line and shows how it ended.
+// execute runs the command line and prints its result or error.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) cli.Exit {
 	a := &app{stdout: stdout, stderr: stderr}
 	cmd := newCommand(a)
@@ -45,7 +47,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) cli.E
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	err := cmd.ExecuteContext(ctx)
-	if a.ui == nil { // the command line was not understood
+	if a.ui == nil { // the command line is wrong
 		if err := a.output.validate(); err != nil {
 			a.output = outputOptions{}
 		}
@@ -70,16 +72,12 @@ func (a *app) start() {
 // newCommand returns the whole command line.
 func newCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "client",
-		Short:         "Build far away, flash right here",
-		Long:          longHelp,
-		Example:       examples,
-		Version:       version(),
-		Args:          cobra.NoArgs,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
+		Use:     "client",
+		Short:   "Build far away, flash right here",
+		Long:    longHelp,
+		Example: examples,
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.settings.settle(cmd, args); err != nil {
 				return err
 			}
 			if err := a.output.validate(); err != nil {
@@ -88,36 +86,27 @@ func newCommand(a *app) *cobra.Command {
 			a.start()
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return cli.Failf(cli.Usage, "say what to do: build, run, flash, monitor, verify, agents or files").Hint("see client --help")
+		RunE: func(*cobra.Command, []string) error {
+			return cli.Usagef("the verb is missing, such as build, run, flash, monitor, verify, agents or files").Hint("see client --help")
 		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return cli.Fail(cli.Usage, err, "see "+cmd.CommandPath()+" --help")
-	})
 	a.output.register(root.PersistentFlags())
 	root.AddCommand(a.buildCommand(), a.runCommand(), a.flashCommand(), a.monitorCommand(), a.verifyCommand(),
-		a.agentsCommand(), a.filesCommand(), a.doctorCommand(), a.versionCommand())
+		a.agentsCommand(), a.filesCommand(), a.doctorCommand(), a.portsCommand(), a.configCommand(), a.versionCommand(), command.FrontingTopic())
+	command.Finish(root)
+	completeValues(root)
 	return root
 }
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Tell the version",
+		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			a.ui.Result("%s", version())
-			a.ui.Done(console.Report{Version: version()})
+			a.ui.Result("%s", cli.Version())
+			a.ui.Done(console.Report{Version: cli.Version()})
 			return nil
 		},
 	}
-}
-
-// version is the module's, as the Go toolchain recorded it.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/farforge/farforge/client/console"
+	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
@@ -19,14 +20,14 @@ import (
 )
 
 // doctorConfig is the command line of client doctor.
-type doctorConfig struct{ jobOptions }
+type doctorConfig struct {
+	brokerConfig
+	Job remote.Options
+}
 
 func (c *doctorConfig) register(f *pflag.FlagSet) {
-	f.SortFlags = false
-	c.registerURL(f)
-	c.registerTarget(f)
-	c.reachOptions.register(f)
-	c.signInOptions.register(f)
+	cli.Section(f, "Job", c.Job.RegisterTarget)
+	c.brokerConfig.register(f)
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -55,7 +56,7 @@ The exit code is 0 if at least one way works, and else 3.`,
 }
 
 func (a *app) doctor(ctx context.Context, c doctorConfig) error {
-	broker, err := c.broker(ctx, a.log)
+	broker, err := c.open(ctx, a.log)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (a *app) doctor(ctx context.Context, c doctorConfig) error {
 	if !works {
 		a.ui.Done(console.Report{Doctor: d})
 		e := cli.Failf(cli.Broker, "the broker at %s cannot be reached", broker.Origin())
-		if len(c.Fronts) == 0 && c.AMPCache == "" {
+		if len(c.Reach.Fronts) == 0 && c.Reach.AMPCache == "" {
 			e.Hint("where only its name is blocked, --front and --ampcache can help; its operator knows which")
 		}
 		return e
@@ -102,7 +103,7 @@ func (c *doctorConfig) agents(ctx context.Context, broker *introducer) (names []
 	}
 	granted, err := broker.AskGrant(ctx, &api.GrantRequest{
 		PeerFingerprint: cert.Fingerprint(), RequiredChannels: []string{channel.LabelControl},
-		CPUCores: 1, MemoryMB: 1, TimeoutSecs: int(time.Minute / time.Second), Target: c.Target,
+		CPUCores: 1, MemoryMB: 1, TimeoutSecs: int(time.Minute / time.Second), Target: c.Job.Target,
 	})
 	var p *api.Problem
 	switch {

@@ -55,8 +55,8 @@ func (c *doctorConfig) advise(way signaling.Way, s signaling.Step) string {
 	if s.Name == signaling.StepHTTP || s.Name == signaling.StepKeys {
 		return adviseHTTP(way, s.Err)
 	}
-	if c.Proxy != "" && c.Proxy != "none" && s.Name != signaling.StepTLS {
-		return "this is about the proxy " + c.Proxy + "; is it right?"
+	if c.Reach.Proxy != "" && c.Reach.Proxy != "none" && s.Name != signaling.StepTLS {
+		return "this is about the proxy " + c.Reach.Proxy + "; is it right?"
 	}
 	around := "try " + otherWays(way)
 	switch s.Name {

@@ -10,6 +10,8 @@ import (
 	"github.com/farforge/farforge/client/artifacts"
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/client/trust"
+	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/flash"
 	"github.com/farforge/farforge/common/flash/serialport"
 )
@@ -19,7 +21,7 @@ type flashConfig struct {
 	What string
 	portOptions
 	loaderOptions
-	knownOptions
+	Trust trust.Options
 }
 
 func (c *flashConfig) Validate() error { return c.loaderOptions.Validate() }
@@ -45,7 +47,7 @@ What the flash holds already is skipped; what is written is compared.`,
 			if err != nil {
 				return err
 			}
-			firmware, err := a.loadFirmware(at, c.knownOptions)
+			firmware, err := a.loadFirmware(at, c.Trust)
 			if err != nil {
 				return err
 			}
@@ -64,16 +66,15 @@ What the flash holds already is skipped; what is written is compared.`,
 			return boardError(board.port.Close())
 		},
 	}
-	c.portOptions.register(cmd.Flags())
-	c.loaderOptions.register(cmd.Flags())
-	c.knownOptions.register(cmd.Flags())
+	cli.Section(cmd.Flags(), "Board", c.portOptions.register, c.loaderOptions.register)
+	cli.Section(cmd.Flags(), "Agents", c.Trust.RegisterKnown)
 	return cmd
 }
 
 // loadFirmware reads what the flash map at a path names, and checks it against the
 // statement of the agent that has signed it, if one has.
-func (a *app) loadFirmware(at string, o knownOptions) (*artifacts.Firmware, error) {
-	known, err := o.known()
+func (a *app) loadFirmware(at string, o trust.Options) (*artifacts.Firmware, error) {
+	known, err := o.Known()
 	if err != nil {
 		return nil, err
 	}

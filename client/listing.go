@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -23,46 +24,47 @@ const (
 
 // listingConfig is the command line of client agents.
 type listingConfig struct {
-	jobOptions
+	brokerConfig
+	Job      remote.Options
 	All      bool
 	Watch    bool
 	Interval time.Duration
 }
 
 func (c *listingConfig) register(f *pflag.FlagSet) {
-	f.SortFlags = false
-	c.registerURL(f)
-	c.registerTarget(f)
-	c.registerAble(f)
-	f.BoolVar(&c.All, "all", false, "also list agents that are offline")
-	f.BoolVar(&c.Watch, "watch", false, "go on listing them, until Ctrl-C")
-	f.DurationVar(&c.Interval, "interval", defaultInterval, "how often --watch asks, at least 1s")
-	c.reachOptions.register(f)
-	c.signInOptions.register(f)
+	cli.Section(f, "Agents", c.Job.RegisterAble, c.registerList)
+	c.brokerConfig.register(f)
 }
 
-// Validate reports what is wrong before anything is asked.
+func (c *listingConfig) registerList(f *pflag.FlagSet) {
+	f.BoolVar(&c.All, "all", false, "list agents that are offline, too")
+	f.BoolVar(&c.Watch, "watch", false, "list them again and again until Ctrl-C")
+	f.DurationVar(&c.Interval, "interval", defaultInterval, "let --watch ask every `TIME`, at least 1s")
+}
+
+// Validate reports the first wrong option, before anything is sent.
 func (c *listingConfig) Validate() error {
-	if err := c.jobOptions.Validate(); err != nil {
-		return err
-	}
+	return cmp.Or(c.brokerConfig.Validate(), c.Job.ValidateAble(), c.validateInterval(), c.query().Validate())
+}
+
+func (c *listingConfig) validateInterval() error {
 	switch {
 	case c.Interval < minInterval:
 		return usage("--interval: %v is less than %v", c.Interval, minInterval)
 	case c.Interval != defaultInterval && !c.Watch:
 		return usage("--interval means nothing without --watch")
 	}
-	return c.query().Validate()
+	return nil
 }
 
 func (c *listingConfig) query() *api.AgentQuery {
-	return &api.AgentQuery{Target: c.Target, Toolchain: c.Toolchain, Tags: c.Tags}
+	return &api.AgentQuery{Target: c.Job.Target, Toolchain: c.Job.Toolchain, Tags: c.Job.Tags}
 }
 
 // listAgents shows the agents, once or until ctx ends.
 func (a *app) listAgents(ctx context.Context, c listingConfig) error {
-	c.told = a.reached
-	broker, err := c.broker(ctx, a.log)
+	c.reached = a.sayWay
+	broker, err := c.open(ctx, a.log)
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,32 +17,20 @@ import (
 	"github.com/farforge/farforge/common/flash/serialport"
 )
 
-// monitorOptions are the flags of what watches a board.
+// monitorOptions are a monitor's options and the port's rate.
 type monitorOptions struct {
-	Baud  int
-	For   time.Duration
-	Lines int
-	Until string
+	Baud int
+	monitor.Options
 }
 
 func (o *monitorOptions) register(f *pflag.FlagSet) {
-	f.IntVar(&o.Baud, "monitor-baud", flash.DefaultBaud, "the `RATE` at which the firmware talks")
-	f.DurationVar(&o.For, "monitor-for", 0, "watch for this long, such as 30s; with another --monitor flag, how long to wait for it")
-	f.IntVar(&o.Lines, "monitor-lines", 0, "watch until this `NUMBER` of lines was seen")
-	f.StringVar(&o.Until, "monitor-until", "", "watch until the board prints this `TEXT`")
+	f.IntVar(&o.Baud, "monitor-baud", flash.DefaultBaud, "read what the firmware prints at this `RATE`")
+	o.Options.Register(f)
 }
 
-// Validate reports values that mean nothing.
+// Validate reports the first wrong option.
 func (o *monitorOptions) Validate() error {
-	switch {
-	case o.Baud < 1:
-		return usage("--monitor-baud: %d is not a rate", o.Baud)
-	case o.For < 0:
-		return usage("--monitor-for: %v is negative", o.For)
-	case o.Lines < 0:
-		return usage("--monitor-lines: %d is negative", o.Lines)
-	}
-	return nil
+	return cmp.Or(cli.Require(o.Baud >= 1, "--monitor-baud", "1 or more"), o.Options.Validate())
 }
 
 // monitorConfig is the command line of client monitor.
@@ -78,17 +66,15 @@ over before, it ends with exit code 7.`,
 			return boardError(errors.Join(err, port.Close()))
 		},
 	}
-	c.portOptions.register(cmd.Flags())
-	c.monitorOptions.register(cmd.Flags())
+	cli.Section(cmd.Flags(), "Board", c.portOptions.register)
+	cli.Section(cmd.Flags(), "Monitor", c.monitorOptions.register)
 	return cmd
 }
 
 // monitor watches the board until the options, the user or ctx end it.
 func (a *app) monitor(ctx context.Context, name string, b *board, o monitorOptions) error {
-	options := monitor.Options{
-		Out: a.stdout, Initial: b.tail, For: o.For,
-		Until: monitor.Until{Text: o.Until, Lines: o.Lines},
-	}
+	options := o.Options
+	options.Out, options.Initial = a.stdout, b.tail
 	var lines *lineEvents
 	if a.ui.JSON() {
 		lines = &lineEvents{tell: a.ui.MonitorLine}

@@ -4,43 +4,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/common/cli"
 )
-
-// envKey marks a flag with the environment variable that it is read from when
-// the command line does not have it.
-const envKey = "farforge_env"
-
-// env gives a flag its environment variable.
-func env(f *pflag.FlagSet, flag, variable string) {
-	found := f.Lookup(flag)
-	found.Usage += " (env " + variable + ")"
-	if found.Annotations == nil {
-		found.Annotations = map[string][]string{}
-	}
-	found.Annotations[envKey] = []string{variable}
-}
-
-// fromEnvironment sets the flags that the command line does not have.
-func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
-	var err error
-	flags.VisitAll(func(f *pflag.Flag) {
-		variable := f.Annotations[envKey]
-		if err != nil || f.Changed || len(variable) == 0 {
-			return
-		}
-		if value, ok := lookup(variable[0]); ok && value != "" {
-			if setErr := flags.Set(f.Name, value); setErr != nil {
-				err = cli.Failf(cli.Usage, "the environment variable %s has the value %q: %w", variable[0], value, setErr)
-			}
-		}
-	})
-	return err
-}
 
 // outputOptions are the flags of every verb.
 type outputOptions struct {
@@ -49,9 +21,9 @@ type outputOptions struct {
 }
 
 func (o *outputOptions) register(f *pflag.FlagSet) {
-	f.BoolVar(&o.JSON, "json", false, "write one JSON object a line to standard output, for programs")
-	f.BoolVarP(&o.Quiet, "quiet", "q", false, "write nothing but results and errors")
-	f.CountVarP(&o.Verbose, "verbose", "v", "tell more on standard error; twice for what helps to find faults")
+	f.BoolVar(&o.JSON, "json", false, "write one JSON object a line to standard output")
+	f.BoolVarP(&o.Quiet, "quiet", "q", false, "write only results and errors")
+	f.CountVarP(&o.Verbose, "verbose", "v", "write more to standard error; twice for debugging")
 }
 
 func (o *outputOptions) validate() error {
@@ -61,7 +33,7 @@ func (o *outputOptions) validate() error {
 	return nil
 }
 
-// logger is for what helps to find faults.
+// logger returns the logger for debugging, which is silent without --verbose.
 func (o *outputOptions) logger(w io.Writer) *slog.Logger {
 	level := slog.LevelWarn
 	switch {
@@ -82,16 +54,33 @@ func usage(format string, args ...any) error {
 // folderArg accepts at most one argument.
 func folderArg(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return cli.Failf(cli.Usage, "%s takes one folder, not %d", cmd.CommandPath(), len(args)).
+		return cli.Usagef("%s takes one folder, not %d", cmd.CommandPath(), len(args)).
 			Hint("see " + cmd.CommandPath() + " --help")
 	}
 	return nil
 }
 
-// folder is what the argument names, or where the command was started.
+// folder returns the project's folder: the argument, or else the current folder
+// or the nearest one above it that has a project file.
 func folder(args []string) string {
-	if len(args) == 0 {
+	if len(args) > 0 {
+		return args[0]
+	}
+	here, err := os.Getwd()
+	if err != nil {
 		return "."
 	}
-	return args[0]
+	home, _ := os.UserHomeDir()
+	for up := "."; ; up = filepath.Join("..", up) {
+		dir := filepath.Join(here, up)
+		if _, err := os.Stat(filepath.Join(dir, project.ConfigName)); err == nil {
+			return up
+		}
+		// A project ends at its repository; files above the home folder are
+		// somebody else's.
+		_, err := os.Lstat(filepath.Join(dir, ".git"))
+		if err == nil || dir == home || dir == filepath.Dir(dir) {
+			return "."
+		}
+	}
 }

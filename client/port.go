@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,11 +10,64 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/farforge/farforge/client/monitor"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/flash"
 	"github.com/farforge/farforge/common/flash/serialport"
+	"github.com/farforge/farforge/common/flashmap"
 )
+
+// defaultFlashBaud is a rate that nearly every USB bridge and cable can do.
+const defaultFlashBaud = 460800
+
+// portOptions are the flags of verbs that talk to a board.
+type portOptions struct{ Port string }
+
+func (o *portOptions) register(f *pflag.FlagSet) {
+	f.StringVar(&o.Port, "port", "", "use the board on this serial `PORT` or tcp://HOST:PORT (default the only one on USB)")
+	cli.Env(f, "port", "ESPTOOL_PORT")
+}
+
+// loaderOptions are the flags of verbs that flash a board. The names of resets
+// are esptool's.
+type loaderOptions struct {
+	Chip, Before, After string
+	Baud                int
+}
+
+func (o *loaderOptions) register(f *pflag.FlagSet) {
+	f.IntVar(&o.Baud, "baud", defaultFlashBaud, "flash at this `RATE`")
+	cli.Env(f, "baud", "ESPTOOL_BAUD")
+	f.StringVar(&o.Chip, "chip", "", "refuse to flash other chips than `CHIP`, such as esp32c3")
+	cli.Env(f, "chip", "ESPTOOL_CHIP")
+	f.StringVar(&o.Before, "before", "", "enter the loader by `RESET`: default_reset, usb_reset or no_reset")
+	cli.Env(f, "before", "ESPTOOL_BEFORE")
+	f.StringVar(&o.After, "after", "", "leave the loader by `RESET`: hard_reset, soft_reset or no_reset")
+	cli.Env(f, "after", "ESPTOOL_AFTER")
+}
+
+// Validate reports the first wrong option, before anything is built.
+func (o *loaderOptions) Validate() error {
+	if err := cli.Require(o.Baud >= 1, "--baud", "1 or more"); err != nil {
+		return err
+	}
+	_, _, err := o.resets(&flashmap.Map{})
+	return err
+}
+
+// resets returns the ways into and out of the loader: those of the flags, or else
+// those of the flash map.
+func (o *loaderOptions) resets(m *flashmap.Map) (before flash.Before, after flash.After, err error) {
+	if before, err = flash.ParseBefore(cmp.Or(o.Before, m.Before)); err == nil {
+		after, err = flash.ParseAfter(cmp.Or(o.After, m.After))
+	}
+	if err != nil {
+		return 0, 0, boardError(err)
+	}
+	return before, after, nil
+}
 
 // choosePort returns the port that the user names, or the only one that a board
 // can be on. It does not open it: that resets many boards.

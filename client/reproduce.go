@@ -24,16 +24,16 @@ type reproduceOptions struct {
 }
 
 func (o *reproduceOptions) register(f *pflag.FlagSet) {
-	f.StringVar(&o.Reproduce, "reproduce", "", "build what this `STATEMENT` tells of again, on another agent, and compare; a provenance.json or the folder of one")
-	f.BoolVar(&o.SameAgent, "same-agent", false, "let --reproduce build on the statement's own agent")
+	f.StringVar(&o.Reproduce, "reproduce", "", "repeat the build of this `STATEMENT`, a provenance.json or its folder, and compare")
+	f.BoolVar(&o.SameAgent, "same-agent", false, "let --reproduce build on the agent of the statement")
 }
 
 // Validate reports flags that the statement decides.
-func (o *reproduceOptions) Validate(c *buildConfig) error {
+func (o *reproduceOptions) Validate(given func(flag string) bool) error {
 	switch {
 	case o.Reproduce == "" && o.SameAgent:
 		return usage("--same-agent means nothing without --reproduce")
-	case o.Reproduce != "" && c.Target+c.Toolchain+c.Recipe != "":
+	case o.Reproduce != "" && (given("target") || given("toolchain") || given("recipe")):
 		return cli.Failf(cli.Usage, "--reproduce contradicts --target, --toolchain and --recipe").Hint("the statement says which they were")
 	}
 	return nil
@@ -42,7 +42,7 @@ func (o *reproduceOptions) Validate(c *buildConfig) error {
 // reproduce builds the statement's source again and compares what comes out.
 // The artifacts in .farforge/out stay as they are.
 func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) (err error) {
-	known, err := c.known()
+	known, err := c.Trust.Known()
 	if err != nil {
 		return err
 	}
@@ -50,9 +50,9 @@ func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) 
 	if err != nil {
 		return err
 	}
-	c.Target, c.Recipe = claim.Target, claim.Recipe
-	if c.Toolchain = claim.Toolchain; c.Toolchain != "" && claim.Version != "" {
-		c.Toolchain = toolchain.Exactly(claim.Toolchain, claim.Version)
+	c.Job.Target, c.Job.Recipe = claim.Target, claim.Recipe
+	if c.Job.Toolchain = claim.Toolchain; c.Job.Toolchain != "" && claim.Version != "" {
+		c.Job.Toolchain = toolchain.Exactly(claim.Toolchain, claim.Version)
 	}
 	b, err := a.prepare(ctx, c)
 	if err != nil {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/common/cli"
@@ -21,14 +23,19 @@ type runConfig struct {
 	Monitor bool
 }
 
-// Validate reports what is wrong with any of its parts.
+func (c *runConfig) register(f *pflag.FlagSet) {
+	c.buildConfig.register(f)
+	cli.Section(f, "Board", c.portOptions.register, c.loaderOptions.register)
+	cli.Section(f, "Monitor", c.monitorOptions.register, c.registerMonitor)
+}
+
+func (c *runConfig) registerMonitor(f *pflag.FlagSet) {
+	f.BoolVar(&c.Monitor, "monitor", true, "show what the board prints after flashing")
+}
+
+// Validate reports the first wrong option.
 func (c *runConfig) Validate() error {
-	for _, validate := range []func() error{c.buildConfig.Validate, c.loaderOptions.Validate, c.monitorOptions.Validate} {
-		if err := validate(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Or(c.buildConfig.Validate(), c.loaderOptions.Validate(), c.monitorOptions.Validate())
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -53,12 +60,7 @@ board that is not there is noticed before the build.`,
 			return a.run(cmd.Context(), c)
 		},
 	}
-	f := cmd.Flags()
-	c.buildConfig.register(f)
-	c.portOptions.register(f)
-	c.loaderOptions.register(f)
-	c.monitorOptions.register(f)
-	f.BoolVar(&c.Monitor, "monitor", true, "show what the board prints after flashing")
+	c.register(cmd.Flags())
 	return cmd
 }
 

@@ -6,11 +6,12 @@ import (
 	"github.com/farforge/farforge/client/artifacts"
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/client/project"
+	"github.com/farforge/farforge/client/trust"
 	"github.com/farforge/farforge/common/provenance"
 )
 
 func (a *app) verifyCommand() *cobra.Command {
-	var o knownOptions
+	var o trust.Options
 	cmd := &cobra.Command{
 		Use:   "verify [DIR]",
 		Short: "Check artifacts against what their agent has signed",
@@ -25,7 +26,7 @@ signature too:
       -n ` + provenance.Namespace + ` -s provenance.json.sig < provenance.json`,
 		Args: folderArg,
 		RunE: func(_ *cobra.Command, args []string) error {
-			known, err := o.known()
+			known, err := o.Known()
 			if err != nil {
 				return err
 			}
@@ -39,6 +40,6 @@ signature too:
 			return nil
 		},
 	}
-	o.register(cmd.Flags())
+	o.RegisterKnown(cmd.Flags())
 	return cmd
 }

@@ -24,6 +24,25 @@ type Report struct {
 	Version    string      `json:"version,omitempty"`
 	Doctor     *Diagnosis  `json:"doctor,omitempty"`
 	Agents     *AgentCount `json:"agents,omitempty"`
+	Settings   *[]Setting  `json:"settings,omitempty"`
+	Ports      *[]Port     `json:"ports,omitempty"`
+}
+
+// Port is a serial port of this machine.
+type Port struct {
+	Name    string `json:"name"`
+	USB     bool   `json:"usb"`
+	VID     uint16 `json:"vid,omitempty"`
+	PID     uint16 `json:"pid,omitempty"`
+	Product string `json:"product,omitempty"`
+	Serial  string `json:"serial,omitempty"`
+}
+
+// Setting is the value of a flag and its origin, such as a file.
+type Setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Origin string `json:"origin"`
 }
 
 // Listed tells how much a project is.
