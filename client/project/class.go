@@ -2,16 +2,45 @@ package project
 
 import (
 	"fmt"
-	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
-var posixClasses = []string{"alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "xdigit"}
+// posixClass returns the bytes of "[:name:]" as git has them, or "".
+func posixClass(name string) string {
+	const lower, upper, digit = `a-z`, `A-Z`, `0-9`
+	const punct = `!-.:-@\[-` + "`" + `{-~` // without the slash, which no class matches
+	switch name {
+	case "alnum":
+		return lower + upper + digit
+	case "alpha":
+		return lower + upper
+	case "blank":
+		return ` \t`
+	case "cntrl":
+		return `\x00-\x1f\x7f`
+	case "digit":
+		return digit
+	case "graph":
+		return punct + lower + upper + digit
+	case "lower":
+		return lower
+	case "print":
+		return ` ` + punct + lower + upper + digit
+	case "punct":
+		return punct
+	case "space":
+		return ` \t\n\r`
+	case "upper":
+		return upper
+	case "xdigit":
+		return digit + `a-fA-F`
+	}
+	return ""
+}
 
 // translateClass turns the bracket expression at the start of glob into one of
-// a regular expression that never matches a slash. It returns the length of
-// what it read.
+// a regular expression that never matches a slash. It returns the number of bytes
+// that it read, and false for an expression that matches nothing in git.
 func translateClass(glob string) (expr string, n int, ok bool) {
 	i := 1
 	negated := i < len(glob) && (glob[i] == '!' || glob[i] == '^')
@@ -19,36 +48,54 @@ func translateClass(glob string) (expr string, n int, ok bool) {
 		i++
 	}
 	var items strings.Builder
+	var last byte // the start of a range, if "-" follows; 0: none
 	for first := true; ; first = false {
 		if i >= len(glob) {
-			return "", 0, false // never closed
+			return "", 0, false
 		}
-		if glob[i] == ']' && !first {
+		c := glob[i]
+		if c == ']' && !first {
 			i++
 			break
 		}
-		if name, size := posixClass(glob[i:]); size > 0 {
-			if !slices.Contains(posixClasses, name) {
+		switch {
+		case c == '\\':
+			if i++; i >= len(glob) {
 				return "", 0, false
 			}
-			items.WriteString(posixItems(name))
-			i += size
-			continue
-		}
-		low, size := classRune(glob[i:])
-		if size == 0 {
-			return "", 0, false
-		}
-		i += size
-		high := low
-		if i+1 < len(glob) && glob[i] == '-' && glob[i+1] != ']' {
-			high, size = classRune(glob[i+1:])
-			if size == 0 {
+			last = glob[i]
+			writeRange(&items, last, last)
+		case c == '-' && last != 0 && i+1 < len(glob) && glob[i+1] != ']':
+			if i++; glob[i] == '\\' {
+				if i++; i >= len(glob) {
+					return "", 0, false
+				}
+			}
+			writeRange(&items, last, glob[i])
+			last = 0
+		case c == '[' && i+1 < len(glob) && glob[i+1] == ':':
+			end := strings.IndexByte(glob[i+2:], ']')
+			if end < 0 {
 				return "", 0, false
 			}
-			i += 1 + size
+			name, closed := strings.CutSuffix(glob[i+2:i+2+end], ":")
+			if !closed { // an ordinary "["
+				last = c
+				writeRange(&items, c, c)
+				break
+			}
+			class := posixClass(name)
+			if class == "" {
+				return "", 0, false
+			}
+			items.WriteString(class)
+			i += 2 + end
+			last = 0
+		default:
+			last = c
+			writeRange(&items, c, c)
 		}
-		writeRange(&items, low, high)
+		i++
 	}
 	switch {
 	case negated:
@@ -60,50 +107,14 @@ func translateClass(glob string) (expr string, n int, ok bool) {
 	}
 }
 
-// classRune reads a character, or a quoted one.
-func classRune(s string) (rune, int) {
-	if s[0] == '\\' {
-		if len(s) == 1 {
-			return 0, 0
-		}
-		r, n := utf8.DecodeRuneInString(s[1:])
-		return r, n + 1
-	}
-	return utf8.DecodeRuneInString(s)
-}
-
-// posixClass recognises "[:name:]".
-func posixClass(s string) (name string, n int) {
-	if !strings.HasPrefix(s, "[:") {
-		return "", 0
-	}
-	name, _, ok := strings.Cut(s[2:], ":]")
-	if !ok || strings.ContainsAny(name, "[]") {
-		return "", 0
-	}
-	return name, len(name) + 4
-}
-
-// posixItems spells the classes that hold a slash without it.
-func posixItems(name string) string {
-	switch name {
-	case "graph":
-		return `!-.0-~`
-	case "print":
-		return ` -.0-~`
-	case "punct":
-		return `!-.:-@\[-` + "`" + `{-~`
-	}
-	return "[:" + name + ":]"
-}
-
-func writeRange(b *strings.Builder, low, high rune) {
+// writeRange adds the bytes from low to high, without the slash. A range that ends
+// before it begins is empty, as in git; its start was added by itself.
+func writeRange(b *strings.Builder, low, high byte) {
 	if low <= '/' && high >= '/' {
 		writeRange(b, low, '/'-1)
 		low = '/' + 1
 	}
-	if low > high {
-		return // empty, as in git
+	if low <= high {
+		fmt.Fprintf(b, `\x{%X}-\x{%X}`, low, high)
 	}
-	fmt.Fprintf(b, `\x{%X}-\x{%X}`, low, high)
 }

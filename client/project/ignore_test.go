@@ -1,12 +1,8 @@
 package project
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -49,103 +45,65 @@ func TestRulesOfTheRepositoryAbove(t *testing.T) {
 	}
 }
 
-// git lists what git would add. It is the authority on its own rules.
-func git(t *testing.T, dir string) string {
-	t.Helper()
-	run := func(args ...string) string {
-		cmd := exec.Command("git", args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_SYSTEM="+os.DevNull)
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("git %v: %v", args, err)
-		}
-		return string(out)
-	}
-	if _, err := os.Stat(filepath.Join(dir, ".git")); err != nil {
-		run("init", "-q")
-	}
-	names := strings.Split(strings.TrimSuffix(run("ls-files", "-z", "--others", "--exclude-standard"), "\x00"), "\x00")
-	slices.Sort(names)
-	return strings.Join(names, "\n")
-}
-
-// TestSameAsGit compares with git itself, over patterns put together from
-// pieces that have each been wrong in some implementation. Names are ASCII: git
-// matches bytes, and this package characters.
-func TestSameAsGit(t *testing.T) {
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("git is not installed")
-	}
-	dir := t.TempDir()
-	for _, name := range []string{"a", "b.o", "ab/a", "ab/b.o", "ab/c/a", "ab/c/d/b.o", "ab/c/d/x-y", "c/a", "c/ab/b.o", "c/ab/[x]", "d/c/ab/a b", "d/c/ab/#a", "d/!a", "d/a\\b"} {
-		at := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+// TestLinkedIgnoreFiles: git does not follow a symlink in the place of .gitignore.
+func TestLinkedIgnoreFiles(t *testing.T) {
+	for target, inside := range map[string]string{"rules": "*.o", "../rules": "*.o", "nowhere": ""} {
+		dir := tree(t, map[string]string{"p/a.c": "", "p/b.o": "", "p/rules": inside, "rules": inside})
+		dir = filepath.Join(dir, "p")
+		if err := os.Symlink(target, filepath.Join(dir, gitIgnoreName)); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(at, nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pieces := []string{"a", "b", "c", "d", "ab", "*", "**", "?", "/", "/", "/", "!", "[a-c]", "[!b]", "[]x]", "[^a-c]", "[[:alpha:]]", "[+-b]", "[", "\\", ".o", ".", " ", "#", "-", "\\ ", "**/", "/**", "/**/"}
-	// git takes a literal start off the pattern before it looks at what stands
-	// before "**", so that "b**/x" works as "b" with "**/x"; gitignore(5) does
-	// not say so.
-	quirk := regexp.MustCompile(`[^/]\*\*`)
-	random := rand.New(rand.NewPCG(1, 2))
-	write := func(name string) string {
-		var lines []string
-		for range 1 + random.IntN(4) {
-			var line string
-			for range 1 + random.IntN(5) {
-				line += pieces[random.IntN(len(pieces))]
-			}
-			if !quirk.MatchString(strings.TrimPrefix(line, "!")) {
-				lines = append(lines, line)
-			}
-		}
-		text := strings.Join(lines, "\n")
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}
-	rounds := 200
-	if testing.Short() {
-		rounds = 30
-	}
-	for range rounds {
-		top, nested := write(".gitignore"), write("ab/.gitignore")
 		p := open(t, dir)
-		files, err := p.walk(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		var warnings []string
+		p.Warn = func(text string) { warnings = append(warnings, text) }
+		files, err := p.List(t.Context())
 		var names []string
 		for _, f := range files {
 			names = append(names, f.Path)
 		}
-		slices.Sort(names)
-		if got, want := strings.Join(names, "\n"), git(t, dir); got != want {
-			t.Fatalf("rules %q, in ab %q:\n%s", top, nested, diff(got, want))
+		if target == "../rules" || target == "nowhere" { // neither can be sent, by itself
+			if err == nil && !slices.Contains(names, "b.o") {
+				t.Errorf("%s: obeyed: %v", target, names)
+			}
+		} else if err != nil || !slices.Contains(names, "b.o") {
+			t.Errorf("%s: %v, %v", target, names, err)
+		}
+		if len(warnings) != 1 || !strings.Contains(warnings[0], "because it is a symlink") {
+			t.Errorf("%s: warnings %q", target, warnings)
 		}
 	}
 }
 
-func diff(got, want string) string {
-	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
-	var b strings.Builder
-	for _, n := range g {
-		if !slices.Contains(w, n) {
-			fmt.Fprintf(&b, "%q is sent, git ignores it\n", n)
+// TestOutputsOfTheKind: what a build makes in the project is left out without any
+// rule, and a rule of the user's outweighs that.
+func TestOutputsOfTheKind(t *testing.T) {
+	const idf = "include($ENV{IDF_PATH}/tools/cmake/project.cmake)\n"
+	for _, tt := range []struct {
+		kind  Kind
+		files map[string]string
+		want  string
+	}{
+		{ESPIDF, map[string]string{"CMakeLists.txt": idf, "build/a.o": "", "main/build/b.c": "", "managed_components/x/x.c": ""}, "CMakeLists.txt main/build/b.c managed_components/x/x.c"},
+		{ESPIDF, map[string]string{"CMakeLists.txt": idf, "dependencies.lock": "", "managed_components/x/x.c": ""}, "CMakeLists.txt dependencies.lock"},
+		{ESPIDF, map[string]string{"CMakeLists.txt": idf, ".gitignore": "!build/\n", "build/a.h": ""}, ".gitignore CMakeLists.txt build/a.h"},
+		{ESPIDF, map[string]string{"CMakeLists.txt": idf, IgnoreName: "!build/\n", "build/a.h": ""}, ".farforgeignore CMakeLists.txt build/a.h"},
+		{PlatformIO, map[string]string{"platformio.ini": "", "CMakeLists.txt": idf, ".pio/build/x": "", "src/a.c": ""}, "CMakeLists.txt platformio.ini src/a.c"},
+		{Rust, map[string]string{"Cargo.toml": "", "target/x": "", "src/target/a.rs": ""}, "Cargo.toml src/target/a.rs"},
+		{ESPHome, map[string]string{"lamp.yaml": "# x\nesphome:\n  name: lamp\n", ".esphome/x": ""}, "lamp.yaml"},
+		{Arduino, map[string]string{"blink.ino": "", "build/x": ""}, "blink.ino"},
+		{Zephyr, map[string]string{"CMakeLists.txt": "find_package(Zephyr REQUIRED)\n", "build/x": ""}, "CMakeLists.txt"},
+		{CMake, map[string]string{"CMakeLists.txt": "project(x)\n", "cmake-build-debug/x": ""}, "CMakeLists.txt"},
+		{Make, map[string]string{"Makefile": "all:\n", "build/x": ""}, "Makefile build/x"},
+		{"", map[string]string{"a.yaml": "x:\n", "build/x": ""}, "a.yaml build/x"},
+	} {
+		dir := tree(t, tt.files)
+		if got := open(t, dir).Kind; got != tt.kind {
+			t.Errorf("%v: of the kind %q, want %q", tt.files, got, tt.kind)
+		}
+		if got := list(t, dir); got != tt.want {
+			t.Errorf("%s: sent are %q, want %q", tt.kind, got, tt.want)
 		}
 	}
-	for _, n := range w {
-		if !slices.Contains(g, n) {
-			fmt.Fprintf(&b, "%q is left out, git does not ignore it\n", n)
-		}
-	}
-	return b.String()
 }
 
 func FuzzPattern(f *testing.F) {
@@ -153,11 +111,11 @@ func FuzzPattern(f *testing.F) {
 		f.Add(s, "a/b.o")
 	}
 	f.Fuzz(func(t *testing.T, line, path string) {
-		p, ok := parsePattern(line)
+		p, ok := parsePattern(line, false)
 		if ok && p.match == nil {
 			t.Fatal("a rule without an expression")
 		}
-		if ok && p.match.MatchString("/") && !strings.Contains(line, "**") && !strings.Contains(line, "/") {
+		if ok && p.matches("/", "/", false) && !strings.Contains(line, "**") && !strings.Contains(line, "/") {
 			t.Fatalf("%q matches a slash", line)
 		}
 	})

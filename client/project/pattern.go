@@ -7,27 +7,38 @@ import (
 
 // pattern is one rule of an ignore file, as gitignore(5) defines it.
 type pattern struct {
-	match    *regexp.Regexp
-	include  bool // "!": takes back what an earlier rule left out
-	dirOnly  bool // "/" at the end
-	anchored bool // "/" elsewhere: matched against the whole path below the file's folder
+	match    *regexp.Regexp // of bytes, see octets
+	include  bool           // "!": takes back what an earlier rule left out
+	dirOnly  bool           // "/" at the end
+	anchored bool           // "/" elsewhere: matched against the whole path below the file's folder
 }
 
-// parsePattern reads one line. It returns false for lines that are no rule:
-// blank ones, comments, and patterns that git takes for matching nothing.
-func parsePattern(line string) (pattern, bool) {
+// parsePatterns reads the text of an ignore file.
+func parsePatterns(text string, foldCase bool) []pattern {
+	var out []pattern
+	text = strings.TrimPrefix(text, "\ufeff")
+	for line := range strings.SplitSeq(text, "\n") {
+		if p, ok := parsePattern(line, foldCase); ok {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// parsePattern reads one line. It returns false for lines without a rule: blank
+// lines, comments, and patterns that match nothing in git.
+func parsePattern(line string, foldCase bool) (pattern, bool) {
 	var p pattern
-	line = trimBlanks(strings.TrimSuffix(line, "\r"))
+	line, _, _ = strings.Cut(strings.TrimSuffix(line, "\r"), "\x00")
 	if line == "" || line[0] == '#' {
 		return p, false
 	}
-	if line[0] == '!' {
-		p.include = true
-		line = line[1:]
+	line = trimBlanks(line)
+	if rest, ok := strings.CutPrefix(line, "!"); ok {
+		p.include, line = true, rest
 	}
 	if rest, ok := strings.CutSuffix(line, "/"); ok {
-		p.dirOnly = true
-		line = rest
+		p.dirOnly, line = true, rest
 	}
 	p.anchored = strings.Contains(line, "/")
 	line = strings.TrimPrefix(line, "/")
@@ -38,30 +49,51 @@ func parsePattern(line string) (pattern, bool) {
 	if !ok {
 		return p, false
 	}
+	if foldCase {
+		expr = "(?i)" + expr
+	}
 	var err error
-	p.match, err = regexp.Compile(expr)
+	p.match, err = regexp.Compile(`(?s)\A` + expr + `\z`)
 	return p, err == nil
 }
 
-// trimBlanks cuts blanks off the end, up to one that a backslash quotes.
-func trimBlanks(s string) string {
-	for strings.HasSuffix(s, " ") {
-		rest := s[:len(s)-1]
-		slashes := len(rest) - len(strings.TrimRight(rest, `\`))
-		if slashes%2 == 1 {
-			break
-		}
-		s = rest
+// matches tells whether the rule is about an entry: its name, and its path below the
+// folder of the ignore file.
+func (p *pattern) matches(name, path string, dir bool) bool {
+	if p.dirOnly && !dir {
+		return false
 	}
-	return s
+	if p.anchored {
+		name = path
+	}
+	return p.match.MatchString(octets(name))
 }
 
-// translate turns a glob into a regular expression, which takes linear time
-// whatever the glob is.
+// trimBlanks cuts blanks off the end, except one behind a backslash.
+func trimBlanks(s string) string {
+	end := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case ' ':
+			continue
+		case '\\':
+			if i++; i == len(s) {
+				return s
+			}
+		}
+		end = i + 1
+	}
+	return s[:end]
+}
+
+// translate turns a glob into a regular expression, which takes linear time for
+// every glob. It matches bytes, as git does.
+//
+// In git, "**" stands for folders between slashes, at the start, and also behind the
+// glob's literal beginning, which git compares first: src**/x.c matches src/a/x.c.
 func translate(glob string) (string, bool) {
-	glob = strings.ReplaceAll(glob, `**\/`, `**/`) // a quoted slash is a slash
 	var b strings.Builder
-	b.WriteString(`(?s)\A`)
+	literal := strings.IndexAny(glob, `*?[\`)
 	for i := 0; i < len(glob); {
 		switch c := glob[i]; c {
 		case '*':
@@ -69,13 +101,15 @@ func translate(glob string) (string, bool) {
 			for end < len(glob) && glob[end] == '*' {
 				end++
 			}
-			whole := end == i+2 && (i == 0 || glob[i-1] == '/')
+			after := glob[end:]
+			folders := end > i+1 && (i == literal || glob[i-1] == '/') &&
+				(after == "" || after[0] == '/' || strings.HasPrefix(after, `\/`))
 			switch {
-			case whole && end < len(glob) && glob[end] == '/':
-				b.WriteString(`(?:.*/)?`) // "**/": any folders, or none
+			case folders && strings.HasPrefix(after, "/"):
+				b.WriteString(`(?:.*/)?`)
 				end++
-			case whole && end == len(glob):
-				b.WriteString(`.+`) // "/**" or all of it: everything inside
+			case folders:
+				b.WriteString(`.*`)
 			default:
 				b.WriteString(`[^/]*`)
 			}
@@ -97,21 +131,25 @@ func translate(glob string) (string, bool) {
 			i++
 			fallthrough
 		default:
-			r := firstRune(glob[i:])
-			b.WriteString(regexp.QuoteMeta(r))
-			i += len(r)
+			b.WriteString(regexp.QuoteMeta(octets(glob[i : i+1])))
+			i++
 		}
 	}
-	b.WriteString(`\z`)
 	return b.String(), true
 }
 
-// firstRune returns the first character of s, which is not empty, as a string.
-func firstRune(s string) string {
-	for i := range s {
-		if i > 0 {
-			return s[:i]
-		}
+// octets returns a string with one character for each byte of s.
+func octets(s string) string {
+	ascii := true
+	for i := 0; i < len(s) && ascii; i++ {
+		ascii = s[i] < 0x80
 	}
-	return s
+	if ascii {
+		return s
+	}
+	all := make([]rune, len(s))
+	for i := range len(s) {
+		all[i] = rune(s[i])
+	}
+	return string(all)
 }

@@ -13,15 +13,25 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// Project is an open folder with what its project file says. Its methods may
-// be called from several goroutines.
+// Project is an open folder with its project file. Its methods may be called from
+// several goroutines.
 type Project struct {
 	// Dir is the folder as the user named it.
 	Dir string
 	// Config is empty when there is no project file.
 	Config Config
+	// Kind is the kind of the project, found out by its files.
+	Kind Kind
+	// Warn gets what the user should know about the choice of files. Nil discards it.
+	Warn func(string)
 
 	root *os.Root
+}
+
+func (p *Project) warn(text string) {
+	if p.Warn != nil {
+		p.Warn(text)
+	}
 }
 
 // Open opens the project in dir and reads its project file, if there is one.
@@ -35,6 +45,7 @@ func Open(dir string) (*Project, error) {
 	if err := p.readConfig(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
+	p.Kind = kindOf(root.FS())
 	return p, nil
 }
 
@@ -63,8 +74,8 @@ func (p *Project) readConfig() error {
 	return nil
 }
 
-// Name returns what to call the project in messages: what the project file
-// says, or the folder's name.
+// Name returns the project's name for messages: that of the project file, or the
+// folder's.
 func (p *Project) Name() string {
 	if p.Config.Name != "" {
 		return p.Config.Name
@@ -81,8 +92,8 @@ func (p *Project) OpenFile(f channel.File) (io.ReadCloser, error) {
 	return p.open(f.Path)
 }
 
-// open opens a regular file. It does not wait for a writer, as opening a pipe
-// that took the file's place would.
+// open opens a regular file. If a pipe has taken the file's place, it does not wait
+// for a writer.
 func (p *Project) open(path string) (*os.File, error) {
 	file, err := p.root.OpenFile(path, os.O_RDONLY|nonblock, 0)
 	if err != nil {

@@ -24,7 +24,7 @@ func TestScan(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "run.sh"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("../a.c", filepath.Join(dir, "sub", "link")); err != nil {
+	if err := os.Symlink("./..//a.c", filepath.Join(dir, "sub", "link")); err != nil {
 		t.Fatal(err)
 	}
 	p := open(t, dir)
@@ -57,8 +57,8 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// TestRefusedFiles shows that what cannot be sent is an error that names the
-// file and the way out, and that the way out works.
+// TestRefusedFiles: a file that cannot be sent is an error with its name and a hint,
+// and the hint works.
 func TestRefusedFiles(t *testing.T) {
 	tests := []struct {
 		name string

@@ -21,24 +21,26 @@ type walker struct {
 	ctx     context.Context
 	p       *Project
 	outputs []string
-	above   []string // folders between the repository's root and the project
+	above   []string // folders between the repository's top and the project
 	files   []channel.File
 }
 
 func (p *Project) walk(ctx context.Context) ([]channel.File, error) {
-	above, between, err := rulesAbove(p.Dir)
+	above, between, err := rulesAbove(ctx, p.Dir, p.warn)
 	if err != nil {
 		return nil, cli.Fail(cli.Usage, err)
 	}
 	w := &walker{ctx: ctx, p: p, above: between, outputs: p.Config.Outputs}
-	if err := w.folder(nil, above); err != nil {
+	above = &rules{parent: above, depth: len(between), made: p.Kind.outputs(p.root.FS())}
+	if err := w.folder(nil, above, false); err != nil {
 		return nil, err
 	}
 	return w.files, nil
 }
 
-// folder adds what lies in the folder whose path has the given parts.
-func (w *walker) folder(parts []string, above *rules) error {
+// folder adds the entries of the folder whose path has the given parts. In a folder
+// that git ignores, only tracked entries are added.
+func (w *walker) folder(parts []string, above *rules, ignored bool) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
@@ -57,12 +59,13 @@ func (w *walker) folder(parts []string, above *rules) error {
 		if e.Name() == gitName || e.Name() == StateName || slices.Contains(w.outputs, file) {
 			continue
 		}
-		if here.ignored(append(slices.Clone(w.above), at...), e.IsDir()) {
+		wanted, within := w.judge(here, at, e.IsDir(), ignored)
+		switch {
+		case !wanted:
 			continue
-		}
-		if e.IsDir() {
-			err = w.folder(at, here)
-		} else {
+		case e.IsDir():
+			err = w.folder(at, here, within)
+		default:
 			err = w.file(file, e)
 		}
 		if err != nil {
@@ -72,9 +75,39 @@ func (w *walker) folder(parts []string, above *rules) error {
 	return nil
 }
 
-// rules reads the ignore files of a folder.
+// judge tells whether an entry is sent, and for a folder whether only its tracked
+// entries are. ignored is set in a folder that git ignores.
+func (w *walker) judge(here *rules, at []string, dir, ignored bool) (wanted, within bool) {
+	whole := append(slices.Clone(w.above), at...)
+	switch here.ownVerdict(whole, dir) {
+	case in:
+		return true, false
+	case out:
+		return false, false
+	}
+	repo, name := here.repository(whole)
+	tracked := repo.tracked
+	if tracked == nil {
+		tracked = &index{}
+	}
+	if tracked.files[name] || tracked.modules[name] {
+		return true, false
+	}
+	if ignored || here.gitVerdict(whole, dir) == out {
+		return dir && tracked.folders[name], true
+	}
+	return true, false
+}
+
+// rules reads the ignore files of a folder. At the top of another repository, the
+// rules of git above it end.
 func (w *walker) rules(entries []fs.DirEntry, parts []string, above *rules) (*rules, error) {
 	here := &rules{parent: above, depth: len(w.above) + len(parts)}
+	dir := filepath.Join(w.p.Dir, filepath.Join(parts...))
+	if len(parts) > 0 && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == gitName }) && isRepository(dir) {
+		here.repo = openRepository(w.ctx, dir, w.p.warn)
+	}
+	repo, _ := here.repository(append(slices.Clone(w.above), parts...))
 	for _, e := range entries {
 		var into *[]pattern
 		switch e.Name() {
@@ -85,15 +118,19 @@ func (w *walker) rules(entries []fs.DirEntry, parts []string, above *rules) (*ru
 		default:
 			continue
 		}
-		if e.IsDir() {
+		at := path.Join(append(slices.Clone(parts), e.Name())...)
+		switch {
+		case e.Type()&fs.ModeSymlink != 0:
+			w.p.warn(linkedRules(at))
+			continue
+		case !e.Type().IsRegular():
 			continue
 		}
-		at := path.Join(append(slices.Clone(parts), e.Name())...)
 		text, err := w.p.root.ReadFile(at)
 		if err != nil {
 			return nil, cli.Failf(cli.Usage, "cannot read the ignore rules in %s: %w", at, reason(err))
 		}
-		*into = parseRules(string(text))
+		*into = parsePatterns(string(text), repo.foldCase)
 	}
 	return here, nil
 }
@@ -101,11 +138,11 @@ func (w *walker) rules(entries []fs.DirEntry, parts []string, above *rules) (*ru
 func (w *walker) file(at string, e fs.DirEntry) error {
 	if len(w.files) == channel.MaxFiles {
 		return cli.Failf(cli.Usage, "%s holds more than %d files", w.p.Dir, channel.MaxFiles).
-			Hint("is it the folder of one project?", "leave folders out with rules in "+IgnoreName)
+			Hint("check that it is the folder of one project", "leave folders out with rules in "+IgnoreName)
 	}
 	info, err := e.Info()
 	if err != nil {
-		return refuse(at, "it cannot be looked at: %w", reason(err))
+		return refuse(at, "its size and mode cannot be read: %w", reason(err))
 	}
 	f := channel.File{Path: at, Kind: channel.KindFile, Size: info.Size()}
 	switch mode := info.Mode(); {
@@ -130,19 +167,29 @@ func (w *walker) link(at string) (channel.File, error) {
 	if err != nil {
 		return channel.File{}, refuse(at, "the symlink cannot be read: %w", reason(err))
 	}
-	f := channel.File{Path: at, Kind: channel.KindSymlink, Link: filepath.ToSlash(target)}
+	f := channel.File{Path: at, Kind: channel.KindSymlink, Link: plainLink(filepath.ToSlash(target))}
 	alone := channel.Manifest{Files: []channel.File{f}}
 	if alone.Validate() == nil {
 		return f, nil
 	}
 	if filepath.IsAbs(target) {
-		return f, refuse(at, "it is a symlink to the absolute path %s, which is not there on the agent", target).
+		return f, refuse(at, "it is a symlink to the absolute path %s, which does not exist on the agent", target).
 			Hint("make it relative if the target is in the project")
 	}
 	return f, refuse(at, "it is a symlink to %s, which can lead out of the project", target)
 }
 
-// refuse is an error about one file that cannot be sent.
+// plainLink writes a relative link without "." and empty parts: ./../x.c becomes
+// ../x.c. It keeps ".." where it is, because a folder before it may be a symlink.
+func plainLink(target string) string {
+	if path.IsAbs(target) {
+		return target
+	}
+	parts := slices.DeleteFunc(strings.Split(target, "/"), func(s string) bool { return s == "" || s == "." })
+	return cmp.Or(strings.Join(parts, "/"), ".")
+}
+
+// refuse returns the error for a file that cannot be sent.
 func refuse(at, format string, args ...any) *cli.Error {
 	return cli.Failf(cli.Usage, "cannot send %s: %w", at, fmt.Errorf(format, args...)).
 		Hint(fmt.Sprintf("if the build does not need it, leave it out:  echo '/%s' >> %s", strings.ReplaceAll(at, "'", `'\''`), IgnoreName))
@@ -157,11 +204,11 @@ func special(mode fs.FileMode) string {
 	case mode&fs.ModeDevice != 0:
 		return "a device"
 	default:
-		return "something special"
+		return "a special file"
 	}
 }
 
-// reason strips the path that the caller's message has already.
+// reason returns the error without the path that the caller's message names.
 func reason(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {
