@@ -89,7 +89,7 @@ func startPebble(t *testing.T, programs, httpPort, tlsPort string, life time.Dur
 
 	p := &pebble{
 		directory: "https://127.0.0.1:" + api + "/dir", caFile: ca.File(), management: "https://127.0.0.1:" + management,
-		http: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}, DisableKeepAlives: true}},
+		http: &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}, DisableKeepAlives: true}},
 	}
 	waitFor(t, "Pebble answers", func() error { _, err := p.get(p.directory); return err })
 	waitFor(t, "the DNS server answers", func() error {
@@ -206,7 +206,7 @@ func TestACME(t *testing.T) {
 func wantRedirect(t *testing.T, from, to string) {
 	t.Helper()
 	client := &http.Client{
-		Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
+		Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Get(from)
@@ -223,12 +223,12 @@ func wantRedirect(t *testing.T, from, to string) {
 // serves with it.
 func handshake(t *testing.T, port string, c *tls.Config) *x509.Certificate {
 	t.Helper()
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", "127.0.0.1:"+port, c)
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", "127.0.0.1:"+port, c)
 	if err != nil {
 		t.Fatalf("handshake for %q: %v", c.ServerName, err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	if got, err := io.ReadAll(conn); err != nil || !bytes.Contains(got, []byte(`"status":"ok"`)) {
 		t.Errorf("over TLS: %q, %v", got, err)
@@ -271,7 +271,7 @@ func background(t *testing.T, cmd *exec.Cmd) *lockedBuffer {
 // waitFor polls what another process makes true.
 func waitFor(t *testing.T, what string, check func() error) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		err := check()
 		if err == nil {
 			return

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command line as a user would; each script names the
-// behaviour that it pins.
+// behavior that it tests.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -78,7 +78,7 @@ func makeCertificate(ts *testscript.TestScript, neg bool, args []string) {
 
 // ready FILE waits for the file that the broker writes when it listens.
 func ready(ts *testscript.TestScript, neg bool, args []string) {
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
 			return
 		}
@@ -101,7 +101,7 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 		pool.AppendCertsFromPEM([]byte(ts.ReadFile(args[3])))
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
 	}
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: patience}
 	resp, err := client.Get(url + args[2])
 	ts.Check(err)
 	defer resp.Body.Close()
@@ -118,9 +118,9 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := regexp.Compile("(?m)" + args[2])
 	ts.Check(err)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	url := strings.TrimSpace(ts.ReadFile(args[0])) + args[1]
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		resp, err := client.Get(url)
 		ts.Check(err)
 		body, err := io.ReadAll(resp.Body)
@@ -147,7 +147,7 @@ func askGrant(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	const need = `{"peer_fingerprint":"AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",` +
 		`"required_channels":["espctl"],"cpu_cores":1,"memory_mb":1,"timeout_secs":1}`
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		req, err := http.NewRequest(http.MethodPost, strings.TrimSpace(ts.ReadFile(args[1]))+api.PathGrantRequest, strings.NewReader(need))
 		ts.Check(err)

@@ -175,7 +175,7 @@ func TestNginxOfTheManual(t *testing.T) {
 		server { listen 127.0.0.1:%[2]s; %[3]s } }`, dir, port, strings.Replace(location, "127.0.0.1:8080", addr, 1)))
 	background(t, exec.Command(nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"))
 	const peer = "127.77.66.55"
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(peer)}}).DialContext,
 	}}
 	waitFor(t, "nginx passes requests on", func() error {
@@ -207,7 +207,7 @@ func exchange(t *testing.T, addr, text string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := fmt.Fprint(conn, text); err != nil {
 		t.Fatal(err)
 	}

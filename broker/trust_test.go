@@ -22,8 +22,8 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-// patience is how long tests wait for what must come. Only those that fail wait
-// so long: on a busy machine a sync of the disk alone can take many seconds.
+// patience is how long tests wait for an event that must happen. Only a test that
+// fails waits so long: a busy machine can take many seconds for one sync.
 const patience = time.Minute
 
 // startBroker runs a broker in the folder until the test ends and returns a

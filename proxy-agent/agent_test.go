@@ -150,7 +150,7 @@ func TestKilledAgentLeavesNoProcess(t *testing.T) {
 	}
 	<-p.ended
 	// The kernel kills the rest without being waited for, so look until a bound.
-	for end := time.Now().Add(5 * time.Second); len(running(t, mark)) > 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); len(running(t, mark)) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("still running: %q", running(t, mark))
 		}

@@ -11,7 +11,7 @@ import (
 // awaitEcho waits until the terminal echoes what is typed, or does not.
 func awaitEcho(t *testing.T, terminal *os.File, want bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		state, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
 		if err != nil {
 			t.Fatal(err)

@@ -62,7 +62,7 @@ func sshAgent(t *testing.T, key string) {
 		agent.Wait()
 		os.RemoveAll(dir)
 	})
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(socket); err == nil {
 			break
 		}
@@ -133,7 +133,7 @@ func TestFirstStartMakesTheKey(t *testing.T) {
 	f := newFarmFor(t, key) // which the agent does not have, so it will be refused
 	p := f.start("--sandbox", "none", "--name", "anvil", "--url", "http://127.0.0.1:1")
 	made := filepath.Join(f.dir, "state", keyName)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(f.dir, "state", "workspaces")); err == nil { // comes later
 			break
 		}

@@ -10,9 +10,14 @@ import (
 	"os/exec"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+// patience is how long tests wait for an event that must happen. Only a test that
+// fails waits so long: a busy machine can take many seconds for one sync.
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	if os.Getenv("FARFORGE_TEST_AGENT") != "" { // a child of agent_test.go
@@ -22,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command line as an operator would; each script names the
-// behaviour that it pins.
+// behavior that it tests.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
