@@ -7,50 +7,44 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Memory is how long a job that waits keeps its room when nobody asks for it
-// any more.
+// Memory is how long a job that waits keeps its room without a request of its
+// client.
 const Memory = time.Minute
 
-// Accounts keeps an account for each user. It is safe for concurrent use.
+// Accounts keeps an account for each user. It is safe for concurrent use: each
+// account has its own lock.
 type Accounts struct {
 	defaults Limits
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards the map, not the accounts
 	accounts map[string]*account
-	jobs     map[string]*account // by job id
 	sweepAt  int
 }
 
 type account struct {
+	mu     sync.Mutex
+	swept  bool // out of the map; look it up again
 	grants *rate.Limiter
-	jobs   map[string]*job
+	rooms  map[*Room]struct{}
 	day    int64 // days since 1970, UTC
 	used   time.Duration
 }
 
-type job struct {
-	session time.Duration
-	agent   string    // who claimed it last
-	began   time.Time // of the session; zero while the job waits
-	until   time.Time // when its room is given back whatever happens
-}
-
-// NewAccounts makes an empty ledger. Users without limits of their own have the
-// defaults; what is not set there is no limit.
+// NewAccounts returns an empty ledger. Users without limits of their own have the
+// defaults; a field that is not set there is no limit.
 func NewAccounts(defaults Limits) *Accounts {
 	return &Accounts{
 		defaults: defaults.Or(Limits{Jobs: Unlimited, Grants: Unlimited, Sessions: Unlimited}),
-		accounts: map[string]*account{}, jobs: map[string]*account{}, sweepAt: 1024,
+		accounts: map[string]*account{}, sweepAt: 1024,
 	}
 }
 
-// Grant takes a request for a grant into account and tells whether an offer
-// under it would find room for its session. It returns nil if so.
+// Grant counts a request for a grant and checks that an offer under it would find
+// room for its session. It returns nil if so.
 func (l *Accounts) Grant(user string, own Limits, session time.Duration, now time.Time) *Refusal {
 	limits := own.Or(l.defaults)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a := l.account(user, now)
+	a := l.lock(user, now)
+	defer a.mu.Unlock()
 	if limits.Grants > 0 {
 		if per := rate.Limit(float64(limits.Grants) / 60); a.grants == nil {
 			a.grants = rate.NewLimiter(per, limits.Grants)
@@ -62,155 +56,84 @@ func (l *Accounts) Grant(user string, own Limits, session time.Duration, now tim
 			return tooManyGrants(limits, wait)
 		}
 	}
-	l.settle(a, now)
-	return a.room(limits, session, now)
+	a.settle(now)
+	return a.refuse(limits, session, now)
 }
 
-// Offer takes the room for a job, unless it has it already: an offer may be
-// posted again. fresh tells that it had not. The refusal is nil if there was
-// room.
-func (l *Accounts) Offer(user, jobID string, own Limits, session time.Duration, now time.Time) (fresh bool, refusal *Refusal) {
+// Take takes the room for a job, or says why there is none. The room is nil, and
+// there is no refusal, for a user without limits.
+func (l *Accounts) Take(user string, own Limits, session time.Duration, now time.Time) (*Room, *Refusal) {
 	limits := own.Or(l.defaults)
 	if limits.Jobs < 0 && limits.Sessions < 0 {
-		return false, nil // nothing to count
+		return nil, nil // nothing to count
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a := l.account(user, now)
-	l.settle(a, now)
-	if j := a.jobs[jobID]; j != nil {
-		j.keep(now)
-		return false, nil
+	a := l.lock(user, now)
+	defer a.mu.Unlock()
+	a.settle(now)
+	if refusal := a.refuse(limits, session, now); refusal != nil {
+		return nil, refusal
 	}
-	if r := a.room(limits, session, now); r != nil {
-		return false, r
-	}
-	j := &job{session: session}
-	j.keep(now)
-	a.jobs[jobID] = j
-	l.jobs[jobID] = a
-	return true, nil
+	r := &Room{account: a, session: session, until: now.Add(Memory)}
+	a.rooms[r] = struct{}{}
+	return r, nil
 }
 
-// keep gives a job that waits the time for which the broker remembers it.
-func (j *job) keep(now time.Time) {
-	if j.began.IsZero() {
-		j.until = now.Add(Memory)
-	}
-}
-
-// Claim begins the job's session with an agent. Unknown jobs are passed over,
-// here and below.
-func (l *Accounts) Claim(jobID, agent string, now time.Time) {
-	l.change(jobID, func(_ *account, j *job) {
-		j.agent, j.began, j.until = agent, now, now.Add(j.session)
-	})
-}
-
-// Refused is told when an agent reports that it did not take the job. It lets
-// the job wait again, and returns whether the agent was the last to claim it.
-func (l *Accounts) Refused(jobID, agent string, now time.Time) (was bool) {
-	l.change(jobID, func(_ *account, j *job) {
-		if was = j.agent == agent; was {
-			j.wait(now)
+// lock returns the user's account with its mutex held. Accounts that say no more
+// than a new one would are dropped from time to time.
+func (l *Accounts) lock(user string, now time.Time) *account {
+	for {
+		l.mu.Lock()
+		a := l.accounts[user]
+		if a == nil {
+			if len(l.accounts) >= l.sweepAt {
+				l.sweep(now)
+			}
+			a = &account{rooms: map[*Room]struct{}{}, day: day(now)}
+			l.accounts[user] = a
 		}
-	})
-	return was
-}
-
-// Wait lets the job wait, or wait again after a claim that came to nothing.
-func (l *Accounts) Wait(jobID string, now time.Time) {
-	l.change(jobID, func(_ *account, j *job) { j.wait(now) })
-}
-
-func (j *job) wait(now time.Time) { j.began, j.until = time.Time{}, now.Add(Memory) }
-
-// Answered is told when the client has had the answer. A job that no agent
-// works on gives its room back: it has ended before, and its answer was only
-// fetched again.
-func (l *Accounts) Answered(jobID string) {
-	l.change(jobID, func(a *account, j *job) {
-		if j.began.IsZero() {
-			l.drop(a, jobID)
+		l.mu.Unlock()
+		a.mu.Lock()
+		if !a.swept {
+			return a
 		}
-	})
-}
-
-// Drop gives the room of a job back that came to nothing.
-func (l *Accounts) Drop(jobID string) {
-	l.change(jobID, func(a *account, _ *job) { l.drop(a, jobID) })
-}
-
-// End is told when an agent reports the job's end. It gives the room back and
-// charges what the session took, if it was that agent's.
-func (l *Accounts) End(jobID, agent string, now time.Time) {
-	l.change(jobID, func(a *account, j *job) {
-		if j.agent != agent || j.began.IsZero() {
-			return
-		}
-		a.roll(now)
-		a.charge(j, now)
-		l.drop(a, jobID)
-	})
-}
-
-func (l *Accounts) change(jobID string, f func(*account, *job)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if a := l.jobs[jobID]; a != nil {
-		f(a, a.jobs[jobID])
+		a.mu.Unlock()
 	}
 }
 
-func (l *Accounts) drop(a *account, jobID string) {
-	delete(a.jobs, jobID)
-	delete(l.jobs, jobID)
+// sweep is called with l.mu held.
+func (l *Accounts) sweep(now time.Time) {
+	for id, a := range l.accounts {
+		a.mu.Lock()
+		a.settle(now)
+		if len(a.rooms) == 0 && a.used == 0 && (a.grants == nil || a.grants.TokensAt(now) >= float64(a.grants.Burst())) {
+			a.swept = true
+			delete(l.accounts, id)
+		}
+		a.mu.Unlock()
+	}
+	l.sweepAt = max(1024, 2*len(l.accounts))
 }
 
-// charge is called after roll.
-func (a *account) charge(j *job, now time.Time) {
-	if j.began.IsZero() || day(j.began) != a.day {
-		return // no session, or one that began on another day
+// settle begins a new day and ends the rooms whose time is over. The caller holds
+// a.mu.
+func (a *account) settle(now time.Time) {
+	a.roll(now)
+	for r := range a.rooms {
+		if !now.Before(r.until) {
+			r.charge(r.until)
+			delete(a.rooms, r)
+		}
 	}
-	a.used += max(0, min(now.Sub(j.began), j.session))
 }
 
 // roll begins a new day.
 func (a *account) roll(now time.Time) {
-	if today := day(now); today != a.day {
+	if today := day(now); today > a.day {
 		a.day, a.used = today, 0
 	}
 }
 
-// settle ends what must be over.
-func (l *Accounts) settle(a *account, now time.Time) {
-	a.roll(now)
-	for id, j := range a.jobs {
-		if !now.Before(j.until) {
-			a.charge(j, j.until)
-			l.drop(a, id)
-		}
-	}
-}
+// today is when the account's day began.
+func (a *account) today() time.Time { return time.Unix(a.day*24*3600, 0) }
 
 func day(t time.Time) int64 { return t.Unix() / (24 * 3600) }
-
-// account returns the user's account. Accounts that say no more than a new one
-// would are dropped from time to time.
-func (l *Accounts) account(user string, now time.Time) *account {
-	if a := l.accounts[user]; a != nil {
-		return a
-	}
-	if len(l.accounts) >= l.sweepAt {
-		for id, a := range l.accounts {
-			l.settle(a, now)
-			if len(a.jobs) == 0 && a.used == 0 && (a.grants == nil || a.grants.TokensAt(now) >= float64(a.grants.Burst())) {
-				delete(l.accounts, id)
-			}
-		}
-		l.sweepAt = max(1024, 2*len(l.accounts))
-	}
-	a := &account{jobs: map[string]*job{}, day: day(now)}
-	l.accounts[user] = a
-	return a
-}

@@ -23,10 +23,29 @@ func wantRefusal(t *testing.T, r *Refusal, limit, detail, hint string, after tim
 	}
 }
 
-func offer(t *testing.T, a *Accounts, job string, session time.Duration, now time.Time) *Refusal {
+// hold takes the room for a job of alice, or fails the test.
+func hold(t *testing.T, a *Accounts, session time.Duration, now time.Time) *Room {
 	t.Helper()
-	_, r := a.Offer(alice, job, Limits{}, session, now)
+	room, r := a.Take(alice, Limits{}, session, now)
+	if r != nil {
+		t.Fatalf("there is no room: %+v", r)
+	}
+	return room
+}
+
+// refused returns why there is no room for a job of alice, or nil.
+func refused(a *Accounts, session time.Duration, now time.Time) *Refusal {
+	room, r := a.Take(alice, Limits{}, session, now)
+	room.Drop()
 	return r
+}
+
+// rooms counts the rooms that are taken.
+func (l *Accounts) rooms() (n int) {
+	for _, a := range l.accounts {
+		n += len(a.rooms)
+	}
+	return n
 }
 
 func TestGrantsAMinute(t *testing.T) {
@@ -37,7 +56,7 @@ func TestGrantsAMinute(t *testing.T) {
 			t.Fatal(r)
 		}
 	}
-	wantRefusal(t, ask(alice, Limits{}, noon), "grants", "more than 6 grants a minute", "come back in 10s", 10*time.Second)
+	wantRefusal(t, ask(alice, Limits{}, noon), "grants", "more than 6 grants a minute", "retry in 10s", 10*time.Second)
 	if r := ask("key:bob", Limits{}, noon); r != nil {
 		t.Errorf("another user: %+v", r)
 	}
@@ -61,147 +80,134 @@ func TestGrantsAMinute(t *testing.T) {
 func TestJobsAtOnce(t *testing.T) {
 	a := NewAccounts(Limits{Jobs: 2})
 	now := noon
-	if r := offer(t, a, "1", time.Hour, now); r != nil {
-		t.Fatal(r)
-	}
-	if r := offer(t, a, "2", time.Hour, now); r != nil {
-		t.Fatal(r)
-	}
-	a.Claim("2", "agent", now)
-	// A job that waits and one that is built count alike, and both keep a
-	// grant from being given in vain.
-	wantRefusal(t, offer(t, a, "3", time.Hour, now), "jobs", "2 jobs under way, and 2 at once is your limit", "in 1m at the latest", 15*time.Second)
+	first, second := hold(t, a, time.Hour, now), hold(t, a, time.Hour, now)
+	second.Begin(now)
+	// A job that waits and one that is built count alike, and both keep a grant
+	// from being given in vain.
+	wantRefusal(t, refused(a, time.Hour, now), "jobs", "2 jobs under way, and 2 at once is your limit", "in 1m at the latest", 15*time.Second)
 	wantRefusal(t, a.Grant(alice, Limits{}, time.Hour, now), "jobs", "2 at once", "1m", 15*time.Second)
-	if fresh, r := a.Offer(alice, "1", Limits{}, time.Hour, now); fresh || r != nil {
-		t.Errorf("the same offer again: %v, %+v", fresh, r)
+	if !first.Keep(now) {
+		t.Error("the room was not kept")
 	}
 	if r := a.Grant("key:bob", Limits{}, time.Hour, now); r != nil {
 		t.Errorf("another user: %+v", r)
 	}
-	a.End("2", "another", now) // which nobody believes
-	a.End("1", "agent", now)   // nor of a job that it never had
-	if a.Refused("2", "another", now) || a.Refused("unknown", "agent", now) {
-		t.Error("an agent refused what it did not have")
+	second.End(now.Add(time.Second))
+	third := hold(t, a, time.Hour, now.Add(time.Second))
+	for _, room := range []*Room{first, third, third, second, nil} {
+		room.Drop()
+		room.End(now)
+		room.Begin(now)
+		room.Wait(now)
+		if room.Keep(now) {
+			t.Error("a room that is free was kept")
+		}
 	}
-	if jobs := len(a.jobs); jobs != 2 {
-		t.Errorf("%d jobs have room", jobs)
-	}
-	a.End("2", "agent", now.Add(time.Second))
-	if r := offer(t, a, "3", time.Hour, now.Add(time.Second)); r != nil {
-		t.Errorf("after one has ended: %+v", r)
-	}
-	for _, job := range []string{"1", "3", "3", "unknown"} {
-		a.Drop(job)
-		a.End(job, "agent", now)
-		a.Claim(job, "agent", now)
-		a.Wait(job, now)
-		a.Answered(job)
-	}
-	if jobs := len(a.jobs); jobs != 0 {
-		t.Errorf("%d jobs are left", jobs)
+	if n := a.rooms(); n != 0 {
+		t.Errorf("%d rooms are left", n)
 	}
 }
 
 // Nothing that crashes or goes away uses up an allowance for ever.
-func TestRoomComesBackByItself(t *testing.T) {
+func TestRoomIsFreedWithoutAReport(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		happen func(*Accounts)
+		happen func(*Room)
 		after  time.Duration
 	}{
-		{"a client that went away while it waited", func(*Accounts) {}, Memory},
-		{"an agent that crashed", func(a *Accounts) { a.Claim("1", "agent", noon) }, 10 * time.Minute},
-		{"a claim that came to nothing", func(a *Accounts) { a.Claim("1", "agent", noon); a.Wait("1", noon) }, Memory},
-		{"a client that asks again", func(a *Accounts) { a.Offer(alice, "1", Limits{}, 10*time.Minute, noon.Add(30*time.Second)) }, Memory + 30*time.Second},
+		{"a client that went away while it waited", func(*Room) {}, Memory},
+		{"an agent that crashed", func(r *Room) { r.Begin(noon) }, 10 * time.Minute},
+		{"a claim that came to nothing", func(r *Room) { r.Begin(noon); r.Wait(noon) }, Memory},
+		{"a client that returns", func(r *Room) { r.Keep(noon.Add(30 * time.Second)) }, Memory + 30*time.Second},
+		{"a client that returns to a session", func(r *Room) { r.Begin(noon); r.Keep(noon.Add(30 * time.Second)) }, 10 * time.Minute},
 	} {
 		a := NewAccounts(Limits{Jobs: 1})
-		if r := offer(t, a, "1", 10*time.Minute, noon); r != nil {
-			t.Fatal(r)
+		tt.happen(hold(t, a, 10*time.Minute, noon))
+		if r := refused(a, time.Minute, noon.Add(tt.after-time.Second)); r == nil {
+			t.Errorf("%s: the room was free before %v", tt.name, tt.after)
 		}
-		tt.happen(a)
-		if r := offer(t, a, "2", time.Minute, noon.Add(tt.after-time.Second)); r == nil {
-			t.Errorf("%s: the room came back before %v", tt.name, tt.after)
+		if r := refused(a, time.Minute, noon.Add(tt.after)); r != nil {
+			t.Errorf("%s: the room was not free after %v: %+v", tt.name, tt.after, r)
 		}
-		if r := offer(t, a, "2", time.Minute, noon.Add(tt.after)); r != nil {
-			t.Errorf("%s: the room did not come back after %v: %+v", tt.name, tt.after, r)
-		}
-	}
-}
-
-func TestAnAnswerThatIsFetchedAgainTakesNoRoom(t *testing.T) {
-	a := NewAccounts(Limits{Jobs: 1})
-	offer(t, a, "1", time.Hour, noon)
-	a.Claim("1", "agent", noon)
-	a.Answered("1") // the session goes on
-	if r := offer(t, a, "2", time.Hour, noon); r == nil {
-		t.Error("the answer ended the job")
-	}
-	a.End("1", "agent", noon)
-	offer(t, a, "1", time.Hour, noon) // its response was lost
-	a.Answered("1")
-	if r := offer(t, a, "2", time.Hour, noon); r != nil {
-		t.Errorf("a job that is over takes room: %+v", r)
 	}
 }
 
 func TestSessionTimeADay(t *testing.T) {
 	a := NewAccounts(Limits{Sessions: time.Hour})
 	now := noon
-	if r := offer(t, a, "1", 40*time.Minute, now); r != nil {
-		t.Fatal(r)
-	}
-	// What is reserved may come back at any time, and less may fit now.
+	room := hold(t, a, 40*time.Minute, now)
+	// Reserved time may be freed at any moment, and less may fit now.
 	wantRefusal(t, a.Grant(alice, Limits{}, 30*time.Minute, now), "sessions",
-		"1h a day on agents: 0s are used, 40m are reserved by jobs under way, and this one asks for 30m", "at most 20m (timeout_secs 1200)", 15*time.Second)
-	a.Claim("1", "agent", now)
+		"1h a day on agents: 0s are used, 40m are reserved by jobs under way, and this one requests 30m", "at most 20m (timeout_secs 1200)", 15*time.Second)
+	room.Begin(now)
 	now = now.Add(10 * time.Minute)
-	a.End("1", "agent", now)
+	room.End(now)
 	if r := a.Grant(alice, Limits{}, 50*time.Minute, now); r != nil {
 		t.Errorf("only what was used is charged: %+v", r)
 	}
-	wantRefusal(t, a.Grant(alice, Limits{}, 51*time.Minute, now), "sessions", "10m are used", "come back after midnight UTC, in 11h50m", 11*time.Hour+50*time.Minute)
+	wantRefusal(t, a.Grant(alice, Limits{}, 51*time.Minute, now), "sessions", "10m are used", "retry after midnight UTC, in 11h50m", 11*time.Hour+50*time.Minute)
 
 	// An agent that never reports has used all that it was given.
-	if r := offer(t, a, "2", 50*time.Minute, now); r != nil {
-		t.Fatal(r)
-	}
-	a.Claim("2", "agent", now)
+	hold(t, a, 50*time.Minute, now).Begin(now)
 	now = now.Add(2 * time.Hour)
 	r := a.Grant(alice, Limits{}, time.Second, now)
 	wantRefusal(t, r, "sessions", "1h are used", "midnight", 9*time.Hour+50*time.Minute)
 
-	// The next day begins anew; what an old session took is the old day's.
-	midnight := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	// The next day begins anew.
 	if r := a.Grant(alice, Limits{}, time.Hour, midnight.Add(-time.Second)); r == nil {
 		t.Error("the day is over too early")
 	}
-	if r := offer(t, a, "3", time.Hour, midnight); r != nil {
-		t.Errorf("a new day: %+v", r)
-	}
-	a.Claim("3", "agent", midnight.Add(23*time.Hour+30*time.Minute))
-	a.End("3", "agent", midnight.Add(24*time.Hour+10*time.Minute))
-	if r := a.Grant(alice, Limits{}, time.Hour, midnight.Add(24*time.Hour+10*time.Minute)); r != nil {
-		t.Errorf("a session of the day before: %+v", r)
-	}
-	// More than a whole day's time will not come with patience.
-	if r := a.Grant(alice, Limits{}, 2*time.Hour, midnight.Add(48*time.Hour)); r == nil || strings.Contains(strings.Join(r.Hints, ""), "come back") {
+	hold(t, a, time.Hour, midnight).Drop()
+	// More than a whole day's time is never free.
+	if r := a.Grant(alice, Limits{}, 2*time.Hour, midnight.Add(48*time.Hour)); r == nil || strings.Contains(strings.Join(r.Hints, ""), "retry") {
 		t.Errorf("%+v", r)
 	}
 }
 
+var midnight = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+
+// TestSessionsOverMidnight: each day is charged for what ran in it.
+func TestSessionsOverMidnight(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		end  func(*Room)
+	}{
+		{"reported", func(r *Room) { r.End(midnight.Add(20 * time.Minute)) }},
+		{"never reported", func(*Room) {}},
+	} {
+		a := NewAccounts(Limits{Sessions: time.Hour})
+		room := hold(t, a, 50*time.Minute, midnight.Add(-30*time.Minute))
+		room.Begin(midnight.Add(-30 * time.Minute))
+		// The new day has 20 minutes of the session still to come.
+		if r := a.Grant(alice, Limits{}, 40*time.Minute, midnight); r != nil {
+			t.Errorf("%s: more than the rest of the session is reserved: %+v", tt.name, r)
+		}
+		if r := a.Grant(alice, Limits{}, 41*time.Minute, midnight); r == nil {
+			t.Errorf("%s: the rest of the session is not reserved", tt.name)
+		}
+		tt.end(room)
+		wantRefusal(t, a.Grant(alice, Limits{}, 41*time.Minute, midnight.Add(20*time.Minute)), "sessions", "20m are used", "midnight", 23*time.Hour+40*time.Minute)
+		if r := a.Grant(alice, Limits{}, 40*time.Minute, midnight.Add(20*time.Minute)); r != nil {
+			t.Errorf("%s: more than 20 minutes are charged: %+v", tt.name, r)
+		}
+	}
+}
+
+// TestFailuresCostNothing: a claim that was late, refused or handed back is not
+// charged, however long it lasted.
 func TestFailuresCostNothing(t *testing.T) {
 	a := NewAccounts(Limits{Sessions: time.Hour})
-	offer(t, a, "1", time.Hour, noon)
-	a.Claim("1", "agent", noon)
-	if !a.Refused("1", "agent", noon) {
-		t.Error("the agent's refusal was not believed")
+	room := hold(t, a, time.Hour, noon)
+	room.Begin(noon)
+	room.Wait(noon.Add(time.Minute))
+	room.End(noon.Add(2 * time.Minute)) // a report of a session that has ended
+	if r := a.Grant(alice, Limits{}, time.Hour, noon.Add(2*time.Minute)); r != nil {
+		t.Errorf("%+v", r)
 	}
-	a.End("1", "agent", noon.Add(time.Minute)) // a second report changes nothing
-	if jobs := len(a.jobs); jobs != 1 {
-		t.Error("a job that goes on has no room")
-	}
-	a.Drop("1")
-	if r := a.Grant(alice, Limits{}, time.Hour, noon.Add(time.Minute)); r != nil {
+	room = hold(t, a, time.Hour, noon)
+	room.Begin(noon)
+	room.Drop()
+	if r := a.Grant(alice, Limits{}, time.Hour, noon.Add(2*time.Minute)); r != nil {
 		t.Errorf("%+v", r)
 	}
 }
@@ -214,16 +220,16 @@ func TestAccountsThatSayNothingAreDropped(t *testing.T) {
 	if users := len(a.accounts); users > 1024 {
 		t.Errorf("%d accounts", users)
 	}
-	a.Offer("key:busy", "job", Limits{}, time.Hour, noon)
-	a.Claim("job", "agent", noon.Add(5000*time.Second))
+	room, _ := a.Take("key:busy", Limits{}, time.Hour, noon)
+	room.Begin(noon.Add(5000 * time.Second))
 	for i := range 3000 {
 		a.Grant(fmt.Sprint("oidc:https://y#", i), Limits{}, time.Minute, noon.Add(5000*time.Second))
 	}
-	if jobs := len(a.jobs); jobs != 1 {
+	if a.rooms() != 1 {
 		t.Error("a job that is under way was forgotten")
 	}
-	if fresh, r := (NewAccounts(Limits{})).Offer(alice, "1", Limits{}, time.Hour, noon); fresh || r != nil {
-		t.Errorf("without limits something is counted: %v, %v", fresh, r)
+	if room, r := NewAccounts(Limits{}).Take(alice, Limits{}, time.Hour, noon); room != nil || r != nil {
+		t.Errorf("without limits something is counted: %v, %v", room, r)
 	}
 }
 
@@ -233,22 +239,23 @@ func TestConcurrentUse(t *testing.T) {
 	for w := range 8 {
 		wg.Go(func() {
 			for i := range 300 {
-				user, job := fmt.Sprint("key:", (w+i)%3), fmt.Sprint(w, "-", i)
+				user := fmt.Sprint("key:", (w+i)%3)
 				a.Grant(user, Limits{}, time.Minute, noon)
-				if _, r := a.Offer(user, job, Limits{}, time.Minute, noon); r != nil {
+				room, r := a.Take(user, Limits{}, time.Minute, noon)
+				if r != nil {
 					continue
 				}
-				a.Claim(job, "agent", noon)
+				room.Begin(noon)
 				if i%2 == 0 {
-					a.Wait(job, noon)
+					room.Wait(noon)
 				}
-				a.Claim(job, "agent", noon)
-				a.End(job, "agent", noon)
+				room.Begin(noon)
+				room.End(noon)
 			}
 		})
 	}
 	wg.Wait()
-	if jobs := len(a.jobs); jobs != 0 {
-		t.Errorf("%d jobs are left", jobs)
+	if n := a.rooms(); n != 0 {
+		t.Errorf("%d rooms are left", n)
 	}
 }

@@ -5,44 +5,44 @@ import (
 	"time"
 )
 
-// Refusal says which limit was reached and when to come back.
+// Refusal names the limit that was reached and the time to retry.
 type Refusal struct {
 	// Limit is "grants", "jobs" or "sessions".
 	Limit  string
 	Detail string
 	Hints  []string
-	// RetryAfter is when it may be worth trying again.
+	// RetryAfter is the time after which a retry may succeed.
 	RetryAfter time.Duration
 }
 
-// lookAgain is when to ask for room that any job's end may make.
+// lookAgain is when to retry for room that the end of any job may free.
 const lookAgain = 15 * time.Second
 
 func tooManyGrants(l Limits, wait time.Duration) *Refusal {
 	return &Refusal{
 		Limit:      "grants",
-		Detail:     fmt.Sprintf("you asked for more than %d grants a minute", l.Grants),
-		Hints:      []string{"come back in " + roundUp(wait)},
+		Detail:     fmt.Sprintf("you requested more than %d grants a minute", l.Grants),
+		Hints:      []string{"retry in " + roundUp(wait)},
 		RetryAfter: wait,
 	}
 }
 
-// room tells whether one more job with that session would be within the
-// limits.
-func (a *account) room(l Limits, session time.Duration, now time.Time) *Refusal {
+// refuse returns nil if one more job with that session is within the limits. The
+// caller holds a.mu.
+func (a *account) refuse(l Limits, session time.Duration, now time.Time) *Refusal {
 	var reserved time.Duration
 	var first time.Time // when the first of the jobs is over at the latest
-	for _, j := range a.jobs {
-		reserved += j.session
-		if first.IsZero() || j.until.Before(first) {
-			first = j.until
+	for r := range a.rooms {
+		reserved += r.reserved()
+		if first.IsZero() || r.until.Before(first) {
+			first = r.until
 		}
 	}
-	if l.Jobs > 0 && len(a.jobs) >= l.Jobs {
+	if l.Jobs > 0 && len(a.rooms) >= l.Jobs {
 		return &Refusal{
 			Limit:      "jobs",
-			Detail:     fmt.Sprintf("you have %s under way, and %d at once is your limit", count(len(a.jobs), "job"), l.Jobs),
-			Hints:      []string{fmt.Sprintf("come back when one has ended; that is in %s at the latest", roundUp(first.Sub(now)))},
+			Detail:     fmt.Sprintf("you have %s under way, and %d at once is your limit", count(len(a.rooms), "job"), l.Jobs),
+			Hints:      []string{fmt.Sprintf("retry when one has ended; that is in %s at the latest", roundUp(first.Sub(now)))},
 			RetryAfter: min(first.Sub(now), lookAgain),
 		}
 	}
@@ -52,18 +52,18 @@ func (a *account) room(l Limits, session time.Duration, now time.Time) *Refusal 
 	midnight := time.Unix((day(now)+1)*24*3600, 0)
 	r := &Refusal{
 		Limit: "sessions",
-		Detail: fmt.Sprintf("your jobs may take %s a day on agents: %s are used, %s are reserved by jobs under way, and this one asks for %s",
+		Detail: fmt.Sprintf("your jobs may take %s a day on agents: %s are used, %s are reserved by jobs under way, and this one requests %s",
 			shortDuration(l.Sessions), roundUp(a.used), roundUp(reserved), roundUp(session)),
 		RetryAfter: midnight.Sub(now),
 	}
 	if left := (l.Sessions - a.used - reserved).Truncate(time.Second); left > 0 {
-		r.Hints = append(r.Hints, fmt.Sprintf("ask for at most %s (timeout_secs %d)", shortDuration(left), int(left/time.Second)))
+		r.Hints = append(r.Hints, fmt.Sprintf("request at most %s (timeout_secs %d)", shortDuration(left), int(left/time.Second)))
 	}
 	if a.used+session <= l.Sessions {
 		r.RetryAfter = min(first.Sub(now), lookAgain)
-		r.Hints = append(r.Hints, "come back when one of your jobs has ended")
+		r.Hints = append(r.Hints, "retry when one of your jobs has ended")
 	} else if session <= l.Sessions {
-		r.Hints = append(r.Hints, "come back after midnight UTC, in "+roundUp(r.RetryAfter))
+		r.Hints = append(r.Hints, "retry after midnight UTC, in "+roundUp(r.RetryAfter))
 	}
 	return r
 }

@@ -5,35 +5,35 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/farforge/farforge/common/capacity"
 )
 
-var (
-	ticket  uint64
-	waiters atomic.Int64
-)
+type testLine struct {
+	line[*testClaim]
+	tickets uint64
+}
 
-func (l *line) join(user string, cores int) *list.Element {
-	ticket++
-	return l.add(place{job: &job{id: fmt.Sprint(user, ticket), user: user, ticket: ticket, waiters: &waiters, need: capacity.Capacity{Cores: cores, MemoryMB: 1}}})
+func (l *testLine) join(user string, cores int) *list.Element {
+	l.tickets++
+	e := newEntry(user, cores)
+	e.ticket = l.tickets
+	return l.add(place[*testClaim]{job: e})
 }
 
 // serve takes what is next, as one agent with much room would, n times, and
 // returns whose it was.
-func (l *line) serve(n int, where map[*job]*list.Element) string {
+func (l *testLine) serve(n int, where map[*Entry[*testClaim]]*list.Element) string {
 	var order []string
 	for range n {
-		p := l.next(capacity.Capacity{Cores: 100, MemoryMB: 100})
+		p := l.next(capacity.Capacity{Cores: 100, MemoryMB: 100}, nil)
 		if p == nil {
 			break
 		}
-		order = append(order, p.job.user)
-		p.job.set(claimed)
+		order = append(order, p.job.User)
+		take(p.job)
 		l.remove(where[p.job])
 	}
 	return strings.Join(order, " ")
@@ -50,14 +50,14 @@ func TestLineIsFair(t *testing.T) {
 		{"alone it costs nothing", "a64 a64", "a a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var l line
-			where := map[*job]*list.Element{}
+			var l testLine
+			where := map[*Entry[*testClaim]]*list.Element{}
 			n := 0
 			for _, f := range strings.Fields(tt.jobs) {
 				var cores int
 				fmt.Sscan(f[1:], &cores)
 				e := l.join(f[:1], cores)
-				where[e.Value.(place).job] = e
+				where[e.Value.(place[*testClaim]).job] = e
 				n++
 			}
 			if got := l.serve(n+1, where); got != tt.want {
@@ -74,23 +74,23 @@ func TestLineIsFair(t *testing.T) {
 func TestLinePosition(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 0))
 	for range 200 {
-		var l line
-		where := map[*job]*list.Element{}
+		var l testLine
+		where := map[*Entry[*testClaim]]*list.Element{}
 		for range 1 + rnd.IntN(12) {
 			e := l.join(string("abc"[rnd.IntN(3)]), 1)
-			where[e.Value.(place).job] = e
+			where[e.Value.(place[*testClaim]).job] = e
 		}
 		for len(where) > 0 {
 			for own := range where {
-				if p := l.position(where[own]); p < 1 || p > len(where) {
+				if p := l.position(where[own], time.Time{}); p < 1 || p > len(where) {
 					t.Fatalf("position %d of %d", p, len(where))
 				}
 			}
-			p := l.next(capacity.Capacity{Cores: 1, MemoryMB: 1})
-			if at := l.position(where[p.job]); at > len(l.users) {
+			p := l.next(capacity.Capacity{Cores: 1, MemoryMB: 1}, nil)
+			if at := l.position(where[p.job], time.Time{}); at > len(l.users) {
 				t.Fatalf("who was served next was told place %d of %d users'", at, len(l.users))
 			}
-			p.job.set(claimed)
+			take(p.job)
 			l.remove(where[p.job])
 			delete(where, p.job)
 		}
@@ -101,12 +101,12 @@ func TestLinePosition(t *testing.T) {
 // more each time, gets no more cores than one who asks for little.
 func TestNoUserStarvesAnother(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(6, 0))
-	var l line
-	where := map[*job]*list.Element{}
+	var l testLine
+	where := map[*Entry[*testClaim]]*list.Element{}
 	join := func(user string) {
 		cores := map[string]int{"greedy": 1 + rnd.IntN(16), "modest": 1, "plain": 2}[user]
 		e := l.join(user, cores)
-		where[e.Value.(place).job] = e
+		where[e.Value.(place[*testClaim]).job] = e
 	}
 	for range 50 {
 		join("greedy")
@@ -115,12 +115,12 @@ func TestNoUserStarvesAnother(t *testing.T) {
 	join("plain")
 	got := map[string]int{}
 	for range 5000 {
-		p := l.next(capacity.Capacity{Cores: 16, MemoryMB: 16})
-		got[p.job.user] += p.job.need.Cores
-		p.job.set(claimed)
+		p := l.next(capacity.Capacity{Cores: 16, MemoryMB: 16}, nil)
+		got[p.job.User] += p.job.Need.Cores
+		take(p.job)
 		l.remove(where[p.job])
 		delete(where, p.job)
-		join(p.job.user)
+		join(p.job.User)
 	}
 	for user, cores := range got {
 		if sum := got["greedy"] + got["modest"] + got["plain"]; cores*100 < sum*28 || cores*100 > sum*38 {
@@ -129,32 +129,30 @@ func TestNoUserStarvesAnother(t *testing.T) {
 	}
 }
 
-// TestFairThroughTheDoor: the same with real offers and polls, of a job that
-// asks anew and keeps its place.
-func TestFairThroughTheDoor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := New(Config{})
-		defer r.Close()
-		by := func(user, id string, wait time.Duration) Offer {
-			o := offer(id, wait, "A")
-			o.User = user
-			return o
+// TestPlacesComeTrue: where all jobs cost the same and nobody comes or goes, each
+// is served just when its place said.
+func TestPlacesComeTrue(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 0))
+	for range 200 {
+		var l testLine
+		where := map[*Entry[*testClaim]]*list.Element{}
+		cores := 1 + rnd.IntN(4)
+		for range 1 + rnd.IntN(12) {
+			e := l.join(string("abcd"[rnd.IntN(4)]), cores)
+			where[e.Value.(place[*testClaim]).job] = e
 		}
-		for _, id := range []string{"a1", "a2", "a3"} {
-			goOffer(t.Context(), r, by("alice", id, time.Minute))
-			synctest.Wait()
+		told := map[*Entry[*testClaim]]int{}
+		for j, own := range where {
+			told[j] = l.position(own, time.Time{})
 		}
-		first := goOffer(t.Context(), r, by("bob", "b1", time.Second))
-		time.Sleep(2 * time.Second)
-		res := <-first
-		if w, ok := res.err.(*WaitingError); !ok || w.Position != 2 {
-			t.Fatalf("bob is told %v", res.err)
+		for n := 1; len(where) > 0; n++ {
+			j := l.next(capacity.Capacity{Cores: cores, MemoryMB: 1}, nil).job
+			if told[j] != n {
+				t.Fatalf("the job that was told place %d is served at place %d", told[j], n)
+			}
+			take(j)
+			l.remove(where[j])
+			delete(where, j)
 		}
-		goOffer(t.Context(), r, by("bob", "b1", time.Minute))
-		synctest.Wait()
-		for _, id := range []string{"a1", "b1", "a2", "a3"} {
-			wantJob(t, "park", goPark(t.Context(), r, poll("A", time.Second)), id)
-			answerOK(t, r, id, "A")
-		}
-	})
+	}
 }

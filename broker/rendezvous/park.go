@@ -3,56 +3,52 @@ package rendezvous
 import (
 	"context"
 	"time"
-
-	"github.com/farforge/farforge/common/capacity"
 )
 
-// Poll is an agent that asks for work.
+// Poll is an agent's request for a job.
 type Poll struct {
 	// Agent is the agent's authenticated identity.
 	Agent string
-	// Free is what it can give to a job now.
-	Free capacity.Capacity
 	// Wait is how long to stay parked.
 	Wait time.Duration
-	// Gone, once closed, ends the wait with ErrGone. Nil never does.
+	// Gone ends the wait with ErrGone when it is closed. Nil never does.
 	Gone <-chan struct{}
 }
 
-// Assignment is a job in the hands of the agent that claimed it.
-type Assignment struct {
-	Offer Offer
-	// AnswerBy is when the claim is revoked.
-	AnswerBy time.Time
-
-	r     *Rendezvous
-	job   *job
-	claim uint64
+// slot is one parked poll. The goroutine that takes it out of agent.slot, under
+// agent.mu, may send on it or close it, once.
+type slot[C Claim] struct {
+	storm bool   // set before ch is closed
+	ch    chan C // capacity 1
 }
 
-// Park waits until a job comes for the agent. It returns nil without an error
-// when the wait ends without one, or at once when the same agent parks again;
-// ErrSuperseded if that happens so often that two agents must be at it;
-// ErrDraining; ErrGone, or a job all the same, once p.Gone is closed; or the cause of ctx, in which case no job is left with the agent.
-func (r *Rendezvous) Park(ctx context.Context, p Poll) (*Assignment, error) {
+// Park waits until the agent claims a job. Without one it returns ok false: with
+// no error when the wait ends or the same agent parks again; with ErrSuperseded
+// if the latter happens so often that two agents must share one key; with
+// ErrDraining; with ErrGone; or with the cause of ctx, in which case no job stays
+// claimed for the agent. When p.Gone is closed it may return a claim all the
+// same.
+func (r *Rendezvous[C]) Park(ctx context.Context, p Poll) (c C, ok bool, err error) {
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return c, false, context.Cause(ctx)
 	}
-	if r.isDraining() {
-		return nil, ErrDraining
+	select {
+	case <-r.draining:
+		return c, false, ErrDraining
+	default:
 	}
-	a := r.lockAgent(p.Agent, true)
+	a := r.lock(p.Agent, true)
 	a.lastUsed = time.Now()
 	a.supersede(r)
-	if as := a.next(r, p.Free); as != nil {
+	if c, ok = a.next(r); ok {
 		a.mu.Unlock()
-		return as.deliver(ctx)
+		return deliver(ctx, c)
 	}
 	if p.Wait <= 0 {
 		a.mu.Unlock()
-		return nil, nil
+		return c, false, nil
 	}
-	s := &slot{free: p.Free, ch: make(chan *Assignment, 1)}
+	s := &slot[C]{ch: make(chan C, 1)}
 	a.slot = s
 	a.mu.Unlock()
 
@@ -62,8 +58,8 @@ func (r *Rendezvous) Park(ctx context.Context, p Poll) (*Assignment, error) {
 	defer timer.Stop()
 	var end error
 	select {
-	case as, ok := <-s.ch:
-		return s.deliver(ctx, as, ok)
+	case c, ok = <-s.ch:
+		return s.deliver(ctx, c, ok)
 	case <-timer.C:
 	case <-r.draining:
 		end = ErrDraining
@@ -80,43 +76,43 @@ func (r *Rendezvous) Park(ctx context.Context, p Poll) (*Assignment, error) {
 	a.lastUsed = time.Now()
 	a.mu.Unlock()
 	if mine {
-		return nil, end
+		return c, false, end
 	}
-	// Somebody took the slot out first: there is a job in it, or it is closed.
-	as, ok := <-s.ch
-	return s.deliver(ctx, as, ok)
+	// Another goroutine took the slot out first: a claim is in it, or it is closed.
+	c, ok = <-s.ch
+	return s.deliver(ctx, c, ok)
 }
 
-// deliver turns what came through the slot into what Park returns.
-func (s *slot) deliver(ctx context.Context, as *Assignment, ok bool) (*Assignment, error) {
+// deliver turns what came through the slot into the results of Park.
+func (s *slot[C]) deliver(ctx context.Context, c C, ok bool) (C, bool, error) {
 	if ok {
-		return as.deliver(ctx)
+		return deliver(ctx, c)
 	}
 	if s.storm {
-		return nil, ErrSuperseded
+		return c, false, ErrSuperseded
 	}
-	return nil, nil
+	return c, false, nil
 }
 
-// deliver passes the job on, unless the request that would carry it is gone.
-func (as *Assignment) deliver(ctx context.Context) (*Assignment, error) {
+// deliver passes the claim on, unless the request that would carry it is gone.
+func deliver[C Claim](ctx context.Context, c C) (C, bool, error) {
 	if ctx.Err() != nil {
-		as.HandBack()
-		return nil, context.Cause(ctx)
+		c.HandBack()
+		return c, false, context.Cause(ctx)
 	}
-	return as, nil
+	return c, true, nil
 }
 
-// Leave ends the agent's parked poll, if there is one, with nothing.
-func (r *Rendezvous) Leave(agent string) {
-	if a := r.lockAgent(agent, false); a != nil {
+// EndPoll ends the agent's parked poll, if there is one, without a job.
+func (r *Rendezvous[C]) EndPoll(agent string) {
+	if a := r.lock(agent, false); a != nil {
 		a.supersede(r)
 		a.mu.Unlock()
 	}
 }
 
 // supersede ends the parked poll, if there is one. The caller holds a.mu.
-func (a *agent) supersede(r *Rendezvous) {
+func (a *agent[C]) supersede(r *Rendezvous[C]) {
 	s := a.slot
 	if s == nil {
 		return
@@ -131,28 +127,7 @@ func (a *agent) supersede(r *Rendezvous) {
 	r.stats.superseded.Add(1)
 }
 
-// next claims the job whose turn it is among those that fit. The caller holds
-// a.mu.
-func (a *agent) next(r *Rendezvous, free capacity.Capacity) *Assignment {
-	for {
-		p := a.line.next(free)
-		if p == nil {
-			return nil
-		}
-		as, full := p.job.take(r, p.i)
-		if as != nil || full { // the agent's next poll looks again
-			return as
-		}
-		// Another agent was faster; or this one was late with the job before. If
-		// the job has come back meanwhile, its dispatch waits for a.mu and enters
-		// it again.
-		if p.job.is(waiting) {
-			a.leave(r, p.job, p.i)
-		}
-	}
-}
-
-// stormRate is how often a second an agent may take over its own polls. One
-// that tells of every job that begins or ends stays below it; two agents with
-// one key, which end each other's polls in turn, do not.
+// stormRate is how often a second an agent may take over its own polls. An agent
+// that reports every job that begins or ends stays below it; two agents with one
+// key, which end each other's polls in turn, do not.
 const stormRate = 50

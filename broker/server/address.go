@@ -4,21 +4,24 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/farforge/farforge/common/api"
 )
 
-// proxies are the networks whose word on the address of a client is taken.
+// proxies are the networks of the proxies whose X-Forwarded-For is used.
 type proxies []netip.Prefix
 
 func (p proxies) trust(addr netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 
-// address is who sent the request: the other end of the connection or, if that
-// is a proxy that we trust, whom it names in X-Forwarded-For. Each proxy adds
-// the address that it was reached from at the end, and what stands before was
-// sent to it and can be made up; so the last address that is not a trusted
-// proxy's is the client's. It is invalid if the other end has none, as on a
+// address returns the sender of the request: the other end of the connection or,
+// if that is a trusted proxy, the address that it names in X-Forwarded-For. Each
+// proxy adds the address that it was reached from at the end; what stands before
+// was sent to it and can be made up. So the last address that is not a trusted
+// proxy's is the sender's. It is invalid if the other end has no address, as on a
 // Unix socket.
 func (p proxies) address(r *http.Request) netip.Addr {
 	from := parseAddress(r.RemoteAddr)
@@ -29,7 +32,7 @@ func (p proxies) address(r *http.Request) netip.Addr {
 	for _, hop := range slices.Backward(hops) {
 		next := parseAddress(strings.TrimSpace(hop))
 		if !next.IsValid() {
-			return from // nobody whom we trust wrote what stands before
+			return from // no trusted proxy wrote what stands before
 		}
 		if from = next; !p.trust(from) {
 			return from
@@ -38,8 +41,8 @@ func (p proxies) address(r *http.Request) netip.Addr {
 	return from
 }
 
-// parseAddress takes an address with or without port and brackets. One that is
-// none is the zero Addr.
+// parseAddress reads an address with or without port and brackets. It returns the
+// zero Addr for anything else.
 func parseAddress(s string) netip.Addr {
 	if with, err := netip.ParseAddrPort(s); err == nil {
 		return plain(with.Addr())
@@ -51,5 +54,27 @@ func parseAddress(s string) netip.Addr {
 	return plain(addr)
 }
 
-// plain writes one address in one way only.
+// plain returns the one form of an address.
 func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
+
+// addressOf returns the sender of the request; see proxies.address.
+func (s *Server) addressOf(r *http.Request) netip.Addr {
+	return proxies(s.cfg.TrustedProxies).address(r)
+}
+
+// limited admits a network only so often, before anything that it sends is read.
+// Requests without an address share one bucket.
+func (s *Server) limited(serve handlerFunc) handlerFunc {
+	if s.cfg.Addresses == nil {
+		return serve
+	}
+	return func(w *response, r *http.Request) error {
+		wait, ok := s.cfg.Addresses.Allow(s.addressOf(r), s.now())
+		if !ok {
+			s.metrics.refused("address")
+			return after(problem(http.StatusTooManyRequests, api.CodeTooFast, "too many requests come from your network",
+				"retry in "+strconv.Itoa(seconds(wait))+" s"), wait)
+		}
+		return serve(w, r)
+	}
+}

@@ -198,8 +198,8 @@ func TestAMPClientGoesAway(t *testing.T) {
 			resp.Body.Close()
 		}
 	}()
-	near.until("the offer waits", func() bool { return near.srv.meet.Stats().Offering == 1 })
+	near.until("the offer waits", func() bool { return near.srv.board.Stats().Offering == 1 })
 	cancel()
 	<-gone
-	near.until("nothing waits any more", func() bool { return near.srv.meet.Stats().Offering == 0 })
+	near.until("nothing waits any more", func() bool { return near.srv.board.Stats().Offering == 0 })
 }

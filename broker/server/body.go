@@ -96,10 +96,6 @@ func decodeJSON(body []byte, v any) error {
 	return nil
 }
 
-func malformed(detail string) error {
-	return problem(http.StatusBadRequest, api.CodeMalformed, detail)
-}
-
 // wait returns how long the request may be held: what it asks for, but not
 // more than most.
 func wait(r *http.Request, most time.Duration) (time.Duration, error) {

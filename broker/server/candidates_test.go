@@ -106,12 +106,11 @@ func TestTrickleOutlivesTheGrant(t *testing.T) {
 	b := w.start()
 	b.park(t.Context(), b.login(a))
 	g := b.grant()
-	at := func(d time.Duration) { b.srv.now = func() time.Time { return time.Now().Add(d) } }
-	at(api.GrantLife + 5*time.Second)
+	b.clock.pass(api.GrantLife + 5*time.Second)
 	if r := b.candidate(g.JobID, g.Grant, "c1"); r.status != 204 {
 		t.Errorf("a little late: %d %s", r.status, r.body)
 	}
-	at(api.GrantLife + api.JobMemory + time.Second)
+	b.clock.pass(api.JobMemory - 4*time.Second)
 	wantProblem(t, b.candidate(g.JobID, g.Grant, "c2"), 410, api.CodeExpired)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/history"
+	"github.com/farforge/farforge/broker/jobs"
 	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
@@ -17,43 +18,38 @@ import (
 )
 
 // Limits are the operator's policy: the most that one grant may give.
-type Limits struct {
-	Channels int
-	Cores    int
-	MemoryMB int
-	Session  time.Duration
-}
+type Limits = jobs.Limits
 
-// Config is what a [Server] needs. Fields without a default must be set.
+// Config configures a [Server]. Fields without a default must be set.
 type Config struct {
 	// Origin is the broker's own name, such as "https://broker.example.org".
 	Origin string
 	// Signer signs grants; Keys verifies them (default: the signer's key). Both
-	// are what to begin with; see [Server.UseKeys].
+	// are the first; see [Server.UseKeys].
 	Signer *grant.Signer
 	Keys   *grant.KeySet
 	// Secret authenticates challenges and sessions; at least 32 bytes.
 	Secret    []byte
 	Directory *directory.Directory
-	// History keeps what is learned of agents over restarts. Nil: nothing is
-	// kept. It belongs to the caller.
+	// History keeps over restarts what is learned about agents. Nil keeps
+	// nothing. It belongs to the caller.
 	History *history.Store
-	// Users says who may ask for grants. Default: nobody.
+	// Users may request grants. Default: nobody.
 	Users *users.Registry
 	// Accounts counts what users use. Default: one without limits.
 	Accounts *quota.Accounts
-	// Addresses limits the networks that requests come from, where a request
-	// costs something before it is known who asks. Nil: they are not limited.
+	// Addresses limits the networks of requests that cost something before their
+	// sender is authenticated. Nil is no limit.
 	Addresses *quota.Addresses
-	// Services lets operators rule over HTTP. Nil: there are no such paths.
+	// Services lets operators administer the broker over HTTP. Nil serves no such
+	// paths.
 	Services *Services
 	// RequireSealed refuses offers that the broker could read.
 	RequireSealed bool
-	// ICEServers are handed to both peers.
+	// ICEServers are for both peers of every job.
 	ICEServers []api.ICEServer
-	// Relay makes ICE servers for each job, which come first. Nil: there are
-	// none.
-	Relay Relay
+	// Relay makes ICE servers for each job, which come first. Nil makes none.
+	Relay jobs.Relay
 	// STUN are the URLs of servers that peers probe their NATs with.
 	STUN []string
 	// MoreMetrics are served beside the server's own.
@@ -70,22 +66,25 @@ type Config struct {
 	// MaxCandidates is how many agents may claim one job. Default: 8.
 	MaxCandidates int
 
-	// TrustedProxies are the networks of proxies whose X-Forwarded-For is
-	// believed. Default: none.
+	// TrustedProxies are the networks of the proxies whose X-Forwarded-For is
+	// used. Default: none.
 	TrustedProxies []netip.Prefix
-	// AllowedOrigins are those whose pages may use what a browser needs for a
-	// job, or AnyOrigin. Default: none.
+	// AllowedOrigins are the origins whose pages may use what a browser needs for
+	// a job, or AnyOrigin. Default: none.
 	AllowedOrigins []string
 	// BinMetrics rounds counts that could single out a user.
 	BinMetrics bool
-	// HideMetrics leaves /metrics out of Handler; Metrics serves it still.
+	// HideMetrics leaves /metrics out of Handler; Metrics still serves it.
 	HideMetrics bool
-	// Logger gets what is worth knowing. Default: nothing is logged.
+	// Logger gets one line a job, and what the operator should know. Default:
+	// nothing is logged.
 	Logger *slog.Logger
 	// UnsafeLogging logs peers' addresses.
 	UnsafeLogging bool
-	// Version is told in /health.
+	// Version is in the response of /health.
 	Version string
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -107,25 +106,29 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Users == nil {
 		c.Users = &users.Registry{}
 	}
-	if c.Accounts == nil {
-		c.Accounts = quota.NewAccounts(quota.Limits{})
-	}
-	if c.ICEServers == nil {
-		c.ICEServers = []api.ICEServer{}
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	orDefault(&c.Limits.Channels, api.MaxChannels)
-	orDefault(&c.Limits.Cores, 64)
-	orDefault(&c.Limits.MemoryMB, 128<<10)
-	orDefault(&c.Limits.Session, time.Hour)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	orDefault(&c.AnswerTimeout, api.AnswerTimeout)
 	orDefault(&c.AgentGrace, 20*time.Second)
-	orDefault(&c.MaxCandidates, 8)
+	orDefault(&c.Limits.Session, time.Hour)
 	orDefault(&c.MaxWait, api.MaxWait)
 	c.MaxWait = min(c.MaxWait, api.MaxWait)
 	return c, nil
+}
+
+// jobs is the part of the configuration that the jobs have.
+func (c *Config) jobs() jobs.Config {
+	return jobs.Config{
+		Origin: c.Origin, Signer: c.Signer, Keys: c.Keys, Secret: c.Secret,
+		Directory: c.Directory, History: c.History, Users: c.Users, Accounts: c.Accounts,
+		RequireSealed: c.RequireSealed, ICEServers: c.ICEServers, Relay: c.Relay,
+		Limits: c.Limits, AnswerTimeout: c.AnswerTimeout, AgentGrace: c.AgentGrace, MaxCandidates: c.MaxCandidates,
+		Logger: c.Logger, Now: c.Now,
+	}
 }
 
 func orDefault[T int | time.Duration](v *T, fallback T) {

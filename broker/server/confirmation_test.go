@@ -19,7 +19,6 @@ import (
 // school is a broker of which a test sees what it learns.
 type school struct {
 	*broker
-	*clock
 	store *history.Store
 }
 
@@ -31,8 +30,7 @@ func (w *world) startSchool() *school {
 	}
 	adjust := w.adjust
 	w.adjust = func(c *Config) { adjust(c); c.History = store }
-	s := &school{w.start(), new(clock), store}
-	s.follow(s.clock)
+	s := &school{w.start(), store}
 	w.t.Cleanup(func() {
 		s.kill()
 		if err := s.wait(); err == nil {
@@ -109,7 +107,7 @@ func TestBothEndsAreHeard(t *testing.T) {
 			s := w.startSchool()
 			g := s.begin(a, "", asIs)
 			for _, said := range tt.said {
-				s.ahead += 10 * time.Second
+				s.clock.pass(10 * time.Second)
 				if said.agent {
 					s.report(a, g.JobID, said.outcome)
 				} else {
@@ -170,6 +168,26 @@ func TestConfirmationsThatAreRefused(t *testing.T) {
 	}
 }
 
+// The times of broker/jobs.
+const (
+	maxQueued     = time.Hour
+	accusationGap = 10 * time.Minute
+)
+
+// signAgain signs what a grant says once more, so that the broker has not seen the
+// token.
+func (w *world) signAgain(token string) string {
+	w.t.Helper()
+	g, err := grant.NewKeySet(w.key.Public().(ed25519.PublicKey)).Verify(token, time.Now(), time.Hour)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.signGrant(func(again *grant.Grant) {
+		*again = *g
+		again.IssuedAt = g.IssuedAt.Add(-time.Second)
+	})
+}
+
 func newKey(t *testing.T) ed25519.PrivateKey {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
@@ -196,13 +214,13 @@ func TestConfirmationsOutliveTheirGrants(t *testing.T) {
 			*g = s.begin(a, "", asIs)
 		}, status: 410, code: api.CodeExpired},
 		{name: "a grant that another process signed", after: time.Hour, change: func(s *school, a *agent, g *api.GrantResponse) {
-			s.srv.issued = newRecent[*grant.Grant](1)
+			g.Grant = s.signAgain(g.Grant)
 		}, status: 204},
 		{name: "that is too late", after: time.Hour + maxQueued + api.GrantLife, change: func(s *school, a *agent, g *api.GrantResponse) {
-			s.srv.issued = newRecent[*grant.Grant](1)
+			g.Grant = s.signAgain(g.Grant)
 		}, status: 410, code: api.CodeExpired},
 		{name: "a key that has been rotated", after: 10 * time.Minute, change: func(s *school, a *agent, g *api.GrantResponse) {
-			s.srv.issued = newRecent[*grant.Grant](1)
+			g.Grant = s.signAgain(g.Grant)
 			fresh := newKey(s.t.(*testing.T))
 			public := fresh.Public().(ed25519.PublicKey)
 			if err := s.srv.UseKeys(grant.NewSigner(fresh), &grant.Published{Keys: grant.NewKeySet(public, s.key.Public().(ed25519.PublicKey))}); err != nil {
@@ -218,7 +236,7 @@ func TestConfirmationsOutliveTheirGrants(t *testing.T) {
 			if tt.change != nil {
 				tt.change(s, a, &g)
 			}
-			s.ahead += tt.after
+			s.clock.pass(tt.after)
 			r := s.confirm(g, a, api.OutcomeSucceeded, 0)
 			if tt.status != 204 {
 				wantProblem(t, r, tt.status, tt.code)
@@ -259,14 +277,14 @@ func TestSlander(t *testing.T) {
 	}
 	say(eve, c.agent, api.OutcomeLost)
 	say(eve, c.agent, api.OutcomeAgentFailed)
-	s.ahead += accusationGap - time.Second
+	s.clock.pass(accusationGap - time.Second)
 	say(eve, c.agent, api.OutcomeLost)
 	s.learned("failed 0")
 	say(bob, c.agent, api.OutcomeLost)
 	say(eve, second, api.OutcomeLost) // another agent
 	s.learned("failed 0", "failed 0", "failed 0")
 	say(eve, c.agent, api.OutcomeSucceeded) // good words always count
-	s.ahead += time.Second
+	s.clock.pass(time.Second)
 	g := say(eve, c.agent, api.OutcomeLost)
 	s.learned("failed 0", "failed 0", "failed 0", "built 0", "failed 0")
 	s.report(c.agent, g.JobID, api.OutcomeAgentFailed) // it counted already
@@ -283,14 +301,13 @@ func TestASlandererPutsNobodyToRest(t *testing.T) {
 	s := w.startSchool()
 	for range 20 {
 		g := s.begin(a, "", asIs)
-		s.ahead += 20 * time.Second
+		s.clock.pass(20 * time.Second)
 		as[struct{}](t, s.confirm(g, a, api.OutcomeLost, 0), 204)
 	}
 	s.login(a)
 	s.park(t.Context(), a)
-	got, unmet := s.srv.choose(anyNeed(t), s.srv.now())
-	if unmet != nil || len(got) != 1 || got[0].Resting {
-		t.Errorf("%+v, %v", got, unmet)
+	if got := s.chosen(); len(got) != 1 || got[0].Resting {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -305,10 +322,10 @@ func TestLyingAgents(t *testing.T) {
 	}
 	s := w.startSchool()
 	for range 12 {
-		s.ahead += accusationGap
+		s.clock.pass(accusationGap)
 		for name, took := range map[string]time.Duration{"honest": 90 * time.Second, "boaster": time.Second, "fraud": time.Second} {
 			g := s.begin(agents[name], "", asIs)
-			s.ahead += took
+			s.clock.pass(took)
 			s.report(agents[name], g.JobID, api.OutcomeSucceeded)
 			switch name {
 			case "honest":
@@ -325,10 +342,7 @@ func TestLyingAgents(t *testing.T) {
 	const tries = 60
 	scores, success := map[string]api.Score{}, map[string]float64{}
 	for range tries {
-		got, unmet := s.srv.choose(anyNeed(t), s.srv.now())
-		if unmet != nil {
-			t.Fatal(unmet.Detail)
-		}
+		got := s.chosen()
 		if last := got[len(got)-1]; len(got) != 4 || last.Name != "fraud" || !last.Resting {
 			t.Fatalf("%+v", got)
 		}

@@ -163,13 +163,13 @@ func TestExamplesAreServed(t *testing.T) {
 	}
 	first, leave := context.WithCancel(t.Context())
 	ahead := b.offer(first, b.grant(), "")
-	b.until("another job waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
+	b.until("another job waits", func() bool { return b.srv.board.Stats().Offering == 1 })
 	like("Waiting", <-b.offer(t.Context(), g, "?wait=0"), 202)
 	leave()
 	<-ahead
-	b.until("it does not any more", func() bool { return b.srv.meet.Stats().Offering == 0 })
+	b.until("it does not any more", func() bool { return b.srv.board.Stats().Offering == 0 })
 	poll := b.goPost(t.Context(), api.PathAgentPoll, a.session, &status)
-	b.until("the agent is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
+	b.until("the agent is parked", func() bool { return b.srv.board.Stats().Parked == 1 })
 	offer := b.offer(t.Context(), g, "")
 	like("Job", <-poll, 200)
 	as[struct{}](t, b.candidate(g.JobID, a.session, "a candidate"), 204)

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,8 +45,15 @@ type world struct {
 	key    ed25519.PrivateKey
 	agents []identity.Authorized
 	http   *http.Client
+	clock  *clock
 	adjust func(*Config)
 }
+
+// clock is the brokers' time, which a test moves on.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) pass(d time.Duration) { c.ahead.Add(int64(d)) }
+func (c *clock) now() time.Time       { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 func newWorld(t testing.TB) *world {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
@@ -54,7 +62,7 @@ func newWorld(t testing.TB) *world {
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 1000}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &world{t: t, key: key, http: &http.Client{Transport: transport, Timeout: 30 * time.Second}, adjust: func(*Config) {}}
+	return &world{t: t, key: key, clock: new(clock), http: &http.Client{Transport: transport, Timeout: 30 * time.Second}, adjust: func(*Config) {}}
 }
 
 // broker is one running broker, reached over real HTTP.
@@ -75,7 +83,7 @@ func (w *world) start() *broker {
 	cfg := Config{
 		Origin: "https://broker.example.org", Signer: grant.NewSigner(w.key), Secret: w.key.Seed(),
 		Directory: directory.New(w.agents), Version: "test",
-		Users: &users.Registry{Open: true},
+		Users: &users.Registry{Open: true}, Now: w.clock.now,
 	}
 	w.adjust(&cfg)
 	srv, err := New(cfg)

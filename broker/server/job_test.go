@@ -85,7 +85,7 @@ func TestAWaitGoesOnWithAFreshGrant(t *testing.T) {
 	}
 	g.Grant = waiting.Grant
 	offer := b.offer(t.Context(), g, "")
-	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
+	b.until("the offer waits", func() bool { return b.srv.board.Stats().Offering == 1 })
 	job := as[api.Job](t, b.post(api.PathAgentPoll, a.session, idleStatus()), 200)
 	if job.Grant != waiting.Grant {
 		t.Error("the agent did not get the fresh grant")
@@ -169,7 +169,7 @@ func TestAPollThatHangsUpLosesNoJob(t *testing.T) {
 	ctx, hangUp := context.WithCancel(t.Context())
 	b.park(ctx, a)
 	hangUp()
-	b.until("the broker notices", func() bool { return b.srv.meet.Stats().Parked == 0 })
+	b.until("the broker notices", func() bool { return b.srv.board.Stats().Parked == 0 })
 	poll := b.park(t.Context(), c)
 	g := b.grant()
 	b.meet(g, c, poll)
@@ -184,10 +184,10 @@ func TestAClientThatHangsUpLeavesNoJob(t *testing.T) {
 	ctx, hangUp := context.WithCancel(t.Context())
 	g := b.grant()
 	offer := b.offer(ctx, g, "")
-	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
+	b.until("the offer waits", func() bool { return b.srv.board.Stats().Offering == 1 })
 	hangUp()
 	<-offer
-	b.until("the broker notices", func() bool { return b.srv.meet.Stats().Offering == 0 })
+	b.until("the broker notices", func() bool { return b.srv.board.Stats().Offering == 0 })
 	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, idleStatus()), 204)
 	// The client comes back with what it had.
 	poll := b.park(t.Context(), a)
@@ -205,7 +205,7 @@ func TestNewerPollEndsTheOlder(t *testing.T) {
 	as[struct{}](t, <-old, 204)
 	s := idleStatus()
 	s.Draining = true
-	b.until("the newer poll is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
+	b.until("the newer poll is parked", func() bool { return b.srv.board.Stats().Parked == 1 })
 	as[struct{}](t, b.post(api.PathAgentPoll, a.session, s), 204)
 	as[struct{}](t, <-newer, 204)
 }
@@ -259,5 +259,19 @@ func TestPublicPages(t *testing.T) {
 	}
 	if r := b.send(t.Context(), "GET", api.PathHealth, "", nil); r.header.Get("Cache-Control") != "no-store" {
 		t.Error("health could be cached")
+	}
+}
+
+// TestPeersInOneNetworkAreMarked: the broker and both ends are on loopback here.
+func TestPeersInOneNetworkAreMarked(t *testing.T) {
+	w := newWorld(t)
+	a := w.listAgent("bench-1")
+	b := w.start()
+	b.login(a)
+	poll := b.park(t.Context(), a)
+	g := b.grant()
+	job := b.meet(g, a, poll)
+	if !g.SameNetwork || !job.SameNetwork {
+		t.Errorf("on loopback: %v to the client, %v to the agent", g.SameNetwork, job.SameNetwork)
 	}
 }

@@ -65,7 +65,7 @@ func TestKeysAreRotatedUnderARunningBroker(t *testing.T) {
 	}
 	before.Grant = waiting.Grant
 	offer := b.offer(t.Context(), before, "")
-	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
+	b.until("the offer waits", func() bool { return b.srv.board.Stats().Offering == 1 })
 	job := as[api.Job](t, b.post(api.PathAgentPoll, a.session, idleStatus()), 200) // with the old session
 	if _, err := followed.Verify(job.Grant, time.Now(), 0); err != nil {
 		t.Errorf("the agent cannot verify what it got: %v", err)

@@ -13,9 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/grant"
 )
 
 func TestDrain(t *testing.T) {
@@ -34,11 +32,11 @@ func TestDrain(t *testing.T) {
 	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, busy), 204)
 	later := b.grant()
 	open := b.offer(t.Context(), later, "")
-	b.until("both offers are held", func() bool { return b.srv.meet.Stats().Offering == 2 })
+	b.until("both offers are held", func() bool { return b.srv.board.Stats().Offering == 2 })
 	req := idleStatus()
 	req.FreeCores = 0
 	parked := b.goPost(t.Context(), api.PathAgentPoll, c.session, req)
-	b.until("the poll is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
+	b.until("the poll is parked", func() bool { return b.srv.board.Stats().Parked == 1 })
 
 	b.drain()
 	as[struct{}](t, <-parked, 204)
@@ -72,7 +70,7 @@ func TestSecondSignalCutsOff(t *testing.T) {
 	offer := b.offer(t.Context(), b.grant(), "")
 	as[api.Job](t, <-poll, 200)
 	b.drain()
-	b.until("it drains", func() bool { return b.srv.draining.Load() })
+	b.until("it drains", func() bool { return b.srv.board.Draining() })
 	b.kill()
 	if err := b.wait(); !errors.Is(err, context.Canceled) {
 		t.Errorf("Run: %v", err)
@@ -92,7 +90,7 @@ func TestRestartMidWait(t *testing.T) {
 			as[struct{}](t, one.post(api.PathAgentPoll+"?wait=0", a.session, idleStatus()), 204)
 			g := one.grant()
 			offer := one.offer(t.Context(), g, "")
-			one.until("the offer waits", func() bool { return one.srv.meet.Stats().Offering == 1 })
+			one.until("the offer waits", func() bool { return one.srv.board.Stats().Offering == 1 })
 			if crash {
 				one.kill()
 				<-offer
@@ -125,7 +123,11 @@ func TestChosenAgentsThatWentAwayAreTold(t *testing.T) {
 	b.park(ctx, a)
 	g := b.grant()
 	hangUp()
-	b.until("the agent counts as gone", func() bool { return !b.srv.anyAlive([]string{a.key.Fingerprint()}) })
+	b.until("the agent counts as gone", func() bool {
+		v, _ := b.srv.cfg.Directory.Agent(a.key.Fingerprint())
+		return !v.Parked
+	})
+	b.clock.pass(b.srv.cfg.AgentGrace + time.Second)
 	wantProblem(t, <-b.offer(t.Context(), g, "?wait=0"), 503, api.CodeNoAgent)
 }
 
@@ -237,24 +239,6 @@ func TestMetricsCanBeElsewhere(t *testing.T) {
 	<-done
 }
 
-func TestRecentForgetsTheOldest(t *testing.T) {
-	r := newRecent[string](2)
-	for _, k := range []string{"a", "b", "c", "d"} {
-		if !r.first(k, k+k) || r.first(k, "") {
-			t.Errorf("%s", k)
-		}
-	}
-	for _, k := range []string{"b", "c", "d"} {
-		if v, ok := r.of(k); !ok || v != k+k || r.first(k, "") {
-			t.Errorf("%s is %q, %v", k, v, ok)
-		}
-	}
-	r.first("e", "") // a third map begins; the first one, with a and b, is gone
-	if _, ok := r.of("a"); ok || !r.first("a", "") || len(r.now)+len(r.old) > 4 {
-		t.Error("an old one was kept")
-	}
-}
-
 func TestConfigIsChecked(t *testing.T) {
 	for i := range 4 {
 		w := newWorld(t)
@@ -271,24 +255,15 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-func TestARememberedGrantExpiresToo(t *testing.T) {
-	b := newWorld(t).start()
-	now := time.Now()
-	g := &grant.Grant{
-		Issuer: b.srv.cfg.Origin, Subject: users.Anyone, JobID: someJob, PeerFingerprint: fingerprint,
-		Agents: []string{"x"}, Channels: []string{"espctl"}, CPUCores: 1, MemoryMB: 1, SessionSecs: 1,
-	}
-	token, err := b.srv.sign(g)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := b.srv.verify(token, 0); err != nil || got != g {
-		t.Errorf("a grant just made: %v", err)
-	}
-	b.srv.now = func() time.Time { return now.Add(api.GrantLife + time.Second) }
-	if _, err := b.srv.verify(token, 0); !errors.Is(err, grant.ErrExpired) {
-		t.Errorf("an old grant: %v", err)
-	}
+func TestAGrantInTheRecordExpiresToo(t *testing.T) {
+	w := newWorld(t)
+	a := w.listAgent("bench-1")
+	b := w.start()
+	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", b.login(a).session, idleStatus()), 204)
+	g := b.grant()
+	as[api.Waiting](t, <-b.offer(t.Context(), g, "?wait=0"), 202)
+	b.clock.pass(api.GrantLife + time.Second)
+	wantProblem(t, <-b.offer(t.Context(), g, "?wait=0"), 410, api.CodeExpired)
 }
 
 func (s *syncBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(s, nil)) }

@@ -3,13 +3,10 @@ package server
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/farforge/farforge/broker/login"
-	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
 )
 
@@ -58,13 +55,8 @@ func (s *Server) userOf(r *http.Request) (users.User, error) {
 	return who, loginProblem(err)
 }
 
-// agentOf returns the agent whose session the request carries.
-func (s *Server) agentOf(r *http.Request) (identity.Authorized, error) {
-	who, _, err := s.agentSession(r)
-	return who, err
-}
-
-// agentSession is agentOf, and returns the session token too.
+// agentSession returns the agent whose session the request carries, and the
+// session token.
 func (s *Server) agentSession(r *http.Request) (identity.Authorized, string, error) {
 	who, token, err := s.login.Agent(r.Header.Values("Authorization"))
 	return who, token, loginProblem(err)
@@ -76,8 +68,8 @@ func bearer(r *http.Request) (string, error) {
 	return token, loginProblem(err)
 }
 
-// loginProblem turns a *login.Error into a problem. Other errors are returned
-// as they are.
+// loginProblem turns a *login.Error into a problem. Other errors are returned as
+// they are.
 func loginProblem(err error) error {
 	refused, ok := errors.AsType[*login.Error](err)
 	if !ok {
@@ -103,39 +95,4 @@ func loginProblem(err error) error {
 		after(p, refused.RetryAfter)
 	}
 	return p
-}
-
-// grantOf verifies the grant that the request carries, as the broker's own and
-// for the job in its path. It may have expired, but not longer ago than late.
-func (s *Server) grantOf(r *http.Request, late time.Duration) (string, *grant.Grant, error) {
-	token, err := bearer(r)
-	if err != nil {
-		return "", nil, err
-	}
-	g, err := s.verify(token, late)
-	switch {
-	case errors.Is(err, grant.ErrExpired):
-		return "", nil, grantExpired()
-	case err != nil:
-		return "", nil, problem(http.StatusUnauthorized, api.CodeBadToken, err.Error(), "request a new grant")
-	case g.Issuer != s.cfg.Origin:
-		return "", nil, problem(http.StatusUnauthorized, api.CodeBadToken, "the grant is for another broker", "request a new grant")
-	case g.JobID != r.PathValue("job_id"):
-		return "", nil, problem(http.StatusForbidden, api.CodeForbidden, "the grant is for another job")
-	}
-	return token, g, nil
-}
-
-func grantExpired() error {
-	return problem(http.StatusGone, api.CodeExpired, "the grant has expired", "request a new grant")
-}
-
-// quotaProblem refuses a user whose limit is reached.
-func (s *Server) quotaProblem(r *quota.Refusal) error {
-	s.metrics.refused("user_" + r.Limit)
-	code := api.CodeQuota
-	if r.Limit == "grants" {
-		code = api.CodeTooFast
-	}
-	return after(problem(http.StatusTooManyRequests, code, r.Detail, r.Hints...), r.RetryAfter)
 }

@@ -14,17 +14,12 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// clock is a broker's time, which a test moves on.
-type clock struct{ ahead time.Duration }
-
-func (b *broker) follow(c *clock) { b.srv.now = func() time.Time { return time.Now().Add(c.ahead) } }
-
 // build plays one job to its end: the agent answers and works, and both ends tell
 // how it ended.
-func (b *broker) build(c *clock, a *agent, project string, took time.Duration, outcome api.Outcome) {
+func (b *broker) build(a *agent, project string, took time.Duration, outcome api.Outcome) {
 	b.t.Helper()
 	g := b.begin(a, "", func(r *api.GrantRequest) { r.Project = project })
-	c.ahead += took
+	b.clock.pass(took)
 	b.login(a) // its session may have expired meanwhile
 	b.report(a, g.JobID, outcome)
 	as[struct{}](b.t, b.confirm(g, a, outcome, 0), 204)
@@ -77,19 +72,18 @@ func TestLearnsFromJobs(t *testing.T) {
 		}
 		c.History, c.Services = store, &Services{Token: adminToken, Agents: new(directory.File)}
 	}
-	b, c := w.start(), new(clock)
-	b.follow(c)
+	b := w.start()
 	for _, a := range agents {
 		b.login(a)
 	}
 	const ours = "5f3c"
 	for i := range 6 {
-		b.build(c, agents["slow"], fmt.Sprint("other", i), 90*time.Second, api.OutcomeSucceeded)
-		b.build(c, agents["warm"], ours, 30*time.Second, api.OutcomeSucceeded)
-		b.build(c, agents["slow"], "x", time.Second, api.OutcomeBuildFailed) // nobody's fault
+		b.build(agents["slow"], fmt.Sprint("other", i), 90*time.Second, api.OutcomeSucceeded)
+		b.build(agents["warm"], ours, 30*time.Second, api.OutcomeSucceeded)
+		b.build(agents["slow"], "x", time.Second, api.OutcomeBuildFailed) // nobody's fault
 	}
 	for range 4 {
-		b.build(c, agents["broken"], "x", time.Second, api.OutcomeAgentFailed)
+		b.build(agents["broken"], "x", time.Second, api.OutcomeAgentFailed)
 	}
 	check := func(when string) {
 		t.Helper()
@@ -125,7 +119,6 @@ func TestLearnsFromJobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	b = w.start()
-	b.follow(c)
 	check("after a restart")
 	b.kill()
 	_ = b.wait()
@@ -148,15 +141,14 @@ func TestLateAgentsAreRemembered(t *testing.T) {
 		wantProblem(t, <-offer, 504, api.CodeNoAnswer)
 	}
 	b.park(t.Context(), a)
-	got, unmet := b.srv.choose(anyNeed(t), b.srv.now())
-	if unmet != nil || len(got) != 1 || !got[0].Resting {
-		t.Errorf("%+v, %v", got, unmet)
+	if got := b.chosen(); len(got) != 1 || !got[0].Resting {
+		t.Errorf("%+v", got)
 	}
 	if m := string(b.send(t.Context(), "GET", api.PathMetrics, "", nil).body); !strings.Contains(m, "\nfarforge_broker_agents_resting 1\n") || !strings.Contains(m, "\nfarforge_broker_reservations 0\n") {
 		t.Errorf("metrics:\n%s", m)
 	}
-	if c := b.srv.free(a.key.Fingerprint()); c.Cores != 4 {
-		t.Errorf("%d of 4 cores are free after late claims", c.Cores)
+	if c := b.srv.info(t, a.key.Fingerprint()); c.FreeCores != 4 {
+		t.Errorf("%d of 4 cores are free after late claims", c.FreeCores)
 	}
 }
 
@@ -186,7 +178,7 @@ func TestStatusesThatCrossAClaimOversellNothing(t *testing.T) {
 	b.park(t.Context(), a) // a status from after the answer, without the job: it is over
 	as[any](t, <-crossed, 204)
 	third := b.offer(t.Context(), big(), "?wait=5")
-	b.until("the agent has the third job", func() bool { return b.srv.meet.Stats().Claims == 2 })
+	b.until("the agent has the third job", func() bool { return b.srv.board.Stats().Claims == 2 })
 	_ = third
 }
 
@@ -200,17 +192,13 @@ func TestWaitingJobsAreSeen(t *testing.T) {
 	full := idleStatus()
 	full.FreeCores = 0
 	b.goPost(t.Context(), api.PathAgentPoll, a.session, full)
-	b.until("the agent is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
+	b.until("the agent is parked", func() bool { return b.srv.board.Stats().Parked == 1 })
 	expected := func() float64 {
-		got, unmet := b.srv.choose(anyNeed(t), b.srv.now())
-		if unmet != nil {
-			t.Fatal(unmet.Detail)
-		}
-		return got[0].Wait
+		return b.chosen()[0].Wait
 	}
 	alone := expected() // for what fills the agent, which nobody knows
 	offer := b.offer(t.Context(), b.grant(), "?wait=1")
-	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Queued == 1 })
+	b.until("the offer waits", func() bool { return b.srv.board.Stats().Queued == 1 })
 	if wait := expected(); wait < alone+5 {
 		t.Errorf("%v s to wait behind another, %v s alone", wait, alone)
 	}
@@ -220,12 +208,36 @@ func TestWaitingJobsAreSeen(t *testing.T) {
 	}
 }
 
-// anyNeed is what grantRequest asks for.
-func anyNeed(t *testing.T) scheduler.Need {
+// chosen returns the candidates that the broker chooses for grantRequest now.
+func (b *broker) chosen() []api.Explained {
+	b.t.Helper()
+	req := grantRequest()
+	req.Explain = true
+	return as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, "", req), 200).Explanation
+}
+
+// info returns what users may know about a listed agent.
+func (s *Server) info(t testing.TB, fingerprint string) *api.AgentInfo {
 	t.Helper()
-	n, err := scheduler.NeedOf(grantRequest())
+	a, ok := s.cfg.Directory.Agent(fingerprint)
+	if !ok {
+		t.Fatalf("%s is not listed", fingerprint)
+	}
+	return s.board.AgentInfo(&a, &scheduler.Need{})
+}
+
+// reading returns a metric without labels.
+func (s *Server) reading(t testing.TB, name string) float64 {
+	t.Helper()
+	families, err := s.metrics.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	for _, f := range families {
+		if f.GetName() == "farforge_broker_"+name {
+			return f.GetMetric()[0].GetGauge().GetValue() + f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }

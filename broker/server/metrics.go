@@ -8,17 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics are one server's own; there is no global registry. Labels take few
-// values: no job, agent or address is ever one.
+// metrics are those of one server; there is no global registry. Labels take few
+// values: no job, agent or address is ever one. broker/jobs has the metrics of
+// jobs.
 type metrics struct {
 	registry *prometheus.Registry
 	all      prometheus.Gatherer
 	requests *prometheus.CounterVec
-	outcomes *prometheus.CounterVec
-	confirms *prometheus.CounterVec
 	refusals *prometheus.CounterVec
-	match    prometheus.Histogram
-	stages   *stages
 }
 
 func newMetrics(s *Server) *metrics {
@@ -26,30 +23,16 @@ func newMetrics(s *Server) *metrics {
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "farforge_broker_requests_total",
-			Help: "Requests by route and result; the result is an error code, or what else became of it.",
+			Help: "Requests by route and result: an error code, or how else the request ended.",
 		}, []string{"route", "result"}),
-		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "farforge_broker_reports_total",
-			Help: "Jobs that agents reported, by outcome.",
-		}, []string{"outcome"}),
-		confirms: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "farforge_broker_confirmations_total",
-			Help: "Jobs whose clients told how they ended, by outcome.",
-		}, []string{"outcome"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "farforge_broker_refusals_total",
-			Help: "Requests for grants and sessions that were refused for who asks or how often, by kind.",
+			Help: "Requests that were refused because of their sender or their rate, by kind.",
 		}, []string{"kind"}),
-		match: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "farforge_broker_match_seconds",
-			Help:    "From an offer's arrival to its answer, of offers that were answered.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25},
-		}),
 	}
-	m.registry.MustRegister(m.requests, m.outcomes, m.confirms, m.refusals, m.match,
+	m.registry.MustRegister(m.requests, m.refusals,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.registry.MustRegister(newMoments(s))
-	m.stages = newStages(m.registry)
+	m.registry.MustRegister(s.board.Collectors()...)
 	m.all = append(prometheus.Gatherers{m.registry}, s.cfg.MoreMetrics...)
 	if s.cfg.BinMetrics {
 		m.all = newBinned(m.all)
@@ -57,7 +40,7 @@ func newMetrics(s *Server) *metrics {
 	return m
 }
 
-// refused counts a refusal by its kind; there are only as many as the code has.
+// refused counts a refusal by its kind, of which the code has a few.
 func (m *metrics) refused(kind string) { m.refusals.WithLabelValues(kind).Inc() }
 
 func (m *metrics) handler() http.Handler {

@@ -59,8 +59,7 @@ func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.listAgent("bench-1"), w.listAgent("bench-2")
 	w.adjust = func(cfg *Config) { cfg.AnswerTimeout = 600 * time.Millisecond }
-	b, clock := w.start(), new(clock)
-	b.follow(clock)
+	b := w.start()
 	b.login(a)
 	b.login(c)
 	b.wantReadings("at first", map[string]float64{
@@ -81,13 +80,13 @@ func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 	})
 
 	first := b.offer(t.Context(), g, "?wait=1")
-	b.until("the job is in line", func() bool { return b.srv.meet.Stats().Queued == 1 })
+	b.until("the job is in line", func() bool { return b.srv.board.Stats().Queued == 1 })
 	if got := b.readings(); got["queue_jobs"] != 1 || got["queue_places"] != 1 || got["queue_oldest_wait_seconds"] <= 0 || got["queue_oldest_wait_seconds"] > 5 {
 		t.Errorf("in line: %v, %v, %v", got["queue_jobs"], got["queue_places"], got["queue_oldest_wait_seconds"])
 	}
 	g.Grant = as[api.Waiting](t, <-first, 202).Grant
 	offer := b.offer(t.Context(), g, "")
-	b.until("the job is back", func() bool { return b.srv.meet.Stats().Waiting == 1 })
+	b.until("the job is back", func() bool { return b.srv.board.Stats().Waiting == 1 })
 
 	as[api.Job](t, b.post(api.PathAgentPoll, a.session, idleStatus()), 200)
 	b.wantReadings("claimed", map[string]float64{
@@ -106,7 +105,7 @@ func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 		"claim_to_answer_seconds_count": 1, "offer_to_answer_seconds_count": 1, `offer_to_answer_seconds_bucket{le="0.5"}`: 0,
 		"match_seconds_count": 1, "build_prediction_ratio_count": 0,
 	})
-	clock.ahead += 90 * time.Second // the farm knows nothing yet, and takes a minute for it
+	b.clock.pass(90 * time.Second) // the farm knows nothing yet, and takes a minute for it
 	b.login(a)
 	as[struct{}](t, b.post(pathOf(api.PathConfirmation, g.JobID), g.Grant, &api.Confirmation{Agent: a.key.Fingerprint(), Outcome: api.OutcomeSucceeded}), 204)
 	b.report(a, g.JobID, api.OutcomeSucceeded)
@@ -131,7 +130,7 @@ func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 	as[api.Job](t, <-next, 200)
 	as[struct{}](t, b.answer(c, g.JobID), 204)
 	wantAnswer(t, offer, c)
-	clock.ahead += 10 * time.Minute
+	b.clock.pass(10 * time.Minute)
 	b.wantReadings("expired", map[string]float64{"reservations": 0, "reservations_expired_total": 1, "reserved_memory_bytes": 0})
 }
 

@@ -95,10 +95,11 @@ func (p *process) read(body []byte, broker context.Context) *owed {
 	if err := json.Unmarshal(body, &job); err != nil {
 		p.d.t.Error(err)
 	}
-	g, err := p.d.now().verify(job.Grant, 0)
+	t, err := p.d.now().board.Redeem(job.Grant, job.JobID, 0)
 	if err != nil {
-		p.d.t.Error(err)
+		p.d.t.Fatal(err)
 	}
+	g := t.Grant
 	return &owed{job: job.JobID, cores: g.CPUCores.Whole(), memory: g.MemoryMB, answerBy: job.AnswerBy, broker: broker}
 }
 

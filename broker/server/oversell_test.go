@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"github.com/farforge/farforge/common/capacity"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +21,6 @@ import (
 	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
-	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
 )
@@ -197,12 +197,12 @@ func (d *badDay) play() {
 	// is left, whether the last report was lost or its agent has crashed.
 	time.Sleep(daySession*time.Second + 2*time.Minute)
 	for _, m := range d.machine {
-		if free := d.srv.free(m.key.Fingerprint()); free.Cores != m.cores || free.MemoryMB != m.memory {
+		if free := d.srv.info(d.t, m.key.Fingerprint()); free.FreeCores != m.cores || free.FreeMemMB != m.memory {
 			d.t.Errorf("seed %d: %s has %+v free when all is over", d.seed, m.name, free)
 		}
 	}
-	if s := d.srv.cfg.Directory.Totals(time.Now()); s.Reservations != 0 {
-		d.t.Errorf("seed %d: %+v is left when all is over", d.seed, s)
+	if n := d.srv.reading(d.t, "reservations"); n != 0 {
+		d.t.Errorf("seed %d: %v reservations are left when all is over", d.seed, n)
 	}
 	stop()
 	d.running.Wait()

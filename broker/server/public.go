@@ -1,26 +1,41 @@
 package server
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/url"
 
+	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/scheduler"
 	"github.com/farforge/farforge/common/api"
 )
 
+// public serves what needs no job: the agents, for users, and the broker's health
+// and keys, for everybody.
+type public struct{ *Server }
+
+func (s public) routes() []route {
+	return []route{
+		{http.MethodGet, api.PathAgents, "agents", s.limited(s.agents)},
+		{http.MethodGet, api.PathHealth, "health", s.health},
+		{http.MethodGet, api.PathJWKS, "jwks", s.jwks},
+	}
+}
+
 // health serves GET /health.
-func (s *Server) health(w *response, r *http.Request) error {
+func (s public) health(w *response, _ *http.Request) error {
 	status := "ok"
-	if s.draining.Load() {
+	if s.board.Draining() {
 		status = "draining"
 	}
 	return w.json(http.StatusOK, &api.Health{Status: status, Version: s.cfg.Version, STUN: s.cfg.STUN})
 }
 
-// keySet serves GET /.well-known/jwks.json: the keys that verify grants, as a
-// JWK Set (RFC 7517), and how they follow one another. A new key signs as soon
-// as it is here, so nobody in between may hand out an older set: caches ask
-// each time, and are told that nothing has changed.
-func (s *Server) keySet(w *response, r *http.Request) error {
-	k := s.keys.Load()
+// jwks serves GET /.well-known/jwks.json: the keys that verify grants, as a JWK
+// Set (RFC 7517), and how they follow one another. A new key signs as soon as it
+// is here, so that no cache may serve an older set: caches revalidate each time.
+func (s public) jwks(w *response, r *http.Request) error {
+	k := s.keySet.Load()
 	h := w.Header()
 	h.Set("Cache-Control", "public, no-cache")
 	h.Set("ETag", k.tag)
@@ -29,4 +44,85 @@ func (s *Server) keySet(w *response, r *http.Request) error {
 		return nil
 	}
 	return w.send(http.StatusOK, "application/jwk-set+json", k.jwks)
+}
+
+// agents serves GET /agents: what users may know about the agents, which is what
+// they can do and how busy they are; not where they are, and nothing about the
+// jobs of others. It counts as no grant.
+func (s public) agents(w *response, r *http.Request) error {
+	if _, err := s.userOf(r); err != nil {
+		return err
+	}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return malformed("the query: " + err.Error())
+	}
+	query, err := api.ParseAgentQuery(values)
+	if err != nil {
+		return malformed(err.Error())
+	}
+	need, err := scheduler.NeedOf(&api.GrantRequest{Target: query.Target, Toolchain: query.Toolchain, Tags: query.Tags})
+	if err != nil {
+		return err // it was parsed once already
+	}
+	return s.page(w, r, query.Values(), func(a *directory.Agent) ([]byte, error) {
+		info := s.board.AgentInfo(a, &need)
+		if info == nil {
+			return nil, nil
+		}
+		return encodeInfo(info)
+	})
+}
+
+// encodeInfo writes one element. Only an agent that wants to be a nuisance lists
+// more capabilities than a page holds; some of those are left out.
+func encodeInfo(info *api.AgentInfo) ([]byte, error) {
+	text, err := json.Marshal(info)
+	for err == nil && len(text) > maxElement {
+		info.Capabilities = info.Capabilities[:len(info.Capabilities)/2]
+		text, err = json.Marshal(info)
+	}
+	return text, err
+}
+
+// maxElement bounds one agent of a list, so that a page has room for any.
+const maxElement = api.MaxBody - 2
+
+// page sends listed agents as an array, in the order of their names: those that
+// element writes something for, from the one on that the request names. What does
+// not fit into one response is behind the link in its Link header (RFC 8288),
+// which has the same path and query.
+//
+// Nothing is kept between two pages. An agent that is listed meanwhile is on a
+// later page or on none, and one that is unlisted is missed or not; only when that
+// is the one to go on behind, the request fails with 410.
+func (s *Server) page(w *response, r *http.Request, query url.Values, element func(*directory.Agent) ([]byte, error)) error {
+	agents, i := s.cfg.Directory.Snapshot(), 0
+	if last := r.URL.Query().Get(api.AfterParam); last != "" {
+		var ok bool
+		if i, ok = agents.Behind(last); !ok {
+			return problem(http.StatusGone, api.CodeExpired, "the agent behind which the list was to go on is not listed any more", "start again from the beginning")
+		}
+	}
+	body, last := []byte{'['}, ""
+	for ; i < agents.Len(); i++ {
+		a := agents.At(i)
+		text, err := element(&a)
+		if err != nil {
+			return err
+		}
+		if len(text) == 0 {
+			continue
+		}
+		if last != "" && len(body)+len(text)+2 > api.MaxBody {
+			query.Set(api.AfterParam, last)
+			w.Header().Set("Link", "<"+r.URL.Path+"?"+query.Encode()+`>; rel="next"`)
+			break
+		}
+		if last != "" {
+			body = append(body, ',')
+		}
+		body, last = append(body, text...), a.Fingerprint
+	}
+	return w.send(http.StatusOK, api.TypeJSON, append(body, ']'))
 }

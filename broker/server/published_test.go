@@ -52,17 +52,18 @@ func TestPublishedGrantRequest(t *testing.T) {
 			granted := as[api.GrantResponse](t, b.do(req), http.StatusOK)
 			b.meet(granted, a, poll)
 
-			g, err := b.srv.verify(granted.Grant, 0)
+			ticket, err := b.srv.board.Redeem(granted.Grant, granted.JobID, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
+			g := ticket.Grant
 			if g.CPUCores.String() != c.share || g.CPUCores.Whole() != c.whole {
 				t.Errorf("the grant is for %v cores, %d whole ones", g.CPUCores, g.CPUCores.Whole())
 			}
 			if !slices.Equal(g.Channels, []string{"espctl", "pty", "firmware"}) {
 				t.Errorf("the grant has the channels %q", g.Channels)
 			}
-			if free := b.srv.free(a.key.Fingerprint()).Cores; free != idleStatus().TotalCores-c.whole {
+			if free := b.srv.info(t, a.key.Fingerprint()).FreeCores; free != idleStatus().TotalCores-c.whole {
 				t.Errorf("%d cores are free", free)
 			}
 			b.report(a, granted.JobID, api.OutcomeSucceeded)

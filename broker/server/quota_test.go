@@ -47,7 +47,7 @@ func TestJobsAtOnceOverHTTP(t *testing.T) {
 	as[api.Waiting](t, <-b.offer(t.Context(), grants[0], "?wait=0"), 202)
 	as[api.Waiting](t, <-b.offer(t.Context(), grants[1], "?wait=0"), 202)
 	p := wantProblem(t, <-b.offer(t.Context(), grants[2], "?wait=0"), 429, api.CodeQuota)
-	if !strings.Contains(p.Detail, "2 jobs under way, and 2 at once is your limit") || p.RetryAfter == 0 || !strings.Contains(p.Hints[0], "come back when one has ended") {
+	if !strings.Contains(p.Detail, "2 jobs under way, and 2 at once is your limit") || p.RetryAfter == 0 || !strings.Contains(p.Hints[0], "retry when one has ended") {
 		t.Errorf("%+v", p)
 	}
 	wantProblem(t, b.post(api.PathGrantRequest, alice, grantRequest()), 429, api.CodeQuota)
@@ -64,7 +64,7 @@ func TestJobsAtOnceOverHTTP(t *testing.T) {
 
 	// A job goes its whole way; only its report makes room.
 	offer := b.offer(t.Context(), grants[0], "")
-	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
+	b.until("the offer waits", func() bool { return b.srv.board.Stats().Offering == 1 })
 	as[api.Job](t, b.post(api.PathAgentPoll, c.agent.session, idleStatus()), 200)
 	as[struct{}](t, b.answer(c.agent, grants[0].JobID), 204)
 	wantAnswer(t, offer, c.agent)
@@ -97,7 +97,7 @@ func TestFailedJobsGiveTheirRoomBack(t *testing.T) {
 		t.Helper()
 		g := b.granted(alice)
 		offer := b.offer(t.Context(), g, "")
-		b.until("the offer waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
+		b.until("the offer waits", func() bool { return b.srv.board.Stats().Offering == 1 })
 		as[api.Job](t, b.post(api.PathAgentPoll, c.agent.session, idleStatus()), 200)
 		return g, offer
 	}
@@ -184,14 +184,14 @@ func TestAClientThatHangsUp(t *testing.T) {
 	g := b.granted(alice)
 	ctx, hangUp := context.WithCancel(t.Context())
 	offer := b.offer(ctx, g, "")
-	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Offering == 1 })
+	b.until("the offer waits", func() bool { return b.srv.board.Stats().Offering == 1 })
 	hangUp()
 	<-offer
-	b.until("the broker has seen it", func() bool { return b.srv.meet.Stats().Offering == 0 })
-	if _, r := accounts.Offer("key:alice", "next", quota.Limits{}, time.Minute, time.Now()); r == nil {
+	b.until("the broker has seen it", func() bool { return b.srv.board.Stats().Offering == 0 })
+	if _, r := accounts.Take("key:alice", quota.Limits{}, time.Minute, time.Now()); r == nil {
 		t.Error("the room was free at once, though the client may come back")
 	}
-	if _, r := accounts.Offer("key:alice", "next", quota.Limits{}, time.Minute, time.Now().Add(quota.Memory)); r != nil {
+	if _, r := accounts.Take("key:alice", quota.Limits{}, time.Minute, time.Now().Add(quota.Memory)); r != nil {
 		t.Errorf("the room did not come back: %+v", r)
 	}
 }

@@ -124,7 +124,7 @@ func TestBadRequests(t *testing.T) {
 			}
 		})
 	}
-	if st := b.srv.meet.Stats(); st.Jobs != 0 || st.Agents != 0 {
+	if st := b.srv.board.Stats(); st.Jobs != 0 || st.Agents != 0 {
 		t.Errorf("bad requests left something behind: %+v", st)
 	}
 }

@@ -59,6 +59,15 @@ func (w *response) send(status int, mediaType string, body []byte) error {
 
 func (w *response) empty() { w.WriteHeader(http.StatusNoContent) }
 
+// problemJSON sends v as a problem document.
+func (w *response) problemJSON(status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write the response: %w", err)
+	}
+	return w.send(status, api.TypeProblem, body)
+}
+
 // retryAfter sets the header; the least is one second.
 func (w *response) retryAfter(d time.Duration) {
 	w.Header().Set("Retry-After", strconv.Itoa(seconds(d)))
@@ -137,7 +146,7 @@ func (s *Server) log(r *http.Request, name string, w *response, took time.Durati
 		attrs = append(attrs, "job", id)
 	}
 	if s.cfg.UnsafeLogging {
-		attrs = append(attrs, "peer", s.placeOf(r))
+		attrs = append(attrs, "peer", s.addressOf(r))
 	}
 	s.cfg.Logger.Debug("request", attrs...)
 }

@@ -15,29 +15,12 @@ type route struct {
 	serve              handlerFunc
 }
 
-// handlerFunc handles a request. An error that it returns is sent as a
-// problem; it returns none once it has begun to respond.
+// handlerFunc handles a request. An error that it returns is sent as a problem;
+// once it has begun to respond, the error is only counted.
 type handlerFunc func(w *response, r *http.Request) error
 
 func (s *Server) routes() http.Handler {
-	routes := []route{
-		{http.MethodPost, api.PathGrantRequest, "grant", s.limited(s.grantRequest)},
-		{http.MethodGet, api.PathAgents, "agents", s.limited(s.shownAgents)},
-		{http.MethodPost, api.PathOffer, "offer", s.offer},
-		{http.MethodPost, api.PathAnswer, "answer", s.answer},
-		{http.MethodPost, api.PathCandidate, "candidate", s.candidate},
-		{http.MethodGet, api.PathEvents, "events", s.events},
-		{http.MethodPost, api.PathConfirmation, "confirmation", s.confirmation},
-		{http.MethodPost, api.PathAgentHello, "hello", s.limited(s.hello(s.login.Agents))},
-		{http.MethodPost, api.PathAgentSession, "session", s.limited(s.session(s.login.Agents))},
-		{http.MethodPost, api.PathUserHello, "user_hello", s.limited(s.hello(s.login.Users))},
-		{http.MethodPost, api.PathUserSession, "user_session", s.limited(s.session(s.login.Users))},
-		{http.MethodPost, api.PathAgentPoll, "poll", s.poll},
-		{http.MethodPost, api.PathAgentReport, "report", s.report},
-		{http.MethodGet, api.PathHealth, "health", s.health},
-		{http.MethodGet, api.PathJWKS, "jwks", s.keySet},
-	}
-	routes = append(routes, s.servicesRoutes()...)
+	routes := slices.Concat(clients{s}.routes(), agents{s}.routes(), public{s}.routes(), operators{s}.routes())
 	mux, foreign := http.NewServeMux(), newCORS(s.cfg.AllowedOrigins)
 	methods := map[string][]string{} // by path
 	for _, rt := range routes {
@@ -76,6 +59,6 @@ func wrongMethod(methods ...string) handlerFunc {
 	allowed := strings.Join(methods, ", ")
 	return func(w *response, r *http.Request) error {
 		w.Header().Set("Allow", allowed)
-		return problem(http.StatusMethodNotAllowed, api.CodeWrongMethod, "this path takes "+allowed)
+		return problem(http.StatusMethodNotAllowed, api.CodeWrongMethod, "this path accepts "+allowed)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"time"
 )
 
@@ -118,4 +119,28 @@ func (s *Server) awaitIdle(ctx context.Context) {
 // errorLog is where net/http reports, scrubbed of addresses.
 func (s *Server) errorLog() *log.Logger {
 	return slog.NewLogLogger(scrubber{s.cfg.Logger.Handler(), s.cfg.UnsafeLogging}, slog.LevelDebug)
+}
+
+// addressForm matches IPv4 and IPv6 addresses, with or without brackets and port.
+// It matches too much rather than too little: a time of day such as 10:15:30
+// matches, too.
+var addressForm = regexp.MustCompile(
+	`\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%\w]*\](:\d+)?` +
+		`|\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b` +
+		`|(?:\b[0-9A-Fa-f]{1,4})?(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.\d{1,3}){0,3}(%\w+)?`)
+
+// scrub replaces every address in s.
+func scrub(s string) string { return addressForm.ReplaceAllString(s, "[address]") }
+
+// scrubber is a log handler for the messages of net/http: it removes addresses.
+type scrubber struct {
+	slog.Handler
+	off bool
+}
+
+func (h scrubber) Handle(ctx context.Context, r slog.Record) error {
+	if !h.off {
+		r.Message = scrub(r.Message)
+	}
+	return h.Handler.Handle(ctx, r)
 }

@@ -42,7 +42,7 @@ func TestNobodysAddressIsLogged(t *testing.T) {
 		b.post(api.PathGrantRequest, "rubbish", grantRequest())
 		gone, leave := context.WithCancel(t.Context())
 		left := b.goPost(gone, api.PathAgentPoll, a.session, idleStatus())
-		b.until("the agent is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
+		b.until("the agent is parked", func() bool { return b.srv.board.Stats().Parked == 1 })
 		leave()
 		<-left
 		for _, text := range []string{"\x16\x03\x01\x00", "GET / HTTP/1.1\r\nHost: x\r\nBad Header\r\n\r\n", "PROXY TCP4 " + claimed + " 127.0.0.1 1 2\r\n"} {

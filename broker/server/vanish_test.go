@@ -156,15 +156,15 @@ func TestAJobThatWaitsForAVanishedAgent(t *testing.T) {
 	a := w.listAgent("bench-1")
 	b := w.start()
 	b.login(a)
-	b.srv.started = b.srv.started.Add(-b.srv.cfg.AgentGrace) // it is known by now who is there
+	b.clock.pass(b.srv.cfg.AgentGrace) // the broker knows by now which agents are there
 	line := newLine(t)
 	full := idleStatus()
 	full.FreeCores = 0
 	b.over(line.http).goPost(t.Context(), api.PathAgentPoll, a.session, full)
-	b.until("the agent is parked", func() bool { return b.srv.meet.Stats().Parked == 1 })
+	b.until("the agent is parked", func() bool { return b.srv.board.Stats().Parked == 1 })
 	g := b.grant()
 	offer := b.offer(t.Context(), g, "?wait=1")
-	b.until("the offer waits", func() bool { return b.srv.meet.Stats().Queued == 1 })
+	b.until("the offer waits", func() bool { return b.srv.board.Stats().Queued == 1 })
 	line.cut()
 	wantProblem(t, <-offer, 503, api.CodeNoAgent)
 	poll := b.park(t.Context(), a)

@@ -247,6 +247,8 @@ type Job struct {
 	// Offer is the client's opaque offer.
 	Offer      []byte      `json:"offer"`
 	ICEServers []ICEServer `json:"ice_servers"`
+	// Claim is the number of this claim of the job; a report of the job carries it.
+	Claim int `json:"claim,omitempty"`
 	// AnswerBy is when the broker gives the job to another agent.
 	AnswerBy time.Time `json:"answer_by"`
 	// SameNetwork: agent and client seem to share a network, so that local
@@ -270,7 +272,10 @@ const (
 
 // Report is the body of POST /agents/report: how a job ended.
 type Report struct {
-	JobID      string     `json:"job_id"`
+	JobID string `json:"job_id"`
+	// Claim is the number of the agent's claim, so that a repeated refusal of an
+	// older claim does not end a newer one; 0 is unknown.
+	Claim      int        `json:"claim,omitempty"`
 	Outcome    Outcome    `json:"outcome"`
 	DurationMS int64      `json:"duration_ms"`
 	Artifacts  []Artifact `json:"artifacts,omitempty"`

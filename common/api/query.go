@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 
-	"github.com/farforge/farforge/common/lexical"
 	"github.com/farforge/farforge/common/toolchain"
 )
 
@@ -20,7 +19,7 @@ type AgentQuery struct {
 
 // Validate reports the first parameter that is out of its form or its range.
 func (q *AgentQuery) Validate() error {
-	if q.Target != "" && !lexical.Name(q.Target) {
+	if q.Target != "" && !nameForm.MatchString(q.Target) {
 		return fmt.Errorf("target: %q is not a chip name such as esp32c3", q.Target)
 	}
 	if _, err := toolchain.Parse(q.Toolchain); err != nil {

@@ -22,10 +22,13 @@ const (
 )
 
 // Event is one element of the response to GET /signaling/{job_id}/events: a
-// candidate of the other end.
+// candidate of the other end or, for a client that has not had it in the response
+// to its offer, the agent's answer.
 type Event struct {
 	// Seq counts from 1; the last one seen goes into the next request.
 	Seq int `json:"seq"`
 	// Candidate is opaque to the broker.
-	Candidate []byte `json:"candidate"`
+	Candidate []byte `json:"candidate,omitempty"`
+	// Answer is opaque to the broker. An event has it or a candidate.
+	Answer []byte `json:"answer,omitempty"`
 }

@@ -2,11 +2,12 @@ package identity
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
-
-	"github.com/farforge/farforge/common/lexical"
 )
+
+var optionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
 
 // obey applies the options of the line.
 func (a *Authorized) obey(options []string) error {
@@ -54,7 +55,7 @@ func parseNames(option, what, value string) ([]string, error) {
 	names := strings.Split(value, ",")
 	for i, n := range names {
 		names[i] = strings.TrimSpace(n)
-		if !lexical.Name(names[i]) {
+		if !optionName.MatchString(names[i]) {
 			return nil, fmt.Errorf("%s: %q is not %s", option, n, what)
 		}
 	}

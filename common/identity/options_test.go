@@ -10,8 +10,6 @@ import (
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
-
-	"github.com/farforge/farforge/common/lexical"
 )
 
 func TestAuthorizedOptions(t *testing.T) {
@@ -101,7 +99,7 @@ func FuzzParseAuthorizedEntry(f *testing.F) {
 			t.Errorf("incomplete: %+v", a)
 		}
 		for _, name := range slices.Concat(a.Targets, a.Tags) {
-			if !lexical.Name(name) {
+			if !optionName.MatchString(name) {
 				t.Errorf("%q became the target or tag %q", options, name)
 			}
 		}

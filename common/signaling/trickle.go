@@ -86,6 +86,9 @@ func (t Trickle) Receive(ctx context.Context, remote func(candidate []byte) (las
 		}
 		for _, e := range events {
 			seen = max(seen, e.Seq)
+			if len(e.Candidate) == 0 {
+				continue // the answer, which the client has from its offer
+			}
 			if remote(e.Candidate) {
 				return nil
 			}

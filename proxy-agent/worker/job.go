@@ -36,17 +36,17 @@ func (w *Worker) begin(ctx context.Context, job *api.Job, admitted *session.Admi
 	}
 	if err != nil {
 		w.Logger.Warn("refused a job", "job", job.JobID, "reason", err)
-		w.jobs.Go(func() { w.report(ctx, job.JobID, session.Ending{Outcome: api.OutcomeRefused}) })
+		w.jobs.Go(func() { w.report(ctx, job.JobID, job.Claim, session.Ending{Outcome: api.OutcomeRefused}) })
 		return
 	}
-	w.jobs.Go(func() { w.serve(ctx, admitted) })
+	w.jobs.Go(func() { w.serve(ctx, admitted, job.Claim) })
 }
 
 // serve answers the job's offer and serves the client. The order at the end
 // matters: first the room is free for the next job, then the broker learns how
 // this one ended, and only then the connection is closed and the workspace
 // removed, which can take long.
-func (w *Worker) serve(ctx context.Context, admitted *session.Admitted) {
+func (w *Worker) serve(ctx context.Context, admitted *session.Admitted, claim int) {
 	g := admitted.Grant
 	s, ending := w.answer(ctx, admitted)
 	if s != nil {
@@ -56,7 +56,7 @@ func (w *Worker) serve(ctx context.Context, admitted *session.Admitted) {
 	}
 	w.reservations.release(g.JobID)
 	if ending != nil {
-		w.jobs.Go(func() { w.report(ctx, g.JobID, *ending) })
+		w.jobs.Go(func() { w.report(ctx, g.JobID, claim, *ending) })
 	}
 	if s != nil {
 		w.close(ctx, g.JobID, s)

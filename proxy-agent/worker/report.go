@@ -16,10 +16,11 @@ const (
 	reportTimeStopped = 3 * time.Second
 )
 
-// report sends the broker a signed report of how a job ended.
-func (w *Worker) report(ctx context.Context, jobID string, ending session.Ending) {
+// report sends the broker a signed report of how a job ended that the agent has by
+// this claim.
+func (w *Worker) report(ctx context.Context, jobID string, claim int, ending session.Ending) {
 	r := &api.Report{
-		JobID: jobID, Outcome: ending.Outcome,
+		JobID: jobID, Claim: claim, Outcome: ending.Outcome,
 		DurationMS: ending.Duration.Milliseconds(), Artifacts: ending.Artifacts,
 	}
 	var err error

@@ -40,7 +40,7 @@ func TestStopShortensAReportUnderWay(t *testing.T) {
 	w := New(Config{Broker: broker, Key: key, Logger: slog.New(slog.DiscardHandler)})
 	w.auth.session, w.auth.until = "session", time.Now().Add(time.Hour)
 	began := time.Now()
-	w.report(ctx, "01A", session.Ending{Outcome: api.OutcomeSucceeded})
+	w.report(ctx, "01A", 1, session.Ending{Outcome: api.OutcomeSucceeded})
 	if took := time.Since(began); took > reportTime/2 || tries.Load() == 0 {
 		t.Errorf("after the stop it took %v and %d tries", took, tries.Load())
 	}

@@ -1,0 +1,137 @@
+package jobs
+
+import (
+	"time"
+
+	"github.com/farforge/farforge/broker/scheduler"
+	"github.com/farforge/farforge/common/api"
+)
+
+// claim is the part of one agent in a job. It is guarded by the job's mutex.
+type claim struct {
+	agent     string
+	candidate int // index in the job's candidates
+	// number counts the claims of the job, so that a refusal belongs to one.
+	number int
+	at     time.Time
+	// expected is the expected duration of the build here, and warmth whether the
+	// agent had a workspace of the project.
+	expected time.Duration
+	warmth   scheduler.Warmth
+
+	refusals  int    // that were counted
+	refused   int    // number of the claim that was refused last
+	signature string // of that refusal
+
+	// answered: the client has got the agent's answer.
+	answered bool
+	// reported and confirmed are the outcome as the agent and the client report
+	// it; empty before.
+	reported, confirmed api.Outcome
+	// judged: the scheduler has learned from it, which happens once.
+	judged bool
+}
+
+// claimOf returns the agent's part in the job, which is new if it had none. The
+// caller holds mu.
+func (j *Job) claimOf(agent string, candidate int) *claim {
+	c := j.findClaim(agent)
+	if c == nil {
+		c = &claim{agent: agent, candidate: candidate, at: j.board.now()}
+		j.claims = append(j.claims, c)
+	}
+	return c
+}
+
+func (j *Job) findClaim(agent string) *claim {
+	for _, c := range j.claims {
+		if c.agent == agent {
+			return c
+		}
+	}
+	return nil
+}
+
+// begin starts a claim, for the first time or once more.
+func (c *claim) begin(number int, now time.Time, expected time.Duration, w scheduler.Warmth) {
+	c.number, c.at, c.expected, c.warmth = number, now, expected, w
+}
+
+// refuse counts a refusal and reports whether it is news. A refusal belongs to
+// its claim: a repeated one must not end a claim that the agent has made since.
+// Agents of before version 0.6 do not send the number of the claim; a repeated
+// report of theirs has the same signature.
+func (c *claim) refuse(rep *api.Report) (news bool) {
+	switch {
+	case c.number == 0: // claimed before a restart of the broker
+		news = c.refusals == 0
+	case rep.Claim != 0:
+		news = rep.Claim == c.number && c.refused != c.number
+	default:
+		news = rep.Signature != c.signature
+	}
+	if news {
+		c.refusals++
+		c.refused, c.signature = c.number, rep.Signature
+	}
+	return news
+}
+
+// report takes the agent's outcome and returns the verdict, or 0.
+func (c *claim) report(o api.Outcome) scheduler.Verdict {
+	c.reported = o
+	return c.judge(func() bool { return false })
+}
+
+// confirm takes the client's outcome and returns the verdict, or 0. mayAccuse is
+// asked if the client alone speaks against the agent.
+func (c *claim) confirm(o api.Outcome, mayAccuse func() bool) (again bool, v scheduler.Verdict, err error) {
+	switch c.confirmed {
+	case "":
+		c.confirmed = o
+		return false, c.judge(mayAccuse), nil
+	case o:
+		return true, 0, nil
+	default:
+		return false, 0, ErrConfirmedOtherwise
+	}
+}
+
+// late returns the verdict on an agent that did not answer in time, or 0.
+func (c *claim) late() scheduler.Verdict {
+	if c.judged {
+		return 0
+	}
+	c.judged = true
+	return scheduler.Failed
+}
+
+// judge returns the verdict, or 0 while there is none and after the first.
+func (c *claim) judge(mayAccuse func() bool) scheduler.Verdict {
+	v, accused := verdict(c.reported, c.confirmed)
+	if v == 0 || c.judged || accused && !mayAccuse() {
+		return 0
+	}
+	c.judged = true
+	return v
+}
+
+// verdict is what the outcomes that an agent and its client report say about the
+// agent; each may be missing. It is 0 if they say nothing. accused: the client
+// alone speaks against the agent.
+//
+// An agent is believed when it blames itself, and never when it praises itself. A
+// client whose build succeeded is believed whatever the agent reports. Errors in
+// the user's source and limits that the user has set say nothing about the agent,
+// and would take the place of results in the history.
+func verdict(reported, confirmed api.Outcome) (v scheduler.Verdict, accused bool) {
+	switch {
+	case confirmed == api.OutcomeSucceeded:
+		return scheduler.Built, false
+	case reported == api.OutcomeAgentFailed:
+		return scheduler.Failed, false
+	case confirmed == api.OutcomeAgentFailed, confirmed == api.OutcomeLost:
+		return scheduler.Failed, true
+	}
+	return 0, false
+}

@@ -1,0 +1,85 @@
+package jobs
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/farforge/farforge/broker/internal/tables"
+	"github.com/farforge/farforge/broker/scheduler"
+	"github.com/farforge/farforge/broker/users"
+	"github.com/farforge/farforge/common/api"
+)
+
+// accusationGap is the time in which the complaints of one user about an agent
+// count at most once for other users. A client that cannot be reached, or wants an
+// agent out of the way, would otherwise keep it from everybody.
+const accusationGap = 10 * time.Minute
+
+// opinions are the complaints of users about agents. For the user's own next jobs
+// a complaint counts at once, and each time: a user who retries gets another
+// agent, and slander keeps an agent from nobody else.
+type opinions struct {
+	// accused is when a complaint of a user about an agent last counted for
+	// others, by both.
+	accused *tables.Recent[string, time.Time]
+	// shunned is when the last complaint came, by both; zero: it counts no more.
+	shunned *tables.Recent[string, time.Time]
+}
+
+func newOpinions() opinions {
+	return opinions{accused: tables.NewRecent[string, time.Time](1 << 13), shunned: tables.NewRecent[string, time.Time](1 << 13)}
+}
+
+// opinionOf is whose opinion counts: the user's or, where users are not told
+// apart, that of all at the address.
+func opinionOf(user string, from netip.Addr) string {
+	if user == users.Anyone {
+		return user + " " + from.String()
+	}
+	return user
+}
+
+// mayAccuse reports whether a complaint counts for others, and if so that the next
+// one does not.
+func (o *opinions) mayAccuse(user, agent string, now time.Time) bool {
+	return o.accused.Replace(user+"\n"+agent, now, func(last time.Time) bool { return now.Sub(last) >= accusationGap })
+}
+
+// note takes in how a job ended for a user.
+func (o *opinions) note(who, agent string, outcome api.Outcome, now time.Time) {
+	key := who + "\n" + agent
+	switch outcome {
+	case api.OutcomeAgentFailed, api.OutcomeLost:
+		o.shunned.Put(key, now)
+	case api.OutcomeSucceeded:
+		if _, ok := o.shunned.Get(key); ok {
+			o.shunned.Put(key, time.Time{})
+		}
+	}
+}
+
+// reorder puts agents that have failed the user lately behind the others, as long
+// as one of the others is free and in order.
+func (o *opinions) reorder(ranked []scheduler.Ranked, who string, now time.Time) {
+	free := false
+	for i := range ranked {
+		r := &ranked[i]
+		at, ok := o.shunned.Get(who + "\n" + r.Fingerprint)
+		r.Shunned = ok && now.Sub(at) < accusationGap
+		free = free || r.Wait == 0 && !r.Resting && !r.Shunned
+	}
+	if !free {
+		return
+	}
+	place := func(r scheduler.Ranked) int {
+		switch {
+		case r.Resting:
+			return 2
+		case r.Shunned:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(ranked, func(a, b scheduler.Ranked) int { return place(a) - place(b) })
+}

@@ -1,0 +1,167 @@
+package jobs
+
+import (
+	"context"
+	"time"
+)
+
+// state is where a job is in its life; the package comment draws the changes.
+type state uint32
+
+const (
+	granted state = iota
+	waiting
+	away
+	claimed
+	answered
+	failed
+	forgotten
+)
+
+func (j *Job) is(s state) bool { return state(j.state.Load()) == s }
+
+// over reports whether no agent can claim the job ever again.
+func (j *Job) over() bool { return state(j.state.Load()) >= answered }
+
+// set changes the state. A job that waits adds to the lines of its candidates, as
+// the scheduler counts them. The caller holds mu.
+func (j *Job) set(s state) {
+	before := state(j.state.Swap(uint32(s)))
+	switch {
+	case before == s:
+	case s == waiting:
+		j.board.stats.waiting.Add(1)
+		j.board.farm.Queue(j.entry.Candidates, 1)
+	case before == waiting:
+		j.board.stats.waiting.Add(-1)
+		j.board.farm.Queue(j.entry.Candidates, -1)
+	}
+}
+
+// Waiting is for rendezvous.Job.
+func (j *Job) Waiting() bool { return j.is(waiting) }
+
+// between is how long a client may take from one request to its next, which it
+// makes within a second or two, before its job ceases to count in places.
+const between = 5 * time.Second
+
+// Counts reports whether the job waits, or will again in a moment because its
+// client was told to retry. It is for rendezvous.Job.
+func (j *Job) Counts(now time.Time) bool {
+	if !j.is(away) {
+		return j.is(waiting)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.gaveUp && now.Sub(j.lastUsed) < between
+}
+
+// Enter is for rendezvous.Job.
+func (j *Job) Enter(i int) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.over() || j.isExcluded(i) {
+		return false
+	}
+	j.queued = true
+	return true
+}
+
+func (j *Job) isExcluded(i int) bool { return j.excluded&(1<<i) != 0 }
+
+// heldBy reports whether the agent's claim is the job's last.
+func (j *Job) heldBy(agent string) bool { return j.holder != nil && j.holder.agent == agent }
+
+// attended reports whether a request of the client waits for an agent. The caller
+// holds mu.
+func (j *Job) attended(now time.Time) bool {
+	return j.watchers > 0 || j.call != nil && j.call.enough(now) == nil
+}
+
+// expireIn sets the job's timer. The caller holds mu.
+func (j *Job) expireIn(d time.Duration) {
+	if j.timer == nil {
+		j.timer = time.AfterFunc(d, j.expire)
+	} else {
+		j.timer.Reset(d)
+	}
+}
+
+// weigh counts the bytes of offer or answer that the record keeps from now on.
+// The caller holds mu.
+func (j *Job) weigh(n int) {
+	j.board.stats.bytes.Add(int64(n) - j.size)
+	j.size = int64(n)
+}
+
+// takeRoom takes or keeps the job's room in its user's account. The caller holds
+// mu.
+func (j *Job) takeRoom(now time.Time) error {
+	user, ok := j.board.cfg.Users.Still(j.user, now)
+	if !ok {
+		return ErrUserRevoked
+	}
+	if j.room != nil && j.room.Keep(now) {
+		return nil
+	}
+	room, refusal := j.board.cfg.Accounts.Take(user.ID, user.Limits, j.session, now)
+	if refusal != nil {
+		return &QuotaError{refusal}
+	}
+	j.room = room
+	return nil
+}
+
+// keepUntil is when the record may be forgotten. The caller holds mu.
+func (j *Job) keepUntil() time.Time {
+	memory := j.board.cfg.Memory
+	switch state(j.state.Load()) {
+	case granted:
+		if j.ticket.Grant == nil { // only reported
+			return j.lastUsed.Add(reportMemory)
+		}
+		if end := j.ticket.Grant.ExpiresAt.Add(memory); end.After(j.lastUsed.Add(memory)) {
+			return end
+		}
+	case answered:
+		if j.holder.reported == "" || j.holder.confirmed == "" {
+			return j.holder.at.Add(j.session + maxQueued)
+		}
+		return j.lastUsed.Add(reportMemory)
+	}
+	return j.lastUsed.Add(memory)
+}
+
+// call is one blocked request of the client. Its channel only says "look again".
+type call struct {
+	wake     chan struct{}
+	ctx      context.Context
+	end      time.Time
+	draining <-chan struct{}
+}
+
+func (c *call) notify() {
+	if c == nil {
+		return
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// enough returns why the request does not wait for an agent any longer, or nil.
+func (c *call) enough(now time.Time) error {
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	select {
+	case <-c.draining:
+		return ErrDraining
+	default:
+	}
+	if !now.Before(c.end) {
+		return &WaitingError{}
+	}
+	return nil
+}
