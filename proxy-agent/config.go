@@ -35,7 +35,7 @@ type Config struct {
 func (c *Config) Register(f *pflag.FlagSet) {
 	cli.Section(f, "Broker", c.registerURL, func(f *pflag.FlagSet) { c.Reach.Register(f, false) })
 	cli.Section(f, "Agent", c.State.Register, c.Worker.RegisterTags)
-	cli.Section(f, "Builds", c.Build.RegisterRecipes, c.Sandbox.Register, c.Worker.RegisterCapacity, c.Build.RegisterCaches)
+	cli.Section(f, "Builds", c.Build.RegisterRecipes, c.Sandbox.Register, c.Worker.RegisterCapacity, c.Build.RegisterDisk, c.Build.RegisterCaches)
 	cli.Section(f, "Sources by URL", c.Source.Register)
 	cli.Section(f, "Connections", c.Session.Register)
 	cli.Section(f, "Log", c.Log.Register)
@@ -81,10 +81,10 @@ func (c *Config) validateReach() error {
 
 // Files in the state directory.
 const (
-	keyName     = "agent_key"        // the private key
-	sealingName = "sealing_key"      // what offers are sealed to
-	usedName    = "used-grants.json" // grants that must not be used twice
-	reachName   = "rendezvous.json"  // how the broker was reached last
+	keyName     = "agent_key"       // the private key
+	sealingName = "sealing_key"     // what offers are sealed to
+	usedName    = "used-grants"     // grants that must not be used twice
+	reachName   = "rendezvous.json" // how the broker was reached last
 )
 
 // stateConfig says where the agent keeps its key and its other files.

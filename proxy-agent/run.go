@@ -52,6 +52,9 @@ func (p program) run(cfg *Config) (err error) {
 	if a.sandbox.Name() == sandbox.KindNone {
 		a.log.Warn("builds run without a sandbox: clients have every right of this account")
 	}
+	if soft := a.sandbox.Soft(); soft != nil && a.sandbox.Name() != sandbox.KindNone {
+		a.log.Warn("limits of memory, processes and processors are soft", "reason", soft, "hint", sandbox.LimitsHint)
+	}
 	if a.workspaces, err = build.OpenWorkspaces(filepath.Join(cfg.State.Dir, "workspaces"), a.log); err != nil {
 		return usage(err)
 	}
@@ -104,6 +107,7 @@ func (p program) work(cfg *Config, a *parts) error {
 	w.Broker, w.Key, w.Sealing, w.Keys = a.broker, a.key, bound, pinned
 	w.Capabilities, w.Warm, w.ProbeNAT = a.catalog.Capabilities(), a.caches.Warm, a.broker.ProbeNAT
 	w.Version, w.Logger = cli.Version(), a.log
+	w.DiskLow = func() error { return a.workspaces.Low(cfg.Build.Disk.Reserve) }
 	w.Host = func(keys *grant.KeySet) (*session.Host, error) {
 		fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", a.broker.Origin(), abilities(a.catalog))
 		s := cfg.Session
@@ -111,7 +115,7 @@ func (p program) work(cfg *Config, a *parts) error {
 		s.Broker, s.Clock, s.Loopback = a.broker.Origin(), a.broker, a.broker.Loopback()
 		s.UsedGrants = filepath.Join(cfg.State.Dir, usedName)
 		s.Sources, s.Catalog, s.Sandbox, s.Workspaces, s.Caches = a.sources, a.catalog, a.sandbox, a.workspaces, a.caches
-		s.Version, s.Logger = cli.Version(), a.log
+		s.Version, s.Logger, s.Disk = cli.Version(), a.log, cfg.Build.Disk
 		return session.NewHost(s)
 	}
 	return worker.New(w).Run(p.ctx, p.drain)

@@ -12,6 +12,14 @@ import (
 type Options struct {
 	Dir    string // recipes beside the built-in ones; may be empty
 	Caches CacheLimits
+	Disk   Disk
+}
+
+// Disk says how much disk jobs may use.
+type Disk struct {
+	Bytes   int64 // of one job
+	Files   int   // of one job
+	Reserve int64 // bytes that stay free on the file system
 }
 
 // RegisterRecipes defines the flags about recipes, with their defaults.
@@ -26,10 +34,20 @@ func (o *Options) RegisterCaches(f *pflag.FlagSet) {
 	f.Var((*cli.Bytes)(&o.Caches.Bytes), "cache-size", "keep at most this `SIZE` of caches")
 }
 
+// RegisterDisk defines the flags about disk, with their defaults.
+func (o *Options) RegisterDisk(f *pflag.FlagSet) {
+	o.Disk.Bytes = 8 << 30
+	f.Var((*cli.Bytes)(&o.Disk.Bytes), "job-disk", "let a job use this `SIZE` of disk")
+	f.IntVar(&o.Disk.Files, "job-files", 400_000, "let a job have `N` files")
+	o.Disk.Reserve = 1 << 30
+	f.Var((*cli.Bytes)(&o.Disk.Reserve), "disk-reserve", "take no jobs while less than this `SIZE` of disk is free")
+}
+
 // Validate reports the first wrong option.
 func (o *Options) Validate() error {
 	return cmp.Or(
 		cli.Require(o.Caches.Number >= 0 && o.Caches.Number <= 4096, "--keep-caches", "between 0 and 4096; 0 keeps none"),
+		cli.Require(o.Disk.Files >= 1, "--job-files", "at least 1"),
 		cli.Require(o.Caches.Bytes <= 16<<40, "--cache-size", "at most 16T; --keep-caches 0 keeps none"),
 	)
 }

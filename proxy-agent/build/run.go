@@ -2,27 +2,27 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
 // Allowance is what one job may use.
 type Allowance struct {
 	Cores    int
-	MemoryMB int           // MiB, for each process
+	MemoryMB int           // MiB
 	Time     time.Duration // of the whole build, by the clock
+	Disk     Disk
 	// Cache is the folder that {cache} names: an absolute path on this machine.
-	// It is given if the recipe asks for one, and only then.
+	// It is set if and only if the recipe uses one.
 	Cache string
 }
 
-// Limits of a build that no grant sets.
-const (
-	maxFileBytes = 4 << 30
-	maxProcesses = 4096
-)
+// maxProcesses of one build at a time.
+const maxProcesses = 4096
 
 // Command returns the recipe's build command with its placeholders replaced, as
 // it will run in that sandbox.
@@ -38,10 +38,9 @@ func (c *Choice) values(sb sandbox.Sandbox, allow Allowance) Values {
 	return v
 }
 
-// Run runs the recipe's command in the workspace. It returns when nothing of
-// the build is left running; see sandbox.Sandbox for its results. What lies in
-// the output directory beforehand is removed, so that every artifact is one
-// that this build made.
+// Run runs the recipe's command in the workspace. It returns when no process of
+// the build is left; see sandbox.Sandbox for its results. It first empties the
+// output directory, so that this build made every artifact.
 func (c *Choice) Run(ctx context.Context, sb sandbox.Sandbox, ws *Workspace, allow Allowance, output func(sandbox.Line)) (sandbox.Result, error) {
 	if c.Recipe.Build.Cache != (allow.Cache != "") {
 		return sandbox.Result{}, fmt.Errorf("run the recipe %s: whether it keeps a cache is %v, and its cache is %q", c.Recipe.Name, c.Recipe.Build.Cache, allow.Cache)
@@ -66,14 +65,23 @@ func (c *Choice) Run(ctx context.Context, sb sandbox.Sandbox, ws *Workspace, all
 	if err := ws.Root.RemoveAll(c.Recipe.Build.Out); err != nil {
 		return sandbox.Result{}, fmt.Errorf("clear the output directory: %w", err)
 	}
-	return sb.Run(ctx, sandbox.Spec{
+	result, err := sb.Run(ctx, sandbox.Spec{
 		Dir: ws.Dir, Cache: allow.Cache, Argv: argv, Env: env, ReadOnly: c.Recipe.Toolchain.Paths,
 		Limits: sandbox.Limits{
 			MemoryBytes: int64(allow.MemoryMB) << 20,
+			Cores:       allow.Cores,
 			CPUTime:     allow.Time * time.Duration(max(allow.Cores, 1)),
-			FileBytes:   maxFileBytes,
+			FileBytes:   allow.Disk.Bytes,
 			Processes:   maxProcesses,
+			DiskBytes:   allow.Disk.Bytes,
+			DiskFiles:   allow.Disk.Files,
 		},
 		Output: output,
 	})
+	var full *sandbox.DiskFull
+	if errors.As(err, &full) {
+		err = &channel.Problem{Code: channel.ProblemSizeLimit, Message: full.Reason,
+			Hints: []string{"the agent's operator sets the limit (--job-disk, --job-files)"}}
+	}
+	return result, err
 }

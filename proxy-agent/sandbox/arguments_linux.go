@@ -11,13 +11,14 @@ import (
 // /usr are links into it, and are made as such.
 var systemDirs = [...]string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}
 
-// systemFiles is what of /etc a compiler needs: where the dynamic linker finds
-// libraries, and where Debian's alternatives point.
-var systemFiles = [...]string{"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives"}
+// systemFiles are the files of this machine's /etc that compilers need: where the
+// dynamic linker finds libraries, where Debian's alternatives point, and Java's
+// settings.
+var systemFiles = [...]string{"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/java-*-openjdk"}
 
-// kernelKnobs are files through which root changes the kernel, capabilities or
-// not: their owner may write them, and for an agent that runs as root the
-// command's user is, to the kernel, still root. bwrap covers them only when it
+// kernelKnobs are files through which root changes the kernel, even without
+// capabilities: their owner may write them, and if the agent runs as root, the
+// kernel still takes the command's user for root. bwrap covers them only when it
 // has privileges.
 var kernelKnobs = [...]string{
 	"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs",
@@ -25,11 +26,11 @@ var kernelKnobs = [...]string{
 }
 
 // buildID is user and group of the command inside. Outside it stays the
-// agent's own; inside it must not look like root to scripts that ask.
+// agent's own; inside, scripts must not take it for root.
 const buildID = "1000"
 
 // arguments builds bwrap's command line. Nothing in it is secret.
-func (b *Bubblewrap) arguments(spec Spec) ([]string, error) {
+func (b *Bubblewrap) arguments(spec Spec, h *handed) ([]string, error) {
 	args := []string{
 		"--unshare-all", "--unshare-user", "--uid", buildID, "--gid", buildID,
 		"--hostname", "farforge",
@@ -54,9 +55,13 @@ func (b *Bubblewrap) arguments(spec Spec) ([]string, error) {
 		}
 		args = append(args, "--ro-bind", dir, dir)
 	}
-	for _, file := range systemFiles {
-		args = append(args, "--ro-bind-try", file, file)
+	for _, pattern := range systemFiles {
+		files, _ := filepath.Glob(pattern)
+		for _, file := range files {
+			args = append(args, "--ro-bind", file, file)
+		}
 	}
+	args = append(args, h.args...)
 	args = append(args, "--proc", "/proc")
 	for _, path := range kernelKnobs {
 		args = append(args, "--ro-bind-try", path, path)
@@ -64,7 +69,8 @@ func (b *Bubblewrap) arguments(spec Spec) ([]string, error) {
 	args = append(args, "--dev", "/dev")
 	for _, dir := range [...]string{"/dev/shm", "/tmp"} {
 		if b.flags["--size"] && spec.Limits.MemoryBytes > 0 {
-			// These live in memory, so the memory limit holds for each.
+			// These live in memory. A control group counts them with the rest;
+			// without one, the memory limit holds for each.
 			args = append(args, "--size", strconv.FormatInt(spec.Limits.MemoryBytes, 10))
 		}
 		args = append(args, "--tmpfs", dir)
@@ -82,13 +88,19 @@ func (b *Bubblewrap) arguments(spec Spec) ([]string, error) {
 	if spec.Cache != "" {
 		args = append(args, "--bind", spec.Cache, Cache)
 	}
-	// These two are in memory as well: without this they could be filled.
+	// These two live in memory as well; the command must not fill them.
 	args = append(args, "--remount-ro", "/dev", "--remount-ro", "/", "--clearenv")
 	for _, pair := range environ("/tmp", spec.Env) {
-		// Not through bwrap's own environment: a recipe's LD_PRELOAD must not
+		// bwrap's own environment stays empty: a recipe's LD_PRELOAD must not
 		// reach bwrap, which runs outside.
 		args = append(args, "--setenv", pair[0], pair[1])
 	}
 	args = append(args, "--")
-	return append(args, limited(spec.Limits, spec.Argv)...), nil
+	limits := spec.Limits
+	if b.groups != nil {
+		// The group limits real memory. The address space is something else: Java,
+		// V8 and sanitizers reserve far more than they use.
+		limits.MemoryBytes, limits.Processes = 0, 0
+	}
+	return append(args, limited(limits, spec.Argv)...), nil
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,8 +14,13 @@ import (
 // namespaces set up by the bwrap program. It needs no privilege where the
 // kernel lets users make user namespaces. Make one with NewBubblewrap.
 type Bubblewrap struct {
-	path  string
-	flags map[string]bool // options this bwrap knows
+	path   string
+	flags  map[string]bool // options that this bwrap knows
+	filter []byte          // of system calls
+	cores  *cores
+	groups *cgroups // nil: limits are soft
+	soft   error    // why
+	broken error    // the filter cannot be made
 }
 
 // Name returns "bubblewrap".
@@ -23,44 +29,110 @@ func (b *Bubblewrap) Name() string { return "bubblewrap" }
 // CachePath returns Cache, whatever the directory is called outside.
 func (b *Bubblewrap) CachePath(string) string { return Cache }
 
+// Soft implements Sandbox.
+func (b *Bubblewrap) Soft() error { return b.soft }
+
 // Run implements Sandbox.
-func (b *Bubblewrap) Run(ctx context.Context, spec Spec) (Result, error) {
+func (b *Bubblewrap) Run(ctx context.Context, spec Spec) (result Result, err error) {
 	if err := spec.validate(); err != nil {
 		return Result{}, err
 	}
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
 	}
-	args, err := b.arguments(spec)
+	cpus, release := b.cores.take(spec.Limits.Cores)
+	defer release()
+	job, err := b.group(spec.Limits, cpus)
 	if err != nil {
 		return Result{}, err
 	}
+	if job != nil {
+		defer func() { err = errors.Join(err, job.remove()) }()
+	}
+	inside := &namespace{}
+	ctx, stopWatch := watchDisk(ctx, spec, inside.held)
+	defer stopWatch()
 	// "Die with parent" means to the kernel: with the thread that started it.
-	// Holding the thread keeps Go from ending it while the command runs.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-
-	began := time.Now()
-	p, err := b.start(args, newOutput(spec.Limits, Workspace, spec.Output))
-	if err != nil {
-		return Result{}, err
+	// Holding the thread keeps Go from ending it while the command runs. The
+	// keyring and the processors are the thread's, too; the goroutine ends with
+	// the thread, so that no other inherits them.
+	type ended struct {
+		code int
+		err  error
 	}
-	stop := context.AfterFunc(ctx, p.kill)
-	code, err := p.wait()
-	stop()
+	began := time.Now()
+	over := make(chan ended, 1)
+	go func() {
+		runtime.LockOSThread()
+		code, err := b.runOnThread(ctx, spec, cpus, job, inside)
+		over <- ended{code, err}
+	}()
+	e := <-over
 	switch {
 	case ctx.Err() != nil:
 		return Result{}, context.Cause(ctx)
-	case err != nil:
-		return Result{}, err
+	case e.err != nil:
+		return Result{}, e.err
 	}
-	return Result{ExitCode: code, Duration: time.Since(began)}, nil
+	return Result{ExitCode: e.code, Duration: time.Since(began), OutOfMemory: job != nil && job.outOfMemory()}, nil
+}
+
+func (b *Bubblewrap) group(l Limits, cpus []int) (*group, error) {
+	if b.groups == nil {
+		return nil, nil
+	}
+	g, err := b.groups.make(groupLimits{memory: l.MemoryBytes, processes: l.Processes, cores: l.Cores, cpus: cpus})
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	return g, nil
+}
+
+func (b *Bubblewrap) runOnThread(ctx context.Context, spec Spec, cpus []int, job *group, inside *namespace) (int, error) {
+	if err := emptyKeyring(); err != nil {
+		return 0, err
+	}
+	h, err := b.hand()
+	if err != nil {
+		return 0, err
+	}
+	defer h.close()
+	args, err := b.arguments(spec, h)
+	if err != nil {
+		return 0, err
+	}
+	p, err := b.start(args, h, newOutput(spec.Limits, Workspace, spec.Output))
+	if err != nil {
+		return 0, err
+	}
+	p.begin(func(pid int) error {
+		inside.find(pid)
+		raiseOOMScore(pid)
+		if err := bind(pid, cpus); err != nil {
+			return fmt.Errorf("sandbox: give the build its processors: %w", err)
+		}
+		if job == nil {
+			return nil
+		}
+		return job.add(pid)
+	})
+	stop := context.AfterFunc(ctx, p.kill)
+	defer stop()
+	return p.wait()
+}
+
+// raiseOOMScore has the kernel kill a build before the agent when memory is
+// short. The build raises its own score as well; if the agent has the right, the
+// build cannot take this one back.
+func raiseOOMScore(pid int) {
+	_ = writeKernel(fmt.Sprintf("/proc/%d/oom_score_adj", pid), "1000")
 }
 
 // start runs bwrap with a status pipe as descriptor 3 and a gate as
 // descriptor 4. bwrap reports pid 1 of the sandbox on the first and waits at
-// the second, so that pid 1 is held by descriptor before it can end.
-func (b *Bubblewrap) start(args []string, out *output) (*wrapped, error) {
+// the second, so that the agent can prepare pid 1 and hold it by descriptor
+// before the command starts.
+func (b *Bubblewrap) start(args []string, h *handed, out *output) (*wrapped, error) {
 	statusR, statusW, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: make a pipe: %w", err)
@@ -73,7 +145,7 @@ func (b *Bubblewrap) start(args []string, out *output) (*wrapped, error) {
 	cmd := exec.Command(b.path, args...)
 	cmd.Env = []string{} // not nil: nothing of the agent's
 	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{statusW, gateR}
+	cmd.ExtraFiles = append([]*os.File{statusW, gateR}, h.files...)
 	pipes, err := out.attach(cmd)
 	if err != nil {
 		closeFiles(statusR, statusW, gateR, gateW)
@@ -88,5 +160,5 @@ func (b *Bubblewrap) start(args []string, out *output) (*wrapped, error) {
 		return nil, fmt.Errorf("sandbox: start bwrap: %w", err)
 	}
 	pipes.start()
-	return begin(cmd, pipes, statusR, gateW), nil
+	return newWrapped(cmd, pipes, statusR, gateW), nil
 }

@@ -19,6 +19,9 @@ func (*Bubblewrap) Name() string { return "bubblewrap" }
 // CachePath implements Sandbox.
 func (*Bubblewrap) CachePath(string) string { return Cache }
 
+// Soft implements Sandbox.
+func (b *Bubblewrap) Soft() error { return b.Check(context.Background()) }
+
 // Check implements Sandbox.
 func (*Bubblewrap) Check(context.Context) error {
 	return &Unusable{

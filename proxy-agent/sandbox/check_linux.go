@@ -10,10 +10,18 @@ import (
 	"time"
 )
 
-// NewBubblewrap finds bwrap and asks it which options it knows. A missing
-// bwrap is reported by Check.
+// neededFlags are options that bwrap must know, with the last version that
+// brought one.
+var neededFlags = []string{"--json-status-fd", "--block-fd", "--clearenv", "--ro-bind-data", "--seccomp", "--size"}
+
+const neededVersion = "0.7"
+
+// NewBubblewrap finds bwrap and the options that it knows, and prepares control
+// groups where it may. Check reports a missing bwrap, and Soft missing groups.
 func NewBubblewrap(ctx context.Context) *Bubblewrap {
-	b := &Bubblewrap{flags: map[string]bool{}}
+	b := &Bubblewrap{flags: map[string]bool{}, cores: newCores()}
+	b.filter, b.broken = seccompFilter()
+	b.groups, b.soft = openCgroups()
 	path, err := exec.LookPath("bwrap")
 	if err != nil {
 		return b
@@ -36,11 +44,20 @@ func (b *Bubblewrap) Check(ctx context.Context) error {
 			Advice: "install it (Debian, Ubuntu: apt install bubblewrap)",
 		}
 	}
-	if !b.flags["--json-status-fd"] || !b.flags["--clearenv"] {
-		return &Unusable{
-			Reason: b.path + " is too old: it does not know --json-status-fd and --clearenv",
-			Advice: "install bubblewrap 0.5 or newer",
+	var lacks []string
+	for _, flag := range neededFlags {
+		if !b.flags[flag] {
+			lacks = append(lacks, flag)
 		}
+	}
+	if len(lacks) > 0 {
+		return &Unusable{
+			Reason: b.path + " is too old: it does not know " + strings.Join(lacks, ", "),
+			Advice: "install bubblewrap " + neededVersion + " or newer",
+		}
+	}
+	if b.broken != nil {
+		return &Unusable{Reason: b.broken.Error(), Advice: "run the agent on a machine with a common processor, such as x86-64 or arm64"}
 	}
 	dir, err := os.MkdirTemp("", "farforge-check-")
 	if err != nil {
@@ -61,7 +78,7 @@ func (b *Bubblewrap) Check(ctx context.Context) error {
 	return nil
 }
 
-// diagnose turns bwrap's complaint into what an operator can do about it.
+// diagnose turns bwrap's error into one that says what the operator can do.
 func diagnose(err error) error {
 	reason := errors.Unwrap(err)
 	if reason == nil {

@@ -43,13 +43,16 @@ func TestCannotReadWhatIsTheAgents(t *testing.T) {
 		t.Fatal(err)
 	}
 	home, _ := os.UserHomeDir()
-	r := script(t, b, "cat "+secret+" /etc/shadow /etc/passwd; ls "+state+" "+home+" /root /home /var /srv; ls -A /etc")
+	r := script(t, b, "cat "+secret+" /etc/shadow; ls "+state+" "+home+" /root /home /var /srv; ls -A /etc")
 	if strings.Contains(r.stdout+r.stderr, "private key") {
 		t.Error("the agent's state can be read")
 	}
 	for _, line := range strings.Fields(r.stdout) {
+		if strings.HasPrefix(line, "java-") {
+			continue
+		}
 		switch line {
-		case "alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d":
+		case "alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "group", "hosts", "nsswitch.conf", "passwd":
 		default:
 			t.Errorf("the sandbox sees %q", line)
 		}
@@ -111,9 +114,6 @@ func TestTmpIsPrivateAndBounded(t *testing.T) {
 	if _, err := os.Stat(mark); err == nil {
 		os.Remove(mark)
 		t.Error("what the sandbox puts in /tmp is in the machine's /tmp")
-	}
-	if !b.flags["--size"] {
-		t.Skip("this bwrap cannot bound /tmp")
 	}
 	r = script(t, b, "head -c 100000000 /dev/zero > /tmp/big", func(s *Spec) { s.Limits.MemoryBytes = 64 << 20 })
 	if r.ExitCode == 0 {
@@ -199,6 +199,19 @@ func TestBrokenSetUpIsNotTheBuildsFault(t *testing.T) {
 }
 
 func TestCheckSaysWhatToDo(t *testing.T) {
+	t.Run("old", func(t *testing.T) {
+		dir := t.TempDir() // a stand-in for the bwrap of Debian 11
+		script := "#!/bin/sh\necho usage: bwrap --help --json-status-fd --block-fd --seccomp --ro-bind-data\n"
+		if err := os.WriteFile(filepath.Join(dir, "bwrap"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+		err := NewBubblewrap(t.Context()).Check(t.Context())
+		var unusable *Unusable
+		if !errors.As(err, &unusable) || !strings.Contains(unusable.Reason, "does not know --clearenv, --size") || !strings.Contains(unusable.Advice, "0.7 or newer") {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("missing", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
 		err := NewBubblewrap(t.Context()).Check(t.Context())

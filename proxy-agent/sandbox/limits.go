@@ -6,11 +6,13 @@ import (
 )
 
 // limitScript runs inside the sandbox, before the command and as the same
-// process: there is no moment at which the command runs without its limits.
-// "ulimit" is spelled alike in dash, bash and busybox, but for the number of
-// processes. POSIX gives file sizes in blocks of 512 bytes.
-// The first line closes what bwrap leaves open of its own pipes.
+// process: at no moment does the command run without its limits. "ulimit" is
+// spelled alike in dash, bash and busybox, but for the number of processes. POSIX
+// gives file sizes in blocks of 512 bytes. The first line closes what bwrap
+// leaves open of its own pipes. The second has the kernel kill a build before the
+// agent when memory is short.
 const limitScript = `exec 3>&- 4>&-
+{ echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null
 ulimit -c 0 || exit 125
 [ -z "$1" ] || ulimit -v "$1" || exit 125
 [ -z "$2" ] || ulimit -t "$2" || exit 125
@@ -21,7 +23,7 @@ fi
 shift 4
 exec "$@"`
 
-// limited wraps argv so that it starts with the limits set.
+// limited returns argv with the script that sets the limits in front of it.
 func limited(l Limits, argv []string) []string {
 	kib := func(n int64) string { return positive(max(n/1024, min(n, 1))) }
 	blocks := func(n int64) string { return positive(max(n/512, min(n, 1))) }

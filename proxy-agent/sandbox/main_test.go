@@ -15,7 +15,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if name := os.Getenv("FARFORGE_ATTACK"); name != "" { // inside a sandbox; see attack_linux_test.go
+		attack(name)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // bubblewrap returns the real thing, or skips where it cannot run.
 func bubblewrap(t *testing.T) *Bubblewrap {
@@ -33,13 +38,14 @@ func both(t *testing.T, test func(t *testing.T, sb Sandbox)) {
 	t.Run("bubblewrap", func(t *testing.T) { test(t, bubblewrap(t)) })
 }
 
-// script runs a shell script and returns its result and both streams.
+// ran is the result of a script and both its streams.
 type ran struct {
 	Result
 	stdout, stderr string
 	lines          []Line
 }
 
+// script runs a shell script, which must come to its end.
 func script(t *testing.T, sb Sandbox, text string, change ...func(*Spec)) ran {
 	t.Helper()
 	r, err := tryScript(t.Context(), t, sb, text, change...)

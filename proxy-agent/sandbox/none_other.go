@@ -16,6 +16,9 @@ func (None) Name() string { return "none" }
 // CachePath implements Sandbox.
 func (None) CachePath(dir string) string { return dir }
 
+// Soft implements Sandbox.
+func (n None) Soft() error { return n.Check(context.Background()) }
+
 // Check implements Sandbox.
 func (None) Check(context.Context) error {
 	return &Unusable{

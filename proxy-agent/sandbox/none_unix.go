@@ -14,8 +14,8 @@ import (
 
 // None is no sandbox: the command runs as the agent's user, with the network
 // and all files of that user. It sets limits and kills the process group at
-// the end; an agent that is itself killed leaves the command running. Only for
-// agents whose every client is trusted.
+// the end; an agent that is itself killed leaves the command running. It is for
+// operators who trust every client.
 type None struct{}
 
 // Name returns "none".
@@ -24,11 +24,14 @@ func (None) Name() string { return "none" }
 // CachePath returns dir: the command sees it where it is.
 func (None) CachePath(dir string) string { return dir }
 
-// Check implements Sandbox; there is nothing that could be missing.
+// Check implements Sandbox. None needs nothing.
 func (None) Check(context.Context) error { return nil }
 
+// Soft implements Sandbox.
+func (None) Soft() error { return errors.New("builds run without a sandbox") }
+
 // leftoverGrace is how long Run waits for output of a process that left the
-// process group and so outlived the command.
+// process group and outlived the command.
 const leftoverGrace = time.Second
 
 // Run implements Sandbox, as far as a process group goes: a process that made
@@ -46,6 +49,8 @@ func (None) Run(ctx context.Context, spec Spec) (Result, error) {
 	}
 	defer os.RemoveAll(home)
 
+	ctx, stopWatch := watchDisk(ctx, spec, nil)
+	defer stopWatch()
 	spec.Limits.Processes = 0
 	argv := limited(spec.Limits, spec.Argv)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -63,7 +68,7 @@ func (None) Run(ctx context.Context, spec Spec) (Result, error) {
 	}
 	began := time.Now()
 	sealInherited()
-	if err := cmd.Start(); err != nil {
+	if err := startOn(cmd, spec.Limits.Cores); err != nil {
 		pumps.abandon()
 		return Result{}, fmt.Errorf("sandbox: start %s: %w", argv[0], err)
 	}

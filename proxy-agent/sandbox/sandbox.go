@@ -1,26 +1,31 @@
 // Package sandbox runs one command that nobody has to trust.
 //
 // A build runs the project's own code: Makefiles, scripts, compiler plug-ins.
-// The agent's operator does not know whose. So the command sees this and
+// The agent's operator does not know its authors. So the command sees this and
 // nothing else:
 //
 //	/workspace            the job's files, to read and write
 //	/cache                what is kept for the next build, to read and write;
-//	                      only where the recipe asks for it
-//	/tmp                  private, empty, gone afterwards
+//	                      only if the recipe uses it
+//	/tmp                  private, empty, removed at the end
 //	/usr /bin /lib …      the machine's programs, read-only
-//	/etc                  the few files that the dynamic linker needs
+//	/etc                  the few files that the dynamic linker needs, and a
+//	                      made-up passwd, group and hosts
 //	paths of the recipe   a toolchain outside /usr, read-only
 //	/proc /dev            its own processes, the harmless devices
 //
 // It has no network (not even to this machine), no capabilities, no view of
-// other processes, a fixed environment, and limits on memory, CPU time, file
-// size and output. When the command ends, is cancelled, or the agent dies,
+// other processes, no keyring, a fixed environment, and only the system calls
+// that builds need. When the command ends, is canceled, or the agent dies,
 // everything it started is killed.
 //
 //	agent ── bwrap ─┬─ pid 1 of a new pid namespace ── sh (sets limits) ── command ── …
-//	                │        ▲
+//	                │        ▲   in a control group of the job's own
 //	                └────────┘ the kernel kills all below when pid 1 ends
+//
+// Memory, processes, processors, disk and output of the job are limited. The
+// first three need control groups (cgroup_linux.go); without them the limits are
+// soft: memory holds for each process alone, and processors can be taken back.
 //
 // Two implementations: Bubblewrap, which is the above, and None, which only
 // limits and kills; None is for operators who trust every client.
@@ -46,33 +51,38 @@ const (
 
 // Sandbox runs commands. Its methods may be called concurrently.
 type Sandbox interface {
-	// Name is what the operator calls it: "bubblewrap" or "none".
+	// Name returns the sandbox's name in flags: "bubblewrap" or "none".
 	Name() string
 
-	// CachePath is what the command calls the directory that is Spec.Cache.
+	// CachePath returns the command's path of the directory that is Spec.Cache.
 	CachePath(dir string) string
 
-	// Check tries the sandbox once and says why it cannot be used here. The
-	// error is an *Unusable, which also says what to do.
+	// Check tries the sandbox once. If it cannot be used here, the error is an
+	// *Unusable, which says why and what to do.
 	Check(ctx context.Context) error
+
+	// Soft returns why limits of memory, processes and processors are soft here,
+	// or nil if control groups enforce them.
+	Soft() error
 
 	// Run runs one command and returns when it has ended and no process that
 	// it started is left. When ctx ends, everything is killed and Run returns
 	// context.Cause(ctx). A command that fails is not an error: see
-	// Result.ExitCode. An error means that the command did not run to its end.
+	// Result.ExitCode. An error means that the command did not run to its end;
+	// it is a *DiskFull if the command used too much disk.
 	Run(ctx context.Context, spec Spec) (Result, error)
 }
 
 // Spec says what to run.
 type Spec struct {
 	// Dir is the job's directory on this machine, absolute. It is the working
-	// directory of the command and, but for /tmp and Cache, all that it can
-	// write.
+	// directory of the command. The command can write there, to /tmp and to
+	// Cache.
 	Dir string
 	// Cache is a second directory that the command can write, absolute; empty:
 	// there is none.
 	Cache string
-	// Argv is the command and its arguments. No shell looks at them.
+	// Argv is the command and its arguments. No shell interprets them.
 	Argv []string
 	// Env is added to the fixed environment (PATH, HOME, LANG, …) or replaces
 	// parts of it.
@@ -94,34 +104,44 @@ type Line struct {
 	Text   string
 }
 
-// Limits of a command; zero means no limit of ours, except for output.
+// Limits of a command; zero means no limit, except for output.
 type Limits struct {
-	MemoryBytes int64         // address space of each process (RLIMIT_AS)
+	// MemoryBytes bounds all memory of the command and what it starts, /tmp
+	// included. Without control groups it bounds the address space of each
+	// process.
+	MemoryBytes int64
+	Cores       int           // processors; the command sees no others
 	CPUTime     time.Duration // CPU time of each process (RLIMIT_CPU)
 	FileBytes   int64         // size of each file (RLIMIT_FSIZE)
-	// Processes at a time. The kernel does not enforce it for root, and None
-	// does not set it, because there it would count the agent's own too.
+	// Processes at a time. Without control groups the kernel does not enforce
+	// it for root, and None does not set it, because there it would count the
+	// agent's own processes too.
 	Processes int
-	// OutputBytes of both streams together; further lines are dropped, and a
-	// last line says so. Zero means DefaultOutputBytes.
+	// DiskBytes and DiskFiles bound what Dir and Cache hold together.
+	DiskBytes int64
+	DiskFiles int
+	// OutputBytes of both streams together. Of a longer output, the head and the
+	// tail are kept. Zero means DefaultOutputBytes.
 	OutputBytes int64
-	// LineBytes is where longer lines are broken in two. Zero means
-	// DefaultLineBytes.
+	// LineBytes is where longer lines are cut. Zero means DefaultLineBytes.
 	LineBytes int
 }
 
-// What holds when Limits say nothing about output.
+// Defaults of Limits.
 const (
 	DefaultOutputBytes = 16 << 20
 	DefaultLineBytes   = 8 << 10
 )
 
-// Result tells how a command ended.
+// Result says how a command ended.
 type Result struct {
 	// ExitCode is the command's own, or 128 and the signal's number.
 	ExitCode int
 	// Duration is wall-clock time from start to the end of the last process.
 	Duration time.Duration
+	// OutOfMemory reports that the kernel killed a process, because the job
+	// reached its memory limit.
+	OutOfMemory bool
 }
 
 // Unusable says why a sandbox cannot be used on this machine.

@@ -15,6 +15,7 @@ type wrapped struct {
 	cmd     *exec.Cmd
 	pipes   *pipes
 	status  *os.File
+	gate    *os.File
 	decoder *json.Decoder // of status
 
 	err error // why begin failed
@@ -29,26 +30,36 @@ type bwrapStatus struct {
 	ExitCode *int `json:"exit-code"`
 }
 
-// begin takes hold of pid 1 and opens the gate. It does not fail: what went
-// wrong shows in wait.
-func begin(cmd *exec.Cmd, pipes *pipes, status, gate *os.File) *wrapped {
-	p := &wrapped{cmd: cmd, pipes: pipes, status: status, decoder: json.NewDecoder(status), pidfd: -1}
+func newWrapped(cmd *exec.Cmd, pipes *pipes, status, gate *os.File) *wrapped {
+	return &wrapped{cmd: cmd, pipes: pipes, status: status, gate: gate, decoder: json.NewDecoder(status), pidfd: -1}
+}
+
+// begin takes hold of pid 1, prepares it and opens the gate. wait returns its
+// error.
+func (p *wrapped) begin(prepare func(pid int) error) {
+	defer p.gate.Close()
 	var first bwrapStatus
-	if p.decoder.Decode(&first) == nil && first.ChildPID > 0 {
-		fd, err := unix.PidfdOpen(first.ChildPID, 0)
-		switch err {
-		case nil:
-			p.pidfd = fd
-		case unix.ESRCH: // it failed before it came to the gate: wait tells why
-		default:
-			// Still behind the gate, so the number is still its own.
-			unix.Kill(first.ChildPID, unix.SIGKILL)
-			p.err = fmt.Errorf("sandbox: hold the sandbox's first process (Linux 5.3 or newer is needed): %w", err)
-		}
+	if p.decoder.Decode(&first) != nil || first.ChildPID <= 0 {
+		return // it failed before it came to the gate: wait says why
 	}
-	gate.Write([]byte{1})
-	gate.Close()
-	return p
+	fd, err := unix.PidfdOpen(first.ChildPID, 0)
+	switch {
+	case err == unix.ESRCH:
+		return
+	case err != nil:
+		p.err = fmt.Errorf("sandbox: hold the sandbox's first process (Linux 5.3 or newer is needed): %w", err)
+	default:
+		p.mu.Lock()
+		p.pidfd = fd
+		p.mu.Unlock()
+		p.err = prepare(first.ChildPID)
+	}
+	if p.err != nil {
+		// Still behind the gate, so the number is still its own.
+		unix.Kill(first.ChildPID, unix.SIGKILL)
+		return
+	}
+	p.gate.Write([]byte{1})
 }
 
 // kill ends pid 1, and with it the kernel ends every process in the sandbox.

@@ -42,6 +42,7 @@ type Config struct {
 	Catalog    *build.Catalog
 	Sandbox    sandbox.Sandbox
 	Workspaces *build.Workspaces
+	Disk       build.Disk // what a job may use
 	// Caches are what recipes keep for a project's next build; nil: nothing is
 	// kept.
 	Caches  *build.Caches

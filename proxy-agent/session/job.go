@@ -105,7 +105,7 @@ func (j *job) run(ctx context.Context, ws *build.Workspace) error {
 func (j *job) build(ctx context.Context, ws *build.Workspace, choice *build.Choice) error {
 	allow := build.Allowance{
 		Cores: j.grant.CPUCores.Whole(), MemoryMB: j.grant.MemoryMB,
-		Time: time.Duration(j.grant.SessionSecs) * time.Second,
+		Time: time.Duration(j.grant.SessionSecs) * time.Second, Disk: j.host.Disk,
 	}
 	var err error
 	if allow.Cache, err = j.takeCache(choice); err != nil {
@@ -146,7 +146,13 @@ func (j *job) failed(command string, result sandbox.Result) error {
 	}
 	if signal := result.ExitCode - 128; signal > 0 && signal < 65 {
 		p.Message = fmt.Sprintf("the build failed: %s was ended by a signal (%v)", command, syscall.Signal(signal))
-		p.Hints = []string{fmt.Sprintf("the grant allows the job %d MiB of memory", j.grant.MemoryMB)}
+		if j.host.Sandbox.Soft() != nil { // then no kernel says what the reason was
+			p.Hints = []string{fmt.Sprintf("the grant allows each process %d MiB of memory", j.grant.MemoryMB)}
+		}
+	}
+	if result.OutOfMemory {
+		p.Message = fmt.Sprintf("the build failed: it needed more than the %d MiB of memory that its grant allows", j.grant.MemoryMB)
+		p.Hints = []string{"get a grant for more with --memory"}
 	}
 	return p
 }

@@ -1,7 +1,8 @@
 package session
 
 import (
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,68 +20,104 @@ var ErrReplay = errors.New("the grant was used before")
 // nearly as many in their short life.
 const maxUsed = 4096
 
+// A record of the file is the start of the job id's SHA-256 and the time until
+// which it counts, in Unix milliseconds; a time of zero means that it is free.
+const (
+	digestSize = 24
+	recordSize = digestSize + 8
+)
+
+type jobDigest [digestSize]byte
+
+func digestOf(id string) jobDigest {
+	sum := sha256.Sum256([]byte(id))
+	return jobDigest(sum[:digestSize])
+}
+
 // once remembers job ids for as long as a grant for them could still be valid,
 // in a file that only the agent's user can read, so that a restart does not
-// make it forget. It is safe for concurrent use.
+// forget them. The file has room for all records from the start and is changed in
+// place: a full disk does not keep the agent from remembering. It is safe for
+// concurrent use.
 type once struct {
 	file string // empty: only in memory
 
-	mu   sync.Mutex
-	used map[string]time.Time // until when
+	mu    sync.Mutex
+	used  map[jobDigest]int // the record's place
+	until [maxUsed]int64    // by place, in Unix milliseconds
+	ids   [maxUsed]jobDigest
 }
 
 func openOnce(file string) (*once, error) {
-	o := &once{file: file, used: map[string]time.Time{}}
+	o := &once{file: file, used: map[jobDigest]int{}}
 	if file == "" {
 		return o, nil
 	}
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
+		err = wholefile.Write(file, make([]byte, maxUsed*recordSize), 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("make the file of used grants: %w", err)
+		}
 		return o, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &o.used)
+	if err == nil && len(data) != maxUsed*recordSize {
+		err = fmt.Errorf("it has %d bytes instead of %d", len(data), maxUsed*recordSize)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the used grants in %s: %w; a minute after the agent's last job nothing in it matters, and it can be deleted", file, err)
+		return nil, fmt.Errorf("read the used grants in %s: %w; it does not matter any more a minute after the agent's last job, and can be deleted then", file, err)
 	}
-	if o.used == nil { // the file said null
-		o.used = map[string]time.Time{}
+	for place := range maxUsed {
+		record := data[place*recordSize:][:recordSize]
+		if until := int64(binary.BigEndian.Uint64(record[digestSize:])); until != 0 {
+			o.ids[place], o.until[place] = jobDigest(record), until
+			o.used[o.ids[place]] = place
+		}
 	}
 	return o, nil
 }
 
-// take remembers id until the given time. It fails if id is remembered
-// already, or cannot be.
+// take remembers id until the given time. It fails if id is already remembered,
+// and if it cannot be.
 func (o *once) take(id string, now, until time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for other, end := range o.used {
-		if now.After(end) {
+	for other, place := range o.used {
+		if now.UnixMilli() > o.until[place] {
 			delete(o.used, other)
+			o.until[place] = 0
 		}
 	}
-	if _, ok := o.used[id]; ok {
+	digest := digestOf(id)
+	if _, ok := o.used[digest]; ok {
 		return fmt.Errorf("%w, for job %s", ErrReplay, id)
 	}
 	if len(o.used) >= maxUsed {
 		return fmt.Errorf("%d grants were used in a short time; no more are accepted until they have expired", maxUsed)
 	}
-	o.used[id] = until
-	if err := o.save(); err != nil {
-		delete(o.used, id)
+	place := 0
+	for o.until[place] != 0 {
+		place++
+	}
+	if err := o.save(place, digest, until.UnixMilli()); err != nil {
 		return fmt.Errorf("remember that the grant for job %s is used: %w", id, err)
 	}
+	o.ids[place], o.until[place], o.used[digest] = digest, until.UnixMilli(), place
 	return nil
 }
 
-func (o *once) save() error {
+func (o *once) save(place int, digest jobDigest, until int64) error {
 	if o.file == "" {
 		return nil
 	}
-	data, err := json.Marshal(o.used)
+	f, err := os.OpenFile(o.file, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	return wholefile.Write(o.file, data, 0o600)
+	record := binary.BigEndian.AppendUint64(digest[:], uint64(until))
+	_, err = f.WriteAt(record, int64(place*recordSize))
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }

@@ -57,10 +57,17 @@ func TestOnceIsBounded(t *testing.T) {
 	}
 }
 
-// TestOnceFailsClosed: what cannot be remembered is not served.
+// TestOnceFailsClosed: a job that cannot be remembered is not served.
 func TestOnceFailsClosed(t *testing.T) {
-	o, err := openOnce(filepath.Join(t.TempDir(), "missing", "used.json"))
+	if _, err := openOnce(filepath.Join(t.TempDir(), "missing", "used")); err == nil {
+		t.Error("it is opened where no file can be made")
+	}
+	file := filepath.Join(t.TempDir(), "used")
+	o, err := openOnce(file)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
@@ -70,11 +77,43 @@ func TestOnceFailsClosed(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	file := filepath.Join(t.TempDir(), "used.json")
 	if err := os.WriteFile(file, []byte("{broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := openOnce(file); err == nil || !strings.Contains(err.Error(), "can be deleted") {
 		t.Errorf("a broken file: %v", err)
+	}
+}
+
+// TestOnceNeedsNoMoreDisk looks at what a full disk would prevent: that the file
+// grows, or that another takes its place.
+func TestOnceNeedsNoMoreDisk(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "used")
+	o, err := openOnce(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for i := range 100 {
+		if err := o.take(strconv.Itoa(i), now, now.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := os.Stat(file)
+	if err != nil || after.Size() != before.Size() || !os.SameFile(before, after) {
+		t.Errorf("the file grew from %d to %d bytes, or was replaced: %v", before.Size(), after.Size(), err)
+	}
+	again, err := openOnce(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		if err := again.take(strconv.Itoa(i), now, now.Add(time.Minute)); !errors.Is(err, ErrReplay) {
+			t.Errorf("%d: %v", i, err)
+		}
 	}
 }

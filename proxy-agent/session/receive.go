@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/provenance"
@@ -24,7 +25,7 @@ func (j *job) upload(ctx context.Context, ws *build.Workspace) error {
 	if err != nil {
 		return err
 	}
-	manifest, got, err := channel.ReceiveTree(ctx, m, channel.NewDirSink(ws.Root), nil)
+	manifest, got, err := channel.ReceiveTree(ctx, m, &boundedSink{channel.NewDirSink(ws.Root), j.host.Disk}, nil)
 	if err != nil {
 		return err
 	}
@@ -32,6 +33,33 @@ func (j *job) upload(ctx context.Context, ws *build.Workspace) error {
 	j.bytes = manifest.Size()
 	j.log.Debug("received the source", "files", len(manifest.Files), "bytes", got.Bytes)
 	return nil
+}
+
+// boundedSink refuses a project that is larger than a job may be.
+type boundedSink struct {
+	*channel.DirSink
+	disk build.Disk
+}
+
+// Need implements channel.Sink.
+func (b *boundedSink) Need(ctx context.Context, m *channel.Manifest) ([]string, error) {
+	if err := checkDisk(m, b.disk); err != nil {
+		return nil, err
+	}
+	return b.DirSink.Need(ctx, m)
+}
+
+func checkDisk(m *channel.Manifest, disk build.Disk) error {
+	var message string
+	switch {
+	case disk.Bytes > 0 && m.Size() > disk.Bytes:
+		message = fmt.Sprintf("the project holds %d MiB, and the agent gives a job %d", m.Size()>>20, disk.Bytes>>20)
+	case disk.Files > 0 && len(m.Files) > disk.Files:
+		message = fmt.Sprintf("the project has %d files, and the agent allows a job %d", len(m.Files), disk.Files)
+	default:
+		return nil
+	}
+	return &channel.Problem{Code: channel.ProblemSizeLimit, Message: message, Hints: []string{"keep what a build makes out of the project with an ignore file"}}
 }
 
 // fetch downloads the archive that the client named. The archive has a directory

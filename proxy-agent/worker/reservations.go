@@ -9,23 +9,36 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// reservations keep account of what jobs have taken of the capacity. It is safe for
+// reservations record what jobs have taken of the capacity. They are safe for
 // concurrent use.
 type reservations struct {
 	total   Capacity
-	changed chan struct{} // holds a token when something changed
+	changed chan struct{} // holds a token after a change
 
 	mu   sync.Mutex
 	jobs map[string]Capacity
 	// ended are the last jobs that were served, newest last.
 	ended []string
+	low   error // why there is no room whatever is free; nil: there is
 }
 
 func newReservations(total Capacity) *reservations {
 	return &reservations{total: total, changed: make(chan struct{}, 1), jobs: map[string]Capacity{}}
 }
 
-// reserve takes what the grant allows, or says what is lacking.
+// setLow notes whether the disk is low, and reports whether that is new.
+func (l *reservations) setLow(low error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed := (low == nil) != (l.low == nil)
+	l.low = low
+	if changed {
+		l.notify()
+	}
+	return changed
+}
+
+// reserve takes what the grant allows, or returns what is missing.
 func (l *reservations) reserve(g *grant.Grant) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -33,6 +46,8 @@ func (l *reservations) reserve(g *grant.Grant) error {
 	switch {
 	case l.jobs[g.JobID] != Capacity{}:
 		return fmt.Errorf("job %s is running already", g.JobID)
+	case l.low != nil:
+		return l.low
 	case free.Jobs < 1:
 		return fmt.Errorf("all %d slots are taken", l.total.Jobs)
 	case g.CPUCores.Whole() > free.Cores:
@@ -45,8 +60,8 @@ func (l *reservations) reserve(g *grant.Grant) error {
 	return nil
 }
 
-// served notes that a job was answered and has ended. It is not begun again: its
-// grant is used up. What was not answered may yet come back.
+// served notes that a job was answered and has ended. Such a job does not come
+// back, because its grant is used up. One that was not answered may.
 func (l *reservations) served(jobID string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,7 +69,7 @@ func (l *reservations) served(jobID string) {
 	l.ended = l.ended[max(len(l.ended)-api.MaxEnded, 0):]
 }
 
-// release gives back what a job has reserved.
+// release gives back a job's reservation.
 func (l *reservations) release(jobID string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,14 +77,15 @@ func (l *reservations) release(jobID string) {
 	l.notify()
 }
 
-// fill writes the present state into a status. With no slot free, no core is.
+// fill writes the present state into a status. Without a free slot, or with a
+// disk that is low, no core is free.
 func (l *reservations) fill(s *api.Status) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	free := l.free()
 	s.TotalCores, s.FreeCores = l.total.Cores, free.Cores
 	s.TotalMemMB, s.FreeMemMB = l.total.MemoryMB, free.MemoryMB
-	if free.Jobs < 1 {
+	if free.Jobs < 1 || l.low != nil {
 		s.FreeCores = 0
 	}
 	for id := range l.jobs {

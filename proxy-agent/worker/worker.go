@@ -46,6 +46,9 @@ type Config struct {
 	Warm     func() []string
 	Capacity Capacity
 	Version  string
+	// DiskLow returns an error while the disk is too full for another job; nil
+	// disables the check.
+	DiskLow func() error
 	// ProbeNAT finds out what NAT the agent is behind. Nil: nobody asks.
 	ProbeNAT func(context.Context) (string, error)
 	Logger   *slog.Logger
@@ -95,6 +98,7 @@ func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
 	watching, unwatch := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() { w.watchNAT(watching) })
+	watch.Go(func() { w.watchDisk(watching) })
 	err = w.poll(ctx, drain)
 	unwatch()
 	watch.Wait()
