@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -75,11 +74,10 @@ over before, it ends with exit code 7.`,
 func (a *app) monitor(ctx context.Context, name string, b *board, o monitorOptions) error {
 	options := o.Options
 	options.Out, options.Initial = a.stdout, b.tail
-	var lines *lineEvents
 	if a.ui.JSON() {
-		lines = &lineEvents{tell: a.ui.MonitorLine}
-		options.Out = lines
+		options.LineTo = a.ui.MonitorLine
 	}
+	options.Reopen = serialport.Reopener(name, o.Baud)
 	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) {
 		a.ui.Say("watching %s", name)
@@ -91,36 +89,7 @@ func (a *app) monitor(ctx context.Context, name string, b *board, o monitorOptio
 		}
 		defer func() { _ = term.Restore(in, was) }() // nothing is left to do
 		out, isFile := a.stdout.(*os.File)
-		options.In, options.RawTerminal = os.Stdin, lines == nil && isFile && term.IsTerminal(int(out.Fd()))
+		options.In, options.RawTerminal = os.Stdin, options.LineTo == nil && isFile && term.IsTerminal(int(out.Fd()))
 	}
-	err := monitor.Run(ctx, b.port, options)
-	if lines != nil {
-		lines.end()
-	}
-	return err
-}
-
-// lineEvents makes an object of each line that is written to it.
-type lineEvents struct {
-	tell func(string)
-	rest []byte
-}
-
-func (l *lineEvents) Write(p []byte) (int, error) {
-	l.rest = append(l.rest, p...)
-	for {
-		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
-		if !ok {
-			return len(p), nil
-		}
-		l.tell(string(bytes.TrimSuffix(line, []byte("\r"))))
-		l.rest = rest
-	}
-}
-
-func (l *lineEvents) end() {
-	if len(l.rest) > 0 {
-		l.tell(string(l.rest))
-		l.rest = nil
-	}
+	return monitor.Run(ctx, b.port, options)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -68,20 +67,5 @@ func TestBoardErrorsHaveTheirExitCodes(t *testing.T) {
 		if got := cli.Code(boardError(tt.err)); got != tt.want {
 			t.Errorf("%v: exit code %d, want %d", tt.err, got, tt.want)
 		}
-	}
-}
-
-func TestMonitorLinesAreObjects(t *testing.T) {
-	var got []string
-	l := &lineEvents{tell: func(line string) { got = append(got, line) }}
-	for _, part := range []string{"he", "llo\r\nwor", "ld\n", "\n", "rest"} {
-		if n, err := l.Write([]byte(part)); n != len(part) || err != nil {
-			t.Fatal(n, err)
-		}
-	}
-	l.end()
-	l.end()
-	if want := []string{"hello", "world", "", "rest"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }

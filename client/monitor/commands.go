@@ -12,7 +12,7 @@ const (
 	ctrlMenu  = 0x14 // Ctrl-T
 )
 
-// sendTimeout bounds a key's way to the board.
+// sendTimeout bounds the time in which the board takes a key.
 const sendTimeout = 2 * time.Second
 
 const help = `keys: Ctrl-] leaves; after Ctrl-T:
@@ -21,7 +21,7 @@ const help = `keys: Ctrl-] leaves; after Ctrl-T:
 ---   I  show times, and stop       H  this help
 ---   Ctrl-T, Ctrl-]  send that key to the board`
 
-// press acts on the keys the user pressed.
+// press acts on the keys that the user pressed.
 func (m *monitor) press(ctx context.Context, keys []byte) error {
 	var send []byte
 	for _, k := range keys {
@@ -48,6 +48,10 @@ func (m *monitor) send(ctx context.Context, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
+	if m.line == nil {
+		m.screen.say("the port is away")
+		return nil
+	}
 	until, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	err := m.line.Write(until, b)
@@ -63,7 +67,7 @@ func (m *monitor) send(ctx context.Context, b []byte) error {
 	return lost(err)
 }
 
-// obey does a command. Control characters stand for their letter.
+// obey runs a command. Control characters stand for their letter.
 func (m *monitor) obey(ctx context.Context, key byte) error {
 	if key < ' ' {
 		key += '@'
@@ -95,6 +99,10 @@ func (m *monitor) obey(ctx context.Context, key byte) error {
 }
 
 func (m *monitor) reset(ctx context.Context, what string, do func(context.Context, flash.Port) error) error {
+	if m.line == nil {
+		m.screen.say("the port is away")
+		return nil
+	}
 	m.screen.say("%s", what)
 	if err := do(ctx, m.port); err != nil {
 		if ctx.Err() != nil {

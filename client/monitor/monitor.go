@@ -1,19 +1,18 @@
-// Package monitor shows what a board prints on its serial port, and sends what
-// the user types, until told to stop.
+// Package monitor shows what a board prints on its serial port, and sends what the user
+// types, until the user, the options or the context end it.
 //
-//	port ─▶ wire ─▶ screen ─▶ Out      escapes what could upset a terminal
+//	port ─▶ line ─▶ screen ─▶ Out      escapes what could upset a terminal
 //	                  │ └───▶ log file, without colors
-//	                  └─────▶ until    is it what was waited for?
-//	In ───▶ keys ─▶ wire ─▶ port
+//	                  └─────▶ until    does the text match?
+//	In ───▶ keys ─▶ line ─▶ port
 //	          └───▶ commands: the keys that idf.py monitor has
 //
-// Ctrl-] leaves. Ctrl-T is followed by a command: R resets the board, P restarts
-// it into its loader, Y pauses, L logs to a file, I shows times, H helps, each
-// also with Ctrl held. Ctrl-T or Ctrl-] after Ctrl-T is sent to the board.
+// Ctrl-] leaves. Ctrl-T is followed by a command: R resets the board, P restarts it
+// into its loader, Y pauses, L logs to a file, I shows times, H helps, each also with
+// Ctrl held. Ctrl-T or Ctrl-] after Ctrl-T is sent to the board.
 //
-// A board may print anything, a terminal obeys much of it. Only text, newline,
-// tab, carriage return and colors pass; every other control character and
-// whatever is not UTF-8 is shown as an escape such as \x07.
+// Package boardtext says what of the board's bytes reaches a terminal. A port that goes
+// away, as a board's own USB port does in a reset, is waited for.
 package monitor
 
 import (
@@ -27,9 +26,15 @@ import (
 	"github.com/farforge/farforge/common/flash/portio"
 )
 
-// Options say what to show and when to end. Only Out is required.
+// Options say what to show and when to end. Only Out or LineTo is required.
 type Options struct {
 	Out io.Writer
+	// LineTo, if not nil, gets each line without its end and without colors, in place
+	// of Out. A line of more than 16 KiB comes in parts.
+	LineTo func(line string)
+	// Reopen opens the port again after it went away. It is called several times a
+	// second until it succeeds. Nil ends the monitor with an error instead.
+	Reopen func(context.Context) (flash.Port, error)
 	// In gives the user's keys, in a terminal's raw mode. Nil means none. Its end
 	// does not end the monitor.
 	In io.Reader
@@ -42,7 +47,7 @@ type Options struct {
 	// Timestamps puts the time before each line.
 	Timestamps bool
 	// Filter, if not nil, decides which lines are shown. It gets a line without
-	// its end and without colors, once the line is complete.
+	// its end and without colors, once the line is complete or has 16 KiB.
 	Filter func(line string) bool
 	// Until ends the monitor when the board has said something.
 	Until Until
@@ -71,11 +76,16 @@ var errLeave = errors.New("left")
 // restOfLine is how long the end of the line of Until.Text may take.
 const restOfLine = 100 * time.Millisecond
 
+// reopenPause is the time between two attempts to open a port that went away.
+const reopenPause = 300 * time.Millisecond
+
 // monitor is one run.
 type monitor struct {
 	o       Options
 	port    flash.Port
-	line    *portio.Line
+	mine    bool         // the monitor has opened the port
+	line    *portio.Line // nil while the port is away
+	retry   <-chan time.Time
 	screen  *screen
 	until   boardtext.Matcher
 	ending  <-chan time.Time // the text was seen; its line may still end
@@ -84,8 +94,8 @@ type monitor struct {
 
 // Run shows what comes from port until the user leaves, Until comes true or For
 // is over (nil), For is over before Until came true (ErrNotSeen), ctx ends (its
-// error), or the port is lost (a *flash.Error). The port stays open, unless its
-// Read cannot be ended otherwise.
+// error), or the port is lost and cannot be reopened (a *flash.Error). The port stays
+// open, unless its Read cannot be ended otherwise or it was lost.
 func Run(ctx context.Context, port flash.Port, o Options) (err error) {
 	l, err := portio.Open(port)
 	if err != nil {
@@ -96,7 +106,7 @@ func Run(ctx context.Context, port flash.Port, o Options) (err error) {
 	defer func() {
 		stopKeys()
 		m.screen.end()
-		_, closeErr := l.Close()
+		closeErr := m.close()
 		if errors.Is(err, errLeave) {
 			err = nil
 		}
@@ -116,15 +126,35 @@ func Run(ctx context.Context, port flash.Port, o Options) (err error) {
 	return m.loop(ctx, keys, over)
 }
 
+// close gives the port back, or closes it if the monitor has opened it.
+func (m *monitor) close() error {
+	if m.line == nil {
+		return nil
+	}
+	_, err := m.line.Close()
+	m.line = nil
+	if m.mine {
+		err = errors.Join(err, m.port.Close())
+	}
+	return err
+}
+
 func (m *monitor) loop(ctx context.Context, keys <-chan []byte, over <-chan time.Time) error {
 	for {
+		var chunks <-chan []byte
+		if m.line != nil {
+			chunks = m.line.Chunks()
+		}
 		var err error
 		select {
-		case b, ok := <-m.line.Chunks():
-			if !ok {
-				return lost(m.line.Err())
+		case b, ok := <-chunks:
+			if ok {
+				err = m.receive(b)
+			} else {
+				err = m.portLost(m.line.Err())
 			}
-			err = m.receive(b)
+		case <-m.retry:
+			err = m.reopen(ctx)
 		case k, ok := <-keys:
 			if !ok {
 				keys = nil
@@ -144,6 +174,39 @@ func (m *monitor) loop(ctx context.Context, keys <-chan []byte, over <-chan time
 			return err
 		}
 	}
+}
+
+// portLost begins to wait for the port, if it can be opened again.
+func (m *monitor) portLost(why error) error {
+	if m.o.Reopen == nil {
+		return lost(why)
+	}
+	m.screen.say("the port went away; waiting for it")
+	// The port is gone: closing it only frees what the program holds of it.
+	_, _ = m.line.Close()
+	_ = m.port.Close()
+	m.line, m.mine = nil, false
+	m.retry = time.After(reopenPause)
+	return nil
+}
+
+func (m *monitor) reopen(ctx context.Context) error {
+	m.retry = nil
+	port, err := m.o.Reopen(ctx)
+	if err == nil {
+		m.port = port
+		m.line, err = portio.Open(port)
+		if err != nil {
+			_ = port.Close()
+		}
+	}
+	if err != nil {
+		m.retry = time.After(reopenPause)
+		return nil
+	}
+	m.mine = true
+	m.screen.say("the port is back")
+	return nil
 }
 
 // receive shows what came from the board.

@@ -310,6 +310,95 @@ func TestPortLost(t *testing.T) {
 	})
 }
 
+// TestPortComesBack loses the port twice: the monitor waits and goes on.
+func TestPortComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var far net.Conn
+		attempts := 0
+		s := start(t, Options{Reopen: func(context.Context) (flash.Port, error) {
+			if attempts++; attempts%3 != 0 {
+				return nil, errors.New("not there yet")
+			}
+			near, other := net.Pipe()
+			far = other
+			return near, nil
+		}})
+		s.print("half a li")
+		s.board.Close()
+		synctest.Wait()
+		s.press("k")
+		s.press("\x14r")
+		s.shows("half a li\n--- the port went away; waiting for it\n--- the port is away\n--- the port is away\n")
+		time.Sleep(4 * reopenPause)
+		synctest.Wait()
+		go far.Write([]byte("again\n"))
+		synctest.Wait()
+		if got := s.out.String(); !strings.HasSuffix(got, "--- the port is back\nagain\n") {
+			t.Errorf("the terminal shows %q", got)
+		}
+		far.Close()
+		synctest.Wait()
+		s.press("\x1d")
+		if err := <-s.done; err != nil || !strings.HasSuffix(s.out.String(), "again\n--- the port went away; waiting for it\n") {
+			t.Errorf("%v; the terminal shows %q", err, s.out.String())
+		}
+	})
+}
+
+// TestLineTo has lines with colors: a program gets clean text.
+func TestLineTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		s := start(t, Options{LineTo: func(l string) { got = append(got, l) }})
+		for _, part := range []string{"he", "llo\r\nwor", "ld\n", "\x1b[0;32mI (31) boot\x1b[0m\r\n\n\x1b[31mred\x07"} {
+			s.print(part)
+		}
+		s.press("\x14z")
+		s.print(strings.Repeat("x", maxLine+5))
+		s.press("\x1d")
+		if err := <-s.done; err != nil {
+			t.Error(err)
+		}
+		want := []string{"hello", "world", "I (31) boot", "", `red\x07`, "--- there is no such command; Ctrl-T H shows all", strings.Repeat("x", maxLine), "xxxxx"}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("got %.200q", got)
+		}
+		s.shows("")
+	})
+}
+
+// TestEndlessLine takes megabytes without a newline, in each mode, in bounded memory.
+func TestEndlessLine(t *testing.T) {
+	const size = 12 << 20
+	chunk := bytes.Repeat([]byte("0123456789abcdef"), 256)
+	seen := 0
+	for name, o := range map[string]Options{
+		"terminal": {Out: io.Discard},
+		"lines":    {LineTo: func(l string) { seen += len(l) }},
+		"filter":   {Out: io.Discard, Filter: func(string) bool { return true }},
+		"colors":   {Out: io.Discard, Filter: func(string) bool { return false }},
+	} {
+		s := newScreen(o)
+		text := chunk
+		if name == "colors" {
+			text = bytes.Repeat([]byte("\x1b[31m"), 800)
+		}
+		for n := 0; n < size/4; n += len(text) {
+			for _, c := range text {
+				s.add(c)
+			}
+			s.flush()
+		}
+		if held := s.buf.Cap() + s.held.Cap() + s.plain.Cap(); held > 1<<20 {
+			t.Errorf("%s: %d bytes are held", name, held)
+		}
+		s.end()
+	}
+	if seen < size/4 {
+		t.Errorf("the lines have %d bytes", seen)
+	}
+}
+
 func TestTerminalThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()

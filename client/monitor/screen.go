@@ -10,12 +10,16 @@ import (
 	"github.com/farforge/farforge/common/flash/boardtext"
 )
 
-// screen writes pieces to the terminal and to the log. It knows whether it
-// stands at the beginning of a line and whether a color is on. Errors stay in
-// err; writing goes on for the log's sake.
+// maxLine bounds a line that is held until it is complete. A longer one is cut.
+const maxLine = 16 << 10
+
+// screen writes pieces to the terminal, or lines to a function, and to the log. It
+// knows whether it stands at the beginning of a line and whether a color is on. Errors
+// stay in err; writing goes on for the log's sake.
 type screen struct {
 	out        io.Writer
 	eol        string
+	lineTo     func(string) // takes complete lines without colors in place of out
 	filter     func(string) bool
 	timestamps bool
 	paused     bool
@@ -23,17 +27,17 @@ type screen struct {
 	err        error
 
 	in      boardtext.Sanitizer
-	buf     bytes.Buffer // for out, since the last flush
+	buf     bytes.Buffer // for out, since the last flush; for lineTo, the line so far
 	log     *logFile
 	midLine bool // out has a line that is not ended
 	colored bool
 	held    bytes.Buffer // with a filter: the line so far, with colors
-	plain   bytes.Buffer // the line so far, without
+	plain   bytes.Buffer // with a filter: the line so far, without
 	missed  int          // lines that came while paused
 }
 
 func newScreen(o Options) *screen {
-	s := &screen{out: o.Out, eol: "\n", filter: o.Filter, timestamps: o.Timestamps}
+	s := &screen{out: o.Out, eol: "\n", lineTo: o.LineTo, filter: o.Filter, timestamps: o.Timestamps}
 	if o.RawTerminal {
 		s.eol = "\r\n"
 	}
@@ -56,25 +60,33 @@ func (s *screen) show(p boardtext.Piece) (newline bool) {
 	case boardtext.Line:
 		return s.endLine()
 	case boardtext.Color:
-		s.colored = p.Text != "\x1b[0m" && p.Text != "\x1b[m"
-		if s.filter != nil {
-			s.held.WriteString(p.Text)
-		} else if !s.paused {
-			s.buf.WriteString(p.Text)
-		}
+		s.color(p.Text)
 	case boardtext.Text:
-		if s.filter != nil {
+		if s.filter == nil {
+			s.print(p.Text, p.Text)
+		} else {
 			s.held.WriteString(p.Text)
 			s.plain.WriteString(p.Text)
-		} else {
-			s.print(p.Text, p.Text)
+		}
+		if s.plain.Len() >= maxLine || s.lineTo != nil && s.buf.Len() >= maxLine {
+			return s.endLine()
 		}
 	}
 	return false
 }
 
-// print shows a piece of a line, after the time if it is the first. The log
-// gets it without colors.
+func (s *screen) color(sequence string) {
+	s.colored = sequence != "\x1b[0m" && sequence != "\x1b[m"
+	switch {
+	case s.filter != nil && s.held.Len() < 2*maxLine:
+		s.held.WriteString(sequence)
+	case s.filter == nil && s.lineTo == nil && !s.paused:
+		s.buf.WriteString(sequence)
+	}
+}
+
+// print shows a piece of a line, after the time if it is the first. The log and lineTo
+// get it without colors.
 func (s *screen) print(shown, plain string) {
 	if !s.midLine && s.timestamps {
 		stamp := time.Now().Format("15:04:05.000 ")
@@ -82,18 +94,21 @@ func (s *screen) print(shown, plain string) {
 	}
 	s.midLine = true
 	s.log.write(plain)
-	if !s.paused {
+	switch {
+	case s.paused:
+	case s.lineTo != nil:
+		s.buf.WriteString(plain)
+	default:
 		s.buf.WriteString(shown)
 	}
 }
 
 func (s *screen) endLine() bool {
 	if s.filter != nil {
-		keep := s.filter(s.plain.String())
 		held, plain := s.held.String(), s.plain.String()
 		s.held.Reset()
 		s.plain.Reset()
-		if !keep {
+		if !s.filter(plain) {
 			return false
 		}
 		s.print(held, plain)
@@ -106,14 +121,24 @@ func (s *screen) endLine() bool {
 		s.missed++
 		return false
 	}
-	s.buf.WriteString(s.eol)
+	s.newline()
 	s.lines++
 	return true
 }
 
+// newline ends the line on out.
+func (s *screen) newline() {
+	if s.lineTo == nil {
+		s.buf.WriteString(s.eol)
+		return
+	}
+	s.lineTo(s.buf.String())
+	s.buf.Reset()
+}
+
 // flush hands everything so far to the terminal, with one write.
 func (s *screen) flush() {
-	if s.buf.Len() == 0 {
+	if s.buf.Len() == 0 || s.lineTo != nil {
 		return
 	}
 	if _, err := s.out.Write(s.buf.Bytes()); err != nil && s.err == nil {
@@ -124,16 +149,18 @@ func (s *screen) flush() {
 
 // say shows a message of the monitor itself, on a line of its own.
 func (s *screen) say(format string, args ...any) {
-	if s.colored {
+	if s.colored && s.lineTo == nil {
 		s.buf.WriteString("\x1b[0m")
 		s.colored = false
 	}
 	if s.midLine {
-		s.buf.WriteString(s.eol)
+		s.newline()
 		s.midLine = false
 	}
-	msg := "--- " + fmt.Sprintf(format, args...) + "\n"
-	s.buf.WriteString(strings.ReplaceAll(msg, "\n", s.eol))
+	for line := range strings.SplitSeq("--- "+fmt.Sprintf(format, args...), "\n") {
+		s.buf.WriteString(line)
+		s.newline()
+	}
 	s.flush()
 }
 
@@ -143,11 +170,11 @@ func (s *screen) end() {
 	if rest := s.held.String(); s.filter != nil && rest != "" && s.filter(s.plain.String()) {
 		s.print(rest, s.plain.String())
 	}
-	if s.colored {
+	if s.colored && s.lineTo == nil {
 		s.buf.WriteString("\x1b[0m")
 	}
 	if s.midLine && !s.paused {
-		s.buf.WriteString(s.eol)
+		s.newline()
 	}
 	s.flush()
 	if err := s.log.close(); err != nil && s.err == nil {

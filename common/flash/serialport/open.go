@@ -41,6 +41,32 @@ func Open(ctx context.Context, name string, baud int) (flash.Port, error) {
 	return nil, portError(name, err, "")
 }
 
+// Reopener returns a function that opens the named port again after it went away. A USB
+// device that came back under another name is found by its serial number. For a socket
+// Reopener returns nil: its far end has ended the connection.
+func Reopener(name string, baud int) func(context.Context) (flash.Port, error) {
+	if strings.Contains(name, "://") {
+		return nil
+	}
+	was, _ := describe(name)
+	return func(ctx context.Context) (flash.Port, error) {
+		p, err := Open(ctx, name, baud)
+		if err == nil || was.Serial == "" || !errors.Is(err, ErrNotFound) {
+			return p, err
+		}
+		ports, listErr := list()
+		if listErr != nil {
+			return nil, err
+		}
+		for _, now := range ports {
+			if now.VID == was.VID && now.PID == was.PID && now.Serial == was.Serial {
+				return Open(ctx, now.Name, baud)
+			}
+		}
+		return nil, err
+	}
+}
+
 func portError(name string, err error, hint string) error {
 	return &flash.Error{Kind: flash.KindPort, Msg: "cannot open port " + name, Err: err, Hint: hint}
 }

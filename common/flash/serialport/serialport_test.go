@@ -12,6 +12,7 @@ import (
 
 	"github.com/creack/pty"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,7 +32,7 @@ func open(t *testing.T) (master *os.File, p *Port) {
 	}
 	p, ok := got.(*Port)
 	if !ok {
-		t.Fatalf("a pseudo-terminal came as %T, as if it had modem lines", got)
+		t.Fatalf("a pseudo-terminal is a %T, which has modem lines", got)
 	}
 	t.Cleanup(func() { p.Close() })
 	return master, p
@@ -138,10 +139,70 @@ func TestOpenErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if os.Getuid() != 0 {
-		if _, err := openDevice(tty.Name(), 115200); !errors.Is(err, ErrBusy) {
-			t.Errorf("second open: %v", err)
+	if _, err := openDevice(tty.Name(), 115200); !errors.Is(err, ErrBusy) {
+		t.Errorf("second open: %v", err)
+	}
+}
+
+// TestPortThatAnotherProgramLocks has the lock taken as pyserial's exclusive mode takes
+// it, and looks whether an open port has taken it.
+func TestPortThatAnotherProgramLocks(t *testing.T) {
+	master, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	defer tty.Close()
+	if err := lock(tty); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDevice(tty.Name(), 115200); !errors.Is(err, ErrBusy) {
+		t.Errorf("opened a locked port: %v", err)
+	}
+	tty.Close()
+	p, err := openDevice(tty.Name(), 115200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Opening it again as root, for whom TIOCEXCL means nothing, still meets the lock.
+	other, err := os.OpenFile(tty.Name(), os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if err == nil {
+		defer other.Close()
+		if err := lock(other); !errors.Is(err, ErrBusy) {
+			t.Errorf("locked an open port: %v", err)
 		}
+	} else if !errors.Is(err, unix.EBUSY) {
+		t.Error(err)
+	}
+	p.Close()
+	if again, err := openDevice(tty.Name(), 115200); err != nil {
+		t.Errorf("after closing: %v", err)
+	} else {
+		again.Close()
+	}
+}
+
+// TestReopener closes a port, whose device is still there, and opens it again.
+func TestReopener(t *testing.T) {
+	master, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	defer tty.Close()
+	reopen := Reopener(tty.Name(), 115200)
+	for range 2 {
+		p, err := reopen(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Close()
+	}
+	if _, err := Reopener(filepath.Join(t.TempDir(), "ttyACM0"), 115200)(t.Context()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	if Reopener("tcp://127.0.0.1:1", 115200) != nil {
+		t.Error("a socket is to be opened again")
 	}
 }
 

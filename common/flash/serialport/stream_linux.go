@@ -17,6 +17,10 @@ func openStream(name string) (func(serial.Port) stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := lock(f); err != nil {
+		f.Close()
+		return nil, err
+	}
 	return func(p serial.Port) stream {
 		if p == nil {
 			f.Close()

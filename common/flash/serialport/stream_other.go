@@ -15,15 +15,25 @@ import (
 // slice is how long a read waits before it looks at its deadline.
 const slice = 50 * time.Millisecond
 
-// sliced reads in short slices. A write is ended by throwing away what the
+// sliced reads in short slices. A write is ended by dropping what the
 // device has not taken.
 type sliced struct {
 	port     serial.Port
+	unlock   func() error
 	deadline atomic.Int64 // UnixNano of the end of reading; 0 is never
 }
 
-func openStream(string) (func(serial.Port) stream, error) {
-	return func(p serial.Port) stream { return &sliced{port: p} }, nil
+func openStream(name string) (func(serial.Port) stream, error) {
+	unlock, err := lockName(name)
+	if err != nil {
+		return nil, err
+	}
+	return func(p serial.Port) stream {
+		if p == nil {
+			_ = unlock()
+		}
+		return &sliced{port: p, unlock: unlock}
+	}, nil
 }
 
 func (s *sliced) Read(b []byte) (int, error) {
@@ -72,5 +82,5 @@ func (s *sliced) SetWriteDeadline(t time.Time) error {
 	return s.port.ResetOutputBuffer()
 }
 
-// Close does nothing: the port is closed by whoever opened it.
-func (s *sliced) Close() error { return nil }
+// Close releases the lock. The port is closed by the function that opened it.
+func (s *sliced) Close() error { return s.unlock() }
