@@ -26,6 +26,15 @@ type Report struct {
 	Agents     *AgentCount `json:"agents,omitempty"`
 	Settings   *[]Setting  `json:"settings,omitempty"`
 	Ports      *[]Port     `json:"ports,omitempty"`
+
+	Init *Initialized `json:"init,omitempty"`
+}
+
+// Initialized is a project file that was written.
+type Initialized struct {
+	File   string `json:"file"`
+	Kind   string `json:"kind"`
+	Target string `json:"target,omitempty"`
 }
 
 // Port is a serial port of this machine.

@@ -44,12 +44,16 @@ func (k Kind) Title() string {
 	return string(k)
 }
 
-var (
-	idfCMake    = regexp.MustCompile(`(?i)\$ENV\{IDF_PATH\}/tools/cmake/|\bidf_build_process\b`)
-	idfMake     = regexp.MustCompile(`\$\(IDF_PATH\)/make/`)
-	zephyrCMake = regexp.MustCompile(`(?i)find_package\s*\(\s*Zephyr\b`)
-	esphomeKey  = regexp.MustCompile(`(?m)^esphome:`)
+// Patterns that tell kinds apart. They are compiled when a project is opened, not
+// whenever the client starts.
+const (
+	idfCMake    = `(?i)\$ENV\{IDF_PATH\}/tools/cmake/|\bidf_build_process\b`
+	idfMake     = `\$\(IDF_PATH\)/make/`
+	zephyrCMake = `(?i)find_package\s*\(\s*Zephyr\b`
+	esphomeKey  = `(?m)^esphome:`
 )
+
+func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
 // kindOf finds out the kind of the project at the top of a file system. A project that
 // more than one kind fits is of the first one: PlatformIO and ESP-IDF also use CMake.
@@ -69,7 +73,7 @@ func kindOf(root fs.FS) Kind {
 		case strings.HasSuffix(e.Name(), ".ino"):
 			sketch = true
 		case strings.HasSuffix(e.Name(), ".yaml"), strings.HasSuffix(e.Name(), ".yml"):
-			yaml = yaml || esphomeKey.MatchString(head(root, e.Name()))
+			yaml = yaml || matches(esphomeKey, head(root, e.Name()))
 		}
 	}
 	makefile := ""
@@ -85,9 +89,9 @@ func kindOf(root fs.FS) Kind {
 	switch {
 	case files["platformio.ini"]:
 		return PlatformIO
-	case idfCMake.MatchString(lists), makefile != "" && idfMake.MatchString(head(root, makefile)):
+	case matches(idfCMake, lists), makefile != "" && matches(idfMake, head(root, makefile)):
 		return ESPIDF
-	case zephyrCMake.MatchString(lists):
+	case matches(zephyrCMake, lists):
 		return Zephyr
 	case files["Cargo.toml"]:
 		return Rust
