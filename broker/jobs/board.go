@@ -1,14 +1,18 @@
 package jobs
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/farforge/farforge/broker/internal/tables"
+	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/rendezvous"
 	"github.com/farforge/farforge/broker/scheduler"
+	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/grant"
 )
 
 // Board has the records of all jobs of one broker. Its methods may be called
@@ -262,11 +266,17 @@ func (b *Board) anyAlive(agents []string) bool {
 	return false
 }
 
-// iceServers are the ICE servers for the peers of a job. Credentials outlive the
-// session a little, because a TURN server asks for them again and again.
-func (b *Board) iceServers(jobID string, session time.Duration) []api.ICEServer {
+// iceServers are the ICE servers for the peers of a job whose client is at from.
+// Credentials outlive the session a little, because a TURN server asks for them
+// again and again. Clients without a token are one user, and each network of
+// theirs is one owner.
+func (b *Board) iceServers(g *grant.Grant, from netip.Addr) []api.ICEServer {
 	if b.cfg.Relay == nil {
 		return b.cfg.ICEServers
 	}
-	return append(b.cfg.Relay.ICEServers(jobID, session+10*time.Minute), b.cfg.ICEServers...)
+	owner := g.Subject
+	if owner == users.Anyone {
+		owner += " " + quota.Network(from).String()
+	}
+	return append(b.cfg.Relay.ICEServers(g.JobID, owner, sessionOf(g)+10*time.Minute), b.cfg.ICEServers...)
 }

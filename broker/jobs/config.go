@@ -24,9 +24,9 @@ type Limits struct {
 
 // Relay is how the peers of a job reach a TURN server.
 type Relay interface {
-	// ICEServers returns servers whose credentials are valid for the job, during
-	// life.
-	ICEServers(jobID string, life time.Duration) []api.ICEServer
+	// ICEServers returns servers for a job of the owner, whose credentials are
+	// valid during life. An owner's jobs share the relay's bounds.
+	ICEServers(jobID, owner string, life time.Duration) []api.ICEServer
 }
 
 // Config configures a [Board]. Fields without a default must be set.

@@ -66,7 +66,7 @@ func (b *Board) Grant(user users.User, from netip.Addr, req *api.GrantRequest) (
 		Target: req.Target, Toolchain: req.Toolchain, Project: req.Project,
 		Agents: make([]string, 0, len(ranked)),
 	}
-	response := &api.GrantResponse{JobID: g.JobID, Candidates: make([]api.Candidate, len(ranked)), ICEServers: b.iceServers(g.JobID, sessionOf(g))}
+	response := &api.GrantResponse{JobID: g.JobID, Candidates: make([]api.Candidate, len(ranked)), ICEServers: b.iceServers(g, from)}
 	for i := range ranked {
 		g.Agents = append(g.Agents, ranked[i].Fingerprint)
 		response.Candidates[i] = ranked[i].Candidate

@@ -92,7 +92,7 @@ func (c *Claim) Job() (*api.Job, error) {
 	}
 	return &api.Job{
 		JobID: c.job.id, Grant: t.Token, Offer: c.offer, Claim: c.number,
-		ICEServers: b.iceServers(c.job.id, c.job.session), AnswerBy: c.AnswerBy.UTC(),
+		ICEServers: b.iceServers(t.Grant, c.job.from), AnswerBy: c.AnswerBy.UTC(),
 		SameNetwork: b.network.beside(c.Agent, c.job.from),
 	}, nil
 }

@@ -49,9 +49,13 @@ type Config struct {
 	MinPort, MaxPort uint16
 	// AllowPrivate relays to loopback and private addresses, for laboratories.
 	AllowPrivate bool
-	// MaxAllocations bounds those of one job. Default: 12. Each peer makes one
-	// for each of the four ways to reach the relay, and a second agent may try.
+	// MaxAllocations bounds the allocations of one job. Default: 12. Each peer
+	// makes one for each of the four ways to reach the relay, and a second agent
+	// may try.
 	MaxAllocations int
+	// MaxPerParty bounds the allocations of one user's jobs, and those from one
+	// network. Default: half of the ports, but at least MaxAllocations.
+	MaxPerParty int
 	// JobKbps and TotalKbps bound the rate, in 1000 bits a second and in each
 	// direction. Defaults: 50 000 and 400 000.
 	JobKbps, TotalKbps int
@@ -79,6 +83,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.MinPort, 49152)
 	orDefault(&c.MaxPort, 49231)
 	orDefault(&c.MaxAllocations, 12)
+	orDefault(&c.MaxPerParty, max(c.MaxAllocations, (int(c.MaxPort)-int(c.MinPort)+1)/2))
 	orDefault(&c.JobKbps, 50_000)
 	orDefault(&c.TotalKbps, 400_000)
 	if c.MinPort > c.MaxPort {

@@ -57,9 +57,9 @@ func (c *Config) Validate() error {
 
 // Service is a relay that a broker offers to the peers of its jobs.
 type Service interface {
-	// ICEServers returns the servers for a job, with credentials that are good
-	// for as long as life.
-	ICEServers(jobID string, life time.Duration) []api.ICEServer
+	// ICEServers returns the servers for a job of the owner, with credentials
+	// that are valid for the given life.
+	ICEServers(jobID, owner string, life time.Duration) []api.ICEServer
 }
 
 // Open starts the relay that the options ask for. It returns nil if they ask for

@@ -78,9 +78,14 @@ func packetConn(t *testing.T) net.PacketConn {
 	return conn
 }
 
+// credentials are those of alice's job.
+func (s *Server) credentials(jobID string, expires time.Time) (username, password string) {
+	return Credentials(s.cfg.Secret, name(s.cfg.Secret, jobID, "key:alice"), expires)
+}
+
 func (s *Server) forJob(t *testing.T, jobID string) *turn.Client {
 	t.Helper()
-	username, password := Credentials(s.cfg.Secret, jobID, time.Now().Add(time.Minute))
+	username, password := s.credentials(jobID, time.Now().Add(time.Minute))
 	return s.udpClient(t, username, password)
 }
 
@@ -134,7 +139,7 @@ func TestRelaysOverUDP(t *testing.T) {
 
 func TestRelaysOverTCPAndTLS(t *testing.T) {
 	s := listen(t, func(c *Config) { c.AllowPrivate = true; c.TLS = certificate(t) })
-	username, password := Credentials(s.cfg.Secret, someJob, time.Now().Add(time.Minute))
+	username, password := s.credentials(someJob, time.Now().Add(time.Minute))
 	for name, dial := range map[string]func() (net.Conn, error){
 		"tcp": func() (net.Conn, error) { return net.Dial("tcp", addrOf(s.tcpPort)) },
 		"tls": func() (net.Conn, error) {
@@ -191,15 +196,15 @@ func TestSharesTheAPIsPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	username, password := Credentials(s.cfg.Secret, someJob, time.Now().Add(time.Minute))
+	username, password := s.credentials(someJob, time.Now().Add(time.Minute))
 	wantEcho(t, allocate(t, s.client(t, turn.NewSTUNConn(conn), l.Addr().String(), username, password)))
 }
 
 func TestRefusesCredentials(t *testing.T) {
 	s := listen(t, func(c *Config) { c.AllowPrivate = true })
-	good, password := Credentials(s.cfg.Secret, someJob, time.Now().Add(time.Minute))
-	old, oldPassword := Credentials(s.cfg.Secret, someJob, time.Now().Add(-time.Second))
-	forged, forgedPassword := Credentials([]byte("another secret of 16"), someJob, time.Now().Add(time.Minute))
+	good, password := s.credentials(someJob, time.Now().Add(time.Minute))
+	old, oldPassword := s.credentials(someJob, time.Now().Add(-time.Second))
+	forged, forgedPassword := Credentials([]byte("another secret of 16"), name(s.cfg.Secret, someJob, "key:alice"), time.Now().Add(time.Minute))
 	expiry, _, _ := strings.Cut(good, ":")
 	// What has no right form comes with the password that would go with it.
 	misshapen := func(username string) [2]string { return [2]string{username, passwordOf(s.cfg.Secret, username)} }
@@ -213,6 +218,8 @@ func TestRefusesCredentials(t *testing.T) {
 		"nobody":           misshapen(""),
 		"longer than any":  misshapen(good + strings.Repeat("x", 100)),
 		"minus as a digit": misshapen("-" + good),
+		"no owner":         misshapen(expiry + ":" + someJob),
+		"an empty owner":   misshapen(expiry + ":" + someJob + "."),
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := s.udpClient(t, c[0], c[1])
@@ -236,7 +243,7 @@ func TestRefusesPeersHere(t *testing.T) {
 		victim.LocalAddr(),
 		&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 53}, &net.UDPAddr{IP: net.IPv4(192, 168, 1, 1), Port: 53},
 		&net.UDPAddr{IP: net.IPv4(169, 254, 169, 254), Port: 80}, &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353},
-		&net.UDPAddr{IP: net.IPv4zero, Port: 53}, &net.UDPAddr{IP: net.IPv4bcast, Port: 53},
+		&net.UDPAddr{IP: net.IPv4(168, 63, 129, 16), Port: 80}, &net.UDPAddr{IP: net.IPv4zero, Port: 53}, &net.UDPAddr{IP: net.IPv4bcast, Port: 53},
 	} {
 		if err := client.CreatePermission(to); err == nil {
 			t.Errorf("a permission for %v was given", to)
@@ -249,7 +256,7 @@ func TestRefusesPeersHere(t *testing.T) {
 	if n, _, err := victim.ReadFrom(make([]byte, 10)); err == nil {
 		t.Errorf("the victim got %d bytes", n)
 	}
-	if got := value(t, s.metrics.refusals.WithLabelValues("peer")); got < 7 {
+	if got := value(t, s.metrics.refusals.WithLabelValues("peer")); got < 8 {
 		t.Errorf("%v refusals counted", got)
 	}
 }
@@ -259,7 +266,7 @@ func TestMayReach(t *testing.T) {
 		"203.0.113.9": {true, true}, "2a01:4f8::1": {true, true}, "::ffff:8.8.8.8": {true, true},
 		"127.0.0.1": {false, true}, "10.1.2.3": {false, true}, "172.16.0.1": {false, true}, "192.168.0.1": {false, true},
 		"::1": {false, true}, "fd00::1": {false, true}, "::ffff:127.0.0.1": {false, true}, "::ffff:10.0.0.1": {false, true},
-		"100.64.0.1": {}, "169.254.169.254": {}, "224.0.0.1": {}, "255.255.255.255": {}, "0.0.0.0": {}, "0.1.2.3": {}, "240.0.0.1": {},
+		"100.64.0.1": {false, true}, "168.63.129.16": {}, "100.100.100.200": {}, "fd00:ec2::254": {}, "169.254.169.254": {}, "224.0.0.1": {}, "255.255.255.255": {}, "0.0.0.0": {}, "0.1.2.3": {}, "240.0.0.1": {},
 		"fe80::1": {}, "fe80::1%eth0": {}, "ff02::1": {}, "::": {}, "64:ff9b::7f00:1": {}, "2002:7f00:1::": {}, "::7f00:1": {},
 	} {
 		ip := netip.MustParseAddr(text)
@@ -298,7 +305,8 @@ func TestQuota(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); s.jobs.full(someJob); time.Sleep(time.Millisecond) {
+	p := party{job: someJob, owner: "x", remote: netip.MustParseAddrPort("192.0.2.1:1")}
+	for end := time.Now().Add(time.Minute); s.usage.full(p); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("a closed allocation is still counted")
 		}
@@ -351,14 +359,14 @@ func TestConfigIsChecked(t *testing.T) {
 // being ours.
 func FuzzOpen(f *testing.F) {
 	secret, now := []byte("0123456789abcdef"), time.Unix(1_800_000_000, 0)
-	good, _ := Credentials(secret, someJob, now.Add(time.Minute))
+	good, _ := Credentials(secret, name(secret, someJob, "key:alice"), now.Add(time.Minute))
 	f.Add(good)
 	f.Add(":")
 	f.Add("99999999999999999999:x")
 	f.Fuzz(func(t *testing.T, username string) {
-		job, password, ok := open(secret, username, now)
-		if ok && (job == "" || password != passwordOf(secret, username) || len(username) > maxUsername) {
-			t.Errorf("%q gave %q", username, job)
+		p, password, ok := open(secret, username, now)
+		if ok && (p.job == "" || p.owner == "" || password != passwordOf(secret, username) || len(username) > maxUsername) {
+			t.Errorf("%q gave %+v", username, p)
 		}
 	})
 }

@@ -24,7 +24,8 @@ type Server struct {
 	turn    *turn.Server
 	corners corners
 	share   *share // nil unless Config.Shared
-	jobs    jobs
+	usage   *usage
+	tcp     []*connections // of all TCP listeners
 	total   *rate.Limiter
 	metrics *metrics
 	now     func() time.Time
@@ -45,7 +46,7 @@ func Listen(cfg Config) (_ *Server, err error) {
 	}
 	s := &Server{
 		cfg: cfg, local: local, now: time.Now,
-		jobs:  jobs{m: map[string]*job{}, most: cfg.MaxAllocations, bytes: rate.Limit(cfg.JobKbps) * 1000 / 8},
+		usage: newUsage(cfg.MaxAllocations, cfg.MaxPerParty, rate.Limit(cfg.JobKbps)*1000/8),
 		total: newLimiter(rate.Limit(cfg.TotalKbps) * 1000 / 8),
 	}
 	host := localHost(cfg.PublicIPs[0], local)
@@ -66,20 +67,20 @@ func Listen(cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
 	}
-	listeners = append(listeners, track(tcp))
+	listeners = append(listeners, s.bound(tcp))
 	s.tcpPort = portOf(tcp)
 	if cfg.TLS != nil {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, portText(cfg.TLSPort)))
 		if err != nil {
 			return nil, fmt.Errorf("relay: %w", err)
 		}
-		listeners = append(listeners, tls.NewListener(track(l), cfg.TLS))
+		listeners = append(listeners, tls.NewListener(s.bound(l), cfg.TLS))
 		s.tlsPort = portOf(l)
 	}
 	s.metrics = newMetrics(cfg.Registerer)
 	if cfg.Shared != nil {
 		s.share = newShare(cfg.Shared)
-		listeners = append(listeners, track(&s.share.turn))
+		listeners = append(listeners, s.bound(&s.share.turn))
 		s.apiPort = portOf(cfg.Shared)
 	}
 	if err := s.serve(host, listeners); err != nil {
@@ -92,14 +93,14 @@ func Listen(cfg Config) (_ *Server, err error) {
 func (s *Server) serve(host string, listeners []net.Listener) (err error) {
 	config := turn.ServerConfig{
 		Realm: "farforge", AuthHandler: s.authenticate,
-		QuotaHandler: func(jobID, _ string, _ net.Addr) bool {
-			if s.jobs.full(jobID) {
+		QuotaHandler: func(userID, _ string, _ net.Addr) bool {
+			if p, err := parseParty(userID); err != nil || s.usage.full(p) {
 				s.metrics.refusals.WithLabelValues("quota").Inc()
 				return false
 			}
 			return true
 		},
-		// Its messages have addresses in them; what matters is in the metrics.
+		// pion's messages have addresses in them. The metrics have the rest.
 		LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled, ScopeLevels: map[string]logging.LogLevel{}},
 	}
 	relays := generator{RelayAddressGenerator: &turn.RelayAddressGeneratorPortRange{
@@ -127,8 +128,23 @@ func (s *Server) serve(host string, listeners []net.Listener) (err error) {
 	return nil
 }
 
-// Close ends all allocations. The API's listener stays open if there is one:
-// its own server closes it.
+// bound bounds the connections of a TCP listener.
+func (s *Server) bound(l net.Listener) *connections {
+	b := bound(l, waitTime)
+	s.tcp = append(s.tcp, b)
+	return b
+}
+
+// allocated notes that an allocation of the peer at the address begins (1) or
+// ends (-1). A UDP peer has no connection.
+func (s *Server) allocated(remote netip.AddrPort, change int) {
+	for _, l := range s.tcp {
+		l.allocated(remote, change)
+	}
+}
+
+// Close ends all allocations. The API's listener stays open: its own server
+// closes it.
 func (s *Server) Close() error { return s.close() }
 
 func (s *Server) end() error {
@@ -144,13 +160,14 @@ func (s *Server) end() error {
 	return err
 }
 
-// API returns what is left of Config.Shared for the API's server: everything
-// that is not TURN. To close it closes the whole.
+// API returns the connections of Config.Shared that are not TURN, for the API's
+// server. Closing it closes Config.Shared.
 func (s *Server) API() net.Listener { return apiHalf{s.share} }
 
-// ICEServers returns how a peer of the job reaches the relay, with credentials
-// that are good for life.
-func (s *Server) ICEServers(jobID string, life time.Duration) []api.ICEServer {
+// ICEServers returns the URLs of the relay with credentials for a peer of the
+// job, valid for the given life. The owner is the job's user, or the network of
+// one without a name: its jobs share a bound on allocations.
+func (s *Server) ICEServers(jobID, owner string, life time.Duration) []api.ICEServer {
 	ip := s.cfg.PublicIPs[0].String()
 	at := func(scheme, host string, port int, transport string) string {
 		return scheme + ":" + net.JoinHostPort(host, strconv.Itoa(port)) + transport
@@ -162,7 +179,7 @@ func (s *Server) ICEServers(jobID string, life time.Duration) []api.ICEServer {
 	if s.apiPort != 0 {
 		urls = append(urls, at("turn", ip, s.apiPort, "?transport=tcp"))
 	}
-	username, password := Credentials(s.cfg.Secret, jobID, s.now().Add(life))
+	username, password := Credentials(s.cfg.Secret, name(s.cfg.Secret, jobID, owner), s.now().Add(life))
 	return []api.ICEServer{
 		{URLs: []string{s.STUN()}},
 		{URLs: urls, Username: username, Credential: password},
@@ -174,15 +191,15 @@ func (s *Server) STUN() string {
 	return "stun:" + net.JoinHostPort(s.cfg.PublicIPs[0].String(), strconv.Itoa(s.udpPort))
 }
 
-// External is a TURN server of somebody else's making, such as coturn with
-// use-auth-secret, that shares a secret with the broker.
+// External is another TURN server, such as coturn with use-auth-secret, that
+// shares a secret with the broker.
 type External struct {
 	Secret []byte
 	URLs   []string
 }
 
-// ICEServers is as that of [Server].
-func (e External) ICEServers(jobID string, life time.Duration) []api.ICEServer {
+// ICEServers is like that of [Server]; the server's own bounds hold.
+func (e External) ICEServers(jobID, _ string, life time.Duration) []api.ICEServer {
 	username, password := Credentials(e.Secret, jobID, time.Now().Add(life))
 	return []api.ICEServer{{URLs: e.URLs, Username: username, Credential: password}}
 }

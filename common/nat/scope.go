@@ -44,6 +44,27 @@ func ScopeOf(ip netip.Addr) Scope {
 	return Global
 }
 
+// Public tells whether a host on the public Internet can have the address: it is
+// Global, of no documentation range, and among the IPv6 addresses that are in use.
+func Public(ip netip.Addr) bool {
+	zone := ip.Zone()
+	ip = ip.Unmap()
+	if zone != "" || ScopeOf(ip) != Global || ip.Is6() && !inUse.Contains(ip) {
+		return false
+	}
+	return !slices.ContainsFunc(documentation[:], func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+var inUse = netip.MustParsePrefix("2000::/3") // RFC 4291
+
+var documentation = [...]netip.Prefix{
+	netip.MustParsePrefix("192.0.2.0/24"), // RFC 5737
+	netip.MustParsePrefix("198.51.100.0/24"),
+	netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("2001:db8::/32"), // RFC 3849
+	netip.MustParsePrefix("3fff::/20"),     // RFC 9637
+}
+
 var carrierNAT = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
 
 var special = [...]netip.Prefix{
@@ -56,7 +77,7 @@ var special = [...]netip.Prefix{
 	netip.MustParsePrefix("64:ff9b:1::/48"),  // the same for local use (RFC 8215)
 	netip.MustParsePrefix("100::/64"),        // discarded (RFC 6666)
 	netip.MustParsePrefix("2002::/16"),       // 6to4 (RFC 3056)
-	netip.MustParsePrefix("2001::/32"),       // Teredo (RFC 4380)
+	netip.MustParsePrefix("2001::/23"),       // protocol assignments, Teredo (RFC 2928, RFC 4380)
 	netip.MustParsePrefix("fec0::/10"),       // site-local (RFC 3879)
 	netip.MustParsePrefix("::ffff:0:0:0/96"), // IPv4-translated (RFC 2765)
 	netip.MustParsePrefix("::/96"),           // IPv4-compatible (RFC 4291)

@@ -10,11 +10,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/nat"
 )
 
 const (
@@ -115,4 +118,17 @@ func (t *target) Write(p []byte) (int, error) {
 		return n, &diskError{fmt.Errorf("keep the archive: %w", err)}
 	}
 	return t.also.Write(p)
+}
+
+// control checks the address of each connection just before it is made. So it
+// sees every result of a name's resolution.
+func (f *Fetcher) control(_, address string, _ syscall.RawConn) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("check the address %s: %w", address, err)
+	}
+	if nat.Public(at.Addr()) || (f.cfg.Loopback && at.Addr().IsLoopback()) {
+		return nil
+	}
+	return refuse("the source's host is at %s, which is not a public address; the agent does not fetch from there", at.Addr())
 }
