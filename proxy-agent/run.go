@@ -124,6 +124,7 @@ func (p program) work(cfg *Config, a *parts) error {
 // explain gives the error that ended the work an exit code and hints.
 func explain(err error, key *identity.Key, cfg *Config) error {
 	var p *api.Problem
+	var u *signaling.Unreachable
 	var change *session.KeyChange
 	switch {
 	case err == nil:
@@ -132,6 +133,8 @@ func explain(err error, key *identity.Key, cfg *Config) error {
 		return cli.Fail(cli.Interrupted, errors.New("stopped, together with the running jobs"))
 	case errors.As(err, &change):
 		return cli.Fail(cli.Verification, err, change.Hint())
+	case errors.As(err, &u):
+		return cli.Fail(cli.Broker, err, u.Hints...)
 	case errors.As(err, &p):
 		hints := p.Hints
 		if p.Code == api.CodeBadSignature || p.Code == api.CodeForbidden {

@@ -19,7 +19,7 @@ import (
 func impatient(patience time.Duration, last Waiting, err error) error {
 	var u *signaling.Unreachable
 	if errors.As(err, &u) {
-		return cli.Fail(cli.Broker, u)
+		return unreachableError(u)
 	}
 	e := cli.Failf(cli.NoAgent, "no agent took the job within %v", patience)
 	if place := last.String(); place != "" {
@@ -29,6 +29,11 @@ func impatient(patience time.Duration, last Waiting, err error) error {
 		e.Hint("all able agents are busy; the job was " + place)
 	}
 	return e.Hint("wait longer with --queue-timeout")
+}
+
+// unreachableError names the cause that client doctor would name.
+func unreachableError(u *signaling.Unreachable) *cli.Error {
+	return cli.Fail(cli.Broker, u, u.Hints...).Hint("client doctor, with the same flags, tries each step")
 }
 
 func canceledError(ctx context.Context) error {

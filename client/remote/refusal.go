@@ -28,8 +28,7 @@ func BrokerError(ctx context.Context, broker *signaling.Client, as string, err e
 	case errors.As(err, &p):
 		return problemError(broker, as, p)
 	case errors.As(err, &u):
-		return cli.Fail(cli.Broker, u).
-			Hint("check the URL (--url, FARFORGE_URL) and that this machine can reach it", "client doctor, with the same flags, tells what is in the way")
+		return unreachableError(u)
 	default:
 		return cli.Fail(cli.Usage, err)
 	}

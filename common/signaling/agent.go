@@ -55,7 +55,7 @@ func (c *Client) JWKS(ctx context.Context) (*grant.Published, error) {
 	}
 	keys, err := grant.ParsePublished(resp.body)
 	if err != nil {
-		return nil, &Unreachable{URL: c.origin, Err: err}
+		return nil, c.unexpected("key set", err)
 	}
 	return keys, nil
 }

@@ -3,7 +3,6 @@ package signaling
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -19,7 +18,7 @@ func (c *Client) Health(ctx context.Context) (*api.Health, error) {
 	}
 	var health api.Health
 	if err := json.Unmarshal(resp.body, &health); err != nil {
-		return nil, &Unreachable{URL: c.origin, Err: fmt.Errorf("its health is not as expected: %w", err)}
+		return nil, c.unexpected("health", err)
 	}
 	return &health, nil
 }

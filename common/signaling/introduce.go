@@ -4,30 +4,28 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/farforge/farforge/common/api"
 )
 
-// How long a broker may fail until a client gives it up: long enough for a
-// restart when it has answered before, and not long when it never has, because
-// then the URL is likely wrong.
+// Patience is how long a broker may fail until the client gives up: long enough
+// for a restart if it has answered before, and short if it never has, because the
+// URL is likely wrong then.
 const (
 	patienceKnown   = 30 * time.Second
 	patienceUnknown = 2 * time.Second
-	// A broker that was just started has not heard of its agents yet.
+	// A broker that was just started does not know its agents yet.
 	patienceAgents = 10 * time.Second
 )
 
-// firstWait is how long an offer is to be held at first: just long enough that
-// an agent which does not answer loses the job to the next one meanwhile, and
-// short enough that a client learns its place in line soon.
+// firstWait is how long the broker holds an offer at first: just long enough that
+// a silent agent loses the job to the next one meanwhile, and short enough that a
+// client learns its place in line soon.
 const firstWait = api.AnswerTimeout + time.Second
 
-// Introduction is an agent's answer, and the grant under which it was given: the
-// last one, if the wait was long.
+// Introduction is an agent's answer and the last grant of the job.
 type Introduction struct {
 	Grant  *api.GrantResponse
 	Answer []byte
@@ -35,13 +33,15 @@ type Introduction struct {
 
 // Introduce gets a grant, has makeOffer make the offer for it, and repeats the
 // offer until an agent has answered. It goes on over waits that end without an
-// answer (waiting is told of each), over broken connections and over a broker
+// answer (it calls waiting for each), over broken connections and over a broker
 // that restarts, until ctx ends or the broker refuses.
 //
-// makeOffer is called again for each new grant, should one expire while the
-// broker is away: it is for a new job, and its candidates, to whom the offer is
-// sealed, may be others.
+// It calls makeOffer again for each new grant. A new grant is needed when one
+// expires while the broker is away, and when the candidates of a waiting job have
+// gone offline: it is for a new job with other candidates, to which the offer has
+// to be sealed.
 func (c *Client) Introduce(ctx context.Context, need *api.GrantRequest, makeOffer func(context.Context, *api.GrantResponse) ([]byte, error), waiting func(api.Waiting)) (*Introduction, error) {
+	var backoff Backoff
 	for {
 		granted, err := c.RequestGrant(ctx, need)
 		if err != nil {
@@ -59,8 +59,11 @@ func (c *Client) Introduce(ctx context.Context, need *api.GrantRequest, makeOffe
 			}
 		})
 		var p *api.Problem
-		if errors.As(err, &p) && p.Code == api.CodeExpired {
-			c.log.Info("the grant expired before an agent answered; asking for another", "job", granted.JobID)
+		if errors.As(err, &p) && (p.Code == api.CodeExpired || p.Code == api.CodeNoAgent) {
+			c.log.Info("the job needs another grant", "job", granted.JobID, "reason", p.Code)
+			if Sleep(ctx, backoff.Next(nil)) != nil {
+				return nil, err
+			}
 			continue
 		}
 		if err != nil {
@@ -74,7 +77,7 @@ func (c *Client) Introduce(ctx context.Context, need *api.GrantRequest, makeOffe
 // unreachable, too busy or without any agent and patience lasts.
 func (c *Client) RequestGrant(ctx context.Context, need *api.GrantRequest) (*api.GrantResponse, error) {
 	var granted *api.GrantResponse
-	err := c.insist(ctx, func() (err error) {
+	err := c.insist(ctx, patienceAgents, func() (err error) {
 		granted, err = c.AskGrant(ctx, need)
 		return err
 	})
@@ -95,14 +98,15 @@ func (c *Client) AskGrant(ctx context.Context, need *api.GrantRequest) (*api.Gra
 }
 
 // Offer posts the offer until an agent has answered; see [Client.Introduce].
-// The first wait is a short one, so that waiting is told of the place in line
-// within seconds; none is asked for that goes on beyond ctx's deadline. An
-// expired grant is a *api.Problem with api.CodeExpired.
+// The first wait is short, so that waiting gets the place in line within seconds,
+// and no wait goes on beyond ctx's deadline. The error is a *api.Problem with
+// api.CodeExpired for an expired grant, and with api.CodeNoAgent if all candidates
+// are offline.
 func (c *Client) Offer(ctx context.Context, granted *api.GrantResponse, offer []byte, waiting func(api.Waiting)) ([]byte, error) {
 	token := granted.Grant
 	for most := firstWait; ; most = api.MaxWait {
 		var resp *response
-		err := c.insist(ctx, func() (err error) {
+		err := c.insist(ctx, 0, func() (err error) {
 			resp, err = c.do(ctx, request{
 				method: http.MethodPost, path: forJob(api.PathOffer, granted.JobID), token: token,
 				contentType: api.TypeOpaque, body: offer, waits: true, most: untilEnd(ctx, most),
@@ -117,7 +121,7 @@ func (c *Client) Offer(ctx context.Context, granted *api.GrantResponse, offer []
 		}
 		var w api.Waiting
 		if err := json.Unmarshal(resp.body, &w); err != nil || w.Grant == "" {
-			return nil, &Unreachable{URL: c.origin, Err: fmt.Errorf("its response to a waiting offer is not as expected")}
+			return nil, c.unexpected("response to a waiting offer", errors.Join(err, errors.New("it must have a grant")))
 		}
 		token = w.Grant
 		if waiting != nil {
@@ -129,9 +133,9 @@ func (c *Client) Offer(ctx context.Context, granted *api.GrantResponse, offer []
 	}
 }
 
-// untilEnd is the wait to ask for: what is left until ctx's deadline in whole
-// seconds, so that the last news still comes, but at most the given time and at
-// least a second.
+// untilEnd returns the wait to ask for: the time until ctx's deadline in whole
+// seconds, so that the last response still arrives, but at most the given time
+// and at least a second.
 func untilEnd(ctx context.Context, most time.Duration) time.Duration {
 	end, ok := ctx.Deadline()
 	if !ok {
@@ -140,43 +144,55 @@ func untilEnd(ctx context.Context, most time.Duration) time.Duration {
 	return max(min(most, (time.Until(end)-time.Second/2).Truncate(time.Second)), time.Second)
 }
 
-// Confirm tells how a job ended whose answer came under the grant. It is tried
-// once, on each way: the broker's ranking of its agents does without it.
+// Confirm reports how a job ended whose answer came under the grant. It is tried
+// once on each way: the broker's ranking of its agents does without it.
 func (c *Client) Confirm(ctx context.Context, jobID, grant string, word *api.Confirmation) error {
 	_, err := c.call(ctx, forJob(api.PathConfirmation, jobID), grant, false, word, nil)
 	return err
 }
 
-// insist repeats try while its error may pass and patience lasts. Patience
-// is counted from the first failure, so that a request that the broker held for
-// long and then lost has used up none of it.
-func (c *Client) insist(ctx context.Context, try func() error) error {
+// insist repeats try while its error may pass and patience lasts. Only failing
+// time uses up patience: the time that a broker held a request does not. A broker
+// without agents is asked again for the time that alone says.
+func (c *Client) insist(ctx context.Context, alone time.Duration, try func() error) error {
 	var backoff Backoff
-	var failing time.Time
+	var failing time.Duration
+	var last error
 	for {
+		began := time.Now()
 		err := try()
+		var u *Unreachable
 		var p *api.Problem
-		alone := errors.As(err, &p) && p.Code == api.CodeNoAgent
-		if err == nil || !(alone || Retryable(err)) {
+		lonely := errors.As(err, &p) && p.Code == api.CodeNoAgent
+		switch {
+		case err == nil:
+			return nil
+		case last != nil && ctx.Err() != nil && !errors.As(err, &u):
+			return last // says more than the context
+		case lonely && alone == 0, !lonely && !Retryable(err):
 			return err
 		}
-		if failing.IsZero() {
-			failing = time.Now()
+		if last == nil {
 			c.log.Info("the broker does not answer as it should; trying again", "error", err)
 		}
+		last = err
 		patience := patienceUnknown
 		switch {
-		case alone:
-			patience = patienceAgents
+		case lonely:
+			patience = alone
 		case c.reached.Load():
 			patience = patienceKnown
 		}
+		failing += time.Since(began)
+		if errors.As(err, &u) {
+			failing -= u.held
+		}
 		wait := backoff.Next(err)
-		if time.Since(failing)+wait > patience {
+		if failing += wait; failing > patience {
 			return err
 		}
 		if Sleep(ctx, wait) != nil {
-			return err // says more than the context
+			return err
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (c *Client) allAgents(ctx context.Context, query url.Values) ([]api.AgentIn
 		if page == 0 {
 			err = ask()
 		} else {
-			err = c.insist(ctx, ask)
+			err = c.insist(ctx, patienceAgents, ask)
 		}
 		if err != nil {
 			return nil, err
@@ -74,7 +74,7 @@ func (c *Client) someAgents(ctx context.Context, query url.Values) ([]api.AgentI
 		return nil, nil, err
 	}
 	unexpected := func(err error) error {
-		return &Unreachable{URL: c.origin, Err: fmt.Errorf("its list of agents is not as expected: %w", err)}
+		return c.unexpected("list of agents", err)
 	}
 	var some []api.AgentInfo
 	if err := json.Unmarshal(resp.body, &some); err != nil {

@@ -13,15 +13,16 @@ import (
 	"github.com/farforge/farforge/common/wholefile"
 )
 
-// memory is a file that tells the next process which way to a broker worked. It
-// only saves time: what cannot be read or written is as if it were not there.
+// memory is a file with the way to each broker that worked last. It only saves
+// time: a file that cannot be read or written is treated as missing.
 type memory struct {
 	path string // empty: nothing is kept
 	log  *slog.Logger
 }
 
-// memoryLife is how long a way is remembered. After that the configured order
-// counts again, so that nobody stays with a detour for ever.
+// memoryLife is how long a way is remembered from when it was found; use does not
+// prolong it. After that the configured order counts again, so that nobody stays
+// with a detour for ever.
 const memoryLife = 24 * time.Hour
 
 // maxMemory bounds the file.
@@ -37,9 +38,14 @@ type kept struct {
 func (m *memory) recall(origin string) (Way, bool) {
 	all, err := m.read()
 	if err != nil {
-		m.log.Debug("what worked last is not known", "error", err)
+		m.log.Debug("cannot read which way worked last", "error", err)
 		return Way{}, false
 	}
+	return m.fresh(all, origin)
+}
+
+// fresh returns the way to a broker that was found within memoryLife.
+func (m *memory) fresh(all map[string]kept, origin string) (Way, bool) {
 	k, ok := all[origin]
 	if age := time.Since(k.At); !ok || age < 0 || age > memoryLife {
 		return Way{}, false
@@ -47,8 +53,8 @@ func (m *memory) recall(origin string) (Way, bool) {
 	return Way{k.Leg, k.Via}, true
 }
 
-// keep writes the way down, beside those to other brokers. When two processes
-// do so at once, one of them is forgotten.
+// keep writes the way to the file, beside those to other brokers, unless it is
+// there already. When two processes write at once, one of them is forgotten.
 func (m *memory) keep(origin string, way Way) {
 	if m.path == "" {
 		return
@@ -57,6 +63,9 @@ func (m *memory) keep(origin string, way Way) {
 	if err != nil {
 		all = nil
 	}
+	if known, ok := m.fresh(all, origin); ok && known == way {
+		return
+	}
 	fresh := map[string]kept{origin: {way.Leg, way.Via, time.Now().UTC().Truncate(time.Second)}}
 	for other, k := range all {
 		if other != origin && time.Since(k.At) <= memoryLife {
@@ -64,7 +73,7 @@ func (m *memory) keep(origin string, way Way) {
 		}
 	}
 	if err := m.write(fresh); err != nil {
-		m.log.Debug("what works is not remembered", "error", err)
+		m.log.Debug("cannot remember which way works", "error", err)
 	}
 }
 

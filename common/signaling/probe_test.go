@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/farforge/farforge/common/front"
 	"github.com/farforge/farforge/common/front/fronttest"
 )
 
@@ -128,12 +127,6 @@ func TestFlags(t *testing.T) {
 	new(Reach).Register(agent, false)
 	if agent.Lookup("ampcache") != nil || agent.Lookup("front") == nil {
 		t.Error("an agent has the flags of a client")
-	}
-	usage := f.FlagUsages()
-	for _, name := range front.Names() {
-		if !strings.Contains(usage, name) {
-			t.Errorf("the help lacks %s", name)
-		}
 	}
 }
 

@@ -38,7 +38,9 @@ type Reach struct {
 	Proxy string
 	// CAFile has certificates, PEM, that are trusted besides the system's.
 	CAFile string
-	// File remembers what worked, for the next process; empty remembers
+	// AllowPlainHTTP lets tokens go to another machine over plain HTTP.
+	AllowPlainHTTP bool
+	// File remembers the way that worked, for the next process; empty remembers
 	// nothing.
 	File string
 }
@@ -57,6 +59,7 @@ func (r *Reach) Register(f *pflag.FlagSet, client bool) {
 	f.StringSliceVar(&r.Legs, "rendezvous", nil, "try these `WAYS` in order: "+legs+" (default the flags above, or direct)")
 	f.StringVar(&r.Imitate, "utls-imitate", "", "make TLS look like that of the browser `NAME`; see help fronting")
 	f.StringVar(&r.Proxy, "proxy", "", "use the http, https or socks5 proxy at this `URL`, or none (default HTTPS_PROXY, NO_PROXY)")
+	f.BoolVar(&r.AllowPlainHTTP, "allow-plain-http", false, "send tokens to another machine over plain HTTP (default refuse to)")
 	f.StringVar(&r.CAFile, "ca-file", "", "trust the CA certificates in this PEM `FILE` besides the system's")
 }
 

@@ -7,20 +7,18 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/farforge/farforge/common/amp"
 	"github.com/farforge/farforge/common/api"
 )
 
-// Retryable tells whether the same request may succeed later: nobody answered
-// (unless it is too long for the only way that there is), or the broker said that
-// it is too busy, shutting down or broken.
+// Retryable reports whether the same request may succeed later: no broker
+// answered for a reason that may pass, or the broker answered that it is too
+// busy, shutting down or broken.
 func Retryable(err error) bool {
 	var u *Unreachable
 	var p *api.Problem
 	switch {
 	case errors.As(err, &u):
-		_, never := u.Err.(*amp.TooLong)
-		return !never
+		return !u.Permanent
 	case errors.As(err, &p):
 		return p.Status == http.StatusTooManyRequests || p.Code == api.CodeDraining || p.Status == http.StatusInternalServerError
 	default:
@@ -29,8 +27,8 @@ func Retryable(err error) bool {
 }
 
 // Backoff spaces repeated tries: exponentially, with full jitter, so that many
-// who lost the broker at once do not come back at once. The zero value is ready
-// to use; it is not for concurrent use.
+// programs that lost the broker at once do not come back at once. The zero value
+// is ready to use; it is not for concurrent use.
 type Backoff struct {
 	// Base is the bound of the first wait and Max that of the longest; zero is
 	// 200 ms and 15 s.
@@ -38,8 +36,8 @@ type Backoff struct {
 	tries     int
 }
 
-// Next returns how long to wait before the next try. What the broker asked for
-// with Retry-After comes first, plus up to a tenth of it.
+// Next returns how long to wait before the next try. The broker's Retry-After has
+// precedence, plus up to a tenth of it.
 func (b *Backoff) Next(err error) time.Duration {
 	base, most := b.Base, b.Max
 	if base == 0 {
@@ -55,7 +53,7 @@ func (b *Backoff) Next(err error) time.Duration {
 	b.tries++
 	var p *api.Problem
 	if errors.As(err, &p) && p.RetryAfter > 0 {
-		asked := time.Duration(p.RetryAfter) * time.Second
+		asked := time.Duration(min(p.RetryAfter, int(maxRetryAfter/time.Second))) * time.Second
 		return asked + rand.N(asked/10+1)
 	}
 	return rand.N(bound + 1)

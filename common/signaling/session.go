@@ -34,7 +34,10 @@ func (c *Client) authenticate(ctx context.Context, key *identity.Key, role ident
 		return nil, err
 	}
 	if hello.Origin != c.origin {
-		return nil, &Unreachable{URL: c.origin, Err: fmt.Errorf("the broker there calls itself %q; use that URL, or set the broker's --origin", hello.Origin)}
+		return nil, &Unreachable{
+			URL: c.origin, Err: fmt.Errorf("the broker there calls itself %q", hello.Origin), Permanent: true,
+			Hints: []string{"use that URL, or have the operator set the broker's --origin"},
+		}
 	}
 	challenge := identity.Challenge{Role: role, Origin: c.origin, Challenge: hello.Challenge, Nonce: nonce, Fingerprint: key.Fingerprint()}
 	signature, err := key.Sign(identity.NamespaceSession, challenge.SignedBytes())
@@ -57,7 +60,8 @@ type UserSession struct {
 	Client *Client
 	Key    *identity.Key
 
-	mu      sync.Mutex
+	once    sync.Once
+	turn    chan struct{} // holds a token while no request opens a session
 	session *api.SessionResponse
 }
 
@@ -66,8 +70,13 @@ const sessionMargin = 30 * time.Second
 
 // Token returns a session token that lasts.
 func (u *UserSession) Token(ctx context.Context) (string, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	u.once.Do(func() { u.turn = make(chan struct{}, 1); u.turn <- struct{}{} })
+	select {
+	case <-u.turn:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	defer func() { u.turn <- struct{}{} }()
 	if u.session == nil || u.Client.Now().Add(sessionMargin).After(u.session.ExpiresAt) {
 		session, err := u.Client.AuthenticateUser(ctx, u.Key)
 		if err != nil {

@@ -70,7 +70,7 @@ func TestConfigThatIsRefused(t *testing.T) {
 func TestLoopback(t *testing.T) {
 	for url, want := range map[string]bool{
 		"http://127.0.0.1:1": true, "http://[::1]": true, "https://localhost": true, "https://broker.LOCALHOST": true,
-		"https://broker.example.org": false, "https://localhost.example.org": false, "http://192.0.2.1": false,
+		"https://broker.example.org": false, "https://localhost.example.org": false, "https://192.0.2.1": false,
 	} {
 		if got := client(t, url).Loopback(); got != want {
 			t.Errorf("%s: %v", url, got)

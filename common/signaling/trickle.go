@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -118,7 +117,7 @@ func (t Trickle) events(ctx context.Context, seen int) ([]api.Event, time.Durati
 	var events []api.Event
 	if resp.status != http.StatusNoContent {
 		if err := json.Unmarshal(resp.body, &events); err != nil {
-			return nil, 0, &Unreachable{URL: t.Client.origin, Err: fmt.Errorf("its list of events is not as expected: %w", err)}
+			return nil, 0, t.Client.unexpected("list of events", err)
 		}
 	}
 	return events, resp.retryAfter, nil

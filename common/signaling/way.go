@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/farforge/farforge/common/amp"
@@ -36,23 +35,50 @@ func (w Way) String() string {
 	}
 }
 
-// route is a way with what it takes to go it.
+// route is a way with its HTTP client.
 type route struct {
 	Way
-	rank int // of its leg in the configured order
-	http *http.Client
-	wait atomic.Int64 // seconds: the longest that a request may be held on it
+	rank    int // of its leg in the configured order
+	http    *http.Client
+	longest time.Duration // for which a request may be held, in whole seconds
+
+	mu      sync.Mutex
+	limited time.Duration // the wait to ask for instead, because a longer one was cut off
+	until   time.Time     // when limited ends
+	borne   time.Duration // the longest time that a request was held and answered
 }
 
-// cut notes that a request which might be held was cut off after a time. Many
-// fronts bear less than a broker's longest wait; ask for what they bear.
-func (r *route) cut(after time.Duration) {
-	if r.Leg != LegFront || after < time.Second {
+// bears returns how long a request may be held on the way.
+func (r *route) bears() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.limited > 0 && time.Now().Before(r.until) {
+		return min(r.limited, r.longest)
+	}
+	return r.longest
+}
+
+// cut records that a request was cut off after it was held for a time. Many
+// fronts bear less than a broker's longest wait, so shorter ones are asked for,
+// until lookBack has passed. A front that has borne as much before had another
+// reason.
+func (r *route) cut(held time.Duration) {
+	if r.Leg != LegFront || held < time.Second {
 		return // the direct way is cut by restarts, and a cache's wait is short
 	}
-	if borne := max(1, int64(after*3/4/time.Second)); borne < r.wait.Load() {
-		r.wait.Store(borne)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if held <= r.borne {
+		return
 	}
+	r.limited, r.until = max(time.Second, (held*3/4).Truncate(time.Second)), time.Now().Add(lookBack)
+}
+
+// bore records that a request was held for a time and answered.
+func (r *route) bore(held time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.borne = max(r.borne, held)
 }
 
 const (
@@ -70,15 +96,17 @@ const (
 // concurrent use, and may be shared by several clients.
 type Ways struct {
 	origin string
+	proxy  string
 	routes []*route // in the order of the legs; fronts shuffled
 	memory *memory
 	told   func(Way)
 	log    *slog.Logger
 
+	telling sync.Mutex // is held while told runs; before mu
 	mu      sync.Mutex
 	current *route    // the last that worked, here or in another process
 	proven  bool      // current has worked in this process
-	since   time.Time // when the better ones last did not
+	since   time.Time // when the better ones last failed
 }
 
 // NewWays prepares the ways to the broker at a URL. told, if not nil, is called
@@ -104,7 +132,7 @@ func NewWays(broker string, r Reach, told func(Way), log *slog.Logger) (*Ways, e
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	w := &Ways{origin: origin, told: told, log: log, memory: &memory{path: r.File, log: log}}
+	w := &Ways{origin: origin, proxy: r.Proxy, told: told, log: log, memory: &memory{path: r.File, log: log}}
 	config := front.Config{Imitate: r.Imitate, Roots: roots, Proxy: proxy, HeaderTimeout: api.MaxWait + slack, ConnectTimeout: connectTimeout}
 	if legs := r.legs(); len(legs) > 1 || len(r.Fronts) > 1 {
 		config.ConnectTimeout = connectFallback
@@ -144,6 +172,9 @@ func NewWays(broker string, r Reach, told func(Way), log *slog.Logger) (*Ways, e
 			return nil, err
 		}
 	}
+	if err := checkPlain(base, r.AllowPlainHTTP); err != nil {
+		return nil, err
+	}
 	if len(w.routes) > 1 {
 		w.recall()
 	}
@@ -165,15 +196,13 @@ func (w *Ways) add(rank int, way Way, c front.Config, cache *url.URL) error {
 	if err != nil {
 		return err
 	}
-	r := &route{Way: way, rank: rank, http: &http.Client{
+	r := &route{Way: way, rank: rank, longest: api.MaxWait, http: &http.Client{
 		Transport: transport,
 		// A token must not follow a redirect to somebody else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	r.wait.Store(int64(api.MaxWait / time.Second))
 	if cache != nil {
-		r.http.Transport = &amp.Transport{Cache: cache, Base: transport}
-		r.wait.Store(int64(ampWait / time.Second))
+		r.http.Transport, r.longest = &amp.Transport{Cache: cache, Base: transport}, ampWait
 	}
 	w.routes = append(w.routes, r)
 	return nil
@@ -214,18 +243,26 @@ func (w *Ways) order(held bool) []*route {
 	return out
 }
 
-// worked notes that a broker has answered on a way. tried is how many others
+// worked records that a broker has answered on a way. tried is how many others
 // have failed just before.
 func (w *Ways) worked(r *route, tried int) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	news := !w.proven || w.current != r
-	if news || tried > 0 {
+	if !news && tried > 0 {
 		w.since = time.Now()
 	}
-	w.current, w.proven = r, true
+	w.mu.Unlock()
 	if !news {
 		return
+	}
+	w.telling.Lock()
+	defer w.telling.Unlock()
+	w.mu.Lock()
+	news = !w.proven || w.current != r
+	w.current, w.proven, w.since = r, true, time.Now()
+	w.mu.Unlock()
+	if !news {
+		return // another request has found the same
 	}
 	if len(w.routes) > 1 {
 		w.memory.keep(w.origin, r.Way)

@@ -47,8 +47,17 @@ func (ca *CA) Pool() *x509.CertPool {
 
 // Issue writes a certificate for names or addresses, and its key, to files.
 func (ca *CA) Issue(names ...string) (certFile, keyFile string) {
+	return ca.issue(time.Now().Add(24*time.Hour), names)
+}
+
+// ExpiredTLS is like TLS with a certificate that has just expired.
+func (ca *CA) ExpiredTLS(names ...string) *tls.Config {
+	return ca.config(ca.issue(time.Now().Add(-time.Minute), names))
+}
+
+func (ca *CA) issue(until time.Time, names []string) (certFile, keyFile string) {
 	ca.t.Helper()
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: "test"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	template := &x509.Certificate{NotAfter: until, Subject: pkix.Name{CommonName: "test"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
@@ -66,9 +75,11 @@ func (ca *CA) Issue(names ...string) (certFile, keyFile string) {
 }
 
 // TLS is the configuration of a server that has those names.
-func (ca *CA) TLS(names ...string) *tls.Config {
+func (ca *CA) TLS(names ...string) *tls.Config { return ca.config(ca.Issue(names...)) }
+
+func (ca *CA) config(certFile, keyFile string) *tls.Config {
 	ca.t.Helper()
-	cert, err := tls.LoadX509KeyPair(ca.Issue(names...))
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		ca.t.Fatal(err)
 	}
@@ -84,7 +95,10 @@ func (ca *CA) sign(template *x509.Certificate) (*x509.Certificate, *ecdsa.Privat
 	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64)); err != nil {
 		ca.t.Fatal(err)
 	}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	template.NotBefore = time.Now().Add(-time.Hour)
+	if template.NotAfter.IsZero() {
+		template.NotAfter = time.Now().Add(24 * time.Hour)
+	}
 	parent, signer := ca.cert, ca.key
 	if parent == nil {
 		parent, signer = template, key
