@@ -39,16 +39,19 @@ const closeTo = 0.2
 
 // choice is the work of one choice. Its buffers are used again.
 type choice struct {
-	rnd    *rand.Rand
-	pcg    rand.PCG
-	o      *Options
-	w      wanted
-	near   []*class  // whose agents meet the need, and can meet the client
-	far    []*class  // those that the client reaches through a relay only
-	early  []*member // that were looked at before the index was
-	looked int       // agents of the last shelf that were looked at
-	best   []hit     // that the client can meet, best first
-	relay  []hit     // that it reaches through a relay only
+	rnd   *rand.Rand
+	pcg   rand.PCG
+	need  Need
+	o     Options
+	since int64 // an agent that is not parked was seen then or later, in Unix nanoseconds
+	w     wanted
+	near  []*class  // whose agents meet the need, and can meet the client
+	far   []*class  // those that the client reaches through a relay only
+	early []*member // that were scored before those of the index
+	found []hit     // that are to be scored
+	looks int       // full agents that may still be looked at
+	best  []hit     // that the client can meet, best first
+	relay []hit     // that it reaches through a relay only
 }
 
 type hit struct {
@@ -69,29 +72,30 @@ func (f *Farm) Choose(n Need, o Options) []Ranked {
 	c := f.choices.Get().(*choice)
 	defer f.choices.Put(c)
 	c.pcg.Seed(o.Seed, 0)
-	c.o = &o
+	c.need, c.o, c.since = n, o, o.Now.Add(-o.Grace).UnixNano()
 	c.early, c.best, c.relay = c.early[:0], c.best[:0], c.relay[:0]
-	c.w = f.want(&n, o.Now.UnixNano())
-	c.sort(*f.classes.Load())
-	c.w.boldness = c.idle()
+	c.w = f.want(&c.need, o.Now.UnixNano())
 	if len(n.Agents) > 0 {
 		for _, id := range n.Agents {
-			c.consider(f.member(id), nil)
 			named, _ := f.names.Get(id)
-			c.consider(named, nil)
+			c.consider(f.member(id))
+			c.consider(named)
 		}
 		return c.list()
 	}
-	if p := f.project(c.w.proj); p != nil {
+	c.sort(*f.classes.Load())
+	c.free(c.near)
+	c.w.boldness = c.idle(len(c.found))
+	if p := c.w.project; p != nil {
 		for _, m := range p.on {
-			c.consider(m, nil)
-			c.early = append(c.early, m)
+			c.consider(m)
 		}
 	}
-	c.free(c.near)
+	c.score(c.found)
 	c.full(c.near, lookAt)
 	if len(c.best) < o.Max || !c.hasFree() {
 		c.free(c.far)
+		c.score(c.found)
 		c.full(c.far, lookAt)
 	}
 	if len(c.best)+len(c.relay) == 0 { // who could, if anybody, is behind many that could not
@@ -116,54 +120,67 @@ func (c *choice) sort(all []*class) {
 	}
 }
 
-// idle is the share of the agents that meet the need that have room.
-func (c *choice) idle() float64 {
-	var open, all int64
-	for _, list := range [][]*class{c.near, c.far} {
-		for _, k := range list {
-			open += k.open.Load()
-			all += k.taken.Load()
-		}
+// idle is the share of the agents that have room for the job, of those that meet
+// the need and can meet the client, or else of those that it reaches through a
+// relay. found is how many with room were found: all of them, if they are fewer
+// than one choice scores; else those count that could start some job.
+func (c *choice) idle(found int) float64 {
+	classes, open, all := c.near, int64(0), int64(0)
+	if len(c.near) == 0 {
+		classes, found = c.far, scoreOpen
+	}
+	for _, k := range classes {
+		open += k.open.Load()
+		all += k.taken.Load()
+	}
+	if found < scoreOpen {
+		open = int64(found)
 	}
 	return float64(open) / float64(max(all, 1))
 }
 
-// free scores agents that have room for the job, the fastest shelves first. It
+// free finds agents that have room for the job, the fastest shelves first. It
 // passes over no agent with room, however many others there are: to compare the
 // room of a seat costs a nanosecond.
 func (c *choice) free(classes []*class) {
-	most := scoreOpen
+	c.found = c.found[:0]
 	for at := range shelves {
-		for i := range classes {
-			if s := &classes[i].shelves[at]; s.open.Load() > 0 && most > 0 {
-				c.walk(classes[i], at, true, &most, most)
+		for _, k := range classes {
+			if s := &k.shelves[at]; s.open.Load() > 0 {
+				c.walk(k, s, true, scoreOpen-len(c.found))
 			}
 		}
 	}
 }
 
 // full scores some agents of each shelf for which the job would have to wait, the
-// fastest shelves first, and looks at no more agents than it may.
-func (c *choice) full(classes []*class, mayLook int) {
-	most := scoreFull
+// fastest shelves first, and looks at no more agents than it may. It ends at the
+// shelf that is too slow: even without any wait, nobody there would come into a
+// list that is full already.
+func (c *choice) full(classes []*class, looks int) {
+	left, warmest := scoreFull, math.Exp(min(c.w.warm, 0))
+	c.looks = looks
 	for at := range shelves {
-		for i := range classes {
-			if s := &classes[i].shelves[at]; s.used.Load() > 0 && most > 0 {
-				c.walk(classes[i], at, false, &most, ofEach)
-				if mayLook -= c.looked; mayLook <= 0 {
-					return
-				}
+		if n := len(c.best); n > 0 && n == c.o.Max && c.w.seconds*warmest*fastest(at) > c.best[n-1].Expected {
+			return
+		}
+		for _, k := range classes {
+			if s := &k.shelves[at]; s.used.Load() > 0 {
+				c.found = c.found[:0]
+				c.walk(k, s, false, min(ofEach, left))
+				c.score(c.found)
+				left -= len(c.found)
 			}
 		}
 	}
 }
 
-// walk scores agents of one shelf, from a random seat on: those that have room for
-// the job, or the others. It scores at most each, and takes them off most.
-func (c *choice) walk(class *class, at int, free bool, most *int, each int) {
-	s := &class.shelves[at]
-	c.looked = 0
-	need := c.w.need.Capacity
+// walk finds agents of one shelf, from a random seat on, at most n: those that have
+// room for the job, or the others.
+func (c *choice) walk(k *class, s *shelf, free bool, n int) {
+	if n <= 0 || c.looks <= 0 && !free {
+		return
+	}
 	from := c.rnd.IntN(int(s.used.Load()))
 	for i := 0; ; i++ {
 		b, word := s.seatsFrom(from, i)
@@ -174,65 +191,84 @@ func (c *choice) walk(class *class, at int, free bool, most *int, each int) {
 			word &= b.open.Load()
 		}
 		for ; word != 0; word &= word - 1 {
-			k := bits.TrailingZeros64(word)
-			if room := unpack(b.room[k].Load()); (room.Cores > 0 && room.Fits(need)) != free {
+			at := bits.TrailingZeros64(word)
+			if room := unpack(b.room[at].Load()); (room.Cores > 0 && room.Fits(c.need.Capacity)) != free {
 				continue
 			}
-			m := b.taken[k].Load()
-			if m == nil || slices.Contains(c.early, m) {
+			m := b.taken[at].Load()
+			if m == nil {
 				continue
 			}
-			if c.looked++; !c.consider(m, class) {
-				if !free && c.looked > lookAt {
-					return
-				}
-				continue
+			if a := c.able(m, k); a != nil {
+				c.found = append(c.found, hit{m: m, a: a})
+				n--
 			}
-			*most--
-			if each--; each == 0 || *most == 0 {
+			if !free {
+				c.looks--
+			}
+			if n == 0 || c.looks == 0 && !free {
 				return
 			}
 		}
 	}
 }
 
-// consider scores an agent if it could do the job, and tells whether it could.
-// class is one that meets the need, if the agent was found there; else nil.
-func (c *choice) consider(m *member, class *class) bool {
-	if m == nil {
-		return false
-	}
+// able returns what is known of the agent, or nil if it cannot do the job. k is a
+// class that meets the need, if the agent was found there; else nil.
+func (c *choice) able(m *member, k *class) *facts {
 	a := m.facts.Load()
 	switch {
 	case a == nil:
-		return false
-	case a.class != class && meets(a.Agent, c.w.need) != able:
-		return false
-	case present(a.Agent, c.w.need, c.o) != able || fits(a.Agent, c.w.need) != able:
-		return false
+		return nil
+	case a.class != k || len(c.need.Exclude) > 0:
+		if step(a.Agent, &c.need, &c.o) != able {
+			return nil
+		}
+	case a.away || !a.parked && a.seen < c.since || !a.total.Fits(c.need.Capacity):
+		return nil // as step would find, but for what the class has answered
 	}
-	h := hit{m, a, c.w.score(m, a, c.rnd)}
-	if nat.CanMeet(c.w.need.NAT, a.nat) {
-		c.best = insert(c.best, h, c.o.Max)
-		return true
+	return a
+}
+
+// consider scores an agent that was not found in the index, if it can do the job.
+func (c *choice) consider(m *member) {
+	if m == nil {
+		return
 	}
-	h.Relay = true
-	c.relay = insert(c.relay, h, c.o.Max)
-	return true
+	if a := c.able(m, nil); a != nil {
+		c.score([]hit{{m: m, a: a}})
+		c.early = append(c.early, m)
+	}
+}
+
+// score rates the agents that were not rated before, and lists the best.
+func (c *choice) score(found []hit) {
+	for _, h := range found {
+		if slices.Contains(c.early, h.m) {
+			continue
+		}
+		h.Score = c.w.score(h.m, h.a, c.rnd)
+		if h.Relay = !nat.CanMeet(c.need.NAT, h.a.nat); h.Relay {
+			c.relay = insert(c.relay, h, c.o.Max)
+		} else {
+			c.best = insert(c.best, h, c.o.Max)
+		}
+	}
 }
 
 // insert keeps the list in order and at most most long, each agent once.
 func insert(list []hit, h hit, most int) []hit {
-	for i := range list {
-		if list[i].m == h.m {
+	i := len(list)
+	if i == most && (i == 0 || list[i-1].Expected <= h.Expected) {
+		return list
+	}
+	for k := range list {
+		if list[k].m == h.m {
 			return list
 		}
 	}
-	i := len(list)
 	if i < most {
 		list = append(list, hit{})
-	} else if i == 0 || list[i-1].Expected <= h.Expected {
-		return list
 	} else {
 		i--
 	}
@@ -284,10 +320,11 @@ func (c *choice) list() []Ranked {
 	}
 	// The buffers outlive the choice; what they point to need not.
 	clear(c.early)
+	clear(c.found[:cap(c.found)])
 	clear(c.best)
 	clear(c.relay)
 	clear(c.near)
 	clear(c.far)
-	c.w, c.o = wanted{}, nil
+	c.need, c.w = Need{}, wanted{}
 	return out
 }

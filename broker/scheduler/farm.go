@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/internal/tables"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/nat"
 )
 
@@ -23,13 +26,13 @@ import (
 // skills and beliefs are replaced, not edited. A choice takes no lock, and neither
 // does a poll or a claim, but for that of its own agent.
 type Farm struct {
-	key      []byte
 	members  *tables.Sharded[*member] // by fingerprint
 	names    *tables.Sharded[*member] // by name
 	classes  atomic.Pointer[[]*class]
 	beliefs  atomic.Pointer[beliefs]
-	projects sync.Map // of *project, by key
-	choices  sync.Pool
+	projects sync.Map  // of *project, by key
+	choices  sync.Pool // of *choice
+	macs     sync.Pool // of *mac
 
 	learning sync.Mutex // held while a result is learned
 	known    int        // projects; guarded by learning
@@ -52,22 +55,37 @@ type member struct {
 // away again, in any case.
 const share = 840 << 10
 
-// facts is what is known of an agent at one moment.
+// facts is what is known of an agent at one moment. It is not changed once
+// published. What is read for every candidate stands here, side by side.
 type facts struct {
+	class  *class
+	parked bool
+	// away: it has vanished, or finishes what it has and takes nothing new.
+	away        bool
+	tells       bool  // whether it says what is warm
+	seen        int64 // Unix nanoseconds
+	free, total capacity.Capacity
+	held        []directory.Reservation
+	warm        []uint64 // projects whose workspaces it says it has
+	nat         nat.NAT
 	*directory.Agent
-	class *class
-	nat   nat.NAT
-	warm  []uint64 // projects whose workspaces it says it has
-	tells bool     // whether it says so
+}
+
+func factsOf(a *directory.Agent) *facts {
+	return &facts{
+		Agent: a, parked: a.Parked, away: a.Vanished || a.Status.Draining, seen: a.LastSeen.UnixNano(),
+		free: a.Free, total: a.Total(), held: a.Account.Held(),
+	}
 }
 
 // NewFarm returns a farm without agents. key is for its hashes of projects; the
 // same key makes the same hashes.
 func NewFarm(key []byte) *Farm {
-	f := &Farm{key: key, members: tables.NewSharded[*member](), names: tables.NewSharded[*member]()}
+	f := &Farm{members: tables.NewSharded[*member](), names: tables.NewSharded[*member]()}
 	f.classes.Store(&[]*class{})
 	f.beliefs.Store(&beliefs{})
 	f.choices.New = func() any { return newChoice() }
+	f.macs.New = func() any { return &mac{Hash: hmac.New(sha256.New, key)} }
 	return f
 }
 
@@ -80,7 +98,7 @@ func (f *Farm) Update(a *directory.Agent, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.facts.Load()
-	next := &facts{Agent: a}
+	next := factsOf(a)
 	switch {
 	case old != nil && old.Status == a.Status:
 		next.nat, next.warm, next.tells = old.nat, old.warm, old.tells
@@ -163,7 +181,7 @@ func (f *Farm) memberOf(fingerprint string) *member {
 	defer p.Unlock()
 	m := p.Entries[fingerprint]
 	if m == nil {
-		m = &member{fingerprint: fingerprint, salt: hash(fingerprint)}
+		m = &member{fingerprint: fingerprint, salt: fnv(fingerprint)}
 		m.skill.Store(&skill{})
 		p.Entries[fingerprint] = m
 	}
@@ -201,5 +219,5 @@ func (f *Farm) Resting(now time.Time) (n int) {
 }
 
 func (m *member) resting(a *facts, now int64) bool {
-	return m.skill.Load().rel.resting(m.salt, len(a.Account.Held()), now)
+	return m.skill.Load().rel.resting(m.salt, len(a.held), now)
 }

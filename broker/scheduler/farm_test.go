@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -355,5 +356,41 @@ func BenchmarkFarmChoose(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkFarmChooseParallel chooses on all cores at once, beside polls and
+// results. -cpu says on how many.
+func BenchmarkFarmChooseParallel(b *testing.B) {
+	for _, size := range []int{1000, 100_000} {
+		b.Run(fmt.Sprint("agents=", size), func(b *testing.B) {
+			f, _ := largeFarm(size)
+			var turn atomic.Uint64
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					i := turn.Add(1)
+					n := idf
+					n.Project = fmt.Sprint(i % 1000)
+					got := f.Choose(n, options(i))
+					if len(got) == 0 {
+						b.Fatal("nobody")
+					}
+					f.churn(got[0].Fingerprint, i)
+				}
+			})
+		})
+	}
+}
+
+// churn is a claim and the end of its job, and now and then a result.
+func (f *testFarm) churn(fingerprint string, i uint64) {
+	job := fmt.Sprint(i)
+	if f.dir.Reserve(fingerprint, directory.Reservation{Job: job, Need: idf.Capacity, Since: now, Until: now.Add(time.Hour), Done: now.Add(time.Minute)}) {
+		f.dir.Release(fingerprint, job, now)
+	}
+	if i%8 == 0 {
+		f.Learn(Result{Agent: fingerprint, Target: idf.Target, Toolchain: idf.Toolchain.Name, Project: i % 1000, Verdict: Built, Took: time.Minute, At: now})
 	}
 }

@@ -156,6 +156,15 @@ func (m *member) reseat(now int64) {
 	}
 }
 
+// fastest is the least factor in a build's time that an agent of the shelf is
+// believed to have. That of the first shelf is unknown.
+func fastest(at int) float64 {
+	if at == 0 {
+		return 0
+	}
+	return math.Exp((float64(at) - shelves/2) * shelfWidth)
+}
+
 // sit takes a seat on a shelf.
 func (c *class) sit(m *member, at int) seat {
 	c.mu.Lock()
@@ -246,6 +255,9 @@ func (c *class) meets(n *Need) stage {
 	}
 	if n.Sealed && c.like.Sealing == nil {
 		return cannotOpen
+	}
+	if n.Target == "" && len(c.like.Targets) > 0 {
+		return wrongTarget // see present
 	}
 	return able
 }

@@ -1,15 +1,14 @@
 package scheduler
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"slices"
 )
 
-// hash is FNV-1a of the strings with a zero byte behind each. It is the same in
+// fnv is FNV-1a of the strings with a zero byte behind each. It is the same in
 // every process, so that one seed always gives one choice.
-func hash(s ...string) uint64 {
+func fnv(s ...string) uint64 {
 	h := uint64(14695981039346656037)
 	for _, s := range s {
 		for i := range len(s) {
@@ -32,7 +31,7 @@ func mix(x uint64) uint64 {
 
 // kindKey and projectKey name a job's levels. A project belongs to its kind: it
 // is another job for another target.
-func kindKey(target, toolchain string) uint64 { return hash(target, toolchain) }
+func kindKey(target, toolchain string) uint64 { return fnv(target, toolchain) }
 
 func projectKey(kind, name uint64) uint64 {
 	if name == 0 {
@@ -48,9 +47,19 @@ func (f *Farm) ProjectKey(name string) uint64 {
 	if name == "" {
 		return 0
 	}
-	mac := hmac.New(sha256.New, f.key)
-	mac.Write([]byte(name))
-	return max(binary.BigEndian.Uint64(mac.Sum(nil)), 1)
+	m := f.macs.Get().(*mac)
+	defer f.macs.Put(m)
+	m.Reset()
+	m.in = append(m.in[:0], name...)
+	m.Write(m.in)
+	m.out = m.Sum(m.out[:0])
+	return max(binary.BigEndian.Uint64(m.out), 1)
+}
+
+// mac is an HMAC under the farm's key, and the buffers that it needs.
+type mac struct {
+	hash.Hash
+	in, out []byte
 }
 
 // Warmth is whether an agent has something left of a project's earlier builds.

@@ -11,9 +11,11 @@ import (
 type wanted struct {
 	need       *Need
 	kind, proj uint64
-	name       uint64  // of the project, for any kind
-	size       float64 // logarithm of the seconds on an average agent
-	warm       float64 // logarithm of what a warm workspace makes of them
+	project    *project // nil: unknown
+	name       uint64   // of the project, for any kind
+	size       float64  // logarithm of the seconds on an average agent
+	seconds    float64  // expected on an average agent: more than exp(size), as durations are skewed
+	warm       float64  // logarithm of what a warm workspace makes of them
 	lost       float64
 	typical    float64 // seconds of any job of this kind on an average agent
 	farmRate   float64
@@ -40,12 +42,14 @@ func (f *Farm) want(n *Need, now int64) wanted {
 		w.lost = k.lost
 	}
 	w.typical = math.Exp(w.size + w.warm)
-	if p := f.project(w.proj); p != nil {
+	w.project = f.project(w.proj)
+	if p := w.project; p != nil {
 		w.size += projectPrior.at(p.size, now).mean
 	}
 	if w.lost == 0 {
 		w.lost = math.Exp(w.size) / 2
 	}
+	w.seconds = math.Exp(w.size + noise/2)
 	w.farmRate = b.rel.rate(farmRate)
 	return w
 }
@@ -55,14 +59,17 @@ func (w *wanted) score(m *member, a *facts, rnd *rand.Rand) (s api.Score) {
 	k := m.skill.Load()
 	mean, doubt := w.speed(k)
 	s.Speed, s.Warmth = math.Exp(mean), 1
-	if built := find(k.projects, w.proj); w.proj != 0 && a.isWarm(w.name, built != nil) {
-		own := 0.0
-		if c := built; c != nil {
+	if w.proj != 0 && (!a.tells || a.isWarm(w.name, false)) {
+		own, warm := 0.0, a.tells
+		if c := find(k.projects, w.proj); c != nil {
+			warm = true
 			e := ownPrior.at(c.e, w.now)
 			own = e.mean
 			doubt += e.variance
 		}
-		s.Warmth = math.Exp(w.warm + own)
+		if warm {
+			s.Warmth = math.Exp(w.warm + own)
+		}
 	}
 	s.Doubt = math.Sqrt(doubt)
 	if !a.hasRoom(w.need) {
@@ -72,15 +79,21 @@ func (w *wanted) score(m *member, a *facts, rnd *rand.Rand) (s api.Score) {
 	if s.Wait > 0 {
 		bold = 0
 	}
-	s.Luck = math.Exp(bold * s.Doubt * rnd.NormFloat64())
-	s.Duration = math.Exp(w.size+noise/2) * s.Speed * s.Warmth * s.Luck
+	s.Luck = 1
+	if bold > 0 {
+		s.Luck = math.Exp(bold * s.Doubt * rnd.NormFloat64())
+	}
+	s.Duration = w.seconds * s.Speed * s.Warmth * s.Luck
 	s.Lost = w.lost
 
 	// The Beta posterior of the success rate, drawn as the normal distribution
 	// of its mean and variance: two gamma draws would cost ten times as much.
 	rate := k.rel.rate(w.farmRate)
 	weight := k.rel.good + k.rel.bad + shrink
-	s.Success = min(max(rate+bold*rnd.NormFloat64()*math.Sqrt(rate*(1-rate)/(weight+1)), 0.01), 1)
+	if bold > 0 {
+		rate += bold * rnd.NormFloat64() * math.Sqrt(rate*(1-rate)/(weight+1))
+	}
+	s.Success = min(max(rate, 0.01), 1)
 	if s.Resting = m.resting(a, w.now); s.Resting {
 		s.Success = 1e-6 // behind all others, however long they are busy
 	}
@@ -100,15 +113,14 @@ func (w *wanted) speed(k *skill) (mean, doubt float64) {
 
 // hasRoom tells whether a job would start at once.
 func (a *facts) hasRoom(need *Need) bool {
-	return a.Parked && a.Free.Fits(need.Capacity)
+	return a.parked && a.free.Fits(need.Capacity)
 }
 
 // wait is how many seconds it takes until the job could start: until enough of
 // the running jobs should be done, and then for its place behind those in line.
 func (a *facts) wait(w *wanted, speed, line float64) float64 {
-	left, need := a.Free, w.need.Capacity
-	held := a.Account.Held()
-	lanes := max(float64(a.Total().Times(need)), 1)
+	left, need, held := a.free, w.need.Capacity, a.held
+	lanes := max(float64(a.total.Times(need)), 1)
 	// What waits is expected to be like what runs.
 	average := w.typical * speed
 	for i := range held {

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -66,5 +67,27 @@ func TestStart(t *testing.T) {
 	}
 	if got := newTestFarm().Start([]string{"SHA256:one"}, idf, 1, now); got != 0 {
 		t.Errorf("an empty farm: %v", got)
+	}
+}
+
+// TestLanesAreBoundByMemoryToo: eight cores are one lane for jobs that each need
+// all of the memory.
+func TestLanesAreBoundByMemoryToo(t *testing.T) {
+	for _, tt := range []struct {
+		need  capacity.Capacity
+		lanes float64
+	}{{capacity.Capacity{Cores: 1, MemoryMB: 8000}, 1}, {capacity.Capacity{Cores: 1, MemoryMB: 4096}, 2}, {capacity.Capacity{Cores: 4, MemoryMB: 100}, 2}, {capacity.Capacity{Cores: 1}, 8}} {
+		f := farmOf(buildsIDF("a"))
+		n := idf
+		n.Capacity = tt.need
+		for i := range int(tt.lanes) {
+			if !f.dir.Reserve("SHA256:a", directory.Reservation{Job: fmt.Sprint(i), Need: tt.need, Since: now, Until: now.Add(time.Hour), Done: now.Add(20 * time.Minute)}) {
+				t.Fatal("no room")
+			}
+		}
+		want := 20*time.Minute + time.Duration(8*20/tt.lanes*float64(time.Minute))
+		if got := f.Start([]string{"SHA256:a"}, n, 8, now); got.Round(time.Second) != want {
+			t.Errorf("%+v behind 8 jobs of 20 minutes starts in %v, want %v", tt.need, got, want)
+		}
 	}
 }
