@@ -241,3 +241,56 @@ func TestRefusedAgentSaysWhatTheOperatorNeeds(t *testing.T) {
 		t.Errorf("it says\n%s", log)
 	}
 }
+
+// TestHangupReloadsRecipes adds a recipe and breaks another file, while the agent
+// runs with a third file that was broken from the start.
+func TestHangupReloadsRecipes(t *testing.T) {
+	f := newFarm(t)
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(f.dir, "recipes", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("broken.toml", "nmae = 1")
+	p := f.start("--sandbox", "none")
+	first := f.broker.Next()
+	if first.Status.Recipes != nil {
+		t.Errorf("a recipe without a kind is announced: %+v", first.Status.Recipes)
+	}
+	withKind := strings.Replace(fakebroker.Recipe, "[project]", "[project]\nkind = \"shell\"", 1)
+	write("a.toml", withKind)
+	write("b.toml", strings.ReplaceAll(strings.Replace(withKind, `"script"`, `"second"`, 1), "esp32c3", "esp32s3"))
+	write("c.toml", "name = ")
+	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	status := f.broker.Next().Status
+	targets := map[string]bool{}
+	for _, c := range status.Capabilities {
+		targets[c.Target] = true
+	}
+	if !targets["esp32c3"] || !targets["esp32s3"] {
+		t.Errorf("after the reload it offers %+v", status.Capabilities)
+	}
+	if !slices.ContainsFunc(status.Recipes, func(r api.Recipe) bool {
+		return r.Name == "second" && r.Kind == "shell" && slices.Equal(r.Toolchains, []string{"sh@1.0"})
+	}) {
+		t.Errorf("it announces %+v", status.Recipes)
+	}
+	// A folder without any recipe leaves it with those it has.
+	for _, name := range []string{"a.toml", "b.toml"} {
+		write(name, "name = ")
+	}
+	p.Process.Signal(syscall.SIGHUP)
+	p.Process.Signal(syscall.SIGTERM)
+	for !f.broker.Next().Status.Draining {
+	}
+	p.Process.Signal(syscall.SIGTERM)
+	fakebroker.Receive(t, p.ended, "end")
+	for _, says := range []string{"broken.toml:1: unknown key", "c.toml:1", "reloaded the recipes"} {
+		if !strings.Contains(p.log.String(), says) {
+			t.Errorf("the log does not say %q", says)
+		}
+	}
+}

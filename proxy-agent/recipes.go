@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,9 +31,17 @@ its start. doc/recipes.md describes how to write a recipe.`,
 			if err := cfg.Sandbox.Validate(); err != nil {
 				return err
 			}
-			_, catalog, err := detect(p.ctx, &cfg)
+			recipes, err := build.Load(cfg.Build.Dir)
+			if err != nil {
+				return usage(err, "doc/recipes.md describes the format")
+			}
+			sb, err := cfg.Sandbox.Open(p.ctx)
 			if err != nil {
 				return err
+			}
+			catalog, err := build.Detect(p.ctx, sb, recipes)
+			if err != nil {
+				return cli.Fail(cli.Usage, err)
 			}
 			if asJSON {
 				return p.printRecipesJSON(catalog)
@@ -47,21 +57,24 @@ its start. doc/recipes.md describes how to write a recipe.`,
 	return cmd
 }
 
-// detect opens the sandbox and finds the recipes whose toolchains work in it.
-func detect(ctx context.Context, cfg *Config) (sandbox.Sandbox, *build.Catalog, error) {
+// detect finds the recipes whose toolchains work in the sandbox. A recipe file
+// with a mistake is logged and skipped.
+func detect(ctx context.Context, cfg *Config, sb sandbox.Sandbox, log *slog.Logger) (*build.Catalog, error) {
 	recipes, err := build.Load(cfg.Build.Dir)
-	if err != nil {
-		return nil, nil, usage(err, "doc/recipes.md describes the format")
-	}
-	sb, err := cfg.Sandbox.Open(ctx)
-	if err != nil {
-		return nil, nil, err
+	var mistakes build.Mistakes
+	switch {
+	case errors.As(err, &mistakes):
+		for _, mistake := range mistakes {
+			log.Error("skipped a recipe file that has a mistake", "error", mistake)
+		}
+	case err != nil:
+		return nil, usage(err, "doc/recipes.md describes the format")
 	}
 	catalog, err := build.Detect(ctx, sb, recipes)
 	if err != nil {
-		return nil, nil, cli.Fail(cli.Usage, err)
+		return nil, cli.Fail(cli.Usage, err)
 	}
-	return sb, catalog, nil
+	return catalog, nil
 }
 
 func (p program) printRecipes(catalog *build.Catalog) {

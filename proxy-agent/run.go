@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
@@ -28,7 +33,7 @@ type parts struct {
 	sealing    *envelope.Key
 	sources    *source.Fetcher
 	sandbox    sandbox.Sandbox
-	catalog    *build.Catalog
+	catalog    atomic.Pointer[build.Catalog]
 	workspaces *build.Workspaces
 	caches     *build.Caches
 	broker     *signaling.Client
@@ -43,12 +48,20 @@ func (p program) run(cfg *Config) (err error) {
 	if a.sources, err = source.New(cfg.Source); err != nil {
 		return usage(err)
 	}
-	if a.sandbox, a.catalog, err = detect(p.ctx, cfg); err != nil {
+	if a.sandbox, err = cfg.Sandbox.Open(p.ctx); err != nil {
 		return err
 	}
-	if len(a.catalog.Capabilities()) == 0 {
-		return usage(errors.New("no recipe works on this machine, so the agent could build nothing"), missing(a.catalog)...)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from here on it does not end the agent
+	defer signal.Stop(hangups)
+	catalog, err := detect(p.ctx, cfg, a.sandbox, a.log)
+	if err != nil {
+		return err
 	}
+	if len(catalog.Capabilities()) == 0 {
+		return usage(errors.New("no recipe works on this machine, so the agent could build nothing"), missing(catalog)...)
+	}
+	a.catalog.Store(catalog)
 	if a.sandbox.Name() == sandbox.KindNone {
 		a.log.Warn("builds run without a sandbox: clients have every right of this account")
 	}
@@ -59,7 +72,7 @@ func (p program) run(cfg *Config) (err error) {
 		return usage(err)
 	}
 	defer a.workspaces.Close()
-	if a.caches, err = build.OpenCaches(a.workspaces, a.catalog, cfg.Build.Caches); err != nil {
+	if a.caches, err = build.OpenCaches(a.workspaces, catalog, cfg.Build.Caches); err != nil {
 		return usage(err)
 	}
 	// NewWays logs the way that works, and each change of it.
@@ -72,7 +85,7 @@ func (p program) run(cfg *Config) (err error) {
 		return usage(err)
 	}
 	defer a.broker.Close()
-	return explain(p.work(cfg, a), a.key, cfg)
+	return explain(p.work(cfg, a, hangups), a.key, cfg)
 }
 
 // keys reads the agent's two keys. At the first start it makes them.
@@ -93,7 +106,7 @@ func (p program) keys(cfg *Config, a *parts) error {
 	return nil
 }
 
-func (p program) work(cfg *Config, a *parts) error {
+func (p program) work(cfg *Config, a *parts, hangups <-chan os.Signal) error {
 	bound, err := a.sealing.Bind(a.key)
 	if err != nil {
 		return usage(err)
@@ -105,20 +118,55 @@ func (p program) work(cfg *Config, a *parts) error {
 	}
 	w := cfg.Worker
 	w.Broker, w.Key, w.Sealing, w.Keys = a.broker, a.key, bound, pinned
-	w.Capabilities, w.Warm, w.ProbeNAT = a.catalog.Capabilities(), a.caches.Warm, a.broker.ProbeNAT
+	w.Warm, w.ProbeNAT = a.caches.Warm, a.broker.ProbeNAT
+	w.Offer = func() ([]api.Capability, []api.Recipe) {
+		catalog := a.catalog.Load()
+		return catalog.Capabilities(), catalog.Recipes()
+	}
 	w.Version, w.Logger = cli.Version(), a.log
 	w.DiskLow = func() error { return a.workspaces.Low(cfg.Build.Disk.Reserve) }
 	w.Host = func(keys *grant.KeySet) (*session.Host, error) {
-		fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", a.broker.Origin(), abilities(a.catalog))
+		fmt.Fprintf(p.stdout, "proxy-agent: enrolled with %s, builds for %s\n", a.broker.Origin(), abilities(a.catalog.Load()))
 		s := cfg.Session
 		s.Key, s.Sealing, s.Keys, s.Refetch = a.key, a.sealing, keys, pinned
 		s.Broker, s.Clock, s.Loopback = a.broker.Origin(), a.broker, a.broker.Loopback()
 		s.UsedGrants = filepath.Join(cfg.State.Dir, usedName)
-		s.Sources, s.Catalog, s.Sandbox, s.Workspaces, s.Caches = a.sources, a.catalog, a.sandbox, a.workspaces, a.caches
+		s.Sources, s.Catalog, s.Sandbox, s.Workspaces, s.Caches = a.sources, a.catalog.Load, a.sandbox, a.workspaces, a.caches
 		s.Version, s.Logger, s.Disk = cli.Version(), a.log, cfg.Build.Disk
 		return session.NewHost(s)
 	}
-	return worker.New(w).Run(p.ctx, p.drain)
+	agent := worker.New(w)
+	ctx, cancel := context.WithCancel(p.ctx)
+	var reloads sync.WaitGroup
+	defer reloads.Wait()
+	defer cancel()
+	reloads.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				a.reload(ctx, cfg)
+				agent.Changed()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return agent.Run(p.ctx, p.drain)
+}
+
+// reload reads the recipes again, as SIGHUP asks. Recipes that cannot be used
+// leave the agent with those it has.
+func (a *parts) reload(ctx context.Context, cfg *Config) {
+	catalog, err := detect(ctx, cfg, a.sandbox, a.log)
+	if err == nil && len(catalog.Capabilities()) == 0 {
+		err = errors.New("no recipe works on this machine")
+	}
+	if err != nil {
+		a.log.Error("the recipes were not reloaded", "error", err)
+		return
+	}
+	a.catalog.Store(catalog)
+	a.log.Info("reloaded the recipes", "builds_for", abilities(catalog))
 }
 
 // explain gives the error that ended the work an exit code and hints.

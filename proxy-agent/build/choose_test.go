@@ -100,7 +100,7 @@ func TestDetect(t *testing.T) {
 		{Version: "9.1.2"}, {Version: "7"},
 		{Missing: "the command no-such-command is missing"},
 		{Missing: "false exited with 1"},
-		{Missing: `echo cc printed nothing that "([0-9.]+)" matches`},
+		{Missing: `echo cc printed nothing that "([0-9.]+)" matches; it printed "cc"`},
 		{Missing: "the command no-such-make is missing"},
 		{Missing: "the command no-such-tool is missing"},
 		{Missing: "the directory /no/such/dir is missing"},

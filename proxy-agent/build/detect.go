@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
-// Entry is a recipe and whether it works on this machine.
+// Entry is a recipe, and whether it works on this machine.
 type Entry struct {
 	Recipe *Recipe
 	// Version of the toolchain; empty when the recipe cannot be used.
@@ -35,8 +35,8 @@ type Catalog struct {
 // detectTime bounds one detection command.
 const detectTime = 30 * time.Second
 
-// Detect looks for every recipe's toolchain. It looks inside the sandbox,
-// because only what is seen there can build.
+// Detect looks for every recipe's toolchain, inside the sandbox, because builds
+// see only what is there.
 func Detect(ctx context.Context, sb sandbox.Sandbox, recipes []*Recipe) (*Catalog, error) {
 	dir, err := os.MkdirTemp("", "farforge-detect-")
 	if err != nil {
@@ -66,7 +66,7 @@ func (r *Recipe) detect(ctx context.Context, sb sandbox.Sandbox, dir string) (st
 	}
 	needs := slices.Concat([]string{r.Build.Command[0]}, r.Toolchain.Needs)
 	if !placeholder.MatchString(needs[0]) && !strings.HasPrefix(needs[0], "./") {
-		// "command -v" prints nothing for what is not there.
+		// "command -v" prints nothing for a command that does not exist.
 		const script = `for c; do command -v "$c" >/dev/null || { echo "$c"; exit 1; }; done`
 		out, code, err := r.try(ctx, sb, dir, append([]string{"sh", "-c", script, "sh"}, needs...))
 		if err != nil {
@@ -86,15 +86,24 @@ func (r *Recipe) detect(ctx context.Context, sb sandbox.Sandbox, dir string) (st
 		case code == 127:
 			why = fmt.Errorf("the command %s is missing", argv[0])
 		case code != 0:
-			why = fmt.Errorf("%s exited with %d", strings.Join(argv, " "), code)
+			why = fmt.Errorf("%s exited with %d%s", strings.Join(argv, " "), code, lastWords(out))
 		default:
 			if m := version.FindStringSubmatch(out); m != nil && m[1] != "" {
 				return m[1], nil
 			}
-			why = fmt.Errorf("%s printed nothing that %q matches", strings.Join(argv, " "), r.Toolchain.Version)
+			why = fmt.Errorf("%s printed nothing that %q matches%s", strings.Join(argv, " "), r.Toolchain.Version, lastWords(out))
 		}
 	}
 	return "", why
+}
+
+// lastWords quotes the last line that a command printed.
+func lastWords(out string) string {
+	out = strings.TrimSpace(out)
+	if out == "" {
+		return ""
+	}
+	return fmt.Sprintf("; it printed %.200q", out[strings.LastIndexByte(out, '\n')+1:])
 }
 
 func (r *Recipe) try(ctx context.Context, sb sandbox.Sandbox, dir string, argv []string) (string, int, error) {
@@ -112,8 +121,28 @@ func (r *Recipe) try(ctx context.Context, sb sandbox.Sandbox, dir string, argv [
 	return out.String(), result.ExitCode, nil
 }
 
-// Capabilities lists what this machine can build for, in a stable order and
-// each once.
+// Recipes returns the recipes that work here, as a status announces them. It
+// returns nil if one of them names no kind of project: then a broker must not
+// conclude what the agent cannot build.
+func (c *Catalog) Recipes() []api.Recipe {
+	all := []api.Recipe{}
+	for _, e := range c.Entries {
+		if !e.Usable() {
+			continue
+		}
+		if e.Recipe.Project.Kind == "" || len(all) == api.MaxRecipes {
+			return nil
+		}
+		all = append(all, api.Recipe{
+			Name: e.Recipe.Name, Kind: e.Recipe.Project.Kind, Targets: e.Recipe.Targets,
+			Toolchains: []string{e.Recipe.Toolchain.Name + "@" + e.Version},
+		})
+	}
+	return all
+}
+
+// Capabilities lists the targets and toolchains of this machine, in a stable
+// order and without duplicates.
 func (c *Catalog) Capabilities() []api.Capability {
 	var all []api.Capability
 	for _, e := range c.Entries {

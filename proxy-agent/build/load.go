@@ -9,35 +9,40 @@ import (
 	"path"
 )
 
-// shipped holds the recipes that come with the agent.
+// shipped are the recipes that come with the agent.
 //
 //go:embed recipes/*.toml
 var shipped embed.FS
 
+// Mistakes are the errors in the operator's recipe files.
+type Mistakes []error
+
+func (m Mistakes) Error() string { return errors.Join(m...).Error() }
+
 // Load returns the operator's own recipes, from the *.toml files of dir, and
-// behind them those that come with the agent. A recipe of the operator's
-// replaces a shipped one of the same name. An empty dir means none of his own.
-// Every mistake in any file is reported, not only the first.
+// after them those that come with the agent. A recipe of the operator's replaces
+// a shipped one of the same name. An empty dir means that there are none of the
+// operator's. If files have mistakes, Load returns the other recipes and a
+// Mistakes with one error for each of these files.
 func Load(dir string) ([]*Recipe, error) {
 	var own []*Recipe
+	var mistakes Mistakes
 	if dir != "" {
 		if _, err := os.ReadDir(dir); err != nil {
 			return nil, fmt.Errorf("read the recipes: %w", err)
 		}
-		var err error
-		if own, err = loadFS(os.DirFS(dir), ".", dir+string(os.PathSeparator)); err != nil {
-			return nil, err
-		}
+		own, mistakes = loadFS(os.DirFS(dir), ".", dir+string(os.PathSeparator))
 	}
-	ours, err := loadFS(shipped, "recipes", "")
-	if err != nil {
-		return nil, err
+	ours, broken := loadFS(shipped, "recipes", "")
+	if broken != nil {
+		return nil, broken
 	}
 	seen := map[string]string{}
 	var all []*Recipe
 	for _, r := range own {
 		if first, ok := seen[r.Name]; ok {
-			return nil, fmt.Errorf("%s: the recipe name %q is already that of %s", r.Source, r.Name, first)
+			mistakes = append(mistakes, fmt.Errorf("%s: the recipe name %q is already that of %s", r.Source, r.Name, first))
+			continue
 		}
 		seen[r.Name] = r.Source
 		all = append(all, r)
@@ -47,16 +52,19 @@ func Load(dir string) ([]*Recipe, error) {
 			all = append(all, r)
 		}
 	}
+	if mistakes != nil {
+		return all, mistakes
+	}
 	return all, nil
 }
 
-func loadFS(fsys fs.FS, dir, prefix string) ([]*Recipe, error) {
+func loadFS(fsys fs.FS, dir, prefix string) ([]*Recipe, Mistakes) {
 	names, err := fs.Glob(fsys, path.Join(dir, "*.toml"))
 	if err != nil {
-		return nil, fmt.Errorf("read the recipes: %w", err)
+		return nil, Mistakes{fmt.Errorf("read the recipes: %w", err)}
 	}
 	var recipes []*Recipe
-	var mistakes []error
+	var mistakes Mistakes
 	for _, name := range names {
 		data, err := fs.ReadFile(fsys, name)
 		if err == nil {
@@ -68,5 +76,5 @@ func loadFS(fsys fs.FS, dir, prefix string) ([]*Recipe, error) {
 		}
 		mistakes = append(mistakes, err)
 	}
-	return recipes, errors.Join(mistakes...)
+	return recipes, mistakes
 }

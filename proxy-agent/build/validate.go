@@ -14,8 +14,8 @@ import (
 	"github.com/farforge/farforge/common/flashmap"
 )
 
-// name is what recipes, targets and toolchains may be called: the form that
-// the HTTP API lets them travel in.
+// name is the form of the names of recipes, targets, toolchains and kinds: that of
+// the HTTP API.
 var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
 
 func (r *Recipe) validate() error {
@@ -72,8 +72,11 @@ func (r *Recipe) validateToolchain() error {
 
 func (r *Recipe) validateProject() error {
 	p := &r.Project
+	if p.Kind != "" && !name.MatchString(p.Kind) {
+		return fmt.Errorf("project.kind: %q is not a kind of project such as esp-idf", p.Kind)
+	}
 	if len(p.Files) == 0 && len(p.Contains) == 0 {
-		return errors.New("project: files and contains are empty, so every directory would be recognised")
+		return errors.New("project: files and contains are empty, so every directory would be recognized")
 	}
 	for _, f := range p.Files {
 		if !fs.ValidPath(f) {
@@ -108,8 +111,8 @@ func (r *Recipe) validateBuild() error {
 	return b.validateCache()
 }
 
-// validateCache sees to it that a folder is kept if and only if the command is
-// told where it is: else it would be kept for nothing.
+// validateCache makes sure that a recipe that keeps a folder also passes it to its
+// command, and the other way round.
 func (b *Command) validateCache() error {
 	named := ""
 	for _, arg := range b.Command {
@@ -124,9 +127,9 @@ func (b *Command) validateCache() error {
 	}
 	switch {
 	case named != "" && !b.Cache:
-		return fmt.Errorf("build.%s: {cache} stands for nothing here; a recipe that keeps a folder for the next build says cache = true in [build]", named)
+		return fmt.Errorf("build.%s: {cache} has no meaning here; add cache = true to [build] to keep a folder for the next build", named)
 	case named == "" && b.Cache:
-		return errors.New("build.cache: a folder is to be kept, and nothing is told where it is; name it by {cache} in command or env, or leave cache out")
+		return errors.New("build.cache: neither command nor env has {cache}, so the build would not use the folder; add it there, or leave cache out")
 	}
 	return nil
 }
@@ -134,7 +137,7 @@ func (b *Command) validateCache() error {
 func (r *Recipe) validateOutput() error {
 	patterns := slices.Clone(r.Artifacts.Files)
 	if len(patterns) == 0 {
-		return errors.New("artifacts.files: none given, so the build would be for nothing")
+		return errors.New("artifacts.files: none given; name at least one file of the result")
 	}
 	if r.Artifacts.ELF != "" {
 		patterns = append(patterns, r.Artifacts.ELF)
@@ -142,7 +145,7 @@ func (r *Recipe) validateOutput() error {
 	f := &r.Flash
 	if f.FlasherArgs != "" {
 		if f.declared() || f.Mode != "" || f.Freq != "" || f.Size != "" {
-			return errors.New("flash: flasher_args says everything; mode, freq, size and images must not be given with it")
+			return errors.New("flash: flasher_args excludes mode, freq, size and images")
 		}
 		if !fs.ValidPath(f.FlasherArgs) {
 			return fmt.Errorf("flash.flasher_args: %q is not a path below %s", f.FlasherArgs, r.Build.Out)
@@ -165,7 +168,7 @@ func (r *Recipe) validateOutput() error {
 	return nil
 }
 
-// layout makes a flash map of the declared images, whose files are found by file.
+// layout makes a flash map of the declared images; file finds their files.
 func (f *Flash) layout(chip string, file func(Image) string) *flashmap.Map {
 	m := &flashmap.Map{Chip: chip, Mode: f.Mode, Freq: f.Freq, Size: f.Size}
 	for _, im := range f.Images {

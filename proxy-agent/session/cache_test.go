@@ -24,7 +24,7 @@ func newCachingWorld(t *testing.T, limits build.CacheLimits) *world {
 	w := newWorld(t)
 	w.recipe(strings.Replace(recipe, `"{out}"]`, "\"{out}\", \"{cache}\"]\ncache = true", 1))
 	var err error
-	if w.host.Caches, err = build.OpenCaches(w.host.Workspaces, w.host.Catalog, limits); err != nil {
+	if w.host.Caches, err = build.OpenCaches(w.host.Workspaces, w.host.Catalog(), limits); err != nil {
 		t.Fatal(err)
 	}
 	return w

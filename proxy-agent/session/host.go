@@ -39,7 +39,8 @@ type Config struct {
 	// fetches none.
 	Sources *source.Fetcher
 
-	Catalog    *build.Catalog
+	// Catalog returns the recipes that work here; it may change between jobs.
+	Catalog    func() *build.Catalog
 	Sandbox    sandbox.Sandbox
 	Workspaces *build.Workspaces
 	Disk       build.Disk // what a job may use

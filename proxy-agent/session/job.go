@@ -78,7 +78,7 @@ func (j *job) run(ctx context.Context, ws *build.Workspace) error {
 	if err := j.receive(ctx, ws); err != nil {
 		return err
 	}
-	choice, err := j.host.Catalog.Choose(ws.Root.FS(), build.Want{
+	choice, err := j.host.Catalog().Choose(ws.Root.FS(), build.Want{
 		Target: j.grant.Target, Toolchain: j.grant.Toolchain, Recipe: j.request.Recipe,
 	})
 	if err != nil {

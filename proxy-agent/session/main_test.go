@@ -110,9 +110,11 @@ func (w *world) recipe(text string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if w.host.Catalog, err = build.Detect(w.t.Context(), w.host.Sandbox, []*build.Recipe{r}); err != nil {
+	catalog, err := build.Detect(w.t.Context(), w.host.Sandbox, []*build.Recipe{r})
+	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.host.Catalog = func() *build.Catalog { return catalog }
 }
 
 // candidate is what a broker says of the agent.

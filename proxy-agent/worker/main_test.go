@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // agent is a worker and all that a test needs to drive it.
 type agent struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string // of its state
 	sealing *api.SealingKey
 	log     *record
@@ -39,13 +39,13 @@ type agent struct {
 }
 
 // newAgent makes an agent that runs once start is called.
-func newAgent(t *testing.T) (*agent, func()) {
+func newAgent(t testing.TB, change ...func(*Config)) (*agent, func()) {
 	t.Helper()
-	return newAgentFor(t, fakebroker.Recipe)
+	return newAgentFor(t, fakebroker.Recipe, change...)
 }
 
 // newAgentFor makes one that builds by another recipe.
-func newAgentFor(t *testing.T, recipe string) (*agent, func()) {
+func newAgentFor(t testing.TB, recipe string, change ...func(*Config)) (*agent, func()) {
 	t.Helper()
 	dir := t.TempDir()
 	key, err := identity.GenerateKey(filepath.Join(dir, "key"), "anvil")
@@ -86,18 +86,22 @@ func newAgentFor(t *testing.T, recipe string) (*agent, func()) {
 	}
 	record := &record{t: t, grown: make(chan struct{})}
 	log := slog.New(slog.NewTextHandler(record, nil))
-	w := New(Config{
+	cfg := Config{
 		Broker: client, Key: key, Sealing: bound, Logger: log, Version: "test", Keys: pinned,
-		Capabilities: catalog.Capabilities(), Tags: []string{"eu"}, Warm: caches.Warm,
+		Offer: func() ([]api.Capability, []api.Recipe) { return catalog.Capabilities(), catalog.Recipes() }, Tags: []string{"eu"}, Warm: caches.Warm,
 		Capacity: Capacity{Cores: 4, MemoryMB: 2048, Jobs: 2},
 		Host: func(keys *grant.KeySet) (*session.Host, error) {
 			return session.NewHost(session.Config{
 				Key: key, Sealing: sealing, Broker: client.Origin(), Keys: keys, Refetch: pinned, Clock: client,
-				UsedGrants: filepath.Join(dir, "used.json"), Catalog: catalog,
+				UsedGrants: filepath.Join(dir, "used.json"), Catalog: func() *build.Catalog { return catalog },
 				Sandbox: sandbox.None{}, Workspaces: workspaces, Caches: caches, Loopback: true, Logger: log,
 			})
 		},
-	})
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	w := New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &agent{t: t, dir: dir, sealing: bound, log: record, broker: b, drain: make(chan struct{}), stop: cancel, ended: make(chan error, 1)}
 	started := false
@@ -119,7 +123,7 @@ func newAgentFor(t *testing.T, recipe string) (*agent, func()) {
 	}
 }
 
-func startAgent(t *testing.T) *agent {
+func startAgent(t testing.TB) *agent {
 	t.Helper()
 	a, start := newAgent(t)
 	a.broker.Start()
@@ -129,7 +133,7 @@ func startAgent(t *testing.T) *agent {
 
 // record shows the agent's log with the test it belongs to, and keeps it.
 type record struct {
-	t *testing.T
+	t testing.TB
 
 	mu    sync.Mutex
 	text  strings.Builder
@@ -147,7 +151,7 @@ func (r *record) Write(p []byte) (int, error) {
 }
 
 // await waits until the agent has logged text.
-func (r *record) await(t *testing.T, text string) {
+func (r *record) await(t testing.TB, text string) {
 	t.Helper()
 	for {
 		r.mu.Lock()

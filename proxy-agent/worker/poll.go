@@ -112,7 +112,8 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 }
 
 func (w *Worker) status(draining bool) *api.Status {
-	s := &api.Status{Version: w.Version, Capabilities: w.Capabilities, Tags: w.Tags, Warm: w.Warm(), Sealing: w.Sealing, Draining: draining}
+	s := &api.Status{Version: w.Version, Tags: w.Tags, Warm: w.Warm(), Sealing: w.Sealing, Draining: draining}
+	s.Capabilities, s.Recipes = w.Offer()
 	if kind := w.nat.Load(); kind != nil {
 		s.NAT = *kind
 	}

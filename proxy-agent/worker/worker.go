@@ -38,8 +38,9 @@ type Config struct {
 	// Keys returns the keys that grants are verified with.
 	Keys func(context.Context) (*grant.KeySet, error)
 	// Sealing is what clients seal their offers to.
-	Sealing      *api.SealingKey
-	Capabilities []api.Capability
+	Sealing *api.SealingKey
+	// Offer returns what the agent can build. After a change, call Changed.
+	Offer func() ([]api.Capability, []api.Recipe)
 	// Tags are what else clients can ask for.
 	Tags []string
 	// Warm lists the projects whose caches are kept here.
@@ -108,6 +109,9 @@ func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
 	}
 	return err
 }
+
+// Changed sends a fresh poll, because what Offer returns has changed.
+func (w *Worker) Changed() { w.reservations.notify() }
 
 // enrol opens the first session and pins the broker's keys.
 func (w *Worker) enrol(ctx context.Context, drain <-chan struct{}) error {

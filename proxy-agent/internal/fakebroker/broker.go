@@ -29,7 +29,7 @@ type Broker struct {
 	Answers chan Answer
 	Reports chan api.Report
 
-	t     *testing.T
+	t     testing.TB
 	http  *httptest.Server
 	ahead time.Duration
 
@@ -55,7 +55,7 @@ type Answer struct {
 }
 
 // NewBroker makes a broker that lists the agent with the key. Start it.
-func NewBroker(t *testing.T, key *identity.Key) *Broker {
+func NewBroker(t testing.TB, key *identity.Key) *Broker {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -263,7 +263,7 @@ func (b *Broker) Next() *Poll {
 }
 
 // Receive waits for what a test expects, and fails it if nothing comes.
-func Receive[T any](t *testing.T, from <-chan T, what string) T {
+func Receive[T any](t testing.TB, from <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-from:

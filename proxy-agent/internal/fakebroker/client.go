@@ -39,7 +39,7 @@ type Client struct {
 	// Cache is shown to the agent; see channel.Build.
 	Cache string
 
-	t     *testing.T
+	t     testing.TB
 	offer *peer.Offer
 	sent  *envelope.Offer
 	conn  *peer.Conn
@@ -153,12 +153,17 @@ func (c *Client) Until(want channel.Type) *channel.Message {
 	}
 }
 
+// HangUp closes the connection.
+func (c *Client) HangUp() {
+	if err := c.conn.Close(); err != nil {
+		c.t.Error(err)
+	}
+}
+
 // Result reads the result and hangs up.
 func (c *Client) Result() *channel.Result {
 	c.t.Helper()
 	r := c.Until(channel.TypeResult).Result
-	if err := c.conn.Close(); err != nil {
-		c.t.Error(err)
-	}
+	c.HangUp()
 	return r
 }
