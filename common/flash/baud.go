@@ -22,7 +22,7 @@ func (d *Device) setBaud(ctx context.Context, baud int) error {
 	word := uint32(baud)
 	if d.chip.BaudWord != nil {
 		var err error
-		if word, err = d.chip.BaudWord(ctx, registers{d, step}, baud); err != nil {
+		if word, err = d.chip.BaudWord(ctx, registers{d, step}, baud, d.baud); err != nil {
 			return err
 		}
 	}

@@ -51,21 +51,22 @@ func misbehaving(t testing.TB, specs ...string) []simulator.Misbehavior {
 	return out
 }
 
-// chipIDs as image headers have them.
-var chipIDs = map[string]uint16{"esp32": 0, "esp32c3": 5}
-
-// bootAt is where each ROM looks for the bootloader.
-var bootAt = map[string]uint32{"esp32": 0x1000, "esp32c3": 0}
+// Of each chip: its id in image headers, where its ROM looks for the bootloader, and
+// where it has RAM.
+var (
+	chipIDs = map[string]uint16{"esp8266": 0, "esp32": 0, "esp32s2": 2, "esp32c3": 5, "esp32s3": 9, "esp32c2": 12,
+		"esp32c6": 13, "esp32h2": 16, "esp32p4": 18, "esp32c61": 20, "esp32c5": 23}
+	bootAt = map[string]uint32{"esp32": 0x1000, "esp32s2": 0x1000, "esp32p4": 0x2000, "esp32c5": 0x2000}
+	ramAt  = map[string]uint32{"esp32": 0x40080000, "esp32s2": 0x40020000, "esp32c3": 0x40380000, "esp32s3": 0x40370000, "esp32c2": 0x4037C000,
+		"esp32c6": 0x40800000, "esp32h2": 0x40800000, "esp32p4": 0x4FF00000, "esp32c61": 0x40800000, "esp32c5": 0x40800000}
+)
 
 // makeImage builds a firmware image with one segment of the given size that
 // compresses by about two thirds, as code does.
 func makeImage(chip string, size int, hashed bool) []byte {
 	b := make([]byte, 24, size+128)
 	b[0], b[1], b[2], b[3] = 0xE9, 1, 2, 0x10 // one segment, dio, 2MB, 40m
-	load := uint32(0x40080000)
-	if chip == "esp32c3" {
-		load = 0x40380000
-	}
+	load := ramAt[chip]
 	binary.LittleEndian.PutUint32(b[4:], load)
 	binary.LittleEndian.PutUint16(b[12:], chipIDs[chip])
 	if hashed {

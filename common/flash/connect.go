@@ -1,6 +1,7 @@
 package flash
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func Connect(ctx context.Context, port Port, o Options) (*Device, error) {
 	if err != nil {
 		return nil, &Error{Kind: KindPort, Msg: "the port cannot be used", Err: err}
 	}
-	d := &Device{link: l, port: port, log: o.Log, before: o.Before, opened: o.PortBaud, baud: o.PortBaud}
+	d := &Device{link: l, port: port, log: o.Log, before: o.Before, status: statusSize, opened: o.PortBaud, baud: o.PortBaud}
 	if err := d.connect(ctx, o); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -101,6 +102,9 @@ func (d *Device) findLoader(ctx context.Context, o Options) error {
 		case err == nil:
 			d.log.Debug("the loader answers", "round", n+1)
 			return nil
+		case ctx.Err() == nil && downloadDisabled(d.link.heard()):
+			return &Error{Kind: KindSecurity, Msg: "the board's eFuses disable its download mode, so it cannot be flashed over its serial port",
+				Hint: "use the update method of the firmware that runs on it, or another board"}
 		case ctx.Err() != nil:
 			return canceled(ctx, stepFind)
 		case until.Err() != nil:
@@ -129,6 +133,11 @@ func (d *Device) noLoader(after time.Duration) error {
 		e.Hint = "check that it is the board's port, and try another cable; then " + hintBoot
 	}
 	return e
+}
+
+// downloadDisabled recognizes what the ROM prints instead of entering download mode.
+func downloadDisabled(heard []byte) bool {
+	return bytes.Contains(heard, []byte("Download boot modes disabled")) || bytes.Contains(heard, []byte("Download mode is disabled"))
 }
 
 // printable reports whether b is mostly text.

@@ -27,6 +27,7 @@ type Device struct {
 	tail   []byte
 	closed bool
 
+	status     int   // bytes at the end of an answer
 	known      bool  // the chip was identified
 	paramsSet  bool  // the ROM knows the geometry of the flash
 	spoilt     int   // disturbances of the line since the rate last changed
@@ -90,14 +91,14 @@ func (d *Device) roundTrip(ctx context.Context, step string, rq request, timeout
 			d.link.remember(frame)
 			continue
 		case r.op != rq.op:
-			if code, is := r.failed(); is && code == romInvalidMessage && rq.op == opSecurityInfo {
+			if code, is := r.failed(d.status); is && code == romInvalidMessage && rq.op == opSecurityInfo {
 				return 0, nil, errUnknownCommand
 			}
 			continue // a late answer to an earlier SYNC
 		case err != nil:
 			return 0, nil, &Error{Kind: KindGarbled, Step: step, Msg: "the chip's answer is damaged", Err: err, Hint: hintSilent}
 		}
-		data, err := r.result(sizes...)
+		data, err := r.result(d.status, sizes...)
 		var refused *ROMError
 		switch {
 		case errors.As(err, &refused):

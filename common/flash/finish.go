@@ -12,6 +12,16 @@ func (d *Device) Finish(ctx context.Context, after After) error {
 	if after == Stay {
 		return nil
 	}
+	if after == WatchdogReset && d.chip.Watchdog == nil {
+		d.log.Warn("the chip has no watchdog reset; resetting by RTS", "chip", d.chip.Name)
+		after = HardReset
+	}
+	if after == WatchdogReset {
+		if err := d.chip.Watchdog(ctx, registers{d, step}); err != nil {
+			return err
+		}
+		return d.restoreBaud(step)
+	}
 	if lines, ok := d.port.(modemLines); ok && after == HardReset {
 		hold := 100 * time.Millisecond
 		if isUSBSerialJTAG(d.port) {

@@ -21,6 +21,7 @@ const (
 	imageChipAt       = 12
 	imageMinRevOldAt  = 14 // major revision, for images older than the next field
 	imageMinRevAt     = 15
+	imageMaxRevAt     = 17
 	imageHashAt       = 23
 	imageMaxSegments  = 16
 	imageChecksumSeed = 0xEF
@@ -30,6 +31,7 @@ const (
 type image struct {
 	chip   uint16
 	minRev int // as chips.Revision.Number; zero is any
+	maxRev int // likewise
 	hash   int // where the appended SHA-256 begins, or zero
 }
 
@@ -47,6 +49,9 @@ func parseImage(b []byte) (image, error) {
 	im := image{chip: binary.LittleEndian.Uint16(b[imageChipAt:])}
 	if im.minRev = int(binary.LittleEndian.Uint16(b[imageMinRevAt:])); im.minRev == 0 {
 		im.minRev = int(b[imageMinRevOldAt]) * 100
+	}
+	if n := binary.LittleEndian.Uint16(b[imageMaxRevAt:]); n != 0xFFFF {
+		im.maxRev = int(n)
 	}
 	segments := int(b[imageSegmentsAt])
 	if segments == 0 || segments > imageMaxSegments {

@@ -91,7 +91,6 @@ func TestPatch(t *testing.T) {
 		name     string
 		s        settings
 		hashed   bool
-		rehash   bool
 		detected int64
 		mode, sf byte
 		note     string
@@ -104,8 +103,7 @@ func TestPatch(t *testing.T) {
 		{name: "detected", s: settings{size: "detect"}, detected: 8 << 20, mode: 2, sf: 0x30},
 		{name: "not detected", s: settings{size: "detect"}, mode: 2, sf: has2MB40m, note: "does not tell its size"},
 		{name: "hashed and the same", s: settings{"dio", "40m", "2MB"}, hashed: true, mode: 2, sf: has2MB40m},
-		{name: "hashed is kept", s: settings{size: "4MB"}, hashed: true, mode: 2, sf: has2MB40m, note: "left as it is"},
-		{name: "hashed again", s: settings{size: "4MB"}, hashed: true, rehash: true, mode: 2, sf: 0x20},
+		{name: "hashed again", s: settings{size: "4MB"}, hashed: true, mode: 2, sf: 0x20},
 		{name: "odd frequency", s: settings{freq: "120m"}, fails: `"120m" is not a flash frequency of the esp32c3`},
 		{name: "odd size", s: settings{size: "3MB"}, fails: `"3MB" is not a flash size`},
 	} {
@@ -115,7 +113,7 @@ func TestPatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			note, err := patch(b, im, chip, tc.s, tc.detected, tc.rehash)
+			note, err := patch(b, im, chip, tc.s, tc.detected)
 			if tc.fails != "" {
 				if !IsKind(err, KindFirmware) || !strings.Contains(err.Error(), tc.fails) {
 					t.Errorf("got %v", err)

@@ -61,7 +61,7 @@ func opName(op byte) string {
 
 const (
 	headerSize   = 8
-	statusSize   = 4 // of a ROM; a stub's is 2
+	statusSize   = 4 // of a ROM; a stub's and an ESP8266's is 2
 	checksumSeed = 0xEF
 )
 
@@ -131,21 +131,22 @@ func parseResponse(frame []byte) (response, error) {
 	return r, nil
 }
 
-// failed returns the error code if the response is nothing but a failed status.
-func (r response) failed() (byte, bool) {
-	if len(r.payload) == statusSize && r.payload[0] != 0 {
+// failed returns the error code if the response is nothing but a failed status, of the
+// given size.
+func (r response) failed(status int) (byte, bool) {
+	if len(r.payload) == status && r.payload[0] != 0 {
 		return r.payload[1], true
 	}
 	return 0, false
 }
 
-// result checks the status and returns the data before it, whose length must
-// be one of sizes.
-func (r response) result(sizes ...int) ([]byte, error) {
-	if code, is := r.failed(); is {
+// result checks the status, of the given size, and returns the data before it, whose
+// length must be one of sizes.
+func (r response) result(status int, sizes ...int) ([]byte, error) {
+	if code, is := r.failed(status); is {
 		return nil, &ROMError{Op: r.op, Code: code}
 	}
-	n := len(r.payload) - statusSize
+	n := len(r.payload) - status
 	if !slices.Contains(sizes, n) {
 		return nil, fmt.Errorf("the answer to %s has %d bytes of data and status, which is not one of the lengths it may have", opName(r.op), len(r.payload))
 	}

@@ -60,11 +60,11 @@ func FuzzResponse(f *testing.F) {
 		if err != nil || size < 0 {
 			return
 		}
-		data, err := r.result(size)
+		data, err := r.result(statusSize, size)
 		if err == nil && len(data) != size {
 			t.Fatalf("%d bytes of data instead of %d", len(data), size)
 		}
-		if _, failed := r.failed(); failed && err == nil {
+		if _, failed := r.failed(statusSize); failed && err == nil {
 			t.Fatal("a failure was taken for a success")
 		}
 	})

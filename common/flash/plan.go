@@ -1,7 +1,10 @@
 package flash
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +21,8 @@ type region struct {
 	data   []byte // padded to whole words
 	md5    [md5.Size]byte
 	note   string
+	// declared is the flash size in a bootloader's header, or zero.
+	declared int64
 }
 
 // maxFlash bounds an image when the flash does not tell its size: the largest
@@ -28,7 +33,7 @@ const maxFlash = 16 << 20
 // byte is written. Errors are of KindFirmware.
 func plan(m *flashmap.Map, files fs.FS, chip *chips.Chip, info Info, o WriteOptions) ([]region, error) {
 	if err := m.Validate(); err != nil {
-		return nil, firmwareError("the flash map cannot be used", err, "")
+		return nil, firmwareError("the flash map cannot be used", err, "correct the flash map")
 	}
 	if c := chips.Normal(m.Chip); c != "" && c != chip.Name {
 		return nil, otherChip(c, chip)
@@ -43,7 +48,12 @@ func plan(m *flashmap.Map, files fs.FS, chip *chips.Chip, info Info, o WriteOpti
 		if err != nil {
 			return nil, err
 		}
-		if end := int64(im.Offset) + int64(len(r.data)); end > size {
+		end := int64(im.Offset) + int64(len(r.data))
+		if end > maxFlash && end <= size {
+			return nil, firmwareError(fmt.Sprintf("%s ends at 0x%x, but the ROM writes the first %s of a flash only", r.name, end, mib(maxFlash)), nil,
+				"flash it with Espressif's esptool, which loads a stub")
+		}
+		if end > size {
 			return nil, firmwareError(fmt.Sprintf("%s does not fit: it ends at 0x%x, but the board's flash has %s", r.name, end, mib(size)), nil,
 				"build for the board's flash size, or use a board with more flash")
 		}
@@ -63,6 +73,12 @@ func plan(m *flashmap.Map, files fs.FS, chip *chips.Chip, info Info, o WriteOpti
 		}
 		r.md5 = md5.Sum(r.data)
 		regions = append(regions, r)
+	}
+	for _, r := range regions {
+		if r.declared > size && info.FlashSize != 0 && !o.Force {
+			return nil, firmwareError(fmt.Sprintf("the header of %s says that the flash has %s, but the board's has %s", r.name, mib(r.declared), mib(size)), nil,
+				"build for the board's flash size, or have the header corrected with --flash-size detect")
+		}
 	}
 	return regions, nil
 }
@@ -97,8 +113,12 @@ func load(im flashmap.Image, files fs.FS, most int64) (region, error) {
 // like an image has to be one; elsewhere, where anything may lie, only what is
 // an image through and through is judged.
 func check(r *region, im flashmap.Image, chip *chips.Chip, info Info, m *flashmap.Map, o WriteOptions) error {
-	img, err := parseImage(r.data)
 	boot := im.Offset == chip.BootloaderOffset
+	program := boot || im.Name == "bootloader" || im.Name == "app"
+	if what, hint := foreign(r.data, program); what != "" && !o.Force {
+		return firmwareError(fmt.Sprintf("%s is %s, which no chip can run from its flash", r.name, what), nil, hint)
+	}
+	img, err := parseImage(r.data)
 	switch {
 	case errors.Is(err, errNoImage):
 		return nil
@@ -108,19 +128,60 @@ func check(r *region, im flashmap.Image, chip *chips.Chip, info Info, m *flashma
 		return nil
 	}
 	if !o.Force {
-		if img.chip != chip.ImageID {
-			return otherChip(chips.NameOfImageID(img.chip), chip)
-		}
-		if rev := info.Revision; img.minRev > rev.Number() {
-			return firmwareError(fmt.Sprintf("%s needs a chip of revision v%d.%d or later, the board's is %s", r.name, img.minRev/100, img.minRev%100, rev), nil,
-				"build for the older revision")
+		if err := fits(r, img, chip, info); err != nil {
+			return err
 		}
 	}
 	if !boot {
 		return nil
 	}
-	r.note, err = patch(r.data, img, chip, settings{m.Mode, m.Freq, m.Size}, info.FlashSize, o.Rehash)
+	r.note, err = patch(r.data, img, chip, settings{cmp.Or(o.Mode, m.Mode), cmp.Or(o.Freq, m.Freq), cmp.Or(o.Size, m.Size)}, info.FlashSize)
+	r.declared = imageFlashSize(r.data)
 	return err
+}
+
+// fits compares an image's header with the chip.
+func fits(r *region, img image, chip *chips.Chip, info Info) error {
+	if img.chip != chip.ImageID {
+		return otherChip(chips.NameOfImageID(img.chip), chip)
+	}
+	rev := info.Revision
+	if img.minRev > rev.Number() {
+		return firmwareError(fmt.Sprintf("%s needs a chip of revision v%d.%d or later, the board's is %s", r.name, img.minRev/100, img.minRev%100, rev), nil,
+			"build for the older revision")
+	}
+	if img.maxRev != 0 && img.maxRev < rev.Number() {
+		return firmwareError(fmt.Sprintf("%s is for chips up to revision v%d.%d, the board's is %s", r.name, img.maxRev/100, img.maxRev%100, rev), nil,
+			"build for the newer revision")
+	}
+	return nil
+}
+
+// foreign names a kind of file that was given in place of an image, and says what to do
+// about it. Text is one only where a program belongs: a data partition may hold it.
+func foreign(b []byte, program bool) (what, hint string) {
+	switch {
+	case bytes.HasPrefix(b, []byte("\x7fELF")):
+		return "an ELF file", "flash the .bin that the build makes of it"
+	case bytes.HasPrefix(b, []byte("UF2\n")):
+		return "a UF2 file", "flash the .bin files that it was made of"
+	case intelHex(b):
+		return "an Intel HEX file", "convert it to a .bin first"
+	case program && printable(b[:min(len(b), 4096)]):
+		return "text", "check the offset and the file"
+	}
+	return "", ""
+}
+
+// intelHex reports whether b begins with a record of an Intel HEX file.
+func intelHex(b []byte) bool {
+	line, _, found := bytes.Cut(b[:min(len(b), 600)], []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if !found || len(line) < 11 || line[0] != ':' || len(line)%2 != 1 {
+		return false
+	}
+	_, err := hex.DecodeString(string(line[1:]))
+	return err == nil
 }
 
 func otherChip(firmware string, chip *chips.Chip) error {

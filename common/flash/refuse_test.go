@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
+	"time"
 
 	"github.com/farforge/farforge/common/flash"
 	"github.com/farforge/farforge/common/flashmap"
@@ -47,6 +48,31 @@ func TestRefusedBeforeAByteIsWritten(t *testing.T) {
 			change: func(m *flashmap.Map, f fstest.MapFS) { f["app.bin"].Data = makeImage("esp32c3", 1<<20-100, true) }},
 		{name: "app larger than the flash", chip: "esp32", flash: 1 << 20, kind: flash.KindFirmware, want: "app at 0x10000 does not fit: it has 2 MiB, the board's flash 1 MiB",
 			change: func(m *flashmap.Map, f fstest.MapFS) { f["app.bin"].Data = make([]byte, 2<<20) }},
+		{name: "bootloader for a larger flash", chip: "esp32c3", kind: flash.KindFirmware, want: "the header of bootloader at 0x0 says that the flash has 16 MiB, but the board's has 4 MiB",
+			change: func(m *flashmap.Map, f fstest.MapFS) { m.Size = "16MB" }},
+		{name: "bootloader for a larger flash, kept", chip: "esp32", kind: flash.KindFirmware, want: "says that the flash has 8 MiB",
+			change: func(m *flashmap.Map, f fstest.MapFS) {
+				m.Size = "keep"
+				f["bootloader/bootloader.bin"].Data = makeImage("esp32", 9000, false)
+				f["bootloader/bootloader.bin"].Data[3] = 0x30
+			}},
+		{name: "older silicon wanted", chip: "esp32", kind: flash.KindFirmware, want: "app at 0x10000 is for chips up to revision v1.99, the board's is v3.0",
+			change: func(m *flashmap.Map, f fstest.MapFS) {
+				f["app.bin"].Data = makeImage("esp32", 100, false)
+				binary.LittleEndian.PutUint16(f["app.bin"].Data[17:], 199)
+			}},
+		{name: "ELF file", chip: "esp32c3", kind: flash.KindFirmware, want: "app at 0x10000 is an ELF file",
+			change: func(m *flashmap.Map, f fstest.MapFS) { f["app.bin"].Data = []byte("\x7fELF\x01\x01\x01 and more") }},
+		{name: "HEX file", chip: "esp32c3", kind: flash.KindFirmware, want: "app at 0x10000 is an Intel HEX file",
+			change: func(m *flashmap.Map, f fstest.MapFS) {
+				f["app.bin"].Data = []byte(":10010000214601360121470136007EFE09D2190140\r\n:00000001FF\r\n")
+			}},
+		{name: "UF2 file", chip: "esp32", kind: flash.KindFirmware, want: "app at 0x10000 is a UF2 file",
+			change: func(m *flashmap.Map, f fstest.MapFS) { f["app.bin"].Data = []byte("UF2\nWQ]\x9e and more") }},
+		{name: "text", chip: "esp32", kind: flash.KindFirmware, want: "bootloader at 0x1000 is text",
+			change: func(m *flashmap.Map, f fstest.MapFS) {
+				f["bootloader/bootloader.bin"].Data = []byte("404: page not found\n")
+			}},
 		{name: "overlap", chip: "esp32c3", kind: flash.KindFirmware, want: "reaches into partition-table at 0x8000",
 			change: func(m *flashmap.Map, f fstest.MapFS) {
 				f["bootloader/bootloader.bin"].Data = makeImage("esp32c3", 0x8000, true)
@@ -104,6 +130,52 @@ func TestForceWritesWhatLooksWrong(t *testing.T) {
 	})
 }
 
+// TestDownloadModeDisabled has a board whose fuses forbid download mode: its ROM says so.
+func TestDownloadModeDisabled(t *testing.T) {
+	for _, chip := range bothChips {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBoard(t, simulator.Config{Chip: chip, Misbehave: misbehaving(t, "download-disabled")})
+			start := time.Now()
+			_, err := flash.Connect(t.Context(), b.port, flash.Options{})
+			if !flash.IsKind(err, flash.KindSecurity) || !strings.Contains(err.Error(), "eFuses disable its download mode") {
+				t.Errorf("%s: %v", chip, err)
+			}
+			if took := time.Since(start); took > 3*time.Second {
+				t.Errorf("%s: it took %s to notice", chip, took)
+			}
+		})
+	}
+}
+
+// TestHeaderIsCorrected has the bootloader's header take the board's flash size, and
+// values that the user gave.
+func TestHeaderIsCorrected(t *testing.T) {
+	for _, tc := range []struct {
+		w          flash.WriteOptions
+		size       string
+		mode, freq byte
+	}{
+		{flash.WriteOptions{Size: "detect"}, "16MB", 2, 0x20},
+		{flash.WriteOptions{}, "detect", 2, 0x20},
+		{flash.WriteOptions{Size: "keep"}, "4MB", 2, 0x10},
+		{flash.WriteOptions{Size: "1MB", Mode: "qio", Freq: "80m"}, "4MB", 0, 0x0F},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBoard(t, simulator.Config{Chip: "esp32"})
+			m, files := firmware("esp32", 5_000)
+			m.Size = tc.size
+			if _, tail, err := flashAll(t.Context(), b, flash.Options{}, m, files, tc.w); err != nil {
+				t.Errorf("%+v: %v", tc, err)
+			} else {
+				readUntil(t, b.port, tail, "SHA-256 verified") // by the simulated ROM
+			}
+			if got := b.chip.Flash()[0x1000:]; got[2] != tc.mode || got[3] != tc.freq {
+				t.Errorf("%+v: the header has %#x %#x", tc, got[2], got[3])
+			}
+		})
+	}
+}
+
 func TestWrongBoard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard(t, simulator.Config{Chip: "esp32c3"})
@@ -115,19 +187,19 @@ func TestWrongBoard(t *testing.T) {
 }
 
 func TestOptionsThatMeanNothing(t *testing.T) {
-	for _, s := range []string{"default_reset", "default-reset", "usb_reset", "no-reset", ""} {
+	for _, s := range []string{"default_reset", "default-reset", "usb_reset", "no-reset", "no_reset_no_sync", ""} {
 		if _, err := flash.ParseBefore(s); err != nil {
 			t.Errorf("before %q: %v", s, err)
 		}
 	}
-	for _, s := range []string{"hard_reset", "hard-reset", "soft_reset", "no_reset", ""} {
+	for _, s := range []string{"hard_reset", "hard-reset", "soft_reset", "no_reset", "no_reset_stub", "watchdog-reset", ""} {
 		if _, err := flash.ParseAfter(s); err != nil {
 			t.Errorf("after %q: %v", s, err)
 		}
 	}
 	_, before := flash.ParseBefore("hard_reset")
 	_, after := flash.ParseAfter("soft")
-	_, chip := flash.Connect(t.Context(), nil, flash.Options{Chip: "esp8266"})
+	_, chip := flash.Connect(t.Context(), nil, flash.Options{Chip: "esp9999"})
 	_, baud := flash.Connect(t.Context(), nil, flash.Options{Baud: -1})
 	for _, err := range []error{before, after, chip, baud} {
 		var e *flash.Error

@@ -21,39 +21,42 @@ type After int
 
 // The ways out of the loader.
 const (
-	HardReset After = iota // by RTS; without modem lines as SoftReset
-	SoftReset              // by asking the loader to run the firmware
-	Stay                   // not at all
+	HardReset     After = iota // by RTS; without modem lines as SoftReset
+	SoftReset                  // by asking the loader to run the firmware
+	Stay                       // not at all
+	WatchdogReset              // by the RTC's watchdog, for chips whose USB port has no reset line
 )
 
-// ParseBefore reads esptool's names: default_reset, usb_reset, no_reset, also
-// with a hyphen. Empty means DefaultReset.
+// ParseBefore reads esptool's names: default_reset, usb_reset, no_reset,
+// no_reset_no_sync, also with hyphens. Empty means DefaultReset.
 func ParseBefore(s string) (Before, error) {
 	switch strings.ReplaceAll(s, "-", "_") {
 	case "", "default_reset":
 		return DefaultReset, nil
 	case "usb_reset":
 		return USBReset, nil
-	case "no_reset":
+	case "no_reset", "no_reset_no_sync": // a SYNC harms nothing
 		return NoReset, nil
 	}
 	return 0, &Error{Kind: KindOption, Msg: "there is no way into the loader called " + quote([]byte(s)),
 		Hint: "use default_reset, usb_reset or no_reset"}
 }
 
-// ParseAfter reads esptool's names: hard_reset, soft_reset, no_reset, also with
-// a hyphen. Empty means HardReset.
+// ParseAfter reads esptool's names: hard_reset, soft_reset, no_reset, no_reset_stub,
+// watchdog_reset, also with hyphens. Empty means HardReset.
 func ParseAfter(s string) (After, error) {
 	switch strings.ReplaceAll(s, "-", "_") {
 	case "", "hard_reset":
 		return HardReset, nil
 	case "soft_reset":
 		return SoftReset, nil
-	case "no_reset":
+	case "no_reset", "no_reset_stub":
 		return Stay, nil
+	case "watchdog_reset":
+		return WatchdogReset, nil
 	}
 	return 0, &Error{Kind: KindOption, Msg: "there is no way out of the loader called " + quote([]byte(s)),
-		Hint: "use hard_reset, soft_reset or no_reset"}
+		Hint: "use hard_reset, soft_reset, watchdog_reset or no_reset"}
 }
 
 // move is a step of a reset sequence: set the lines in the order DTR, RTS, then wait.

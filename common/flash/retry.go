@@ -129,11 +129,13 @@ func (d *Device) syncOnce(ctx context.Context, step string, frame []byte) error 
 		if err != nil || r.op != opSync {
 			continue
 		}
-		if len(r.payload) == 2 {
+		if len(r.payload) == 2 && r.value != 0 {
+			d.status = 2 // an ESP8266; a stub sends no value
+		} else if len(r.payload) == 2 {
 			return &Error{Kind: KindNoLoader, Step: step, Msg: "another tool's flasher stub runs on the chip",
 				Hint: "reset the board into download mode first: " + hintBoot}
 		}
-		if _, err := r.result(0); err == nil {
+		if _, err := r.result(d.status, 0); err == nil {
 			return nil
 		}
 	}

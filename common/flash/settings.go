@@ -19,12 +19,10 @@ func kept(s string) string {
 	return strings.ToLower(s)
 }
 
-// patch puts the settings into the header of the bootloader b, in place, and
-// returns a note for the user if it did something else than asked. An image
-// that carries its own SHA-256 is left alone unless rehash is set, in which
-// case the SHA-256 is made anew; a stale one would make the ROM complain at
-// every start.
-func patch(b []byte, im image, chip *chips.Chip, s settings, detected int64, rehash bool) (note string, err error) {
+// patch puts the settings into the header of the bootloader b, in place, and makes
+// its SHA-256 anew if it has one. It returns a note for the user if it could not do
+// as asked.
+func patch(b []byte, im image, chip *chips.Chip, s settings, detected int64) (note string, err error) {
 	mode, sizeFreq := b[imageModeAt], b[imageSizeFreqAt]
 	if v := kept(s.mode); v != "" {
 		if mode, err = modeByte(v); err != nil {
@@ -50,15 +48,21 @@ func patch(b []byte, im image, chip *chips.Chip, s settings, detected int64, reh
 	if mode == b[imageModeAt] && sizeFreq == b[imageSizeFreqAt] {
 		return note, nil
 	}
-	if im.hash != 0 && !rehash {
-		return "the flash settings differ from those in the bootloader's header, which was left as it is, as it is covered by a SHA-256", nil
-	}
 	b[imageModeAt], b[imageSizeFreqAt] = mode, sizeFreq
 	if im.hash != 0 {
 		sum := sha256.Sum256(b[:im.hash])
 		copy(b[im.hash:], sum[:])
 	}
 	return note, nil
+}
+
+// imageFlashSize is the flash size in the header of an image, in bytes; zero if it has no
+// meaning.
+func imageFlashSize(b []byte) int64 {
+	if n := b[imageSizeFreqAt] >> 4; n <= 7 {
+		return 1 << 20 << n
+	}
+	return 0
 }
 
 func settingError(what, value string, chip *chips.Chip) error {

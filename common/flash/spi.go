@@ -28,10 +28,12 @@ func (d *Device) attach(ctx context.Context) error {
 // attachFlash attaches the flash and asks the part for its id, until two answers
 // agree.
 func (d *Device) attachFlash(ctx context.Context) error {
-	if err := d.attach(ctx); err != nil {
-		return err
-	}
 	r := registers{d, "reading the flash id"}
+	if d.chip.SPI.MisoLen != 0 { // the ESP8266's ROM attaches the flash by itself
+		if err := d.attach(ctx); err != nil {
+			return err
+		}
+	}
 	var err error
 	d.info.FlashID, err = agree(ctx, d, r.step, func() (uint32, error) { return flashID(ctx, r, d.chip.SPI) })
 	d.info.FlashSize = flashSize(d.info.FlashID)
@@ -48,8 +50,13 @@ func flashID(ctx context.Context, r registers, spi chips.SPI) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
+	lengthAt, length := spi.MisoLen, uint32(3*8-1)
+	if lengthAt == 0 { // an ESP8266 has the length in another register
+		const misoBits = 8
+		lengthAt, length = spi.Usr1, (3*8-1)<<misoBits
+	}
 	for _, w := range [][2]uint32{
-		{spi.MisoLen, 3*8 - 1},
+		{lengthAt, length},
 		{spi.Usr, spiUsrCommand | spiUsrMISO},
 		{spi.Usr2, 7<<spiUsr2Bits | readID},
 		{spi.W0, 0},

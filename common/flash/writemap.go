@@ -18,9 +18,9 @@ type WriteOptions struct {
 	Plain bool
 	// Rewrite also writes what the flash holds already.
 	Rewrite bool
-	// Rehash lets the flash settings change a bootloader that carries a SHA-256,
-	// which is then made anew. Otherwise such a bootloader stays as it is.
-	Rehash bool
+	// Mode, Freq and Size override the map's flash settings: "keep" leaves the
+	// bootloader's header as it is, and "detect", for Size, takes the board's.
+	Mode, Freq, Size string
 	// ProveAll takes digests of everything that is not written, not only of what
 	// surrounds the images. It takes about two seconds for each MiB of flash.
 	ProveAll bool
@@ -66,6 +66,10 @@ func (d *Device) WriteMap(ctx context.Context, m *flashmap.Map, files fs.FS, o W
 
 // writable refuses chips on which plain firmware would not run, or worse.
 func (d *Device) writable() error {
+	if why := d.chip.NoVerify; why != "" {
+		return &Error{Kind: KindRefused, Msg: "nothing was written to the " + d.chip.Title + ": " + why + ", so it could not be proved",
+			Hint: "flash it with Espressif's esptool, which loads a stub"}
+	}
 	var what []string
 	s := d.info.Security
 	if s.SecureBoot {

@@ -50,6 +50,33 @@ func TestParseOlderFileWithoutStubAndChip(t *testing.T) {
 	}
 }
 
+func TestParseNamesThatProjectsUse(t *testing.T) {
+	m, err := Parse([]byte(`{"flash_files":{"0x0":"./a.bin","0x1000":"data//certs.bin","0x2000":"x/./y.bin"},
+		"user data":{"offset":"0x0","file":"./a.bin"},"_certs":{"offset":"0x1000","file":"data//certs.bin"},"größe":{"offset":"0x2000","file":"x/./y.bin"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Image{{Name: "user data", Path: "a.bin"}, {Name: "_certs", Offset: 0x1000, Path: "data/certs.bin"}, {Name: "größe", Offset: 0x2000, Path: "x/y.bin"}}
+	if !reflect.DeepEqual(m.Images, want) {
+		t.Errorf("got %+v", m.Images)
+	}
+}
+
+func TestParseInATree(t *testing.T) {
+	in := func(p string) []byte { return []byte(`{"flash_files":{"0x0":"` + p + `"}}`) }
+	for p, want := range map[string]string{
+		"app.bin": "build/app.bin", "./app.bin": "build/app.bin", "../data/storage.bin": "data/storage.bin", "../../x": "", "/etc/passwd": "",
+	} {
+		m, err := ParseIn("build", in(p))
+		if (err == nil) != (want != "") || err == nil && m.Images[0].Path != want {
+			t.Errorf("%s: %+v, %v", p, m, err)
+		}
+	}
+	if m, err := ParseIn(".", in("app.bin")); err != nil || m.Images[0].Path != "app.bin" {
+		t.Errorf("in the root: %+v, %v", m, err)
+	}
+}
+
 func TestMarshalReadsLikeESPIDF(t *testing.T) {
 	want, err := os.ReadFile("testdata/idf5.json")
 	if err != nil {
@@ -113,7 +140,8 @@ func TestParseRefuses(t *testing.T) {
 		{"contradiction", `{"flash_files":{"0x0":"a.bin"},"app":{"offset":"0x0","file":"b.bin"}}`, `"a.bin" there`},
 		{"two names", `{"flash_files":{"0x0":"a"},"x":{"offset":"0","file":"a"},"y":{"offset":"0x0","file":"a"}}`, `already called "x"`},
 		{"odd encrypted", `{"flash_files":{"0x0":"a"},"x":{"offset":"0","file":"a","encrypted":"perhaps"}}`, "neither true nor false"},
-		{"bad name", `{"flash_files":{"0x0":"a"},"x y":{"offset":"0","file":"a"}}`, "cannot be the name"},
+		{"bad name", `{"flash_files":{"0x0":"a"},"x\u001by":{"offset":"0","file":"a"}}`, "cannot be the name"},
+		{"long name", `{"flash_files":{"0x0":"a"},"` + strings.Repeat("x", 65) + `":{"offset":"0","file":"a"}}`, "cannot be the name"},
 		{"bad chip", `{"flash_files":{"0x0":"a"},"extra_esptool_args":{"chip":"--port"}}`, "not a valid chip"},
 		{"bad size", `{"flash_files":{"0x0":"a"},"flash_settings":{"flash_size":"4 MB"}}`, "not a valid flash size"},
 		{"number for a setting", `{"flash_files":{"0x0":"a"},"flash_settings":{"flash_size":4}}`, "flash_settings"},

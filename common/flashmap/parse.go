@@ -6,23 +6,50 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 )
 
 // Parse reads a flasher_args.json. Unknown objects are skipped, as newer
-// ESP-IDF versions may add some; what is known must be right. The map returned
-// is valid as Validate means it.
+// ESP-IDF versions may add some; what is known must be right. Paths are cleaned, so
+// that "./app.bin" becomes "app.bin". The map returned is valid as Validate means it.
 func Parse(data []byte) (*Map, error) {
-	m, err := parse(data)
+	m, err := parse(data, cleaned)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", FileName, err)
 	}
 	return m, nil
 }
 
-func parse(data []byte) (*Map, error) {
+// ParseIn reads a flasher_args.json that lies in the folder dir of a larger tree, and
+// returns a map whose paths are relative to the root of the tree. A build may name
+// files beside its own folder, such as "../data/storage.bin", but none outside the tree.
+// dir has forward slashes and no "..".
+func ParseIn(dir string, data []byte) (*Map, error) {
+	m, err := parse(data, func(p string) string {
+		if path.IsAbs(p) {
+			return p // which Validate refuses
+		}
+		return path.Join(dir, p)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", FileName, err)
+	}
+	return m, nil
+}
+
+// cleaned takes "./" and doubled slashes out of a path. One that climbs stays as it is,
+// so that Validate refuses it.
+func cleaned(p string) string {
+	if p == "" || slices.Contains(strings.Split(p, "/"), "..") {
+		return p
+	}
+	return path.Clean(p)
+}
+
+func parse(data []byte, place func(string) string) (*Map, error) {
 	if len(data) > MaxFileSize {
 		return nil, fmt.Errorf("%d bytes is too long, at most %d are allowed", len(data), MaxFileSize)
 	}
@@ -57,6 +84,9 @@ func parse(data []byte) (*Map, error) {
 		if err := m.parseNamed(mb.key, mb.value); err != nil {
 			return nil, fmt.Errorf("%s: %w", mb.key, err)
 		}
+	}
+	for i := range m.Images {
+		m.Images[i].Path = place(m.Images[i].Path)
 	}
 	m.sort()
 	if err := m.Validate(); err != nil {

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // The members of the file that are not the name of an image.
@@ -19,8 +21,8 @@ const (
 
 var reserved = []string{keyArgs, keySettings, keyFiles, keyExtra}
 
-// word is what every setting and name looks like. It keeps values that end up
-// in messages and command lines free of blanks, quotes and control characters.
+// word is what every setting looks like. It keeps values that end up in messages
+// and command lines free of blanks, quotes and control characters.
 var word = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 // Validate reports the first thing that makes the map unfit for flashing or
@@ -65,13 +67,20 @@ func (im Image) validate() error {
 	if im.Offset%SectorSize != 0 {
 		return fmt.Errorf("the offset is not a multiple of %d, the smallest piece of flash that can be erased", SectorSize)
 	}
-	if im.Name != "" && (!word.MatchString(im.Name) || slices.Contains(reserved, im.Name)) {
+	if im.Name != "" && (!validName(im.Name) || slices.Contains(reserved, im.Name)) {
 		return fmt.Errorf("%q cannot be the name of an image", im.Name)
 	}
 	if im.Name == "" && im.Encrypted {
 		return errors.New("an image that is to be encrypted needs a name, as the file has no other place to say so")
 	}
 	return validatePath(im.Path)
+}
+
+// validName allows what people call partitions: "user data", "_certs". Names appear
+// in messages, so they must be short and printable.
+func validName(s string) bool {
+	return len(s) <= 64 && utf8.ValidString(s) && strings.TrimSpace(s) == s &&
+		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // validatePath allows what means the same file below the map's folder on every

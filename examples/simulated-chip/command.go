@@ -76,7 +76,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	f := cmd.Flags()
-	f.StringVar(&o.chip, "chip", "esp32c3", "the chip to simulate: esp32c3 or esp32")
+	f.StringVar(&o.chip, "chip", "esp32c3", "simulate this `CHIP`: "+strings.Join(simulator.ChipNames(), ", "))
 	f.BoolVar(&o.pty, "pty", false, "serve on a pseudo-terminal (the default)")
 	f.StringVar(&o.tcp, "tcp", "", "serve on this loopback `address`, such as 127.0.0.1:0 for any free port")
 	f.StringVar(&o.flash, "flash", "", "keep the flash in this `file`: read at the start if it exists, written at the end")

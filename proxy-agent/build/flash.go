@@ -40,15 +40,12 @@ func (a *Artifacts) readFlashMap(c *Choice) (*flashmap.Map, error) {
 	if err != nil {
 		return nil, missing("%s cannot be read: %v", file, err)
 	}
-	m, err := flashmap.Parse(data)
+	m, err := flashmap.ParseIn(path.Dir(file), data)
 	if err != nil {
 		return nil, missing("%s is wrong: %v", file, err)
 	}
 	if m.Chip == "" { // as in files of older ESP-IDF versions
 		m.Chip = c.Target
-	}
-	for i := range m.Images {
-		m.Images[i].Path = path.Join(path.Dir(file), m.Images[i].Path)
 	}
 	return m, nil
 }

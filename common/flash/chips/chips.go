@@ -1,5 +1,5 @@
 // Package chips holds what a flasher has to know about each chip, one small
-// file a chip: how the ROM is recognised, where its registers are, where its
+// file a chip: how the ROM is recognized, where its registers are, where its
 // bootloader lives in flash. Nothing here talks to a port; a chip's functions
 // read registers through the Registers they are given.
 //
@@ -49,8 +49,13 @@ type Chip struct {
 	Security func(ctx context.Context, r Registers) (Security, error)
 	// Prepare makes the chip fit for a long stay in its loader. May be nil.
 	Prepare func(ctx context.Context, r Registers, rev Revision) error
-	// BaudWord gives the word CHANGE_BAUD needs for a rate. Nil means the rate itself.
-	BaudWord func(ctx context.Context, r Registers, baud int) (uint32, error)
+	// BaudWord gives the word CHANGE_BAUD needs for a rate, while the line is at another.
+	// Nil means the rate itself.
+	BaudWord func(ctx context.Context, r Registers, baud, now int) (uint32, error)
+	// Watchdog resets the chip by its RTC's watchdog. Nil where that is no use.
+	Watchdog func(ctx context.Context, r Registers) error
+	// NoVerify says why the ROM cannot write and prove what it wrote. Empty if it can.
+	NoVerify string
 }
 
 // SPI has the addresses of the controller that the flash chip hangs on.
@@ -73,8 +78,10 @@ type Security struct {
 	SecureDownload  bool // the loader takes few commands, and no register access
 }
 
-// All returns the chips that can be flashed, in the order of their names.
-func All() []*Chip { return []*Chip{esp32(), esp32c3()} }
+// All returns the chips, in the order in which they came out.
+func All() []*Chip {
+	return []*Chip{esp8266(), esp32(), esp32s2(), esp32c3(), esp32s3(), esp32c2(), esp32c6(), esp32h2(), esp32p4(), esp32c61(), esp32c5()}
+}
 
 // ByName finds a chip by a name such as "esp32c3", "ESP32-C3" or "esp32-c3".
 func ByName(name string) (*Chip, bool) {
@@ -82,9 +89,12 @@ func ByName(name string) (*Chip, bool) {
 	return find(func(c *Chip) bool { return c.Name == n })
 }
 
+// NoImageID is the ImageID of an ESP8266, whose images have no place for one.
+const NoImageID = 0xFFFF
+
 // ByImageID finds a chip by the id in images and in GET_SECURITY_INFO.
 func ByImageID(id uint16) (*Chip, bool) {
-	return find(func(c *Chip) bool { return c.ImageID == id })
+	return find(func(c *Chip) bool { return c.ImageID == id && id != NoImageID })
 }
 
 // ByMagic finds a chip by the word at MagicAddr.
@@ -105,30 +115,10 @@ func Normal(name string) string {
 	return strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(name))
 }
 
-// NameOfImageID names the chip that an image is for, also one that cannot be
-// flashed yet. An id that is not Espressif's gives the number.
+// NameOfImageID names the chip that an image is for. An unknown id gives the number.
 func NameOfImageID(id uint16) string {
-	switch id {
-	case 0:
-		return "esp32"
-	case 2:
-		return "esp32s2"
-	case 5:
-		return "esp32c3"
-	case 9:
-		return "esp32s3"
-	case 12:
-		return "esp32c2"
-	case 13:
-		return "esp32c6"
-	case 16:
-		return "esp32h2"
-	case 18:
-		return "esp32p4"
-	case 20:
-		return "esp32c61"
-	case 23:
-		return "esp32c5"
+	if c, ok := ByImageID(id); ok {
+		return c.Name
 	}
 	return fmt.Sprintf("an unknown chip (id %d)", id)
 }

@@ -36,6 +36,9 @@ func TestLookUp(t *testing.T) {
 		}
 	}
 	for _, c := range All() {
+		if c.ImageID == NoImageID {
+			continue
+		}
 		if got, ok := ByImageID(c.ImageID); !ok || got.Name != c.Name || NameOfImageID(c.ImageID) != c.Name {
 			t.Errorf("%s is not found by its id", c.Name)
 		}
@@ -45,8 +48,11 @@ func TestLookUp(t *testing.T) {
 			}
 		}
 	}
-	if _, ok := ByName("esp8266"); ok {
-		t.Error("an ESP8266 was found")
+	if _, ok := ByImageID(NoImageID); ok {
+		t.Error("a chip was found by the id that means none")
+	}
+	if _, ok := ByName("esp9999"); ok {
+		t.Error("an ESP9999 was found")
 	}
 }
 
@@ -89,7 +95,7 @@ func TestESP32BaudWord(t *testing.T) {
 		{0, 0, 460800},     // no measurement
 		{4000, 128, 460800},
 	} {
-		got, err := esp32BaudWord(t.Context(), memory{esp32RTCCali1: tc.cali << 7, esp32Efuse + 16: tc.osc}, 460800)
+		got, err := esp32BaudWord(t.Context(), memory{esp32RTCCali1: tc.cali << 7, esp32Efuse + 16: tc.osc}, 460800, 115200)
 		if err != nil || got != tc.want {
 			t.Errorf("%d × %d: %d, %v, want %d", tc.cali, tc.osc, got, err, tc.want)
 		}
@@ -97,13 +103,73 @@ func TestESP32BaudWord(t *testing.T) {
 }
 
 func TestC3Words(t *testing.T) {
-	r := memory{c3EfuseBlock1: 0x04050607, c3EfuseBlock1 + 4: 0xFFFF0203, c3EfuseBlock1 + 12: 3 << 18, c3EfuseBlock1 + 20: 1<<23 | 1<<24}
+	r := memory{c3Efuse: 0x04050607, c3Efuse + 4: 0xFFFF0203, c3Efuse + 12: 3 << 18, c3Efuse + 20: 1<<23 | 1<<24}
 	c := esp32c3()
 	if mac, err := c.MAC(t.Context(), r); err != nil || mac != [6]byte{2, 3, 4, 5, 6, 7} {
 		t.Errorf("MAC %x, %v", mac, err)
 	}
 	if rev, err := c.Revision(t.Context(), r); err != nil || rev != (Revision{1, 11}) || rev.Number() != 111 {
 		t.Errorf("revision %v, %v", rev, err)
+	}
+}
+
+// TestRevisions has the eFuse words of one revision of each chip.
+func TestRevisions(t *testing.T) {
+	for _, tc := range []struct {
+		chip string
+		r    memory
+		want string
+	}{
+		{"esp32s2", memory{s2Efuse + 12: 1<<18 | 1<<20, s2Efuse + 16: 2 << 4}, "v1.10"},
+		{"esp32s3", memory{s3Efuse + 20: 1 << 24, s3Efuse + 12: 2 << 18}, "v1.2"},
+		{"esp32s3", memory{s3Efuse + 20: 1 << 24, s3Efuse + 12: 1 << 24, s3Efuse + 0x18 + 16: 1}, "v0.0"},
+		{"esp32c2", memory{c2Efuse + 4: 1<<20 | 1<<16}, "v1.1"},
+		{"esp32c6", memory{c6Efuse + 12: 2 << 18}, "v0.2"},
+		{"esp32h2", memory{h2Efuse + 12: 1<<21 | 2<<18}, "v1.2"},
+		{"esp32p4", memory{p4Efuse + 8: 3<<4 | 1}, "v3.1"},
+		{"esp32p4", memory{p4Efuse + 8: 1 << 23}, "v4.0"},
+		{"esp32c61", memory{c61Efuse + 8: 1 << 4}, "v1.0"},
+		{"esp32c5", memory{c5Efuse + 8: 1 << 4}, "v1.0"},
+		{"esp8266", memory{}, "v0.0"},
+	} {
+		c, _ := ByName(tc.chip)
+		if rev, err := c.Revision(t.Context(), tc.r); err != nil || rev.String() != tc.want {
+			t.Errorf("%s: %s, %v, want %s", tc.chip, rev, err, tc.want)
+		}
+	}
+}
+
+func TestMACOfAnESP8266(t *testing.T) {
+	for maker, r := range map[[3]byte]memory{
+		{0x18, 0xFE, 0x34}: {esp8266OTP: 0xAA << 24, esp8266OTP + 4: 0x00BBCC},
+		{0xAC, 0xD0, 0x74}: {esp8266OTP: 0xAA << 24, esp8266OTP + 4: 0x01BBCC},
+		{1, 2, 3}:          {esp8266OTP: 0xAA << 24, esp8266OTP + 4: 0xBBCC, esp8266OTP + 12: 0x010203},
+	} {
+		if mac, err := esp8266().MAC(t.Context(), r); err != nil || mac != [6]byte{maker[0], maker[1], maker[2], 0xBB, 0xCC, 0xAA} {
+			t.Errorf("%x: %x, %v", maker, mac, err)
+		}
+	}
+}
+
+// TestBaudWords has the crystals that the ROMs of two chips take for others.
+func TestBaudWords(t *testing.T) {
+	const conf = 0x60096110
+	for _, tc := range []struct {
+		chip string
+		r    memory
+		want uint32
+	}{
+		{"esp32c2", memory{uartDivider: 40_000_000 / 115200}, 460800},
+		{"esp32c2", memory{uartDivider: 26_000_000 / 115200}, 460800 * 40 / 26},
+		{"esp32c5", memory{uartDivider: 48_000_000 / 115200, conf: 48 << 24}, 460800},
+		{"esp32c5", memory{uartDivider: 48_000_000 / 115200, conf: 40 << 24}, 384000},
+		{"esp32c5", memory{uartDivider: 40_000_000 / 115200, conf: 48 << 24}, 552960},
+		{"esp32c5", memory{uartDivider: 40_000_000 / 115200}, 460800},
+	} {
+		c, _ := ByName(tc.chip)
+		if got, err := c.BaudWord(t.Context(), tc.r, 460800, 115200); err != nil || got != tc.want {
+			t.Errorf("%s with %v: %d, %v, want %d", tc.chip, tc.r, got, err, tc.want)
+		}
 	}
 }
 
@@ -116,14 +182,15 @@ func TestC3WatchdogsOverItsOwnUSB(t *testing.T) {
 		{Revision{0, 4}, c3PortInUse, true}, {Revision{0, 4}, c3PortInUseV11, false},
 		{Revision{1, 1}, c3PortInUseV11, true}, {Revision{1, 1}, c3PortInUse, false},
 	} {
-		r := memory{tc.at: c3PortUSB, c3RTCWDTConfig: 0xF, c3SWDConfig: 4}
-		if err := c3Prepare(t.Context(), r, tc.rev); err != nil {
+		const wdtConfig, wdtProtect, swdConfig, swdProtect = 0x60008090, 0x600080A8, 0x600080AC, 0x600080B0
+		r := memory{tc.at: c3PortUSB, wdtConfig: 0xF, swdConfig: 4}
+		if err := esp32c3().Prepare(t.Context(), r, tc.rev); err != nil {
 			t.Fatal(err)
 		}
-		if off := r[c3RTCWDTConfig] == 0 && r[c3SWDConfig] == 4|c3SWDAutoFeed; off != tc.off {
+		if off := r[wdtConfig] == 0 && r[swdConfig] == 4|1<<31; off != tc.off {
 			t.Errorf("revision %s, variable at 0x%x: off is %t", tc.rev, tc.at, off)
 		}
-		if r[c3RTCWDTProtect] != 0 || r[c3SWDProtect] != 0 {
+		if r[wdtProtect] != 0 || r[swdProtect] != 0 {
 			t.Error("the protection was left open")
 		}
 	}
@@ -132,8 +199,13 @@ func TestC3WatchdogsOverItsOwnUSB(t *testing.T) {
 func TestErrorsOfTheRegistersComeThrough(t *testing.T) {
 	for _, c := range All() {
 		calls := map[string]func(Registers) error{
-			"MAC":      func(r Registers) error { _, err := c.MAC(t.Context(), r); return err },
-			"revision": func(r Registers) error { _, err := c.Revision(t.Context(), r); return err },
+			"MAC": func(r Registers) error { _, err := c.MAC(t.Context(), r); return err },
+		}
+		if c.Name != "esp8266" {
+			calls["revision"] = func(r Registers) error { _, err := c.Revision(t.Context(), r); return err }
+		}
+		if c.Watchdog != nil {
+			calls["watchdog"] = func(r Registers) error { return c.Watchdog(t.Context(), r) }
 		}
 		if c.Security != nil {
 			calls["security"] = func(r Registers) error { _, err := c.Security(t.Context(), r); return err }
@@ -142,7 +214,7 @@ func TestErrorsOfTheRegistersComeThrough(t *testing.T) {
 			calls["prepare"] = func(r Registers) error { return c.Prepare(t.Context(), r, Revision{}) }
 		}
 		if c.BaudWord != nil {
-			calls["baud"] = func(r Registers) error { _, err := c.BaudWord(t.Context(), r, 1); return err }
+			calls["baud"] = func(r Registers) error { _, err := c.BaudWord(t.Context(), r, 1, 115200); return err }
 		}
 		for name, call := range calls {
 			n := 0
@@ -154,7 +226,7 @@ func TestErrorsOfTheRegistersComeThrough(t *testing.T) {
 				}
 			}
 			if n == 0 || n == 20 {
-				t.Errorf("%s %s: an error at access %d", c.Name, name, n)
+				t.Errorf("%s %s: %d accesses", c.Name, name, n)
 			}
 		}
 	}

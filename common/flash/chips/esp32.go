@@ -78,7 +78,7 @@ func esp32Security(ctx context.Context, r Registers) (Security, error) {
 // clock that it measured against a drifting oscillator. The ROM's measurement
 // is repeated here and the rate scaled so that the real one comes out right.
 // A measurement that no crystal explains is not used.
-func esp32BaudWord(ctx context.Context, r Registers, baud int) (uint32, error) {
+func esp32BaudWord(ctx context.Context, r Registers, baud, _ int) (uint32, error) {
 	w, err := words(ctx, r, esp32RTCCali1, esp32Efuse+16)
 	if err != nil {
 		return 0, err

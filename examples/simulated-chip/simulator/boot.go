@@ -69,7 +69,7 @@ func (s *session) start() program {
 // description says what an image is on a chip whose code is not run.
 func (s *session) description(img *bootImage) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "[simulation] this image is valid, but the simulation does not run Xtensa code\r\n")
+	fmt.Fprintf(&b, "[simulation] this image is valid, but the simulation does not run the code of this chip\r\n")
 	fmt.Fprintf(&b, "[simulation] %d bytes at 0x%x, entry 0x%08x, %d segments", img.size, s.model.imageOffset, img.entry, len(img.segments))
 	if img.hashed {
 		b.WriteString(", SHA-256 verified")

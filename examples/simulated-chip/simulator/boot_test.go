@@ -34,7 +34,7 @@ func TestBootStates(t *testing.T) {
 		{"secure boot refuses every image", Config{Chip: "esp32c3", Flash: c3, Misbehave: []Misbehavior{{Kind: SecureBoot}}}, "secure boot verification failed\r\n"},
 		{"plain contents of an encrypted flash are noise", Config{Chip: "esp32c3", Flash: c3, Misbehave: []Misbehavior{{Kind: FlashEncryption}}}, "invalid header: 0x"},
 		{"the same on an ESP32", Config{Chip: "esp32", Flash: xtensa, Misbehave: []Misbehavior{{Kind: FlashEncryption}}}, "invalid header: 0x"},
-		{"an ESP32 says what it does not do", Config{Chip: "esp32", Flash: xtensa}, "the simulation does not run Xtensa code\r\n[simulation] 144 bytes at 0x1000, entry 0x40070008, 3 segments, SHA-256 verified\r\n"},
+		{"an ESP32 says what it does not do", Config{Chip: "esp32", Flash: xtensa}, "the simulation does not run the code of this chip\r\n[simulation] 144 bytes at 0x1000, entry 0x40070008, 3 segments, SHA-256 verified\r\n"},
 		{"segments are announced", Config{Chip: "esp32", Flash: xtensa}, "mode:DIO, clock div:2\r\nload:0x40070000,len:0x28\r\nload:0x40070400,len:0x4\r\nentry 0x40070008\r\n"},
 		{"an unfed watchdog bites", Config{Chip: "esp32c3", Flash: c3}, "TG0WDT_SYS_RST"},
 		{"the strap starts the loader", Config{Chip: "esp32", Strap: Download}, "boot:0x3 (DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2))\r\nwaiting for download\r\n"},

@@ -54,6 +54,7 @@ func New(cfg Config) (*Chip, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Chip = m.name
 	cfg, err = cfg.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("simulated %s: %w", m.title, err)

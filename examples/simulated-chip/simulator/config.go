@@ -30,7 +30,7 @@ func (s Strap) String() string {
 
 // Config describes a simulated chip. Only Chip is required.
 type Config struct {
-	// Chip is "esp32c3" or "esp32".
+	// Chip is a name that ChipNames lists, such as "esp32c3" or "ESP32-C3".
 	Chip string
 	// FlashSize is the size of the flash part in bytes, a power of two from
 	// 256 KiB to 16 MiB. Zero means 4 MiB.

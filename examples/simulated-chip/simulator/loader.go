@@ -129,7 +129,7 @@ func (s *session) dispatch(req request, sizeOK bool) reply {
 	}
 	locked := s.faults.has(SecureDownload) && !c.secure
 	switch {
-	case c.rom == nil || locked || req.op == GetSecurityInfo && !s.model.security:
+	case c.rom == nil || locked || !s.model.knows(req.op) || req.op == GetSecurityInfo && !s.model.security:
 		// The ROM repeats its last answer eight times: a SYNC that failed.
 		return reply{err: romInvalidMessage, as: Sync, repeat: 8}
 	case len(req.data) < c.romLeast:

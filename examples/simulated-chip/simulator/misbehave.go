@@ -72,8 +72,8 @@ func (m Misbehavior) validate(chip string) error {
 		return fmt.Errorf("slow needs a delay above zero, such as slow=500ms")
 	case m.Kind != Slow && m.Delay != 0:
 		return fmt.Errorf("%s takes no delay", m.Kind)
-	case m.Kind == SecureDownload && chip == "esp32":
-		return fmt.Errorf("an ESP32 has no secure download mode")
+	case m.Kind == SecureDownload && (chip == "esp32" || chip == "esp8266"):
+		return fmt.Errorf("an %s has no secure download mode", strings.ToUpper(chip))
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func TestConfigRefusesWhatMakesNoSense(t *testing.T) {
 		complaint string
 	}{
 		"no chip":             {Config{}, "no chip was named"},
-		"another chip":        {Config{Chip: "esp8266"}, "does not know \"esp8266\""},
+		"another chip":        {Config{Chip: "esp9999"}, "does not know \"esp9999\""},
 		"odd flash size":      {Config{Chip: "esp32", FlashSize: 3 << 20}, "power of two"},
 		"contents too large":  {Config{Chip: "esp32", FlashSize: 256 << 10, Flash: make([]byte, 300<<10)}, "only 262144"},
 		"short MAC":           {Config{Chip: "esp32", MAC: []byte{1, 2}}, "6 bytes"},

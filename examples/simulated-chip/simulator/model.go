@@ -1,6 +1,12 @@
 package simulator
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/farforge/farforge/common/flash/chips"
+)
 
 // model is what differs between chips. Each chip has its own file.
 type model struct {
@@ -26,7 +32,23 @@ type model struct {
 	disabled   string // printed instead of entering a download mode that fuses forbid
 	bootLine   func(why reason, download bool) string
 	fuses      func(c *Chip) map[uint32]uint32
+
+	// Of the chips that modern begins.
+	magic      uint32            // the word by which ROMs are told apart
+	mac        uint32            // where the address is
+	revision   map[uint32]uint32 // fuse words
+	bootSecure map[Kind]fuse
+	special    func(mac []byte) map[uint32]uint32
+	crystal    uint64   // in Hz
+	statusLen  int      // of the ROM's answers; zero means four
+	commands   []Opcode // that the ROM knows; nil means all
 }
+
+// fuse is a bit that says that a protection is on.
+type fuse struct{ addr, bit uint32 }
+
+// knows reports whether the ROM has a command.
+func (m *model) knows(op Opcode) bool { return m.commands == nil || slices.Contains(m.commands, op) }
 
 // staleStatus returns the last three bytes of a successful status.
 func (m *model) staleStatus(tail [2]byte) []byte {
@@ -55,6 +77,7 @@ func (s span) holds(addr, length uint32) bool {
 type spiLayout struct {
 	base                                            uint32
 	addr, usr, usr1, usr2, mosiLen, misoLen, window uint32
+	lengthInUsr1                                    bool // there is no misoLen
 }
 
 // wdtLayout says where the RTC watchdog has its registers.
@@ -62,16 +85,32 @@ type wdtLayout struct{ config0, config1, protect uint32 }
 
 const wdtKey = 0x50D83AA1
 
-func modelOf(name string) (*model, error) {
-	switch name {
-	case "esp32c3":
-		return esp32c3(), nil
-	case "esp32":
-		return esp32(), nil
-	case "":
-		return nil, fmt.Errorf("no chip was named; the simulation knows esp32c3 and esp32")
+// models are all the chips that the simulation knows.
+func models() []*model {
+	return []*model{esp8266(), esp32(), esp32s2(), esp32c3(), esp32s3(), esp32c2(), esp32c6(), esp32h2(), esp32p4(), esp32c61(), esp32c5()}
+}
+
+// ChipNames lists the chips that Config.Chip may name.
+func ChipNames() []string {
+	var names []string
+	for _, m := range models() {
+		names = append(names, m.name)
 	}
-	return nil, fmt.Errorf("the simulation does not know %q, only esp32c3 and esp32", name)
+	return names
+}
+
+// modelOf finds a chip by a name such as "esp32c3" or "ESP32-C3".
+func modelOf(name string) (*model, error) {
+	all := strings.Join(ChipNames(), ", ")
+	if name == "" {
+		return nil, fmt.Errorf("no chip was named; the simulation knows %s", all)
+	}
+	for _, m := range models() {
+		if m.name == chips.Normal(name) {
+			return m, nil
+		}
+	}
+	return nil, fmt.Errorf("the simulation does not know %q; it knows %s", name, all)
 }
 
 // reason is why a chip was reset, or that it was not.

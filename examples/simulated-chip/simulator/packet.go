@@ -210,6 +210,9 @@ func (s *session) encode(r reply, op Opcode) []byte {
 		if r.err != ok {
 			status[0], status[1] = 1, byte(r.err)
 		}
+		if n := s.model.statusLen; n != 0 {
+			status = status[:n]
+		}
 	}
 	data := r.data
 	if r.err != ok {

@@ -21,9 +21,11 @@ func (r *registers) read(addr uint32) uint32 {
 		return w
 	}
 	if addr == r.chip.model.uartClkDiv {
-		// The divider is the crystal's 40 MHz over the rate, in sixteenths.
-		const crystal = 40_000_000
-		baud := uint64(r.chip.baud)
+		// The divider is the crystal's rate over the line's, in sixteenths.
+		crystal, baud := uint64(40_000_000), uint64(r.chip.baud)
+		if c := r.chip.model.crystal; c != 0 {
+			crystal = c
+		}
 		return uint32(crystal/baud) | uint32(crystal*16/baud%16)<<20
 	}
 	return r.words[addr]

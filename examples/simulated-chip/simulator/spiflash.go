@@ -37,6 +37,9 @@ func (r *registers) userCommand() {
 	}
 	answer := r.chip.flash.transact(byte(r.words[l.base+l.usr2]), addr)
 	n := int(r.words[l.base+l.misoLen]&0x3FF) + 1
+	if l.lengthInUsr1 {
+		n = int(r.words[l.base+l.usr1]>>8&0x1FF) + 1
+	}
 	for w := 0; w*32 < n && w < 16; w++ {
 		var word uint32
 		for b := range 4 {
