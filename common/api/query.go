@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 
+	"github.com/farforge/farforge/common/lexical"
 	"github.com/farforge/farforge/common/toolchain"
 )
 
@@ -19,7 +20,7 @@ type AgentQuery struct {
 
 // Validate reports the first parameter that is out of its form or its range.
 func (q *AgentQuery) Validate() error {
-	if q.Target != "" && !nameForm.MatchString(q.Target) {
+	if q.Target != "" && !lexical.Name(q.Target) {
 		return fmt.Errorf("target: %q is not a chip name such as esp32c3", q.Target)
 	}
 	if _, err := toolchain.Parse(q.Toolchain); err != nil {

@@ -3,17 +3,11 @@ package api
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/farforge/farforge/common/capacity"
+	"github.com/farforge/farforge/common/lexical"
 	"github.com/farforge/farforge/common/toolchain"
-)
-
-var (
-	fingerprintForm = regexp.MustCompile(`^[0-9A-F]{2}(:[0-9A-F]{2}){31}$`)
-	nameForm        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
-	sha256Form      = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
 // Validate brings the fingerprint into its normal form and reports the first
@@ -22,7 +16,7 @@ var (
 func (r *GrantRequest) Validate() error {
 	r.PeerFingerprint = normalFingerprint(r.PeerFingerprint)
 	switch {
-	case !fingerprintForm.MatchString(r.PeerFingerprint):
+	case !lexical.Fingerprint(r.PeerFingerprint):
 		return errors.New("peer_fingerprint: want the SHA-256 of the DTLS certificate as 32 hexadecimal bytes joined by colons")
 	case len(r.RequiredChannels) == 0:
 		return errors.New("required_channels: name at least one data channel")
@@ -34,9 +28,9 @@ func (r *GrantRequest) Validate() error {
 		return fmt.Errorf("memory_mb: %d is not between 1 and %d", r.MemoryMB, 4<<20)
 	case r.TimeoutSecs < 1 || r.TimeoutSecs > 24*3600:
 		return fmt.Errorf("timeout_secs: %d is not between 1 and %d", r.TimeoutSecs, 24*3600)
-	case r.Target != "" && !nameForm.MatchString(r.Target):
+	case r.Target != "" && !lexical.Name(r.Target):
 		return fmt.Errorf("target: %q is not a chip name such as esp32c3", r.Target)
-	case r.Kind != "" && !nameForm.MatchString(r.Kind):
+	case r.Kind != "" && !lexical.Name(r.Kind):
 		return fmt.Errorf("kind: %q is not a kind of project such as esp-idf", r.Kind)
 	case len(r.Project) > 128:
 		return errors.New("project: longer than 128 bytes")
@@ -54,7 +48,7 @@ func (r *GrantRequest) Validate() error {
 		return err
 	}
 	for _, c := range r.RequiredChannels {
-		if !nameForm.MatchString(c) {
+		if !lexical.Name(c) {
 			return fmt.Errorf("required_channels: %q is not a channel label", c)
 		}
 	}
@@ -115,7 +109,7 @@ func (s *Status) Validate() error {
 		}
 	}
 	for _, c := range s.Capabilities {
-		if !nameForm.MatchString(c.Target) || !nameForm.MatchString(c.Toolchain) || len(c.Version) > 32 {
+		if !lexical.Name(c.Target) || !lexical.Name(c.Toolchain) || len(c.Version) > 32 {
 			return fmt.Errorf("capabilities: %q with %q %q is not a target with a toolchain and its version", c.Target, c.Toolchain, c.Version)
 		}
 	}
@@ -124,20 +118,20 @@ func (s *Status) Validate() error {
 
 func (r *Recipe) validate() error {
 	switch {
-	case !nameForm.MatchString(r.Name):
+	case !lexical.Name(r.Name):
 		return fmt.Errorf("name: %q is not the name of a recipe such as esp-idf", r.Name)
-	case r.Kind != "" && !nameForm.MatchString(r.Kind):
+	case r.Kind != "" && !lexical.Name(r.Kind):
 		return fmt.Errorf("kind: %q is not a kind of project such as esp-idf", r.Kind)
 	case len(r.Targets) > MaxRecipes || len(r.Toolchains) > MaxRecipes:
 		return fmt.Errorf("%s has %d targets and %d toolchains, at most %d are allowed", r.Name, len(r.Targets), len(r.Toolchains), MaxRecipes)
 	}
 	for _, target := range r.Targets {
-		if !nameForm.MatchString(target) {
+		if !lexical.Name(target) {
 			return fmt.Errorf("targets: %q is not a chip name such as esp32c3", target)
 		}
 	}
 	for _, t := range r.Toolchains {
-		if name, version, _ := strings.Cut(t, "@"); !nameForm.MatchString(name) || len(version) > 32 {
+		if name, version, _ := strings.Cut(t, "@"); !lexical.Name(name) || len(version) > 32 {
 			return fmt.Errorf("toolchains: %q is not NAME or NAME@VERSION", t)
 		}
 	}
@@ -156,7 +150,7 @@ func (r *Report) Validate() error {
 		return fmt.Errorf("claim: %d is negative", r.Claim)
 	}
 	for _, a := range r.Artifacts {
-		if a.Path == "" || a.Size < 0 || !sha256Form.MatchString(a.SHA256) {
+		if a.Path == "" || a.Size < 0 || !lexical.Hex(a.SHA256, 64) {
 			return fmt.Errorf("artifacts: %q needs a path, a size and a SHA-256 in lower-case hexadecimal", a.Path)
 		}
 	}
@@ -199,7 +193,7 @@ func (o Outcome) known() bool {
 }
 
 // ValidTag tells whether a tag has the form of one: letters, digits and . _ + -.
-func ValidTag(tag string) bool { return nameForm.MatchString(tag) }
+func ValidTag(tag string) bool { return lexical.Name(tag) }
 
 // validTags checks the tags of a field or parameter, which its errors name.
 func validTags(name string, tags []string) error {

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/farforge/farforge/common/lexical"
 )
 
 // The members of the file that are not the name of an image.
@@ -21,9 +22,9 @@ const (
 
 var reserved = []string{keyArgs, keySettings, keyFiles, keyExtra}
 
-// word is what every setting looks like. It keeps values that end up in messages
-// and command lines free of blanks, quotes and control characters.
-var word = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+// isWord reports whether a setting has the form that keeps blanks,
+// quotes and control characters out of messages and command lines.
+func isWord(s string) bool { return lexical.Word(s, "_.-", 64) }
 
 // Validate reports the first thing that makes the map unfit for flashing or
 // for writing to a file: no images, unsorted or doubled offsets, a path that
@@ -34,7 +35,7 @@ func (m *Map) Validate() error {
 		{"chip", m.Chip}, {"flash mode", m.Mode}, {"flash frequency", m.Freq},
 		{"flash size", m.Size}, {"before", m.Before}, {"after", m.After},
 	} {
-		if s.value != "" && !word.MatchString(s.value) {
+		if s.value != "" && !isWord(s.value) {
 			return fmt.Errorf("%q is not a valid %s", s.value, s.what)
 		}
 	}

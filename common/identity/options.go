@@ -2,12 +2,11 @@ package identity
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
-)
 
-var optionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+	"github.com/farforge/farforge/common/lexical"
+)
 
 // obey applies the options of the line.
 func (a *Authorized) obey(options []string) error {
@@ -55,7 +54,7 @@ func parseNames(option, what, value string) ([]string, error) {
 	names := strings.Split(value, ",")
 	for i, n := range names {
 		names[i] = strings.TrimSpace(n)
-		if !optionName.MatchString(names[i]) {
+		if !lexical.Name(names[i]) {
 			return nil, fmt.Errorf("%s: %q is not %s", option, n, what)
 		}
 	}

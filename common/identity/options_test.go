@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/farforge/farforge/common/lexical"
 )
 
 func TestAuthorizedOptions(t *testing.T) {
@@ -99,7 +101,7 @@ func FuzzParseAuthorizedEntry(f *testing.F) {
 			t.Errorf("incomplete: %+v", a)
 		}
 		for _, name := range slices.Concat(a.Targets, a.Tags) {
-			if !optionName.MatchString(name) {
+			if !lexical.Name(name) {
 				t.Errorf("%q became the target or tag %q", options, name)
 			}
 		}

@@ -17,10 +17,13 @@ package toolchain
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/farforge/farforge/common/lexical"
 )
 
 // Requirement is what a job asks of a toolchain. The zero value accepts any. It
@@ -34,13 +37,13 @@ type Requirement struct {
 	constraint *semver.Constraints // nil: Version is no constraint but a spelling
 }
 
-// The forms of the two parts. That of a constraint only keeps out what no
-// constraint has; what it means, semver judges.
-var (
-	wordForm       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`) // of a name, or a version that is no constraint
-	exactForm      = regexp.MustCompile(`^==[^\pC]{1,64}$`)
-	constraintForm = regexp.MustCompile(`^[A-Za-z0-9.*~^<>=!,| +-]{1,64}$`)
-)
+// isExact reports whether s is == and then a version of up to 64 characters
+// without control characters.
+func isExact(s string) bool {
+	version, ok := strings.CutPrefix(s, "==")
+	n := utf8.RuneCountInString(version)
+	return ok && n >= 1 && n <= 64 && !strings.ContainsFunc(version, func(r rune) bool { return unicode.Is(unicode.C, r) })
+}
 
 // Parse reads NAME or NAME@CONSTRAINT; the empty text is the zero Requirement.
 // Its errors say what is wrong with the text, in words for whoever wrote it.
@@ -51,26 +54,26 @@ func Parse(s string) (Requirement, error) {
 	name, version, has := strings.Cut(s, "@")
 	r := Requirement{Name: name, Version: version}
 	switch {
-	case !wordForm.MatchString(name):
+	case !lexical.Name(name):
 		return Requirement{}, fmt.Errorf("%q is not NAME or NAME@VERSION, such as esp-idf or esp-idf@~5.3", s)
 	case !has:
 		return r, nil
 	case version == "":
 		return Requirement{}, fmt.Errorf("%q has no version behind the @", s)
 	}
-	if exactForm.MatchString(version) {
+	if isExact(version) {
 		return r, nil
 	}
 	if c, err := constraint(version); err == nil {
 		r.constraint = c
-	} else if !wordForm.MatchString(version) {
+	} else if !lexical.Name(version) {
 		return Requirement{}, fmt.Errorf("%q is neither a version nor a constraint on one, such as 5.3, ~5.3.1 or >=5.1,<5.4", version)
 	}
 	return r, nil
 }
 
 func constraint(s string) (*semver.Constraints, error) {
-	if !constraintForm.MatchString(s) {
+	if !lexical.Only(s, ".*~^<>=!,| +-", 64) {
 		return nil, errors.New("not in the form of a constraint")
 	}
 	return semver.NewConstraint(s)
