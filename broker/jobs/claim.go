@@ -35,16 +35,26 @@ type claim struct {
 // claimOf returns the agent's part in the job, which is new if it had none. The
 // caller holds mu.
 func (j *Job) claimOf(agent string, candidate int) *claim {
-	c := j.findClaim(agent)
-	if c == nil {
-		c = &claim{agent: agent, candidate: candidate, at: j.board.now()}
-		j.claims = append(j.claims, c)
+	if c := j.findClaim(agent); c != nil {
+		return c
 	}
+	c := &j.first
+	if c.agent != "" {
+		c = new(claim)
+		j.others = append(j.others, c)
+	}
+	*c = claim{agent: agent, candidate: candidate, at: j.board.now()}
 	return c
 }
 
 func (j *Job) findClaim(agent string) *claim {
-	for _, c := range j.claims {
+	if agent == "" {
+		return nil
+	}
+	if j.first.agent == agent {
+		return &j.first
+	}
+	for _, c := range j.others {
 		if c.agent == agent {
 			return c
 		}

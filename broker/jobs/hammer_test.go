@@ -93,7 +93,7 @@ func TestHammer(t *testing.T) {
 		clientWG.Go(func() {
 			for n := range jobsEach {
 				o := posted{
-					Job: fmt.Sprintf("job%d-%d", i, n), Client: fmt.Sprint("client", i), User: users.Anyone, Body: []byte("offer"),
+					Job: fmt.Sprintf("job%d-%d", i, n), Client: fmt.Sprint("client", i), User: users.Anyone, Session: time.Second, Body: []byte("offer"),
 					Need: capacity.Capacity{Cores: 1 + rnd.IntN(3), MemoryMB: 1},
 				}
 				for _, c := range rnd.Perm(agents)[:1+rnd.IntN(4)] {

@@ -46,7 +46,8 @@ type Job struct {
 	gaveUp   bool  // the last request that waited had its response
 	queued   bool  // the job is or was in a line
 
-	claims   []*claim
+	first    claim // of the first agent
+	others   []*claim
 	holder   *claim // the last claim
 	number   int    // of claims so far
 	answerBy time.Time
@@ -194,7 +195,7 @@ func (j *Job) answer(agent string, body []byte) (n next, err error) {
 	b.metrics.answer.Observe(now.Sub(c.at).Seconds())
 	b.metrics.whole.Observe(now.Sub(j.offered).Seconds())
 	b.cfg.Directory.Answer(agent, j.id, c.at.Add(j.session+sessionGrace))
-	j.expireIn(c.at.Add(j.session + sessionGrace).Sub(now))
+	j.expireIn(c.at.Add(j.session + sessionGrace + time.Millisecond).Sub(now)) // after the reservation
 	j.call.notify()
 	j.mail.put(toClient, mail{agent: c.candidate, isAnswer: true})
 	n.leave = true

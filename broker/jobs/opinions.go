@@ -22,13 +22,16 @@ const accusationGap = 10 * time.Minute
 type opinions struct {
 	// accused is when a complaint of a user about an agent last counted for
 	// others, by both.
-	accused *tables.Recent[string, time.Time]
+	accused *tables.Recent[opinion, time.Time]
 	// shunned is when the last complaint came, by both; zero: it counts no more.
-	shunned *tables.Recent[string, time.Time]
+	shunned *tables.Recent[opinion, time.Time]
 }
 
+// opinion is that of one user, or of one address, about one agent.
+type opinion struct{ by, agent string }
+
 func newOpinions() opinions {
-	return opinions{accused: tables.NewRecent[string, time.Time](1 << 13), shunned: tables.NewRecent[string, time.Time](1 << 13)}
+	return opinions{accused: tables.NewRecent[opinion, time.Time](1 << 13), shunned: tables.NewRecent[opinion, time.Time](1 << 13)}
 }
 
 // opinionOf is whose opinion counts: the user's or, where users are not told
@@ -43,12 +46,12 @@ func opinionOf(user string, from netip.Addr) string {
 // mayAccuse reports whether a complaint counts for others, and if so that the next
 // one does not.
 func (o *opinions) mayAccuse(user, agent string, now time.Time) bool {
-	return o.accused.Replace(user+"\n"+agent, now, func(last time.Time) bool { return now.Sub(last) >= accusationGap })
+	return o.accused.Replace(opinion{user, agent}, now, func(last time.Time) bool { return now.Sub(last) >= accusationGap })
 }
 
 // note takes in how a job ended for a user.
 func (o *opinions) note(who, agent string, outcome api.Outcome, now time.Time) {
-	key := who + "\n" + agent
+	key := opinion{who, agent}
 	switch outcome {
 	case api.OutcomeAgentFailed, api.OutcomeLost:
 		o.shunned.Put(key, now)
@@ -65,7 +68,7 @@ func (o *opinions) reorder(ranked []scheduler.Ranked, who string, now time.Time)
 	free := false
 	for i := range ranked {
 		r := &ranked[i]
-		at, ok := o.shunned.Get(who + "\n" + r.Fingerprint)
+		at, ok := o.shunned.Get(opinion{who, r.Fingerprint})
 		r.Shunned = ok && now.Sub(at) < accusationGap
 		free = free || r.Wait == 0 && !r.Resting && !r.Shunned
 	}

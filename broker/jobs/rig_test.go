@@ -90,13 +90,13 @@ type posted struct {
 	Body                     []byte
 	Need                     capacity.Capacity
 	Candidates               []string
-	Wait                     time.Duration
+	Wait, Session            time.Duration
 }
 
 func offer(name string, wait time.Duration, candidates ...string) posted {
 	return posted{
 		Job: name, Client: "c", User: users.Anyone, Token: "g", Body: []byte("offer " + name),
-		Need: capacity.Capacity{Cores: 1, MemoryMB: 1}, Candidates: candidates, Wait: wait,
+		Need: capacity.Capacity{Cores: 1, MemoryMB: 1}, Candidates: candidates, Wait: wait, Session: time.Second,
 	}
 }
 
@@ -105,7 +105,7 @@ func (r *rig) ticket(o posted) Ticket {
 	return Ticket{o.Token, &grant.Grant{
 		Issuer: r.cfg.Origin, Subject: o.User, JobID: r.id(o.Job), PeerFingerprint: o.Client, Agents: o.Candidates,
 		IssuedAt: now, ExpiresAt: now.Add(api.GrantLife),
-		CPUCores: capacity.CoreShare(o.Need.Cores), MemoryMB: o.Need.MemoryMB, SessionSecs: 1,
+		CPUCores: capacity.CoreShare(o.Need.Cores), MemoryMB: o.Need.MemoryMB, SessionSecs: int(o.Session / time.Second),
 	}}
 }
 
@@ -267,4 +267,15 @@ func answerOK(t *testing.T, r *rig, name, agent string) {
 	if err := r.Answer(name, agent, []byte("answer")); err != nil {
 		t.Fatalf("answer of %s to %s: %v", agent, name, err)
 	}
+}
+
+// reported reports how a job ended, which has to be accepted.
+func (r *rig) reported(name, agent string, outcome api.Outcome) {
+	if err := r.Report(agent, &api.Report{JobID: r.id(name), Outcome: outcome}); err != nil {
+		panic(err)
+	}
+}
+
+func withCancel(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithCancel(t.Context())
 }

@@ -50,8 +50,8 @@ func (w *response) json(status int, v any) error {
 
 func (w *response) send(status int, mediaType string, body []byte) error {
 	h := w.Header()
-	h.Set("Content-Type", mediaType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	values := [2]string{mediaType, strconv.Itoa(len(body))}
+	h["Content-Type"], h["Content-Length"] = values[0:1:1], values[1:2:2]
 	w.WriteHeader(status)
 	_, err := w.Write(body)
 	return err
@@ -75,14 +75,16 @@ func (w *response) retryAfter(d time.Duration) {
 
 func seconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }
 
+var noStore, noSniff = []string{"no-store"}, []string{"nosniff"}
+
 // wrap turns a handlerFunc into an http.Handler that logs, counts and
-// survives panics.
+// recovers from panics.
 func (s *Server) wrap(name string, serve handlerFunc) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w := &response{ResponseWriter: rw}
 		start := s.now()
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h := w.Header() // with slices that all responses share: none is ever changed
+		h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {
