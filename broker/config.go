@@ -27,7 +27,6 @@ type Config struct {
 	AdminTokenFile   string
 	ProxyProtocol    bool
 	MetricsAddr      string
-	ExactMetrics     bool
 	Certificate      certificate.Config
 	Users            users.Config
 	Quota            quota.Config
@@ -42,10 +41,10 @@ func (c *Config) Register(f *pflag.FlagSet) {
 	cli.Section(f, "Certificate", c.Certificate.Register)
 	cli.Section(f, "Agents", c.registerAgents)
 	cli.Section(f, "Users", c.Users.Register, c.Quota.Register)
-	cli.Section(f, "Jobs", c.Server.RegisterJobs)
+	cli.Section(f, "Jobs", c.Server.Register, c.Server.RegisterWait)
 	cli.Section(f, "Relay", c.Relay.Register)
 	cli.Section(f, "Proxies and web pages", c.Server.RegisterReach, c.registerProxy)
-	cli.Section(f, "Metrics and log", c.registerMetrics, c.Log.Register, c.registerLog)
+	cli.Section(f, "Metrics and log", c.registerMetrics, c.Server.RegisterMetrics, c.Log.Register)
 }
 
 func (c *Config) registerPlace(f *pflag.FlagSet) {
@@ -66,11 +65,6 @@ func (c *Config) registerProxy(f *pflag.FlagSet) {
 
 func (c *Config) registerMetrics(f *pflag.FlagSet) {
 	f.StringVar(&c.MetricsAddr, "metrics-addr", "", "serve /metrics on this `HOST:PORT` only, over plain HTTP")
-	f.BoolVar(&c.ExactMetrics, "exact-metrics", false, "report exact counts instead of multiples of 8, which protect single users")
-}
-
-func (c *Config) registerLog(f *pflag.FlagSet) {
-	f.BoolVar(&c.Server.UnsafeLogging, "unsafe-logging", false, "log the addresses of clients and agents")
 }
 
 // Validate reports the first flag that is missing or wrong, with what to do

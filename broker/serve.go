@@ -94,7 +94,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	config.Directory, config.History, config.Users, config.Services = list.Directory(), learned, who, services
 	config.Accounts, config.Addresses = quota.NewAccounts(c.Quota.Limits), c.Quota.Addresses()
 	config.Relay, config.STUN = turn, stunServers(own, c.Server.ICEServers)
-	config.MoreMetrics, config.HideMetrics, config.BinMetrics = prometheus.Gatherers{registry}, l.Metrics != nil, !c.ExactMetrics
+	config.MoreMetrics, config.HideMetrics = prometheus.Gatherers{registry}, l.Metrics != nil
 	config.Logger, config.Version = logger, cli.Version()
 	srv, err := server.New(config)
 	if err != nil {

@@ -42,7 +42,7 @@ type Board struct {
 // New returns a board with the history of its agents, and starts its sweeper;
 // Close ends it.
 func New(cfg Config) (*Board, error) {
-	if err := cfg.setDefaults(); err != nil {
+	if err := cfg.SetDefaults(); err != nil {
 		return nil, err
 	}
 	b := &Board{

@@ -105,7 +105,8 @@ const maxQueued = time.Hour
 // about it, so that repeated reports do not count twice.
 const reportMemory = 10 * time.Minute
 
-func (c *Config) setDefaults() error {
+// SetDefaults fills in what is left out. [New] calls it.
+func (c *Config) SetDefaults() error {
 	switch {
 	case c.Origin == "":
 		return errors.New("broker jobs: the origin is not set")

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/jobs"
 	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
@@ -52,11 +53,11 @@ func benchBroker() {
 	for i := range agents {
 		agents[i] = identity.Authorized{Name: fmt.Sprint(i), Fingerprint: benchFingerprint(i)}
 	}
-	srv, err := New(Config{
+	srv, err := New(Config{Config: jobs.Config{
 		Origin: benchOrigin, Signer: grant.NewSigner(benchKey()), Secret: benchKey().Seed(), Directory: directory.New(agents),
 		Users:         &users.Registry{Open: true},
 		AnswerTimeout: 20 * time.Second, // thousands of agents share two cores with the broker
-	})
+	}})
 	if err != nil {
 		panic(err)
 	}

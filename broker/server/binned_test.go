@@ -10,7 +10,7 @@ import (
 func TestBinnedMetricsHideSingleUsers(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
-	w.adjust = func(c *Config) { c.BinMetrics = true }
+	w.adjust = func(c *Config) { c.ExactMetrics = false }
 	b := w.start()
 	b.login(a)
 	read := func() string {

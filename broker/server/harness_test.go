@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/jobs"
 	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
@@ -80,11 +81,10 @@ type broker struct {
 // that brokers of one world follow each other.
 func (w *world) start() *broker {
 	w.t.Helper()
-	cfg := Config{
+	cfg := Config{Version: "test", ExactMetrics: true, Config: jobs.Config{
 		Origin: "https://broker.example.org", Signer: grant.NewSigner(w.key), Secret: w.key.Seed(),
-		Directory: directory.New(w.agents), Version: "test",
-		Users: &users.Registry{Open: true}, Now: w.clock.now,
-	}
+		Directory: directory.New(w.agents), Users: &users.Registry{Open: true}, Now: w.clock.now,
+	}}
 	w.adjust(&cfg)
 	srv, err := New(cfg)
 	if err != nil {

@@ -34,7 +34,7 @@ func newMetrics(s *Server) *metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(s.board.Collectors()...)
 	m.all = append(prometheus.Gatherers{m.registry}, s.cfg.MoreMetrics...)
-	if s.cfg.BinMetrics {
+	if !s.cfg.ExactMetrics {
 		m.all = newBinned(m.all)
 	}
 	return m

@@ -17,16 +17,15 @@ import (
 // originsVariable is the environment variable for --allowed-origins.
 const originsVariable = "ALLOWED_ORIGINS"
 
-// RegisterJobs defines the flags about grants and offers, with their defaults.
-func (c *Config) RegisterJobs(f *pflag.FlagSet) {
-	c.Limits.MemoryMB = 128 << 10
-	f.DurationVar(&c.Limits.Session, "max-session", time.Hour, "grant sessions of at most this `TIME`")
-	f.IntVar(&c.Limits.Cores, "max-cores", 64, "grant a job at most `N` cores")
-	f.Var((*cli.Memory)(&c.Limits.MemoryMB), "max-memory", "grant a job at most this `SIZE` of memory")
+// RegisterWait defines the flag about blocked requests.
+func (c *Config) RegisterWait(f *pflag.FlagSet) {
 	f.DurationVar(&c.MaxWait, "max-wait", api.MaxWait, "hold a request for at most this `TIME`, itself at most 25s")
-	f.DurationVar(&c.AnswerTimeout, "answer-timeout", api.AnswerTimeout, "offer a job to the next agent after this `TIME` without an answer")
-	f.BoolVar(&c.RequireSealed, "require-sealed", false, "refuse offers in plain text, which browsers and older clients send")
-	cli.ListVar(f, &c.ICEServers, "ice-server", ",", parseSTUN, "tell peers of the STUN server at this `URL`; may be repeated")
+}
+
+// RegisterMetrics defines the flags about what metrics and logs may reveal.
+func (c *Config) RegisterMetrics(f *pflag.FlagSet) {
+	f.BoolVar(&c.ExactMetrics, "exact-metrics", false, "report exact counts instead of multiples of 8, which protect single users")
+	f.BoolVar(&c.UnsafeLogging, "unsafe-logging", false, "log the addresses of clients and agents")
 }
 
 // RegisterReach defines the flags about proxies and web pages.
@@ -36,13 +35,12 @@ func (c *Config) RegisterReach(f *pflag.FlagSet) {
 	cli.Env(f, "allowed-origins", originsVariable)
 }
 
-// Validate reports the first wrong option.
+// Validate reports the first wrong option, also of the jobs' part.
 func (c *Config) Validate() error {
 	return cmp.Or(
-		cli.Require(c.Limits.Session > 0 && c.Limits.Session <= 24*time.Hour, "--max-session", "at most 24h"),
-		cli.Require(c.Limits.Cores > 0, "--max-cores", "more than 0"),
+		c.Config.Validate(),
 		cli.Require(c.MaxWait >= time.Second && c.MaxWait <= api.MaxWait, "--max-wait", "between 1s and "+api.MaxWait.String()),
-		cli.Require(c.AnswerTimeout >= 100*time.Millisecond && c.AnswerTimeout <= c.MaxWait, "--answer-timeout", "between 100ms and --max-wait"),
+		cli.Require(c.AnswerTimeout <= c.MaxWait, "--answer-timeout", "between 100ms and --max-wait"),
 		c.validateOrigins(),
 	)
 }
@@ -54,13 +52,6 @@ func (c *Config) validateOrigins() error {
 		}
 	}
 	return nil
-}
-
-func parseSTUN(text string) (api.ICEServer, error) {
-	if !strings.HasPrefix(text, "stun:") && !strings.HasPrefix(text, "stuns:") {
-		return api.ICEServer{}, cli.Usagef("%q is not a STUN URL", text).Hint("it looks like stun:stun.example.org:3478")
-	}
-	return api.ICEServer{URLs: []string{text}}, nil
 }
 
 // parseNetwork parses a network or a single address.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"github.com/farforge/farforge/broker/jobs"
 	"github.com/farforge/farforge/common/capacity"
 	"math/rand/v2"
 	"net/http"
@@ -212,10 +213,10 @@ func (d *badDay) play() {
 // begin starts a broker, and returns how it crashes: at once, with all that it
 // holds.
 func (d *badDay) begin() (crash func()) {
-	srv, err := New(Config{
+	srv, err := New(Config{ExactMetrics: true, Config: jobs.Config{
 		Origin: "https://broker.example.org", Signer: grant.NewSigner(d.w.key), Secret: d.w.key.Seed(),
 		Directory: directory.New(d.w.agents), Users: &users.Registry{Open: true},
-	})
+	}})
 	if err != nil {
 		d.t.Fatal(err)
 	}

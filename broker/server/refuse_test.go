@@ -12,6 +12,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/farforge/farforge/broker/jobs"
 	"github.com/farforge/farforge/broker/login"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
@@ -235,7 +236,7 @@ func TestReportRefusals(t *testing.T) {
 func TestUnmetNeedsAndPolicy(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
-	w.adjust = func(c *Config) { c.Limits = Limits{Channels: 2, Cores: 8, MemoryMB: 8192, Session: time.Minute} }
+	w.adjust = func(c *Config) { c.Limits = jobs.Limits{Channels: 2, Cores: 8, MemoryMB: 8192, Session: time.Minute} }
 	b := w.start()
 	b.login(a)
 	ask := func(change func(*api.GrantRequest)) reply {

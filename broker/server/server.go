@@ -33,8 +33,7 @@ type keySet struct {
 
 // New returns a server. Close ends what it starts.
 func New(cfg Config) (*Server, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
+	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, now: cfg.Now}
@@ -42,7 +41,8 @@ func New(cfg Config) (*Server, error) {
 		Origin: cfg.Origin, Secret: cfg.Secret, Agent: cfg.Directory.Lookup, Users: cfg.Users,
 		Logger: cfg.Logger, Now: cfg.Now,
 	})
-	if s.board, err = jobs.New(cfg.jobs()); err != nil {
+	var err error
+	if s.board, err = jobs.New(cfg.Config); err != nil {
 		return nil, err
 	}
 	if err := s.UseKeys(cfg.Signer, &grant.Published{Keys: cfg.Keys}); err != nil {

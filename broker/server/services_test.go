@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/jobs"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
 )
@@ -112,7 +113,7 @@ func TestServicesAreForOperatorsOnly(t *testing.T) {
 		wantProblem(t, b.send(t.Context(), method, api.PathServiceAgent, adminToken, nil), 404, api.CodeNotFound)
 		wantProblem(t, b.send(t.Context(), method, onePath("SHA256:x"), adminToken, nil), 404, api.CodeNotFound)
 	}
-	if _, err := New(Config{Origin: "x", Signer: b.srv.cfg.Signer, Secret: make([]byte, 32), Directory: b.srv.cfg.Directory, Services: &Services{Token: "short"}}); err == nil || !strings.Contains(err.Error(), "shorter than 32") {
+	if _, err := New(Config{Config: jobs.Config{Origin: "x", Signer: b.srv.cfg.Signer, Secret: make([]byte, 32), Directory: b.srv.cfg.Directory}, Services: &Services{Token: "short"}}); err == nil || !strings.Contains(err.Error(), "shorter than 32") {
 		t.Errorf("a short admin token: %v", err)
 	}
 }
