@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/farforge/farforge/broker/internal/issuer"
@@ -165,8 +166,8 @@ func awaitCache(t *testing.T) {
 func TestAnIssuerThatIsDown(t *testing.T) {
 	i := issuer.New(t)
 	o := newOIDC(t, i, "repository=acme/*")
-	o.retry.SetBurst(10) // not to wait for it
-	o.retry.SetLimit(1e6)
+	o.issuer.retry.SetBurst(10) // the test does not wait
+	o.issuer.retry.SetLimit(1e6)
 	token := i.Token(t, audience, nil)
 	i.Down.Store(true)
 	if _, err := o.Verify(t.Context(), token, time.Now()); !errors.Is(err, ErrUnavailable) {
@@ -190,6 +191,104 @@ func TestAnIssuerThatIsDown(t *testing.T) {
 	if _, err := o.Verify(gone, i.Token(t, audience, nil), time.Now()); !errors.Is(err, context.Canceled) {
 		t.Errorf("for a client that is gone: %v", err)
 	}
+}
+
+// REVIEW row 18: an unsigned token and a hang-up blocked the discovery for
+// everybody for five seconds, and the mutex was held over the network.
+func TestAHangUpDelaysNobody(t *testing.T) {
+	i := issuer.New(t)
+	o := newOIDC(t, i, "repository=acme/*")
+	came, release := i.Hold()
+	defer release()
+	good := i.Token(t, audience, nil)
+	parts := strings.Split(good, ".")
+	unsigned := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + parts[1] + "."
+	verify := func(ctx context.Context, token string) <-chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := o.Verify(ctx, token, time.Now())
+			done <- err
+		}()
+		return done
+	}
+	// Two clients hang up while the issuer does not answer: the one whose token
+	// began the discovery, and one that waits for it.
+	for _, token := range []string{unsigned, good} {
+		ctx, hangUp := context.WithCancel(t.Context())
+		done := verify(ctx, token)
+		if token == unsigned {
+			<-came
+		}
+		hangUp()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Fatalf("a client that hangs up waits: %v", err)
+		}
+	}
+	honest := verify(t.Context(), good)
+	release()
+	if err := <-honest; err != nil {
+		t.Errorf("an honest user after two hang-ups: %v", err)
+	}
+}
+
+// While the issuer is down and the broker limits its requests, a token with a
+// new key is not known to be wrong.
+func TestAnIssuerThatIsDownStaysUnavailable(t *testing.T) {
+	i := issuer.New(t)
+	o := newOIDC(t, i, "repository=acme/*")
+	if _, err := o.Verify(t.Context(), i.Token(t, audience, nil), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	i.Down.Store(true)
+	i.Rotate(t, "second")
+	for n := range 3 * fetchBurst {
+		awaitCache(t)
+		if _, err := o.Verify(t.Context(), i.Token(t, audience, nil), time.Now()); !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("token %d: %v", n, err)
+		}
+	}
+}
+
+// CASES: one key of an unknown kind made the broker refuse every token.
+func TestUnknownKeysOfAnIssuerArePassedOver(t *testing.T) {
+	for _, key := range []string{
+		`{"kty":"EC","crv":"secp256k1","kid":"k","x":"AAAA","y":"AAAA"}`,
+		`{"kty":"EC","crv":"secp256k1","alg":"ES256K","kid":"k","x":"AAAA","y":"AAAA"}`,
+		`{"kty":"OKP","crv":"Ed448","kid":"k","x":"AAAA"}`,
+		`{"kty":"AKP","alg":"ML-DSA-65","kid":"k","pub":"AAAA"}`,
+		`{"kty":"AKP","kid":"k","pub":"AAAA"}`,
+		`{"kty":"EC","crv":"P-256","kid":"k","x":"AAAA"}`,
+		`{"kty":"EC","crv":"P-256","kid":"k","x":"AAAA","y":"AAAA"}`,
+		`{"kty":"RSA","kid":"k","n":"","e":"AQAB"}`,
+		`{"kty":"RSA","kid":"k","n":"AQAB","e":"AQAB","x5c":["AAAA"]}`,
+		`{"kty":"oct","kid":"k","k":"AAAA"}`,
+		`{"kid":"k"}`,
+		`{"kty":7,"kid":"k"}`,
+		`"k"`, `null`, `{}`,
+	} {
+		i := issuer.New(t)
+		i.Publish(key)
+		o := newOIDC(t, i, "repository=acme/*")
+		if _, err := o.Verify(t.Context(), i.Token(t, audience, nil), time.Now()); err != nil {
+			t.Errorf("beside %s: %v", key, err)
+		}
+	}
+}
+
+func FuzzUsableKeys(f *testing.F) {
+	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"secp256k1"},null,7]}`))
+	f.Add([]byte(`{"issuer":"https://issuer.example.org"}`))
+	f.Add([]byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		once := usableKeys(body)
+		var set jose.JSONWebKeySet
+		if bytes.Equal(once, body) {
+			return
+		}
+		if err := json.Unmarshal(once, &set); err != nil {
+			t.Errorf("%q became %q, %v", body, once, err)
+		}
+	})
 }
 
 func TestBadOIDCSettings(t *testing.T) {

@@ -28,9 +28,33 @@ type Issuer struct {
 	Fetches atomic.Int64
 	Down    atomic.Bool
 
-	mu   sync.Mutex
-	keys map[string]*ecdsa.PrivateKey
-	kid  string
+	mu    sync.Mutex
+	keys  map[string]*ecdsa.PrivateKey
+	kid   string
+	extra []json.RawMessage
+	held  chan struct{} // nil unless requests are held
+	came  chan struct{}
+}
+
+// Hold makes requests wait until release is called. Each sends to came first.
+func (i *Issuer) Hold() (came <-chan struct{}, release func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	held := make(chan struct{})
+	i.held, i.came = held, make(chan struct{}, 100)
+	return i.came, sync.OnceFunc(func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.held = nil
+		close(held)
+	})
+}
+
+// Publish adds a key in JSON to the published ones.
+func (i *Issuer) Publish(key string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.extra = append(i.extra, json.RawMessage(key))
 }
 
 // New starts an issuer with one key. It ends with the test.
@@ -47,6 +71,13 @@ func New(t testing.TB) *Issuer {
 }
 
 func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	held, came := i.held, i.came
+	i.mu.Unlock()
+	if held != nil {
+		came <- struct{}{}
+		<-held
+	}
 	if i.Down.Load() {
 		http.Error(w, "down", http.StatusBadGateway)
 		return
@@ -69,10 +100,13 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-func (i *Issuer) jwks() []map[string]string {
+func (i *Issuer) jwks() []any {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	var keys []map[string]string
+	var keys []any
+	for _, key := range i.extra {
+		keys = append(keys, key)
+	}
 	for kid, key := range i.keys {
 		point, err := key.PublicKey.Bytes() // 4, x, y
 		if err != nil {
@@ -87,8 +121,7 @@ func (i *Issuer) jwks() []map[string]string {
 	return keys
 }
 
-// Rotate makes a new key for the tokens from here on. The older ones stay
-// published.
+// Rotate makes a new key for later tokens. The older ones stay published.
 func (i *Issuer) Rotate(t testing.TB, kid string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -100,7 +133,7 @@ func (i *Issuer) Rotate(t testing.TB, kid string) {
 	i.keys[kid], i.kid = key, kid
 }
 
-// Claims are those of a good token; change them before Sign.
+// Claims returns the claims of a valid token, to be changed before Sign.
 func (i *Issuer) Claims(audience string) jwt.MapClaims {
 	now := time.Now()
 	return jwt.MapClaims{
@@ -118,7 +151,7 @@ func (i *Issuer) Sign(t testing.TB, claims jwt.MapClaims) string {
 	return SignWith(t, i.keys[i.kid], i.kid, claims)
 }
 
-// Token is a good token but for the claims in change; nil takes one away.
+// Token returns a valid token but for the claims in change; nil removes a claim.
 func (i *Issuer) Token(t testing.TB, audience string, change map[string]any) string {
 	t.Helper()
 	claims := i.Claims(audience)
