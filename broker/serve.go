@@ -88,7 +88,11 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	if err != nil {
 		return usage(fmt.Errorf("--state-dir: %w", err), "end the other broker, or move the file away if it is damaged: only what was learned of agents is lost")
 	}
-	defer learned.Close()
+	defer func() {
+		if err := learned.Close(); err != nil {
+			logger.Error("the last results of agents are lost", "err", err)
+		}
+	}()
 	config := c.Server
 	config.Origin, config.Signer, config.Secret = origin, keys.Signer, ring.Secret()
 	config.Directory, config.History, config.Users, config.Services = list.Directory(), learned, who, services

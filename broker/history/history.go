@@ -7,13 +7,17 @@
 //	│     └── 18 → …
 //	└── SHA256:…
 //
-// What is learned is not stored: it is made again from the results, so that a
-// better way to learn needs no migration. Nothing personal is in the file: no
-// user, no address, and of a project only a hash under the broker's own key.
+// The file has results, not what the scheduler has made of them: at its start a
+// broker learns from them again, so that a better way to learn needs no
+// migration. Nothing personal is in the file: no user, no address, and of a
+// project only a hash under the broker's own key.
 //
-// A result is on disk when Add returns: bbolt writes copies of pages and turns
-// to them with one checksummed page, so that a crash at any moment leaves the
-// state before or after.
+// Add does not wait for the disk. A writer stores what was added meanwhile in one
+// transaction after the other, each as soon as the last one is done, which takes
+// some milliseconds. Flush, Results and Close wait for it. A broker that is killed
+// loses what was added within those milliseconds, and nothing else: bbolt writes
+// copies of pages and turns to them with one checksummed page, so that a crash at
+// any moment leaves the state before or after a transaction.
 package history
 
 import (
@@ -40,27 +44,25 @@ const (
 
 var results = []byte("results")
 
-// Store is an open file. It is safe for concurrent use by one process; another
-// cannot open it meanwhile.
-type Store struct{ db *bbolt.DB }
-
 // Open opens the file, or makes it, readable by its owner only. It forgets what
 // is too old, and gives space back if most of the file is unused.
 func Open(path string, now time.Time) (*Store, error) {
-	s, err := open(path)
+	db, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.prune(now); err != nil {
-		return nil, errors.Join(err, s.Close())
+	if err := prune(db, now); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
-	if !s.wasteful(path) {
-		return s, nil
+	if wasteful(db, path) {
+		if db, err = compact(db, path); err != nil {
+			return nil, err
+		}
 	}
-	return s.compact(path)
+	return newStore(db), nil
 }
 
-func open(path string) (*Store, error) {
+func open(path string) (*bbolt.DB, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 2 * time.Second})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("open the history %s: another process has it open", path)
@@ -75,43 +77,17 @@ func open(path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare the history %s: %w", path, err), db.Close())
 	}
-	return &Store{db}, nil
-}
-
-// Close closes the file. Calls of Add that run are waited for.
-func (s *Store) Close() error { return s.db.Close() }
-
-// Add stores a result in place of the agent's oldest. Results that come within
-// a few milliseconds are written at once.
-func (s *Store) Add(r scheduler.Result) error {
-	value := encode(&r)
-	err := s.db.Batch(func(tx *bbolt.Tx) error {
-		b, err := tx.Bucket(results).CreateBucketIfNotExists([]byte(r.Agent))
-		if err != nil {
-			return err
-		}
-		n, err := b.NextSequence()
-		if err != nil {
-			return err
-		}
-		if n > PerAgent {
-			if err := b.Delete(key(n - PerAgent)); err != nil {
-				return err
-			}
-		}
-		return b.Put(key(n), value)
-	})
-	if err != nil {
-		return fmt.Errorf("add a result to the history: %w", err)
-	}
-	return nil
+	return db, nil
 }
 
 func key(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-// Results returns what is stored, in the order of time. What cannot be read, as
-// another version may have written it, is left out and counted.
+// Results returns what was added, in the order of time. Entries that cannot be
+// read, as another version may have written them, are left out and counted.
 func (s *Store) Results() (all []scheduler.Result, unread int, err error) {
+	if err := s.Flush(); err != nil {
+		return nil, 0, err
+	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(results).ForEachBucket(func(agent []byte) error {
 			return tx.Bucket(results).Bucket(agent).ForEach(func(_, v []byte) error {
@@ -134,8 +110,8 @@ func (s *Store) Results() (all []scheduler.Result, unread int, err error) {
 }
 
 // prune deletes results that are too old, or unreadable, and agents without any.
-func (s *Store) prune(now time.Time) error {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+func prune(db *bbolt.DB, now time.Time) error {
+	err := db.Update(func(tx *bbolt.Tx) error {
 		all := tx.Bucket(results)
 		var empty [][]byte
 		err := all.ForEachBucket(func(agent []byte) error {
@@ -170,29 +146,29 @@ func (s *Store) prune(now time.Time) error {
 
 // wasteful tells whether more than half of a file of more than a mebibyte is
 // unused. bbolt uses freed pages again but does not shrink its file.
-func (s *Store) wasteful(path string) bool {
+func wasteful(db *bbolt.DB, path string) bool {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() < 1<<20 {
 		return false
 	}
-	unused := int64(s.db.Stats().FreePageN+s.db.Stats().PendingPageN) * int64(s.db.Info().PageSize)
+	unused := int64(db.Stats().FreePageN+db.Stats().PendingPageN) * int64(db.Info().PageSize)
 	return unused > info.Size()/2
 }
 
 // compact copies what is used into a new file, which takes the place of the old
-// one whole or not at all.
-func (s *Store) compact(path string) (*Store, error) {
-	fail := func(err error) (*Store, error) { return nil, fmt.Errorf("compact the history %s: %w", path, err) }
+// one whole or not at all. It closes the old one.
+func compact(old *bbolt.DB, path string) (*bbolt.DB, error) {
+	fail := func(err error) (*bbolt.DB, error) { return nil, fmt.Errorf("compact the history %s: %w", path, err) }
 	fresh := path + ".compact"
 	if err := wholefile.Remove(fresh); err != nil {
-		return fail(errors.Join(err, s.Close()))
+		return fail(errors.Join(err, old.Close()))
 	}
 	db, err := bbolt.Open(fresh, 0o600, nil)
 	if err != nil {
-		return fail(errors.Join(err, s.Close()))
+		return fail(errors.Join(err, old.Close()))
 	}
-	err = bbolt.Compact(db, s.db, 1<<20)
-	if err = errors.Join(err, db.Close(), s.Close()); err != nil {
+	err = bbolt.Compact(db, old, 1<<20)
+	if err = errors.Join(err, db.Close(), old.Close()); err != nil {
 		return fail(err)
 	}
 	if err := os.Rename(fresh, path); err != nil {

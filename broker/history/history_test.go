@@ -3,12 +3,14 @@ package history
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,13 +104,19 @@ func TestForgetsAndShrinks(t *testing.T) {
 			for i := range 40 {
 				r := result(fmt.Sprint("SHA256:agent", a), i)
 				r.Target = strings.Repeat("x", 200)
-				if err := s.Add(r); err != nil {
-					t.Error(err)
+				for err := s.Add(r); err != nil; err = s.Add(r) {
+					if !errors.Is(err, ErrQueueFull) || s.Flush() != nil {
+						t.Error(err)
+						return
+					}
 				}
 			}
 		})
 	}
 	wg.Wait()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Add(scheduler.Result{Agent: "SHA256:young", Verdict: scheduler.Failed, At: now.Add(MaxAge)}); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +160,7 @@ func child(path string) {
 		os.Exit(1)
 	}
 	for i := 0; ; i++ {
-		if err := s.Add(result("SHA256:a", i)); err != nil {
+		if err := errors.Join(s.Add(result("SHA256:a", i)), s.Flush()); err != nil {
 			fmt.Println("error:", err)
 			os.Exit(1)
 		}
@@ -193,6 +201,83 @@ func TestSurvivesKill(t *testing.T) {
 			t.Errorf("round %d: result %d was stored, and is not there", round, last)
 		}
 		_ = s.Close()
+	}
+}
+
+// TestAddDoesNotWaitForTheDisk holds the file's write lock, as a slow disk does.
+func TestAddDoesNotWaitForTheDisk(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "history.db"), now)
+	slow, err := s.db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := 0
+	for err = nil; err == nil; kept++ { // would never return if it waited
+		err = s.Add(result("SHA256:a", kept))
+	}
+	if kept--; !errors.Is(err, ErrQueueFull) || kept < maxQueued {
+		t.Errorf("after %d results: %v", kept, err)
+	}
+	if err := slow.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := all(t, s); len(got) != PerAgent || got[PerAgent-1] != result("SHA256:a", kept-1) {
+		t.Errorf("%d results are stored; the last is %+v", len(got), got[len(got)-1])
+	}
+}
+
+// TestFailedWritesAreReported, once, to whoever adds or closes next.
+func TestFailedWritesAreReported(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "history.db"), now)
+	_ = s.db.Close()
+	if err := s.Add(result("SHA256:a", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(); err == nil || !strings.Contains(err.Error(), "write results to the history") {
+		t.Errorf("%v", err)
+	}
+	if err := s.Flush(); err != nil {
+		t.Errorf("nothing was added since, and yet: %v", err)
+	}
+	if err := s.Add(result("SHA256:a", 2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "write results to the history") {
+		t.Errorf("%v", err)
+	}
+	if err := s.Add(result("SHA256:a", 1)); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	if err := s.Flush(); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestCloseWritesWhatWasAdded, also what is added at the same moment without an
+// error.
+func TestCloseWritesWhatWasAdded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	s := mustOpen(t, path, now)
+	var wg sync.WaitGroup
+	var kept atomic.Int64
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range PerAgent {
+				if s.Add(result(fmt.Sprint("SHA256:", g), i)) == nil {
+					kept.Add(1)
+				}
+			}
+		})
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if got := all(t, mustOpen(t, path, now)); len(got) != int(kept.Load()) {
+		t.Errorf("%d of %d are stored", len(got), kept.Load())
 	}
 }
 
