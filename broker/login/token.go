@@ -7,7 +7,9 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/farforge/farforge/common/api"
@@ -20,10 +22,14 @@ import (
 //
 //	challenge = expiry (8) ‖ random (16) ‖ HMAC(domain, origin, role, expiry ‖ random, nonce, fingerprint) (32)
 //	session   = base64url(expiry (8) ‖ digest of the key (32) ‖ HMAC(domain, origin, role, expiry ‖ digest) (32))
+//
+// Its methods may be called concurrently.
 type Tokens struct {
 	Secret []byte
 	Origin string
 	Role   identity.Role
+
+	macs sync.Pool // of hash.Hash, keyed with Secret: keying one costs more than a short message
 }
 
 const (
@@ -40,15 +46,26 @@ var (
 )
 
 // mac separates its fields by their lengths.
-func (t Tokens) mac(domain string, fields ...[]byte) []byte {
-	h := hmac.New(sha256.New, t.Secret)
-	for _, f := range append([][]byte{[]byte(domain), []byte(t.Origin), []byte(t.Role)}, fields...) {
-		var size [4]byte
-		binary.BigEndian.PutUint32(size[:], uint32(len(f)))
-		h.Write(size[:])
-		h.Write(f)
+func (t *Tokens) mac(domain string, fields ...[]byte) []byte {
+	h, ok := t.macs.Get().(hash.Hash)
+	if !ok {
+		h = hmac.New(sha256.New, t.Secret)
 	}
-	return h.Sum(nil)
+	defer t.macs.Put(h)
+	h.Reset()
+	message := make([]byte, 0, 256)
+	message = appendField(message, domain)
+	message = appendField(message, t.Origin)
+	message = appendField(message, string(t.Role))
+	for _, f := range fields {
+		message = appendField(message, f)
+	}
+	h.Write(message)
+	return h.Sum(message[:0])
+}
+
+func appendField[T string | []byte](message []byte, field T) []byte {
+	return append(binary.BigEndian.AppendUint32(message, uint32(len(field))), field...)
 }
 
 const (
@@ -57,7 +74,7 @@ const (
 )
 
 // Challenge returns a new challenge for a nonce and a key's fingerprint.
-func (t Tokens) Challenge(nonce []byte, fingerprint string, expires time.Time) []byte {
+func (t *Tokens) Challenge(nonce []byte, fingerprint string, expires time.Time) []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, challengeSize), uint64(expires.Unix()))
 	b = b[:expirySize+randomSize]
 	rand.Read(b[expirySize:]) // never fails
@@ -66,7 +83,7 @@ func (t Tokens) Challenge(nonce []byte, fingerprint string, expires time.Time) [
 
 // CheckChallenge returns ErrForged unless the challenge was made for this nonce
 // and fingerprint, and ErrExpired after its expiry.
-func (t Tokens) CheckChallenge(challenge, nonce []byte, fingerprint string, now time.Time) error {
+func (t *Tokens) CheckChallenge(challenge, nonce []byte, fingerprint string, now time.Time) error {
 	if len(challenge) != challengeSize {
 		return ErrForged
 	}
@@ -79,7 +96,7 @@ func (t Tokens) CheckChallenge(challenge, nonce []byte, fingerprint string, now 
 
 // Session returns a session token for the key with the fingerprint, in ssh's
 // form "SHA256:…".
-func (t Tokens) Session(fingerprint string, expires time.Time) (string, error) {
+func (t *Tokens) Session(fingerprint string, expires time.Time) (string, error) {
 	digest, err := base64.RawStdEncoding.DecodeString(strings.TrimPrefix(fingerprint, "SHA256:"))
 	if err != nil || len(digest) != sha256.Size {
 		return "", errors.New("the key's fingerprint is not a SHA-256 digest")
@@ -92,7 +109,7 @@ func (t Tokens) Session(fingerprint string, expires time.Time) (string, error) {
 
 // CheckSession returns the fingerprint of the key that the token is for. It
 // fails with ErrForged or ErrExpired.
-func (t Tokens) CheckSession(token string, now time.Time) (string, error) {
+func (t *Tokens) CheckSession(token string, now time.Time) (string, error) {
 	if len(token) != base64.RawURLEncoding.EncodedLen(sessionSize) {
 		return "", ErrForged // Go's decoder would ignore line breaks
 	}
@@ -112,7 +129,7 @@ func (t Tokens) CheckSession(token string, now time.Time) (string, error) {
 
 // Renew returns a fresh session for a token that CheckSession has accepted, once
 // less than half of the token's life is left; before that it returns "".
-func (t Tokens) Renew(token, fingerprint string, now time.Time) string {
+func (t *Tokens) Renew(token, fingerprint string, now time.Time) string {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) != sessionSize || expiry(b).Sub(now) > api.SessionLife/2 {
 		return ""

@@ -35,8 +35,8 @@ const benchEnv = "FARFORGE_BENCH_AGENTS"
 
 func benchKey() ed25519.PrivateKey  { return ed25519.NewKeyFromSeed(make([]byte, 32)) }
 func benchFingerprint(i int) string { return fmt.Sprintf("SHA256:%042dA", i) }
-func benchTokens(origin string) login.Tokens {
-	return login.Tokens{Secret: benchKey().Seed(), Origin: origin, Role: identity.RoleAgent}
+func benchTokens(origin string) *login.Tokens {
+	return &login.Tokens{Secret: benchKey().Seed(), Origin: origin, Role: identity.RoleAgent}
 }
 
 const benchOrigin = "https://broker.example.org"

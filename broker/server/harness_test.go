@@ -110,8 +110,8 @@ func (w *world) start() *broker {
 }
 
 // agentTokens makes agents' tokens as a broker with the key does.
-func agentTokens(key ed25519.PrivateKey) login.Tokens {
-	return login.Tokens{Secret: key.Seed(), Origin: "https://broker.example.org", Role: identity.RoleAgent}
+func agentTokens(key ed25519.PrivateKey) *login.Tokens {
+	return &login.Tokens{Secret: key.Seed(), Origin: "https://broker.example.org", Role: identity.RoleAgent}
 }
 
 // agent is a listed agent with a real SSH key.

@@ -131,7 +131,7 @@ func newBadDay(t *testing.T, w *world, agents []*agent, seed uint64) *badDay {
 	}
 	d := &badDay{pace: p, t: t, w: w, seed: seed, seen: map[string]int{}, begun: time.Now(), events: map[string][]string{}}
 	for i, a := range agents {
-		session, err := login.Tokens{Secret: w.key.Seed(), Origin: "https://broker.example.org", Role: identity.RoleAgent}.Session(a.key.Fingerprint(), time.Now().Add(time.Hour))
+		session, err := (&login.Tokens{Secret: w.key.Seed(), Origin: "https://broker.example.org", Role: identity.RoleAgent}).Session(a.key.Fingerprint(), time.Now().Add(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}

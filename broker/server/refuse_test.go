@@ -179,10 +179,10 @@ func TestSessionRefusals(t *testing.T) {
 			r.Challenge = agentTokens(w.key).Challenge(r.Nonce, a.key.Fingerprint(), time.Now())
 		},
 		"another broker's": func(r *api.SessionRequest) {
-			r.Challenge = login.Tokens{Secret: w.key.Seed(), Origin: "https://x", Role: identity.RoleAgent}.Challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
+			r.Challenge = (&login.Tokens{Secret: w.key.Seed(), Origin: "https://x", Role: identity.RoleAgent}).Challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
 		},
 		"another secret's": func(r *api.SessionRequest) {
-			r.Challenge = login.Tokens{Secret: make([]byte, 32), Origin: origin, Role: identity.RoleAgent}.Challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
+			r.Challenge = (&login.Tokens{Secret: make([]byte, 32), Origin: origin, Role: identity.RoleAgent}).Challenge(r.Nonce, a.key.Fingerprint(), time.Now().Add(time.Minute))
 		},
 		"a session's length": func(r *api.SessionRequest) { r.Challenge = make([]byte, 72) },
 	} {

@@ -2,6 +2,8 @@ package grant
 
 import (
 	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -11,9 +13,15 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 )
 
-// claims is a grant as the token spells it.
+// claims is the payload of a token (RFC 7519), with a grant's own claims beside the
+// registered ones. Its times are in whole seconds.
 type claims struct {
-	jwt.RegisteredClaims
+	Issuer       string             `json:"iss"`
+	Subject      string             `json:"sub"`
+	Audience     jwt.ClaimStrings   `json:"aud"`
+	ExpiresAt    int64              `json:"exp"`
+	IssuedAt     int64              `json:"iat"`
+	ID           string             `json:"jti"`
 	Confirmation confirmation       `json:"cnf"`
 	Channels     []string           `json:"channels"`
 	CPUCores     capacity.CoreShare `json:"cpu_cores"`
@@ -30,15 +38,36 @@ type confirmation struct {
 	X5T string `json:"x5t#S256"`
 }
 
+// The methods below make claims jwt.Claims, for the parser.
+
+func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return date(c.ExpiresAt), nil }
+func (c *claims) GetIssuedAt() (*jwt.NumericDate, error)       { return date(c.IssuedAt), nil }
+func (c *claims) GetNotBefore() (*jwt.NumericDate, error)      { return nil, nil }
+func (c *claims) GetIssuer() (string, error)                   { return c.Issuer, nil }
+func (c *claims) GetSubject() (string, error)                  { return c.Subject, nil }
+func (c *claims) GetAudience() (jwt.ClaimStrings, error)       { return c.Audience, nil }
+
+// date returns nil for a claim that the token lacks.
+func date(seconds int64) *jwt.NumericDate {
+	if seconds == 0 {
+		return nil
+	}
+	return &jwt.NumericDate{Time: time.Unix(seconds, 0)}
+}
+
 // Signer signs grants with one key. It is safe for concurrent use.
 type Signer struct {
-	key   ed25519.PrivateKey
-	keyID string
+	key    ed25519.PrivateKey
+	keyID  string
+	header string // of every token, encoded, with its dot
 }
 
 // NewSigner returns a signer for the key.
 func NewSigner(key ed25519.PrivateKey) *Signer {
-	return &Signer{key: key, keyID: KeyID(key.Public().(ed25519.PublicKey))}
+	id := KeyID(key.Public().(ed25519.PublicKey))
+	// A key id is base64url: it needs no escaping in JSON.
+	header := `{"alg":"EdDSA","kid":"` + id + `","typ":"` + Type + `"}`
+	return &Signer{key: key, keyID: id, header: base64.RawURLEncoding.EncodeToString([]byte(header)) + "."}
 }
 
 // Public returns the key with which what s signs is verified.
@@ -51,24 +80,27 @@ func (s *Signer) Sign(g *Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: g.Issuer, Subject: g.Subject, ID: g.JobID, Audience: g.Agents,
-			IssuedAt: jwt.NewNumericDate(g.IssuedAt), ExpiresAt: jwt.NewNumericDate(g.ExpiresAt),
-		},
+	payload, err := json.Marshal(&claims{
+		Issuer: g.Issuer, Subject: g.Subject, ID: g.JobID, Audience: g.Agents,
+		IssuedAt: g.IssuedAt.Unix(), ExpiresAt: g.ExpiresAt.Unix(),
 		Confirmation: confirmation{X5T: x5t},
 		Channels:     g.Channels,
 		CPUCores:     g.CPUCores, MemoryMB: g.MemoryMB, SessionSecs: g.SessionSecs,
 		Bandwidth: g.MaxBandwidthKbps, MessageRate: g.MaxMessageRate,
 		Target: g.Target, Toolchain: g.Toolchain, Project: g.Project,
 	})
-	token.Header["typ"] = Type
-	token.Header["kid"] = s.keyID
-	text, err := token.SignedString(s.key)
 	if err != nil {
 		return "", fmt.Errorf("sign the grant for job %s: %w", g.JobID, err)
 	}
-	return text, nil
+	// The compact serialization of RFC 7515, section 7.1. The library's own
+	// SignedString marshals the header and the dates of each token anew, which
+	// was an eighth of what the broker allocated for a job.
+	token := make([]byte, 0, len(s.header)+base64.RawURLEncoding.EncodedLen(len(payload)+ed25519.SignatureSize)+2)
+	token = append(token, s.header...)
+	token = base64.RawURLEncoding.AppendEncode(token, payload)
+	signature := ed25519.Sign(s.key, token)
+	token = append(token, '.')
+	return string(base64.RawURLEncoding.AppendEncode(token, signature)), nil
 }
 
 // Verify checks a token against the keys and the time and returns its grant.
@@ -111,12 +143,12 @@ func (c *claims) grant() (*Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.ID == "" || c.IssuedAt == nil || len(c.Audience) == 0 || len(c.Channels) == 0 || !c.CPUCores.Valid() || c.MemoryMB < 1 || c.SessionSecs < 1 {
+	if c.ID == "" || c.IssuedAt == 0 || len(c.Audience) == 0 || len(c.Channels) == 0 || !c.CPUCores.Valid() || c.MemoryMB < 1 || c.SessionSecs < 1 {
 		return nil, fmt.Errorf("%w: it lacks one of jti, iat, aud, channels, cpu_cores, memory_mb, session_secs", ErrMalformed)
 	}
 	return &Grant{
 		Issuer: c.Issuer, Subject: c.Subject, JobID: c.ID,
-		IssuedAt: c.IssuedAt.UTC(), ExpiresAt: c.ExpiresAt.UTC(),
+		IssuedAt: time.Unix(c.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC(),
 		PeerFingerprint: fingerprint, Agents: c.Audience, Channels: c.Channels,
 		CPUCores: c.CPUCores, MemoryMB: c.MemoryMB, SessionSecs: c.SessionSecs,
 		MaxBandwidthKbps: c.Bandwidth, MaxMessageRate: c.MessageRate,
