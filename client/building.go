@@ -5,9 +5,12 @@ import (
 	"errors"
 	"os"
 	"path"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/farforge/farforge/client/artifacts"
+	"github.com/farforge/farforge/client/buildlog"
 	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/client/remote"
@@ -25,12 +28,13 @@ type building struct {
 	project *project.Project
 	job     remote.Job
 	source  string // digest
-	fresh   bool   // nothing of an earlier build is used, nor anything kept for a later
+	fresh   bool   // the build uses nothing of an earlier one, and keeps nothing for a later
+	ui      *console.Console
 }
 
 // prepare opens the way to the broker and reads the project.
 func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
-	b := &building{config: c, start: time.Now()}
+	b := &building{config: c, start: time.Now(), ui: a.ui}
 	known, err := c.Trust.Known()
 	if err != nil {
 		return nil, err
@@ -58,6 +62,11 @@ func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
 		b.source = reference.SHA256
 		return b, nil
 	}
+	a.ui.Project(name, b.project.Kind)
+	if c.Job.Recipe == "" { // a recipe that the user names may build any kind
+		b.job.Need.Kind = string(b.project.Kind)
+	}
+	b.project.Warn = func(text string) { a.ui.Say("%s", text) }
 	if b.job.Source, err = b.project.Scan(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -87,8 +96,25 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 	if err != nil {
 		return nil, nil, err
 	}
+	logged, err := buildlog.Create(state)
+	if err == nil {
+		err = b.nameSecrets(state)
+	}
+	if err != nil {
+		return nil, nil, cli.Fail(cli.Usage, errors.Join(err, incoming.Discard()))
+	}
 	prepared := time.Since(b.start)
-	b.job.Need.Project, b.job.Sink = key, incoming.Sink()
+	b.job.Need.Project, b.job.Sink = key, incoming.Sink
+	b.job.Events = func(e remote.Event) {
+		if l, ok := e.(remote.Log); ok {
+			lines := make([]string, len(l.Lines))
+			for i, line := range l.Lines {
+				lines[i] = console.Clean(line, false)
+			}
+			logged.Add(lines)
+		}
+		b.ui.Event(e)
+	}
 	kind, known := recallNAT(state, b.broker.Origin(), time.Now())
 	b.job.Need.NAT = kind
 	if !known && !b.broker.Loopback() {
@@ -111,8 +137,13 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 	if err != nil && !arrived {
 		err = errors.Join(err, incoming.Discard())
 	}
+	at := filepath.Join(filepath.Dir(dir), buildlog.FileName)
+	b.ui.BuildLog(logged, at, cli.Code(err) == cli.BuildFailed)
+	if closing := logged.Close(); closing != nil {
+		b.ui.Say("%v", closing)
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, console.FailedBuild(err, logged, at)
 	}
 	set.Dir = dir
 	if b.config.Out != "" {
@@ -121,4 +152,18 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 		}
 	}
 	return console.NewBuilt(outcome, set, prepared+outcome.Setup, prepared+outcome.Total), set, nil
+}
+
+// nameSecrets names the files that look like secrets before they are sent for the first
+// time.
+func (b *building) nameSecrets(state *os.Root) error {
+	if b.job.Source == nil {
+		return nil
+	}
+	found, err := b.project.NewSecrets(state, b.job.Source.Files)
+	if len(found) > 0 {
+		b.ui.Say("these files look like secrets, and the agent gets to read them: %s; leave out with %s what the build does not need",
+			console.Clean(strings.Join(found, ", "), false), project.IgnoreName)
+	}
+	return err
 }

@@ -18,7 +18,7 @@ func (c *doctorConfig) describe(p signaling.Probe, skew time.Duration) console.W
 		case s.Err != nil:
 			step.Detail, step.Hint = s.Err.Error(), s.Advice(p.Way, c.Reach.Proxy)
 			if s.Name == signaling.StepClock {
-				step.Detail, step.Hint = skewText(skew), "set this machine's clock; keys and tokens look expired that are not"
+				step.Detail, step.Hint = skewText(skew), "set this machine's clock, because valid keys and tokens look expired"
 			}
 		case s.Name == signaling.StepKeys:
 			step.Detail = "it publishes what grants are verified with"

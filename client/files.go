@@ -14,9 +14,11 @@ func (a *app) filesCommand() *cobra.Command {
 		Long: `List the files of the project in DIR, or here, that a build would send to an
 agent, one path a line.
 
-Left out are .git and .farforge, the outputs that farforge.toml names, and what
-.gitignore and .farforgeignore say. A .farforgeignore has the form of a
-.gitignore and wins over it, so it can also take files back in:
+They are the files that git would take: all that it tracks, and all that no rule of
+.gitignore, .git/info/exclude and core.excludesFile leaves out. .git, .farforge and
+the outputs that farforge.toml names are always left out, and so is what builds of
+this kind of project make, such as build/ or .pio/. A .farforgeignore has the form
+of a .gitignore and outweighs all of these, so it can also take files back in:
 
   *.pdf
   !generated/
@@ -30,6 +32,7 @@ differ only in case) stops this command too.`,
 				return err
 			}
 			defer p.Close()
+			p.Warn = func(text string) { a.ui.Say("%s", text) }
 			manifest, err := p.Scan(cmd.Context())
 			if err != nil {
 				return err

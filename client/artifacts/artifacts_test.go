@@ -33,7 +33,10 @@ func arrive(t *testing.T, state *os.Root, files map[string]string) (*Incoming, *
 		m.Files = append(m.Files, f)
 		result.Artifacts = append(result.Artifacts, api.Artifact{Path: name, Size: f.Size, SHA256: f.SHA256})
 	}
-	sink := in.Sink()
+	sink, err := in.Sink()
+	if err != nil {
+		t.Fatal(err)
+	}
 	need, err := sink.Need(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)

@@ -70,8 +70,17 @@ func Begin(state *os.Root) (*Incoming, error) {
 	return in, nil
 }
 
-// Sink returns a sink that stores artifacts in this place.
-func (in *Incoming) Sink() channel.Sink { return channel.NewDirSink(in.files) }
+// Sink empties the place and returns a sink that stores artifacts there.
+func (in *Incoming) Sink() (channel.Sink, error) {
+	entries, err := fs.ReadDir(in.files.FS(), ".")
+	for _, e := range entries {
+		err = errors.Join(err, in.files.RemoveAll(e.Name()))
+	}
+	if err != nil {
+		return nil, cli.Failf(cli.Usage, "empty the folder for the artifacts: %w", err)
+	}
+	return channel.NewDirSink(in.files), nil
+}
 
 // Keep checks that the artifacts are those of the result and of the agent's
 // signed statement, and replaces the last build's artifacts with them. After an

@@ -15,6 +15,8 @@ var objects = map[string]func() any{
 	"explained":  func() any { return new(explainedEvent) },
 	"waiting":    func() any { return new(waitingEvent) },
 	"connected":  func() any { return new(connectedEvent) },
+	"project":    func() any { return new(projectEvent) },
+	"finding":    func() any { return new(findingEvent) },
 	"stage":      func() any { return new(stageEvent) },
 	"log":        func() any { return new(logEvent) },
 	"notice":     func() any { return new(noticeEvent) },

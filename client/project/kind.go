@@ -44,17 +44,6 @@ func (k Kind) Title() string {
 	return string(k)
 }
 
-// Patterns that tell kinds apart. They are compiled when a project is opened, not
-// whenever the client starts.
-const (
-	idfCMake    = `(?i)\$ENV\{IDF_PATH\}/tools/cmake/|\bidf_build_process\b`
-	idfMake     = `\$\(IDF_PATH\)/make/`
-	zephyrCMake = `(?i)find_package\s*\(\s*Zephyr\b`
-	esphomeKey  = `(?m)^esphome:`
-)
-
-func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
-
 // kindOf finds out the kind of the project at the top of a file system. A project that
 // more than one kind fits is of the first one: PlatformIO and ESP-IDF also use CMake.
 func kindOf(root fs.FS) Kind {
@@ -63,6 +52,9 @@ func kindOf(root fs.FS) Kind {
 		return ""
 	}
 	files := map[string]bool{}
+	matches := func(name, expr string) bool {
+		return files[name] && regexp.MustCompile(expr).MatchString(head(root, name))
+	}
 	sketch, yaml := false, false
 	for _, e := range entries {
 		if e.IsDir() {
@@ -73,7 +65,7 @@ func kindOf(root fs.FS) Kind {
 		case strings.HasSuffix(e.Name(), ".ino"):
 			sketch = true
 		case strings.HasSuffix(e.Name(), ".yaml"), strings.HasSuffix(e.Name(), ".yml"):
-			yaml = yaml || matches(esphomeKey, head(root, e.Name()))
+			yaml = yaml || matches(e.Name(), `(?m)^esphome:`)
 		}
 	}
 	makefile := ""
@@ -82,16 +74,12 @@ func kindOf(root fs.FS) Kind {
 			makefile = name
 		}
 	}
-	lists := ""
-	if files["CMakeLists.txt"] {
-		lists = head(root, "CMakeLists.txt")
-	}
 	switch {
 	case files["platformio.ini"]:
 		return PlatformIO
-	case matches(idfCMake, lists), makefile != "" && matches(idfMake, head(root, makefile)):
+	case matches("CMakeLists.txt", `(?i)\$ENV\{IDF_PATH\}/tools/cmake/|\bidf_build_process\b`), matches(makefile, `\$\(IDF_PATH\)/make/`):
 		return ESPIDF
-	case matches(zephyrCMake, lists):
+	case matches("CMakeLists.txt", `(?i)find_package\s*\(\s*Zephyr\b`):
 		return Zephyr
 	case files["Cargo.toml"]:
 		return Rust

@@ -11,9 +11,9 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// Agent is who does the job. It has proved to hold the key.
+// Agent is the agent that does the job. It has proved to hold the key.
 type Agent struct {
-	// Name is what the broker calls it.
+	// Name is its name at the broker.
 	Name string
 	Key  ssh.PublicKey
 	// Fingerprint is the key's, "SHA256:…".
@@ -27,7 +27,7 @@ func newAgent(answer *envelope.Answer) Agent {
 	return Agent{Name: nameOf(answer.Candidate), Key: answer.Agent, Fingerprint: ssh.FingerprintSHA256(answer.Agent)}
 }
 
-// nameOf is never empty.
+// nameOf returns the candidate's name, or else its fingerprint.
 func nameOf(c api.Candidate) string {
 	if c.Name == "" {
 		return c.Fingerprint
@@ -50,38 +50,37 @@ const nothingSent = "nothing of your project was sent"
 // agent of ours has one, so its absence is a downgrade.
 func unsealedError(name string) error {
 	return cli.Failf(cli.Verification, "the broker offers the agent %s without a key to seal the offer to, and could read it", name).Hint(
-		"an agent of Farforge always has one: it is old, or the broker wants to listen in",
+		"every agent of Farforge has one: this one is old, or the broker hides its key",
 		"--allow-unsealed lets the broker see the addresses of both ends; the agent's answer has to be signed all the same",
 		nothingSent)
 }
 
-// unwantedError is for a candidate that the user has not asked for, or has
-// excluded.
+const codeUnwanted = "unwanted_agent"
+
+// unwantedError is for a candidate that the request does not name, or excludes.
 func unwantedError(c api.Candidate) error {
-	return cli.Failf(cli.Verification, "the broker offers the agent %s (%s), which was not asked for", nameOf(c), c.Fingerprint).Hint(
-		"tell the broker's operator", nothingSent)
+	return cli.Failf(cli.Verification, "the broker offers the agent %s (%s), which the request does not allow", nameOf(c), c.Fingerprint).Hint(
+		"tell the broker's operator", nothingSent).WithCode(codeUnwanted)
 }
 
-// candidateError is for a candidate whose keys do not hold together.
+// candidateError is for a candidate whose keys do not match each other.
 func candidateError(err error) error {
 	return cli.Failf(cli.Verification, "the broker cannot be trusted: %w", err).Hint(
-		"the broker, or somebody between it and this machine, has put another key in the place of an agent's; tell its operator",
+		"the broker, or a machine on the way to it, has replaced an agent's key; tell its operator",
 		nothingSent)
 }
 
-// answerError is for an answer that is not from a candidate, or not to this
-// offer.
+// answerError is for an answer that is not by a candidate, or not to this offer.
 func answerError(err error) error {
 	return cli.Fail(cli.Verification, err,
-		"the broker, or somebody between it and this machine, may be putting itself in the agent's place; tell its operator",
+		"the broker, or a machine on the way to it, may be posing as the agent; tell its operator",
 		nothingSent)
 }
 
-// certificateError is for a connection whose other end is not who signed the
-// answer.
+// certificateError is for a connection whose other end is not the signer of the answer.
 func certificateError(agent Agent, presented, promised string) error {
-	return cli.Failf(cli.Verification, "who answers the connection is not %s: it presents the certificate %s, and %s signed %s",
+	return cli.Failf(cli.Verification, "the other end of the connection is not %s: it presents the certificate %s, and %s signed %s",
 		agent, presented, agent, promised).Hint(
-		"somebody may have put itself between this machine and the agent; tell the broker's operator",
+		"a machine on the way may be posing as the agent; tell the broker's operator",
 		nothingSent)
 }

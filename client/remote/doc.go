@@ -9,22 +9,21 @@
 //	 ├─▶ espctl    build ▶   ◀ stage, log, problem, result
 //	 ├─▶ source    the project's files ▶           at the same time
 //	 ├─▶ firmware  ◀ the artifacts                 when they are built
-//	 └─▶ accepted, or not ─▶ confirmation          so that the broker learns
+//	 └─▶ accepted or refused ─▶ confirmation       to the broker
 //
-// build goes out at once while the tree goes up, so that the agent can prepare;
-// it starts the command when it has the files.
+// The client sends build at once and the tree beside it, so that the agent can prepare;
+// the agent starts the command when it has the files.
 //
 // # How it ends
 //
-//	the agent's result             success, or the error that it tells
+//	the agent's result             success, or the error that it names
 //	the caller's context           cancel ▶, then the result or a few seconds
-//	something fails on this side   the same, and the error is this side's
+//	an error on this side          the same, and the error is this side's
 //	the connection breaks          noticed within seconds: the agent is lost
 //
-// The broker hears of each of these ends, once an agent has answered, in a single
-// request that is given two seconds.
+// A job whose agent is lost is done once more on another agent. Once an agent has
+// answered, the broker gets each end in a single request of at most two seconds.
 //
-// Every error is a [cli.Error] with the exit code and what to do. Whatever the
-// end, the connection is closed and nothing of the session runs on when Run
-// returns.
+// Every error is a [cli.Error] with an exit code and hints. When Run returns, the
+// connection is closed and no goroutine of the job runs.
 package remote

@@ -7,8 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"time"
+	"strings"
 
+	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
@@ -16,14 +17,19 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-func impatient(patience time.Duration, last Waiting, err error) error {
+// impatient returns the error for a job that no agent took in time.
+func (i *introduction) impatient(err error) error {
 	var u *signaling.Unreachable
 	if errors.As(err, &u) {
 		return unreachableError(u)
 	}
-	e := cli.Failf(cli.NoAgent, "no agent took the job within %v", patience)
-	if place := last.String(); place != "" {
-		if last.Estimate > 0 {
+	if !i.heard {
+		return cli.Failf(cli.Broker, "the broker at %s did not answer within %v", i.job.Broker.Origin(), i.job.Patience).
+			Hint("check that the URL is the broker's: the server accepts connections and sends no response", "run client doctor with the same flags")
+	}
+	e := cli.Failf(cli.NoAgent, "no agent took the job within %v", i.job.Patience)
+	if place := i.waiting.String(); place != "" {
+		if i.waiting.Estimate > 0 {
 			place += " from its start"
 		}
 		e.Hint("all able agents are busy; the job was " + place)
@@ -34,6 +40,16 @@ func impatient(patience time.Duration, last Waiting, err error) error {
 // unreachableError names the cause that client doctor would name.
 func unreachableError(u *signaling.Unreachable) *cli.Error {
 	return cli.Fail(cli.Broker, u, u.Hints...).Hint("client doctor, with the same flags, tries each step")
+}
+
+// withKind names the project's kind in the error for a farm without a recipe for it.
+func (i *introduction) withKind(err error) error {
+	if i.need.Kind == "" || cli.ErrorCode(err) != string(api.CodeNoRecipe) {
+		return err
+	}
+	kind := project.Kind(i.need.Kind)
+	return cli.Failf(cli.NoAgent, "this is a project for %s; %w", kind.Title(), err).
+		Hint("name a recipe that builds it all the same with --recipe")
 }
 
 func canceledError(ctx context.Context) error {
@@ -58,7 +74,7 @@ func connectError(ctx context.Context, agent Agent, err error) error {
 // lostError is for an agent that went away.
 func lostError(agent Agent, err error) error {
 	return cli.Failf(cli.LostAgent, "lost %s in the middle of the job: %w", agent, err).
-		Hint("run the command again; the broker then chooses among the agents that are there")
+		Hint("run the command again; the broker then chooses among the agents that are online")
 }
 
 // refusedError is for an agent that does not open a channel of the grant.
@@ -66,11 +82,11 @@ func refusedError(agent Agent, p *channel.Problem) error {
 	return cli.Failf(cli.NoAgent, "%s refuses the job: %s", agent, p.Message).Hint(p.Hints...).WithCode(string(p.Code))
 }
 
-// resultError is for a job that the agent says did not succeed.
+// resultError is for a job whose result is not a success.
 func resultError(agent Agent, result *channel.Result) error {
 	p := result.Problem
 	if p == nil {
-		p = &channel.Problem{Message: fmt.Sprintf("%s says that the job ended as %q, and not why", agent, result.Outcome)}
+		p = &channel.Problem{Message: fmt.Sprintf("%s gives no reason; the job ended as %q", agent, result.Outcome)}
 	}
 	exit := cli.LostAgent
 	switch p.Code {
@@ -97,8 +113,8 @@ func resultError(agent Agent, result *channel.Result) error {
 	return cli.Fail(exit, errors.New(text), p.Hints...).WithCode(string(p.Code))
 }
 
-// closedError marks the errors of a channel that the agent closed. Its result
-// may still come and say why.
+// closedError marks the errors of a channel that the agent closed. The agent's result
+// can still arrive and has the reason.
 type closedError struct{ err error }
 
 func (c *closedError) Error() string { return c.err.Error() }
@@ -109,10 +125,14 @@ func isClosing(err error) bool {
 	return errors.As(err, &c)
 }
 
-// uploadError is for a tree that did not go up.
+// uploadError is for a tree that could not be sent.
 func uploadError(agent Agent, err error) error {
 	var p *channel.Problem
+	var changed *channel.ChangedError
 	switch {
+	case errors.As(err, &changed):
+		return cli.Fail(cli.Usage, changed).Hint("run the command again",
+			fmt.Sprintf("if a program keeps writing to it, and the build does not need it, leave it out:  echo '/%s' >> %s", strings.ReplaceAll(changed.Path, "'", `'\''`), project.IgnoreName))
 	case closedByAgent(err):
 		return lostError(agent, &closedError{fmt.Errorf("it closed the channel of the source files: %w", err)})
 	case errors.As(err, &p):
@@ -122,7 +142,7 @@ func uploadError(agent Agent, err error) error {
 	}
 }
 
-// downloadError is for artifacts that did not come down, or wrong ones.
+// downloadError is for artifacts that did not arrive, or wrong ones.
 func downloadError(agent Agent, err error) error {
 	var p *channel.Problem
 	var path *fs.PathError

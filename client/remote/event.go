@@ -8,52 +8,53 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// Event is something that happens during a job and that a user may want to
-// see. It is one of the types below, [Waiting] or [Explained].
+// Event is an event of a job for the user: one of the types below, [Waiting] or
+// [Explained].
 type Event interface{ event() }
 
-// Granted tells that the broker has given a grant: these agents could do it.
+// Granted is the event of a grant from the broker, with the agents that can do the job.
 type Granted struct {
 	JobID      string
 	Candidates []api.Candidate
 }
 
-// Connected tells that an agent has taken the job and is there.
+// Connected is the event of a connection to the agent that took the job.
 type Connected struct {
 	Agent Agent
 	// Relayed is set when packets go through the broker's relay.
 	Relayed bool
-	// After is how long it took from the start of the job.
+	// After is the time since the start of the job.
 	After time.Duration
 }
 
-// Stage tells that a phase of the job begins on the agent.
+// Stage is the event of a phase that begins on the agent.
 type Stage struct{ channel.Stage }
 
-// Log is output of the build, whole lines.
+// Log is output of the build, in whole lines.
 type Log struct{ channel.Log }
 
-// Notice is something that the agent refuses or complains about, or that this
-// end has to say, and that does not end the job by itself.
+// Notice is a message of the agent or of this end that does not end the job by itself.
 type Notice struct{ channel.Problem }
 
-// The codes of this end's own notices.
+// The codes of the client's own notices.
 const (
 	NoticeClockSkew channel.ProblemCode = "clock_skew"
 	NoticeNewAgent  channel.ProblemCode = "new_agent"
 	NoticeUnsealed  channel.ProblemCode = "unsealed"
-	// NoticeUnexplained is for a broker that was asked for its reasons and gave none.
+	// NoticeSecondTry says that the agent was lost and the broker is asked for another.
+	NoticeSecondTry channel.ProblemCode = "second_try"
+	// NoticeUnexplained says that the broker gave no reasons although the user wants them.
 	NoticeUnexplained channel.ProblemCode = "unexplained"
 )
 
-// Upload and Download tell how many bytes of contents have gone, and how many
-// will. The last of each has them equal.
+// Upload and Download count the bytes of contents so far and in all. In the last event
+// of a transfer the two are equal.
 type (
 	Upload   struct{ Done, Total int64 }
 	Download struct{ Done, Total int64 }
 )
 
-// Canceling tells that the agent has been asked to stop.
+// Canceling is the event of a request to the agent to stop.
 type Canceling struct{}
 
 func (Granted) event()   {}
@@ -66,7 +67,7 @@ func (Upload) event()    {}
 func (Download) event()  {}
 func (Canceling) event() {}
 
-// teller hands events to the caller one after another.
+// teller passes events to the caller one after another.
 type teller struct {
 	mu   sync.Mutex
 	tell func(Event)

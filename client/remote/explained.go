@@ -5,8 +5,8 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// Explained tells why the broker has chosen the candidates, best first. It comes
-// once, with the first grant, if the need asks for it.
+// Explained is the event of the broker's reasons for its choice of candidates, best
+// first. It comes once, with the first grant, if the request wants it.
 type Explained struct {
 	JobID      string
 	Candidates []api.Explained
@@ -14,8 +14,7 @@ type Explained struct {
 
 func (Explained) event() {}
 
-// explain passes on why the candidates of the first grant are what they are. What
-// is asked for once need not be asked for again.
+// explain passes on the reasons for the candidates of the first grant.
 func (i *introduction) explain(granted *api.GrantResponse) {
 	if !i.need.Explain {
 		return
@@ -23,7 +22,7 @@ func (i *introduction) explain(granted *api.GrantResponse) {
 	i.need.Explain = false
 	if len(granted.Explanation) == 0 {
 		i.events.event(Notice{channel.Problem{
-			Code: NoticeUnexplained, Message: "the broker does not say why it chose these agents; it may be older than this client",
+			Code: NoticeUnexplained, Message: "the broker gives no reasons for its choice of agents; it may be older than this client",
 		}})
 		return
 	}

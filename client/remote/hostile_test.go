@@ -74,7 +74,7 @@ func TestAttacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing.Recipient = own.Recipient(); return c }
-		}, "the sealing key is not the agent's own", "another key in the place of an agent's"},
+		}, "the sealing key is not the agent's own", "has replaced an agent's key"},
 		{"sealing key of the broker, unsealed allowed", func(t *testing.T, b *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			own, err := envelope.NewKey()
@@ -105,15 +105,15 @@ func TestAttacks(t *testing.T) {
 		{"unknown agent, strictly", func(_ *testing.T, _ *fakefarm.Broker, _ *fakefarm.Settings, x *try) {
 			x.job.Trust.Strict = true
 		}, "is not known, and --strict-agents trusts no other", "client agents trust --known-agents '"},
-		{"agent that was not asked for", func(_ *testing.T, _ *fakefarm.Broker, _ *fakefarm.Settings, x *try) {
+		{"agent that the request does not name", func(_ *testing.T, _ *fakefarm.Broker, _ *fakefarm.Settings, x *try) {
 			x.job.Need.Agents = []string{"another"}
 		}, "offers the agent bench (SHA256:", "tell the broker's operator"},
 		{"agent that was excluded", func(_ *testing.T, b *fakefarm.Broker, _ *fakefarm.Settings, x *try) {
 			x.job.Need.ExcludeAgents = []string{b.Key.Fingerprint()}
-		}, "which was not asked for", ""},
+		}, "which the request does not allow", ""},
 		{"answer in plain to a sealed offer", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Answer = func(string, []byte, []byte) []byte { return []byte(`{"type":"answer","sdp":"v=0"}`) }
-		}, "a sealed offer was answered in plain", "putting itself in the agent's place"},
+		}, "a sealed offer was answered in plain", "may be posing as the agent"},
 		{"garbled answer", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Answer = func(_ string, _, a []byte) []byte { a[len(a)-1] ^= 1; return a }
 		}, "the agent's answer cannot be trusted", ""},
@@ -124,7 +124,7 @@ func TestAttacks(t *testing.T) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
 			s.Answer = swapSDP(t)
-		}, "the offer or the answer was changed on its way", "putting itself in the agent's place"},
+		}, "the offer or the answer was changed on its way", "may be posing as the agent"},
 		{"answer without a signature", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
@@ -145,7 +145,7 @@ func TestAttacks(t *testing.T) {
 		}, "was changed on its way", ""},
 		{"certificate that is not the signed one", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Promise = func(string) string { return strings.Repeat("AB:", 31) + "AB" }
-		}, "who answers the connection is not bench: it presents the certificate", "between this machine and the agent"},
+		}, "the other end of the connection is not bench: it presents the certificate", "may be posing as the agent"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

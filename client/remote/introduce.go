@@ -14,24 +14,23 @@ import (
 
 var errPatience = errors.New("no agent has taken the job")
 
-// introduction is a job's way to an agent.
+// introduction connects a job to an agent with the broker's help.
 type introduction struct {
-	job    *Job
-	events *teller
-	cert   *peer.Certificate
-	// witness hears who has answered.
+	job     *Job
+	events  *teller
+	cert    *peer.Certificate
 	witness *witness
 	need    api.GrantRequest
-	// offer is this end of the connection, whichever agent answers it.
+	// offer is this end of the connection; any of the candidates can answer it.
 	offer *peer.Offer
 	// envelope is the offer for the candidates of the last grant.
 	envelope *envelope.Offer
-	waiting  Waiting // the last that was said of the line
+	waiting  Waiting // the last place in line
+	heard    bool    // the broker has answered
 	trickle  *trickle
 }
 
-// connect has the broker introduce an agent, makes sure that it is the one that
-// it claims to be, and connects to it.
+// connect requests an agent from the broker, verifies its identity, and connects to it.
 func connect(ctx context.Context, job *Job, events *teller, w *witness) (*peer.Conn, *Outcome, error) {
 	cert, err := peer.NewCertificate()
 	if err != nil {
@@ -42,7 +41,7 @@ func connect(ctx context.Context, job *Job, events *teller, w *witness) (*peer.C
 	i.need.PeerFingerprint = cert.Fingerprint()
 	i.need.RequiredChannels = job.labels()
 	if err := i.need.Validate(); err != nil {
-		return nil, nil, cli.Failf(cli.Usage, "this cannot be asked of a broker: %w", err)
+		return nil, nil, cli.Failf(cli.Usage, "the request to the broker is invalid: %w", err)
 	}
 	jobID, answer, err := i.ask(ctx)
 	if err != nil {
@@ -68,7 +67,7 @@ func connect(ctx context.Context, job *Job, events *teller, w *witness) (*peer.C
 	return conn, &Outcome{JobID: jobID, Agent: agent}, nil
 }
 
-// ask returns the answer of an agent that may be connected to.
+// ask returns the answer of an agent that the user trusts.
 func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.Answer, err error) {
 	waiting, cancel := ctx, context.CancelFunc(func() {})
 	if i.job.Patience > 0 {
@@ -76,31 +75,32 @@ func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.
 	}
 	defer cancel()
 	introduced, err := i.job.Broker.Introduce(waiting, &i.need, i.prepare, func(w api.Waiting) {
-		i.waiting = newWaiting(&w)
+		i.waiting, i.heard = newWaiting(&w), true
 		i.trickle.renew(w.Grant)
 		i.events.event(i.waiting)
 	})
 	switch {
 	case err != nil && ctx.Err() == nil && errors.Is(context.Cause(waiting), errPatience):
-		return "", nil, impatient(i.job.Patience, i.waiting, err)
+		return "", nil, i.impatient(err)
 	case err != nil:
-		return "", nil, BrokerError(ctx, i.job.Broker, i.job.As, err)
+		return "", nil, i.withKind(BrokerError(ctx, i.job.Broker, i.job.As, err))
 	}
 	jobID = introduced.Grant.JobID
 	if answer, err = i.envelope.OpenAnswer(jobID, introduced.Answer); err != nil {
 		return "", nil, answerError(err)
 	}
-	i.witness.met(newAgent(answer), introduced.Grant)
-	// Again, because a candidate of an unsealed offer need not have told its key.
+	i.witness.agentAnswered(newAgent(answer), introduced.Grant)
+	// Again, because a candidate for an unsealed offer may have come without its key.
 	if err := i.job.Trust.Vet(nameOf(answer.Candidate), answer.Agent); err != nil {
-		i.witness.outcome = api.OutcomeCanceled // the agent cannot help it
+		i.witness.outcome = api.OutcomeCanceled // no fault of the agent
 		return "", nil, err
 	}
 	return jobID, answer, nil
 }
 
-// prepare judges the candidates of a grant and makes the offer for them.
+// prepare judges the candidates of a grant and makes the offer to them.
 func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) ([]byte, error) {
+	i.heard = true
 	i.events.event(Granted{JobID: granted.JobID, Candidates: granted.Candidates})
 	i.explain(granted)
 	if p := skewed(i.job.Broker.Skew()); p != nil {
@@ -120,7 +120,7 @@ func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) 
 	if !sealed {
 		i.events.event(Notice{channel.Problem{
 			Code:    NoticeUnsealed,
-			Message: "the offer goes unsealed: the broker can read the addresses of both ends (--allow-unsealed)",
+			Message: "the offer is not sealed: the broker can read the addresses of both ends (--allow-unsealed)",
 		}})
 		i.envelope, err = envelope.PlainOffer(string(i.offer.Description()), granted.Candidates)
 	} else {
@@ -136,8 +136,8 @@ func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) 
 	return i.envelope.Body, nil
 }
 
-// meet makes sure that the other end of the connection is the agent that has
-// signed the answer, and remembers it.
+// meet verifies that the other end of the connection is the agent that has signed the
+// answer, and adds a new agent to known_agents.
 func (i *introduction) meet(agent Agent, presented, promised string) error {
 	if presented == "" || presented != promised {
 		return certificateError(agent, presented, promised)
@@ -157,8 +157,8 @@ func (i *introduction) meet(agent Agent, presented, promised string) error {
 	return nil
 }
 
-// vet judges all candidates, and tells whether the offer can be sealed to them.
-// Every one of them could read it, so one that is refused is one too many.
+// vet judges all candidates, and tells whether the offer can be sealed to them. Each
+// of them could read the offer, so an error about one is an error about the grant.
 func vet(job *Job, candidates []api.Candidate) (sealed bool, err error) {
 	if len(candidates) == 0 {
 		return false, cli.Failf(cli.Broker, "the broker names no agent that could take the job")
@@ -175,7 +175,7 @@ func vet(job *Job, candidates []api.Candidate) (sealed bool, err error) {
 			sealed = false
 		}
 		if c.PublicKey == "" {
-			continue // then its answer tells
+			continue // its answer has the key
 		}
 		key, err := publicKey(c)
 		if err != nil {
@@ -188,8 +188,8 @@ func vet(job *Job, candidates []api.Candidate) (sealed bool, err error) {
 	return sealed, nil
 }
 
-// wanted tells whether the user's own choice of agents allows the candidate. The
-// broker should have seen to it.
+// wanted tells whether the request allows the candidate. An honest broker offers no
+// other.
 func wanted(need *api.GrantRequest, c api.Candidate) bool {
 	named := func(list []string) bool {
 		return slices.Contains(list, c.Name) || slices.Contains(list, c.Fingerprint)

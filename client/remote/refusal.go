@@ -13,9 +13,8 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-// BrokerError is the error for the user when a broker did not do what it was asked
-// for: to introduce an agent, or something else. as names what it was told who
-// asks; empty is nothing. ctx is that of the request.
+// BrokerError returns the user's error for a request that failed at the broker. as names
+// the identity shown to the broker; empty: none was shown. ctx is that of the request.
 func BrokerError(ctx context.Context, broker *signaling.Client, as string, err error) error {
 	var p *api.Problem
 	var u *signaling.Unreachable
@@ -34,7 +33,7 @@ func BrokerError(ctx context.Context, broker *signaling.Client, as string, err e
 	}
 }
 
-// problemError is for an error that the broker answered with.
+// problemError is for an error in the broker's response.
 func problemError(broker *signaling.Client, as string, p *api.Problem) error {
 	text := p.Detail
 	if text == "" {
@@ -51,19 +50,19 @@ func problemError(broker *signaling.Client, as string, p *api.Problem) error {
 	switch p.Status {
 	case http.StatusUnauthorized:
 		if as == "" {
-			e.Hint("it was not told who asks; say so with --access-key-file, --user-key or --oidc", "the broker's operator gives access keys and lists SSH keys")
+			e.Hint("show the broker who you are with --access-key-file, --user-key or --oidc", "ask the broker's operator for an access key, or to list your SSH key")
 		} else {
-			e.Hint("it was asked with " + as + "; has it expired, or been withdrawn? the broker's operator knows")
+			e.Hint("the request carried " + as + "; ask the broker's operator whether it has expired or was revoked")
 		}
 	case http.StatusForbidden:
 		if as != "" {
-			e.Hint("it was asked with " + as + "; the broker's operator says what that allows")
+			e.Hint("the request carried " + as + "; ask the broker's operator what that allows")
 		}
 	case http.StatusTooManyRequests:
 		if as == "" {
-			e.Hint("it was not told who asks; brokers allow more to users that they know")
+			e.Hint("show the broker who you are with --access-key-file, --user-key or --oidc; known users have higher limits")
 		} else {
-			e.Hint("it was asked with " + as + ", to which its limits apply")
+			e.Hint("the request carried " + as + ", whose limits apply")
 		}
 	}
 	if p.RetryAfter > 0 && (exit == cli.NoAgent || p.Status == http.StatusTooManyRequests) {
@@ -77,8 +76,8 @@ func problemError(broker *signaling.Client, as string, p *api.Problem) error {
 	return e
 }
 
-// skewed tells of a clock that is so far off that lifetimes are misjudged; it is
-// nil for one that is not. ahead is by how much the broker's clock is.
+// skewed returns a problem if this machine's clock is so wrong that valid keys and
+// tokens look expired, or nil. ahead is the time by which the broker's clock is ahead.
 func skewed(ahead time.Duration) *channel.Problem {
 	if ahead.Abs() <= signaling.MaxSkew {
 		return nil
@@ -89,6 +88,6 @@ func skewed(ahead time.Duration) *channel.Problem {
 	}
 	return &channel.Problem{
 		Code:    NoticeClockSkew,
-		Message: fmt.Sprintf("this machine's clock is %v %s the broker's; set it, or keys and tokens look expired that are not", ahead.Abs().Round(time.Second), which),
+		Message: fmt.Sprintf("this machine's clock is %v %s the broker's; set it, because valid keys and tokens look expired", ahead.Abs().Round(time.Second), which),
 	}
 }

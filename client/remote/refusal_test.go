@@ -28,11 +28,11 @@ func TestRefusedUsers(t *testing.T) {
 		hint    string
 	}{
 		{"nobody", "", problem(401, api.CodeUnauthorized, 0), 0, "the broker refuses: no (401 unauthorized)", "--access-key-file, --user-key or --oidc"},
-		{"bad token", "the access key in k", problem(401, api.CodeBadToken, 0), 0, "(401 bad_token)", "it was asked with the access key in k; has it expired"},
+		{"bad token", "the access key in k", problem(401, api.CodeBadToken, 0), 0, "(401 bad_token)", "the request carried the access key in k; ask the broker"},
 		{"bad token and a wrong clock", "the OIDC token in t", problem(401, api.CodeBadToken, 0), -2 * time.Minute, "(401 bad_token)", "clock is 2m0s ahead of the broker's"},
-		{"not allowed", "the SSH key SHA256:x", problem(403, api.CodeForbidden, 0), 0, "(403 forbidden)", "it was asked with the SSH key SHA256:x"},
+		{"not allowed", "the SSH key SHA256:x", problem(403, api.CodeForbidden, 0), 0, "(403 forbidden)", "the request carried the SSH key SHA256:x"},
 		{"quota", "the SSH key SHA256:x", problem(429, api.CodeTooFast, 300), 0, "(429 too_fast)", "another try in 5m0s"},
-		{"quota of nobody", "", problem(429, api.CodeTooFast, 300), 0, "(429 too_fast)", "was not told who asks"},
+		{"quota of nobody", "", problem(429, api.CodeTooFast, 300), 0, "(429 too_fast)", "show the broker who you are"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,71 +2,76 @@ package remote
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/farforge/farforge/client/trust"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
+	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/signaling"
 )
 
 const (
 	// connectTimeout bounds the time from an agent's answer to a connection.
 	connectTimeout = 20 * time.Second
-	// cancelTimeout is how long a canceled agent may take to send its result.
+	// cancelTimeout bounds the time in which a canceled agent sends its result.
 	cancelTimeout = 5 * time.Second
-	// resultTimeout is how long an agent that closed a channel may take to say
-	// why.
+	// resultTimeout bounds the time in which an agent that closed a channel sends
+	// its result, which has the reason.
 	resultTimeout = 2 * time.Second
-	// lastWords is how long what arrived before the connection ended may take
-	// to be read.
-	lastWords = 250 * time.Millisecond
-	// overtime is how much longer than the job's time limit, which the agent
-	// enforces, the client waits for it to say so.
+	// drainTimeout bounds the time in which the client reads the messages that
+	// arrived before the connection ended.
+	drainTimeout = 250 * time.Millisecond
+	// overtime is the time that the client waits for a result after the job's time
+	// limit, which the agent enforces.
 	overtime = 30 * time.Second
+	// secondTimeout bounds the time until the broker grants a second attempt.
+	secondTimeout = 10 * time.Second
 )
 
-// Job is what to build and how to go about it.
+// Job is one build, as the user wants it.
 type Job struct {
 	Broker *signaling.Client
-	// As is who the broker was told that asks, for messages; empty is nobody in
-	// particular.
+	// As names the identity shown to the broker, for messages; empty: none was shown.
 	As string
-	// Trust judges the agents. It must not be nil: nothing is sent to an agent
-	// that nobody has judged.
+	// Trust judges the agents. It must not be nil: the client sends nothing to an
+	// agent before that.
 	Trust *trust.Agents
 	// AllowUnsealed lets the broker read the offer when an agent has no key to
 	// seal it to. Answers are signed all the same.
 	AllowUnsealed bool
-	// Need is what is asked of the broker. The certificate's fingerprint and
-	// the channels are filled in.
+	// Need is the request to the broker. Run adds the certificate's fingerprint and
+	// the channels.
 	Need api.GrantRequest
-	// Build is what is asked of the agent.
+	// Build is the request to the agent.
 	Build channel.Build
-	// CacheKey returns what the agent of this fingerprint may keep what speeds up
-	// the next build under; nil: it may keep nothing. See channel.Build.
+	// CacheKey returns the cache key for the agent of this fingerprint; nil disables
+	// caching. See channel.Build.
 	CacheKey func(agent string) string
-	// Source is what goes up, and Open opens a file of it. Both are nil when
-	// the agent is to fetch Build.Source.
+	// Source is the tree to send, and Open opens a file of it. Both are nil when
+	// the agent fetches Build.Source.
 	Source *channel.Manifest
 	Open   func(channel.File) (io.ReadCloser, error)
-	// Sink is where the artifacts go.
-	Sink channel.Sink
-	// Accept judges what has arrived, and keeps it. Its error is Run's, and the
-	// broker hears of it: what fails verification is the agent's failure. Nil takes
-	// all that is intact.
+	// Sink returns an empty place for the artifacts. Run calls it once for each agent.
+	Sink func() (channel.Sink, error)
+	// Accept verifies and keeps the artifacts. Run returns its error and reports it to
+	// the broker: artifacts that fail verification are the agent's failure. Nil accepts
+	// all artifacts that are intact.
 	Accept func(*Outcome) error
-	// KeepLocal tells the agent this machine's local addresses also where the
-	// two do not seem to share a network.
+	// KeepLocal sends this machine's local addresses also to an agent that does not
+	// seem to be in the same network.
 	KeepLocal bool
-	// Patience is how long to wait for an agent to take the job; 0 is for ever.
+	// Patience bounds the time until an agent takes the job; 0 is no bound.
 	Patience time.Duration
-	// Events is told what happens, by one goroutine at a time, and not after
-	// Run has returned. It should not block. Nil is fine.
+	// Events gets the job's events, one at a time, and none after Run has returned.
+	// It should not block. Nil discards them.
 	Events func(Event)
-	// Logger gets what helps to find faults. Nil discards it.
+	// Logger gets details for finding faults. Nil discards them.
 	Logger *slog.Logger
 }
 
@@ -78,32 +83,73 @@ type Outcome struct {
 	Result  *channel.Result
 	// Received lists the artifacts; it is nil when there are none.
 	Received *channel.Manifest
-	// Sent tells what of the project went up.
+	// Sent counts the files and bytes of the project that were sent.
 	Sent channel.Transferred
 	// Up and Down are the bytes of all messages.
 	Up, Down int64
-	// Setup is the time from the start of Run to that of the build command on
-	// the agent, as far as this end can tell; Total is until the end.
+	// Setup is the time from the start of Run until this end learned that the build
+	// command runs on the agent; Total is the time until the end.
 	Setup, Total time.Duration
 }
 
-// Run does the job and tells the broker how it ended. It returns when the job is
-// over, however it ended; see the package's comment. Canceling ctx cancels the
-// build on the agent.
+// Run does the job and tells the broker how it ended. If the agent is lost or fails,
+// Run asks the broker once for another one. It returns when the job is over, however it
+// ended; see the package's comment. Canceling ctx cancels the build on the agent.
 func Run(ctx context.Context, job Job) (*Outcome, error) {
 	if job.Logger == nil {
 		job.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &witness{job: &job}
-	outcome, err := perform(ctx, &job, w)
-	w.confirm(ctx, err)
+	events := &teller{tell: job.Events}
+	start := time.Now()
+	outcome, lost, err := attempt(ctx, &job, events, start)
+	if err == nil || lost == "" || cli.Code(err) != cli.LostAgent || ctx.Err() != nil {
+		return outcome, err
+	}
+	events.event(Notice{channel.Problem{Code: NoticeSecondTry, Message: err.Error() + "; asking the broker for another agent"}})
+	job.Need.ExcludeAgents = append(slices.Clone(job.Need.ExcludeAgents), lost)
+	outcome, second := secondAttempt(ctx, &job, start)
+	if second == nil {
+		return outcome, nil
+	}
+	code := cli.Code(second)
+	if code == cli.NoAgent || code == cli.Broker || cli.ErrorCode(second) == codeUnwanted || errors.Is(second, errUnheard) {
+		return nil, cli.Fail(cli.LostAgent, err, fmt.Sprintf("a second try on another agent was not possible: %v", second))
+	}
+	return nil, second
+}
+
+// secondAttempt is attempt for a job whose agent was lost. It ends if the broker does
+// not grant the job soon, because the network may be the reason for the loss.
+func secondAttempt(ctx context.Context, job *Job, start time.Time) (*Outcome, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	unheard := time.AfterFunc(secondTimeout, func() { cancel(errUnheard) })
+	defer unheard.Stop()
+	events := &teller{tell: func(e Event) {
+		if _, ok := e.(Granted); ok {
+			unheard.Stop()
+		}
+		if job.Events != nil {
+			job.Events(e)
+		}
+	}}
+	outcome, _, err := attempt(ctx, job, events, start)
 	return outcome, err
 }
 
-// perform does the job. The outcome is nil if there is an error.
-func perform(ctx context.Context, job *Job, w *witness) (*Outcome, error) {
-	start := time.Now()
-	events := &teller{tell: job.Events}
+// errUnheard is the cause for the end of a second attempt without a grant.
+var errUnheard = errors.New("the broker has not answered in time")
+
+// attempt does the job on one agent, and returns the fingerprint of the agent that
+// answered, if one has. The outcome is nil if there is an error.
+func attempt(ctx context.Context, job *Job, events *teller, start time.Time) (outcome *Outcome, agent string, err error) {
+	w := &witness{job: job}
+	outcome, err = perform(ctx, job, events, w, start)
+	w.confirm(ctx, err)
+	return outcome, w.what.agent, err
+}
+
+func perform(ctx context.Context, job *Job, events *teller, w *witness, start time.Time) (*Outcome, error) {
 	conn, outcome, err := connect(ctx, job, events, w)
 	if err != nil {
 		return nil, err

@@ -24,8 +24,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asFarEnd) != "" {
-		farEnd()
+	if os.Getenv(asFarm) != "" {
+		farm()
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -71,7 +71,7 @@ func newTry(t *testing.T, b *fakefarm.Broker) *try {
 		Need:   api.GrantRequest{CPUCores: 1, MemoryMB: 256, TimeoutSecs: 60, Target: "esp32c3"},
 		Build:  channel.Build{Project: "hello"},
 		Source: manifest, Open: p.OpenFile,
-		Sink:     channel.NewDirSink(root),
+		Sink:     func() (channel.Sink, error) { return channel.NewDirSink(root), nil },
 		Patience: 30 * time.Second,
 		Events:   func(e Event) { x.events = append(x.events, e) },
 	}

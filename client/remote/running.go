@@ -14,8 +14,8 @@ import (
 	"github.com/farforge/farforge/common/peer"
 )
 
-// running is a job on a connected agent. One goroutine for each channel does
-// the work; drive decides, alone.
+// running is a job on a connected agent. Each channel has a goroutine; drive alone
+// decides.
 type running struct {
 	job     *Job
 	conn    *peer.Conn
@@ -25,11 +25,11 @@ type running struct {
 	start   time.Time
 
 	control channel.Messages
-	cause   error            // why this side gave up; the first wins
-	grace   <-chan time.Time // when it stops waiting for the agent to agree
+	cause   error            // this side's reason to stop; the first one counts
+	grace   <-chan time.Time // fires when this side stops waiting for a result
 }
 
-// what the goroutines report to drive.
+// The goroutines report these to drive.
 type (
 	controlEnd struct {
 		result *channel.Result
@@ -85,7 +85,7 @@ func (r *running) drive(ctx context.Context) error {
 			}
 			result = end.result
 			select {
-			case p := <-refused: // was said before the result
+			case p := <-refused: // it arrived before the result
 				r.giveUp(work, refusedError(r.outcome.Agent, p))
 			default:
 			}
@@ -107,7 +107,7 @@ func (r *running) drive(ctx context.Context) error {
 		case <-over:
 			over = nil
 			r.giveUp(work, lostError(r.outcome.Agent, &closedError{r.conn.Err()}))
-			r.grace = time.After(lastWords)
+			r.grace = time.After(drainTimeout)
 		case <-r.grace:
 			return r.cause
 		case <-deadline.C:
@@ -120,9 +120,9 @@ func (r *running) drive(ctx context.Context) error {
 	}
 }
 
-// judge tells whether the job has ended, and how. What made this side give up
-// comes first, unless the agent only closed a channel: then its result says
-// more, if it came.
+// judge tells whether the job has ended, and how. This side's reason to stop comes
+// first, unless the agent only closed a channel: then its result, if it arrived, has the
+// reason.
 func (r *running) judge(result *channel.Result) (ended bool, err error) {
 	switch {
 	case result == nil:
@@ -130,18 +130,18 @@ func (r *running) judge(result *channel.Result) (ended bool, err error) {
 	case r.cause != nil && !isClosing(r.cause):
 		return true, r.cause
 	case result.Outcome != api.OutcomeSucceeded:
-		r.witness.told(result.Outcome)
+		r.witness.agentEnded(result.Outcome)
 		return true, resultError(r.outcome.Agent, result)
 	case result.Delivered() > 0 && r.outcome.Received == nil:
-		return false, nil // they are still on their way
+		return false, nil // the artifacts have not all arrived
 	default:
 		r.outcome.Result = result
 		return true, nil
 	}
 }
 
-// giveUp asks the agent to stop and remembers why. Only the first call counts,
-// except that a channel's closing gives way to the reason for it.
+// giveUp asks the agent to stop and keeps the reason. Only the first call counts, except
+// that the reason for closing a channel replaces the closing.
 func (r *running) giveUp(work context.Context, cause error) {
 	if r.cause != nil {
 		if isClosing(r.cause) && !isClosing(cause) {
@@ -169,7 +169,7 @@ func (r *running) giveUp(work context.Context, cause error) {
 	}
 }
 
-// why prefers the connection's reason to that of one of its channels.
+// why returns the connection's error, or else that of one of its channels.
 func (r *running) why(err error) error {
 	if reason := r.conn.Err(); reason != nil {
 		return reason
@@ -186,7 +186,7 @@ func (r *running) listen(ctx context.Context, refused chan<- *channel.Problem) (
 		msg, err := channel.ReadControl(ctx, r.control)
 		var p *channel.Problem
 		if errors.As(err, &p) {
-			r.job.Logger.Warn("passed over a control message", "error", err)
+			r.job.Logger.Warn("ignored a control message", "error", err)
 			continue
 		}
 		if err != nil {
@@ -223,7 +223,7 @@ func (r *running) upload(ctx context.Context) (channel.Transferred, error) {
 		r.events.event(Upload{done, total})
 	})
 	if err != nil {
-		err = errors.Join(err, m.Close()) // or the agent would wait for the rest
+		err = errors.Join(err, m.Close()) // the agent waits for the rest otherwise
 	}
 	return sent, err
 }
@@ -233,7 +233,11 @@ func (r *running) download(ctx context.Context) (*channel.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, _, err := channel.ReceiveTree(ctx, m, r.job.Sink, func(done, total int64) {
+	sink, err := r.job.Sink()
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	got, _, err := channel.ReceiveTree(ctx, m, sink, func(done, total int64) {
 		r.events.event(Download{done, total})
 	})
 	if err != nil {

@@ -16,7 +16,7 @@ type trickle struct {
 	loops  sync.WaitGroup
 	ctx    context.Context // of all loops
 	cancel context.CancelFunc
-	// resend ends the sending for a former grant.
+	// resend stops sending for a former grant.
 	resend context.CancelFunc
 
 	mu    sync.Mutex
@@ -49,8 +49,8 @@ func (t *trickle) of(job *Job, jobID string) signaling.Trickle {
 	}}
 }
 
-// send begins to send what the offer does not have. For another grant it begins
-// again, because another job has another mailbox and other readers.
+// send starts sending the candidates that the offer does not have. For another grant it
+// starts again, because another job has another mailbox and other readers.
 func (t *trickle) send(job *Job, granted *api.GrantResponse, offer *peer.Offer, sealed *envelope.Offer) {
 	t.resend()
 	t.renew(granted.Grant)
@@ -70,7 +70,7 @@ func (t *trickle) send(job *Job, granted *api.GrantResponse, offer *peer.Offer, 
 	})
 }
 
-// receive begins to take what the answer does not have.
+// receive starts taking the candidates that the answer does not have.
 func (t *trickle) receive(job *Job, jobID string, offer *peer.Offer, sealed *envelope.Offer) {
 	t.loops.Go(func() {
 		err := t.of(job, jobID).Receive(t.ctx, func(body []byte) (last bool) {
@@ -79,13 +79,13 @@ func (t *trickle) receive(job *Job, jobID string, offer *peer.Offer, sealed *env
 				last, err = offer.Trickle().Remote(candidate)
 			}
 			if err != nil {
-				job.Logger.Debug("passed over a candidate", "error", err)
+				job.Logger.Debug("ignored a candidate", "error", err)
 				return false
 			}
 			return last
 		})
 		if err != nil && t.ctx.Err() == nil {
-			job.Logger.Debug("the agent's candidates did not come", "error", err)
+			job.Logger.Debug("the agent's candidates did not arrive", "error", err)
 		}
 	})
 }

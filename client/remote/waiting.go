@@ -8,25 +8,23 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// Waiting tells that all able agents are busy.
+// Waiting is the event of a place in line while all able agents are busy.
 type Waiting struct {
-	// Position is the job's place in line, from 1; 0 when the broker does not
-	// tell.
+	// Position is the job's place in line, from 1; 0 is unknown.
 	Position int
-	// Estimate is when the job may start, from now on; 0 when nobody knows.
+	// Estimate is the expected time until the job starts; 0 is unknown.
 	Estimate time.Duration
 }
 
-// aWhile bounds what is believed of an estimate.
-const aWhile = 30 * 24 * time.Hour
+// maxEstimate bounds an estimate.
+const maxEstimate = 30 * 24 * time.Hour
 
 func newWaiting(w *api.Waiting) Waiting {
-	secs := min(max(w.EstimateSecs, 0), int(aWhile/time.Second))
+	secs := min(max(w.EstimateSecs, 0), int(maxEstimate/time.Second))
 	return Waiting{Position: max(w.Position, 0), Estimate: time.Duration(secs) * time.Second}
 }
 
-// String is "3rd in line, about 2 min", or as much of it as is known. It is
-// empty where nothing is.
+// String returns "3rd in line, about 2 min", or the known part of it.
 func (w Waiting) String() string {
 	if w.Position <= 0 {
 		return ""
@@ -38,7 +36,7 @@ func (w Waiting) String() string {
 	return text
 }
 
-// ordinal writes 1st, 2nd, 3rd, 4th, and 11th, 12th, 13th.
+// ordinal returns 1st, 2nd, 3rd, 4th, and 11th, 12th, 13th.
 func ordinal(n int) string {
 	suffix := "th"
 	if n%100 < 11 || n%100 > 13 {
@@ -54,7 +52,7 @@ func ordinal(n int) string {
 	return strconv.Itoa(n) + suffix
 }
 
-// about writes an estimate as exactly as one can be: "less than a minute",
+// about returns an estimate in steps that fit its size: "less than a minute",
 // "about 2 min", "about 1 h 10 min", "more than a day".
 func about(d time.Duration) string {
 	if d < time.Minute {

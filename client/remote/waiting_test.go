@@ -42,7 +42,7 @@ func TestWaitingOfABrokerThatLies(t *testing.T) {
 			t.Errorf("%d: %+v", n, got)
 		}
 	}
-	if got := newWaiting(&api.Waiting{Position: math.MaxInt, EstimateSecs: math.MaxInt}); got.Estimate != aWhile || got.String() == "" {
+	if got := newWaiting(&api.Waiting{Position: math.MaxInt, EstimateSecs: math.MaxInt}); got.Estimate != maxEstimate || got.String() == "" {
 		t.Errorf("%+v", got)
 	}
 }

@@ -8,40 +8,38 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// confirmTimeout bounds how long a job's end waits for the broker to hear of it.
+// confirmTimeout bounds the confirmation of a job's end to the broker.
 const confirmTimeout = 2 * time.Second
 
-// witness tells the broker how a job ended once an agent has answered, so that
-// it learns which agents do as they say. Until then there is nothing to tell.
+// witness confirms to the broker how a job ended on the agent that answered, so that the
+// broker learns which agents are reliable.
 type witness struct {
 	job *Job
-	// what is empty while no agent has proved to be the one that answered.
+	// what is empty until an agent has answered with a valid signature.
 	what struct{ jobID, grant, agent string }
-	// answered is when it did.
+	// answered is the time of the answer.
 	answered time.Time
-	// outcome is how the job ended, where that is not clear from the error.
+	// outcome is the job's outcome, if the error alone does not tell it.
 	outcome api.Outcome
 }
 
-// met notes which agent has answered, and under which grant.
-func (w *witness) met(agent Agent, granted *api.GrantResponse) {
+// agentAnswered notes the agent that has answered, and the grant.
+func (w *witness) agentAnswered(agent Agent, granted *api.GrantResponse) {
 	w.what.jobID, w.what.grant, w.what.agent = granted.JobID, granted.Grant, agent.Fingerprint
 	w.answered = time.Now()
 }
 
-// told notes the agent's own result, which ends the job. An agent that says that
-// it was canceled or lost, and that nobody has canceled and everybody hears, has
-// given up.
-func (w *witness) told(o api.Outcome) {
+// agentEnded notes the outcome in the agent's result. An agent that reports a canceled
+// or lost job although the client has not canceled it has failed.
+func (w *witness) agentEnded(o api.Outcome) {
 	if o == api.OutcomeCanceled || o == api.OutcomeLost {
 		o = api.OutcomeAgentFailed
 	}
 	w.outcome = o
 }
 
-// confirm tells the broker. It is tried once and changes nothing for the job: a
-// broker that does not listen is not worth a word to the user. It goes out also
-// for a job that was canceled.
+// confirm sends the confirmation, also for a canceled job. It tries once, and the user
+// does not see an error, because the job has ended.
 func (w *witness) confirm(ctx context.Context, err error) {
 	if w.what.agent == "" {
 		return
@@ -53,11 +51,11 @@ func (w *witness) confirm(ctx context.Context, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmTimeout)
 	defer cancel()
 	if err := w.job.Broker.Confirm(ctx, w.what.jobID, w.what.grant, word); err != nil {
-		w.job.Logger.Debug("the broker was not told how the job ended", "outcome", w.outcome, "error", err)
+		w.job.Logger.Debug("the broker did not take the confirmation", "outcome", w.outcome, "error", err)
 	}
 }
 
-// outcomeOf is how a job ended on this side.
+// outcomeOf returns the outcome of a job that ended on this side.
 func outcomeOf(err error) api.Outcome {
 	switch cli.Code(err) {
 	case cli.Done:
@@ -68,7 +66,7 @@ func outcomeOf(err error) api.Outcome {
 		return api.OutcomeAgentFailed
 	case cli.NoAgent:
 		return api.OutcomeRefused
-	default: // the user, or something here
+	default: // the user, or an error on this machine
 		return api.OutcomeCanceled
 	}
 }

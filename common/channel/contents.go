@@ -65,7 +65,7 @@ func (c *contentsReader) finish() error {
 }
 
 func (c *contentsReader) changed() error {
-	return fmt.Errorf("%s changed while it was being sent; run the command again", c.files[0].Path)
+	return &ChangedError{Path: c.files[0].Path}
 }
 
 func (c *contentsReader) close() {
@@ -133,3 +133,8 @@ func (c contextReader) Read(p []byte) (int, error) {
 	}
 	return c.r.Read(p)
 }
+
+// ChangedError is the error for a file that changed after it was listed.
+type ChangedError struct{ Path string }
+
+func (e *ChangedError) Error() string { return e.Path + " changed while it was being sent" }

@@ -27,9 +27,9 @@ const timeout = time.Minute
 type Session struct {
 	Conn    *peer.Conn
 	Control channel.Messages
-	// Build is what the client asked for.
+	// Build is the client's request.
 	Build channel.Build
-	// Dir is where Source puts the files.
+	// Dir is the folder into which Source puts the files.
 	Dir string
 	// Job and Key are the job's id and the agent's key.
 	Job string
@@ -45,7 +45,7 @@ func (b *Broker) work(conn *peer.Conn, now Settings, job string) error {
 	ctx, cancel := context.WithTimeout(b.ctx, timeout)
 	defer cancel()
 	if err := conn.Connected(b.awaited); err != nil {
-		return nil // the client gave up, which its own test judges
+		return nil // the client gave up; the test knows whether it should
 	}
 	control, err := conn.Channel(ctx, channel.LabelControl)
 	if err != nil {
@@ -74,7 +74,7 @@ func (b *Broker) work(conn *peer.Conn, now Settings, job string) error {
 	return errors.Join(err, <-done, os.RemoveAll(dir))
 }
 
-// watch reads what else the client says.
+// watch reads the client's next message.
 func (s *Session) watch(ctx context.Context) error {
 	defer close(s.Canceled)
 	msg, err := channel.ReadControl(ctx, s.Control)
@@ -181,7 +181,7 @@ func (s *Session) Firmware(ctx context.Context, files map[string]string) error {
 	return err
 }
 
-// Artifacts lists files as a result does.
+// Artifacts returns the list of files of a result.
 func Artifacts(files map[string]string) []api.Artifact {
 	var out []api.Artifact
 	for _, name := range slices.Sorted(maps.Keys(files)) {

@@ -1,8 +1,7 @@
-// Package fakefarm is the far end that the client's tests talk to: a small broker
-// on a real HTTP socket and a small agent on a real peer connection. They speak
-// common/api, common/envelope and common/channel, and do what a test tells them,
-// right or wrong: [Hostile] has the wrong. There is no scheduling and no
-// compiler in them.
+// Package fakefarm stands in for a broker and an agent in the client's tests: the broker
+// on a real HTTP socket, the agent on a real peer connection. They speak common/api,
+// common/envelope and common/channel, and behave as the test sets them, well or badly
+// ([Hostile]). They neither schedule nor compile.
 package fakefarm
 
 import (
@@ -24,20 +23,20 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// Name is what the operator calls the agent, unless a test says otherwise.
+// Name is the agent's name, unless a test sets another.
 const Name = "bench"
 
-// T is what a far end needs of a testing.TB.
+// T is the part of testing.TB that a farm needs.
 type T interface {
 	Errorf(format string, args ...any)
 	Cleanup(func())
 }
 
-// Agent tells what the agent does with a connection. It runs until it returns;
-// then the connection is closed.
+// Agent is the behavior of the agent on a connection. The connection is closed when it
+// returns.
 type Agent func(ctx context.Context, s *Session) error
 
-// Broker is the far end. Its settings are changed with Set only.
+// Broker is a broker with one agent. Set alone changes its settings.
 type Broker struct {
 	URL string
 	Settings
@@ -45,7 +44,7 @@ type Broker struct {
 	sealing *envelope.Key
 	t       T
 	ctx     context.Context
-	// awaited ends when no client will connect any more.
+	// awaited ends when no more clients can connect.
 	awaited context.Context
 	group   sync.WaitGroup
 	mu      sync.Mutex
@@ -55,10 +54,11 @@ type Broker struct {
 	offers  [][]byte
 	offered int
 	latest  map[string]string // grants, by job
+	agents  map[string]bool   // fingerprints of all candidates
 	words   []api.Confirmation
 }
 
-// Settings tell how the far end behaves.
+// Settings are the behavior of the broker and its agent.
 type Settings struct {
 	// Agent does the jobs.
 	Agent Agent
@@ -67,35 +67,35 @@ type Settings struct {
 	Name string
 	// Allow judges the channels; nil allows all.
 	Allow func(label string) error
-	// Waits are what the first offers are told instead of an answer.
+	// Waits are the responses to the first offers, in place of an answer.
 	Waits []api.Waiting
-	// Expired is how many offers before these are told that their grant is too
-	// old.
+	// Expired is the number of offers before these that get the response that their
+	// grant has expired.
 	Expired int
-	// Explanation is for those who ask for one.
+	// Explanation goes to clients that request one.
 	Explanation []api.Explained
-	// Hold keeps offers from being answered, until their request ends.
+	// Hold delays the answers to offers until their requests end.
 	Hold bool
-	// Problem is the answer to requests for grants and lists, if it is set: to the
-	// first Refusals for a grant, or to all if that is 0.
+	// Problem, if set, is the response to requests for grants and lists: to the first
+	// Refusals for a grant, or to all if that is 0.
 	Problem  *api.Problem
 	Refusals int
-	// Ahead is by how much the broker's clock is ahead of the client's.
+	// Ahead is the time by which the broker's clock is ahead of the client's.
 	Ahead time.Duration
-	// Deaf keeps confirmations from being answered, until their request ends.
+	// Deaf delays the responses to confirmations until their requests end.
 	Deaf bool
-	// Farm is what GET /agents lists.
+	// Farm is the list of GET /agents.
 	Farm []api.AgentInfo
-	// Users are the keys that may open a user's session, by fingerprint.
+	// Users are the fingerprints of keys that may open a user's session.
 	Users []string
 	Hostile
 }
 
-// New starts a broker with one agent. The test waits for both at its end, and
-// fails with what the agent returns, if that is an error.
+// New starts a broker with one agent. The test waits for both at its end, and fails
+// with an error that the agent returns.
 func New(t T, agent Agent) *Broker {
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &Broker{Settings: Settings{Agent: agent, Key: NewKey(t), Name: Name}, t: t, ctx: ctx, latest: map[string]string{}}
+	b := &Broker{Settings: Settings{Agent: agent, Key: NewKey(t), Name: Name}, t: t, ctx: ctx, latest: map[string]string{}, agents: map[string]bool{}}
 	awaited, giveUp := context.WithCancel(ctx)
 	b.awaited = awaited
 	var err error
@@ -127,22 +127,22 @@ func New(t T, agent Agent) *Broker {
 	return b
 }
 
-// Set changes how the far end behaves from the next request on.
+// Set changes the settings from the next request on.
 func (b *Broker) Set(change func(*Settings)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	change(&b.Settings)
 }
 
-// Needs returns what was asked of the broker so far.
+// Needs returns the requests for grants so far.
 func (b *Broker) Needs() []api.GrantRequest {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]api.GrantRequest(nil), b.needs...)
 }
 
-// Tokens returns the bearer tokens of the requests for grants and lists so far;
-// that of a request without is empty.
+// Tokens returns the bearer tokens of the requests for grants and lists so far; empty
+// for a request without one.
 func (b *Broker) Tokens() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -180,7 +180,7 @@ func (b *Broker) grant(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, granted)
 }
 
-// candidates is the one agent, as the broker tells of it.
+// candidates returns the one agent as a candidate.
 func (b *Broker) candidates() []api.Candidate {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -189,13 +189,14 @@ func (b *Broker) candidates() []api.Candidate {
 		b.t.Errorf("%v", err)
 	}
 	c := []api.Candidate{{Fingerprint: b.Key.Fingerprint(), Name: b.Name, PublicKey: b.Key.PublicLine(""), Sealing: binding}}
+	b.agents[b.Key.Fingerprint()] = true
 	if b.Candidates != nil {
 		c = b.Candidates(c)
 	}
 	return c
 }
 
-// Offers returns the bodies of the offers so far: what a broker gets to see.
+// Offers returns the bodies of the offers so far, as a broker sees them.
 func (b *Broker) Offers() [][]byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -248,7 +249,7 @@ func (b *Broker) newGrant(job, token string) string {
 	return token
 }
 
-// Words returns how jobs ended, in the words of clients.
+// Words returns the confirmations of clients so far.
 func (b *Broker) Words() []api.Confirmation {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -262,11 +263,11 @@ func (b *Broker) confirmation(w http.ResponseWriter, r *http.Request) {
 		b.t.Errorf("confirmation: %v", err)
 	}
 	b.mu.Lock()
-	latest, agent, deaf := b.latest[r.PathValue("job_id")], b.Key.Fingerprint(), b.Deaf
+	latest, known, deaf := b.latest[r.PathValue("job_id")], b.agents[word.Agent] || word.Agent == b.Key.Fingerprint(), b.Deaf
 	b.words = append(b.words, word)
 	b.mu.Unlock()
-	if got := r.Header.Get("Authorization"); latest == "" || got != "Bearer "+latest || word.Agent != agent {
-		b.t.Errorf("a confirmation under %q of %+v; the grant is %q and the agent %s", got, word, latest, agent)
+	if got := r.Header.Get("Authorization"); latest == "" || got != "Bearer "+latest || !known {
+		b.t.Errorf("a confirmation of %+v with the token %q; the grant is %q", word, got, latest)
 	}
 	if deaf {
 		<-r.Context().Done()

@@ -8,11 +8,11 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// Greeting is what the board prints when it runs the image.
+// Greeting is the output of a board that runs the image.
 const Greeting = "hello from far away"
 
-// Image is what goes into the board's flash: the magic words for a direct boot
-// from flash offset 0 and a program that prints the greeting on UART0.
+// Image returns a program for the board's flash: the magic words for a direct boot
+// from flash offset 0, and code that prints the greeting on UART0.
 func Image() string {
 	words := []uint32{0xaedb041d, 0xaedb041d, 0x60000537} // lui a0, 0x60000
 	for _, c := range []byte(Greeting + "\n") {
@@ -55,12 +55,12 @@ func Lines(lines ...string) *channel.Message {
 	return &channel.Message{Type: channel.TypeLog, Log: &channel.Log{Stream: "stdout", Lines: lines}}
 }
 
-// Starts does a build up to the moment when the command runs.
+// Starts does a build until the command runs.
 func Starts(ctx context.Context, s *Session) error {
 	if err := s.Say(ctx, Stage(channel.StageSource)); err != nil {
 		return err
 	}
-	if s.Build.Source == nil { // else it pretends to have fetched it
+	if s.Build.Source == nil { // a source by URL is never fetched
 		if err := s.Source(ctx); err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func Starts(ctx context.Context, s *Session) error {
 	return s.Say(ctx, Stage(channel.StageBuild), Lines("cc main.c", "ld hello.elf"))
 }
 
-// Succeeds is an agent whose builds make the given artifacts.
+// Succeeds returns an agent whose builds make these artifacts.
 func Succeeds(files map[string]string) Agent {
 	return func(ctx context.Context, s *Session) error {
 		if err := Starts(ctx, s); err != nil {
@@ -97,8 +97,8 @@ func Fails(ctx context.Context, s *Session) error {
 	}})
 }
 
-// Waits is an agent whose builds go on until they are canceled. started is
-// closed when the command runs.
+// Waits returns an agent whose builds run until they are canceled. It closes started
+// when the command runs.
 func Waits(started chan<- struct{}) Agent {
 	return func(ctx context.Context, s *Session) error {
 		if err := Starts(ctx, s); err != nil {

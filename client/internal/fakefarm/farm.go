@@ -9,12 +9,11 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// pageSize is how many agents the far end lists in one response: few, so that
-// its clients have to go on.
+// pageSize bounds the agents in one response, so that clients have to request several
+// pages.
 const pageSize = 3
 
-// listAgents serves GET /agents: what a test has put there, whatever the query
-// asks for, in pages.
+// listAgents serves GET /agents: the test's list in pages, for every query.
 func (b *Broker) listAgents(w http.ResponseWriter, r *http.Request) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err == nil {
@@ -47,7 +46,7 @@ func (b *Broker) listAgents(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, append([]api.AgentInfo{}, farm[from:to]...))
 }
 
-// Queries returns what lists of agents were asked for so far.
+// Queries returns the queries for lists of agents so far.
 func (b *Broker) Queries() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

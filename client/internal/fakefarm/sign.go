@@ -12,23 +12,22 @@ import (
 	"github.com/farforge/farforge/common/provenance"
 )
 
-// Hostile is what a broker or an agent can do wrong on purpose. The zero value
-// is honest.
+// Hostile is the bad behavior of a broker or an agent. The zero value is honest.
 type Hostile struct {
-	// Candidates changes what the broker tells of the agent.
+	// Candidates changes the candidates of a grant.
 	Candidates func([]api.Candidate) []api.Candidate
 	// Offer and Answer change a body on its way through the broker.
 	Offer  func([]byte) []byte
 	Answer func(job string, offer, answer []byte) []byte
-	// AnswersAs is whose key signs the answer.
+	// AnswersAs signs the answer in place of the agent's key.
 	AnswersAs *identity.Key
 	// Promise changes the DTLS fingerprint that the agent signs.
 	Promise func(string) string
-	// Statement changes what the agent says about the build, and Signs who
-	// signs that.
+	// Statement changes the agent's statement about the build, and Signs signs it in
+	// place of the agent's key.
 	Statement func(*provenance.Build)
 	Signs     *identity.Key
-	// Firmware changes what is sent after it was signed.
+	// Firmware changes the artifacts after the agent has signed them.
 	Firmware func(files map[string]string)
 	// Unsigned sends no statement.
 	Unsigned bool

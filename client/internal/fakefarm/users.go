@@ -1,7 +1,6 @@
 package fakefarm
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -11,11 +10,10 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// challenge is the same every time: whether challenges can be replayed is not
-// for the client's tests.
-var challenge = []byte("the far end's challenge")
+// challenge is the same every time: the client's tests do not replay challenges.
+const challenge = "the farm's challenge"
 
-// SessionToken returns what the holder of a key gets.
+// SessionToken returns the token for the user with a key.
 func SessionToken(fingerprint string) string { return "session-of-" + fingerprint }
 
 func (b *Broker) userHello(w http.ResponseWriter, r *http.Request) {
@@ -23,7 +21,7 @@ func (b *Broker) userHello(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewDecoder(r.Body).Decode(&hello); err != nil || len(hello.Nonce) != api.NonceSize {
 		b.t.Errorf("hello: %+v, %v", hello, err)
 	}
-	reply(w, http.StatusOK, api.HelloResponse{Challenge: challenge, Origin: b.URL, ExpiresAt: time.Now().Add(api.ChallengeLife)})
+	reply(w, http.StatusOK, api.HelloResponse{Challenge: []byte(challenge), Origin: b.URL, ExpiresAt: time.Now().Add(api.ChallengeLife)})
 }
 
 func (b *Broker) userSession(w http.ResponseWriter, r *http.Request) {
@@ -36,15 +34,15 @@ func (b *Broker) userSession(w http.ResponseWriter, r *http.Request) {
 		b.t.Errorf("session: %v", err)
 		return
 	}
-	signed := identity.Challenge{Role: identity.RoleUser, Origin: b.URL, Challenge: challenge, Nonce: req.Nonce, Fingerprint: user.Fingerprint}
-	if err := identity.Verify(user.Key, identity.NamespaceSession, signed.SignedBytes(), req.Signature); err != nil || !bytes.Equal(req.Challenge, challenge) {
+	signed := identity.Challenge{Role: identity.RoleUser, Origin: b.URL, Challenge: []byte(challenge), Nonce: req.Nonce, Fingerprint: user.Fingerprint}
+	if err := identity.Verify(user.Key, identity.NamespaceSession, signed.SignedBytes(), req.Signature); err != nil || string(req.Challenge) != challenge {
 		b.t.Errorf("session: %v", err)
 	}
 	b.mu.Lock()
 	known := slices.Contains(b.Users, user.Fingerprint)
 	b.mu.Unlock()
 	if !known {
-		refuse(w, &api.Problem{Status: http.StatusUnauthorized, Code: api.CodeBadSignature, Detail: "the key is not listed here, or the signature is not its own"})
+		refuse(w, &api.Problem{Status: http.StatusUnauthorized, Code: api.CodeBadSignature, Detail: "the key is not listed here, or the signature is not by it"})
 		return
 	}
 	reply(w, http.StatusOK, api.SessionResponse{Session: SessionToken(user.Fingerprint), ExpiresAt: time.Now().Add(api.SessionLife), Name: "user"})
