@@ -220,7 +220,7 @@ func TestCorruptFlashIsFoundOut(t *testing.T) {
 			b := newBoard(t, simulator.Config{Chip: chip, Misbehave: misbehaving(t, "corrupt")})
 			m, files := firmware(chip, 20_000)
 			_, _, err := flashAll(t.Context(), b, flash.Options{}, m, files, flash.WriteOptions{})
-			if !flash.IsKind(err, flash.KindVerify) || !strings.Contains(err.Error(), "written for bootloader at 0x") {
+			if !flash.IsKind(err, flash.KindVerify) || !strings.Contains(err.Error(), "does not hold bootloader at 0x") {
 				t.Errorf("%s: %v", chip, err)
 			}
 		})

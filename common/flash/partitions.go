@@ -46,7 +46,7 @@ func (d *Device) partitions(ctx context.Context, regions []region) []partition {
 		}
 	}
 	var b bytes.Buffer
-	if err := d.ReadFlash(ctx, tableOffset, 0xC00, &b, nil); err != nil {
+	if err := d.Read(ctx, tableOffset, 0xC00, &b, nil); err != nil {
 		d.log.Debug("the partition table cannot be read", "error", err)
 		return nil
 	}

@@ -70,8 +70,11 @@ func settingError(what, value string, chip *chips.Chip) error {
 		Hint: "correct the flash settings of the build, or use keep"}
 }
 
+// flashModes are the flash modes in the order of their values in a header.
+var flashModes = [...]string{"qio", "qout", "dio", "dout"}
+
 func modeByte(mode string) (byte, error) {
-	for i, m := range []string{"qio", "qout", "dio", "dout"} {
+	for i, m := range flashModes {
 		if m == mode {
 			return byte(i), nil
 		}

@@ -37,8 +37,8 @@ func (d *Device) verify(ctx context.Context, r region) error {
 	}
 	if sum != r.md5 {
 		return &Error{Kind: KindVerify,
-			Msg:  fmt.Sprintf("the flash does not hold what was written for %s: its MD5 is %x, not %x", r.name, sum, r.md5),
-			Hint: "flash again at a lower baud rate; if it happens again, the board's flash is worn out or broken"}
+			Msg:  fmt.Sprintf("the flash does not hold %s: its MD5 is %x, not %x", r.name, sum, r.md5),
+			Hint: "flash again, at a lower baud rate if it was just written; if it happens again, the board's flash is worn out or broken"}
 	}
 	return nil
 }
