@@ -92,7 +92,8 @@ func newCommand(a *app) *cobra.Command {
 	}
 	a.output.register(root.PersistentFlags())
 	root.AddCommand(a.buildCommand(), a.runCommand(), a.flashCommand(), a.monitorCommand(), a.verifyCommand(),
-		a.agentsCommand(), a.filesCommand(), a.doctorCommand(), a.portsCommand(), a.initCommand(), a.configCommand(), a.versionCommand(), command.FrontingTopic())
+		a.agentsCommand(), a.filesCommand(), a.doctorCommand(), a.portsCommand(), a.chipCommand(), a.imageCommand(), a.initCommand(), a.configCommand(), a.versionCommand(), command.FrontingTopic())
+	root.AddCommand(foreignCommands()...)
 	command.Finish(root)
 	completeValues(root)
 	return root

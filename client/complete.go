@@ -23,7 +23,13 @@ func completeValues(cmd *cobra.Command) {
 		"agent":         knownNames,
 		"exclude-agent": knownNames,
 		"before":        func(*cobra.Command) []string { return []string{"default_reset", "usb_reset", "no_reset"} },
-		"after":         func(*cobra.Command) []string { return []string{"hard_reset", "soft_reset", "no_reset"} },
+		"after": func(*cobra.Command) []string {
+			return []string{"hard_reset", "soft_reset", "watchdog_reset", "no_reset"}
+		},
+		"flash-mode": func(*cobra.Command) []string { return []string{"keep", "qio", "qout", "dio", "dout"} },
+		"flash-size": func(*cobra.Command) []string {
+			return []string{"keep", "detect", "1MB", "2MB", "4MB", "8MB", "16MB", "32MB", "64MB", "128MB"}
+		},
 		"rendezvous": func(*cobra.Command) []string {
 			return []string{signaling.LegDirect, signaling.LegFront, signaling.LegAMP}
 		},

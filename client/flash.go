@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ type flashConfig struct {
 	What string
 	portOptions
 	loaderOptions
+	writeOptions
 	Trust trust.Options
 }
 
@@ -29,25 +31,28 @@ func (c *flashConfig) Validate() error { return c.loaderOptions.Validate() }
 func (a *app) flashCommand() *cobra.Command {
 	var c flashConfig
 	cmd := &cobra.Command{
-		Use:   "flash [DIR | flasher_args.json]",
+		Use:   "flash [DIR | flasher_args.json | FILE@OFFSET ...]",
 		Short: "Flash what was built",
 		Long: `Flash a board with what client build has brought to DIR/.farforge/out, with what
-ESP-IDF has built in DIR/build, or with what a flasher_args.json names.
+ESP-IDF has built in DIR/build, with what a flasher_args.json names, or with files
+at offsets, such as app.bin@0x10000.
 
 What client build has brought is verified again first, as client verify does.
 Nothing is written before chip, security state and flash size are known to fit.
-What the flash holds already is skipped; what is written is compared.`,
-		Args: folderArg,
+Sectors that the flash holds already are skipped; what is written is compared, and
+what surrounds it is proved not to have changed.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if namesFiles(args) {
+				return imageArgs(cmd, args)
+			}
+			return folderArg(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.What = folder(args)
 			if err := c.Validate(); err != nil {
 				return err
 			}
-			at, err := artifacts.FindMap(c.What, project.StateName)
-			if err != nil {
-				return err
-			}
-			firmware, err := a.loadFirmware(at, c.Trust)
+			firmware, err := a.findFirmware(c, args)
 			if err != nil {
 				return err
 			}
@@ -55,7 +60,7 @@ What the flash holds already is skipped; what is written is compared.`,
 			if err != nil {
 				return err
 			}
-			board, err := a.flash(cmd.Context(), name, firmware, c.loaderOptions)
+			board, err := a.flash(cmd.Context(), name, firmware, c.loaderOptions, c.writeOptions)
 			if err != nil {
 				return err
 			}
@@ -66,9 +71,32 @@ What the flash holds already is skipped; what is written is compared.`,
 			return boardError(board.port.Close())
 		},
 	}
-	cli.Section(cmd.Flags(), "Board", c.portOptions.register, c.loaderOptions.register)
+	cli.Section(cmd.Flags(), "Board", c.portOptions.register, c.loaderOptions.register, c.writeOptions.register)
 	cli.Section(cmd.Flags(), "Agents", c.Trust.RegisterKnown)
 	return cmd
+}
+
+// namesFiles reports whether the arguments are files at offsets. A folder may have an @
+// in its name.
+func namesFiles(args []string) bool {
+	for _, arg := range args {
+		if _, err := os.Stat(arg); err != nil && strings.Contains(arg, "@") {
+			return true
+		}
+	}
+	return false
+}
+
+// findFirmware returns what the arguments name.
+func (a *app) findFirmware(c flashConfig, args []string) (*artifacts.Firmware, error) {
+	if namesFiles(args) {
+		return imageFiles(args)
+	}
+	at, err := artifacts.FindMap(c.What, project.StateName)
+	if err != nil {
+		return nil, err
+	}
+	return a.loadFirmware(at, c.Trust)
 }
 
 // loadFirmware reads what the flash map at a path names, and checks it against the
@@ -94,29 +122,33 @@ type board struct {
 }
 
 // flash writes firmware to the board on the port.
-func (a *app) flash(ctx context.Context, name string, firmware *artifacts.Firmware, o loaderOptions) (*board, error) {
-	before, after, err := o.resets(firmware.Map)
+func (a *app) flash(ctx context.Context, name string, firmware *artifacts.Firmware, o loaderOptions, w writeOptions) (*board, error) {
+	before, after, notes, err := o.resets(firmware.Map)
 	if err != nil {
 		return nil, err
+	}
+	for _, note := range notes {
+		a.ui.Say("%s", note)
 	}
 	port, err := a.openPort(ctx, name, flash.DefaultBaud)
 	if err != nil {
 		return nil, err
 	}
 	b := &board{port: port}
-	if err := b.write(ctx, a, name, firmware, flash.Options{Chip: o.Chip, Before: before, Baud: o.Baud, Log: a.log}, after); err != nil {
+	options := flash.WriteOptions{Size: w.Size, Mode: w.Mode, Freq: w.Freq, ProveAll: w.ProveAll, Progress: a.ui.Flash}
+	if err := b.write(ctx, a, name, firmware, flash.Options{Chip: o.Chip, Before: before, Baud: o.Baud, Log: a.log}, options, after); err != nil {
 		return nil, boardError(errors.Join(err, port.Close()))
 	}
 	return b, nil
 }
 
-func (b *board) write(ctx context.Context, a *app, name string, firmware *artifacts.Firmware, o flash.Options, after flash.After) error {
+func (b *board) write(ctx context.Context, a *app, name string, firmware *artifacts.Firmware, o flash.Options, w flash.WriteOptions, after flash.After) error {
 	d, err := flash.Connect(ctx, b.port, o)
 	if err != nil {
 		return err
 	}
 	a.ui.Board(name, d.Info())
-	result, err := d.WriteMap(ctx, firmware.Map, firmware.Files, flash.WriteOptions{Progress: a.ui.Flash})
+	result, err := d.WriteMap(ctx, firmware.Map, firmware.Files, w)
 	if err == nil {
 		err = d.Finish(ctx, after)
 	}

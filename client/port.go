@@ -37,6 +37,19 @@ type loaderOptions struct {
 	Baud                int
 }
 
+// writeOptions are the flags of verbs that write a build to a board.
+type writeOptions struct {
+	Size, Mode, Freq string
+	ProveAll         bool
+}
+
+func (o *writeOptions) register(f *pflag.FlagSet) {
+	f.StringVar(&o.Size, "flash-size", "", "put this `SIZE` into the bootloader's header: keep, detect or such as 4MB (default the build's)")
+	f.StringVar(&o.Mode, "flash-mode", "", "put this `MODE` into the bootloader's header: keep, qio, qout, dio or dout (default the build's)")
+	f.StringVar(&o.Freq, "flash-freq", "", "put this `FREQUENCY` into the bootloader's header: keep or such as 40m (default the build's)")
+	f.BoolVar(&o.ProveAll, "prove-all", false, "prove that nothing in the whole flash changed but the images, about two seconds for each MB")
+}
+
 func (o *loaderOptions) register(f *pflag.FlagSet) {
 	f.IntVar(&o.Baud, "baud", defaultFlashBaud, "flash at this `RATE`")
 	cli.Env(f, "baud", "ESPTOOL_BAUD")
@@ -44,7 +57,7 @@ func (o *loaderOptions) register(f *pflag.FlagSet) {
 	cli.Env(f, "chip", "ESPTOOL_CHIP")
 	f.StringVar(&o.Before, "before", "", "enter the loader by `RESET`: default_reset, usb_reset or no_reset")
 	cli.Env(f, "before", "ESPTOOL_BEFORE")
-	f.StringVar(&o.After, "after", "", "leave the loader by `RESET`: hard_reset, soft_reset or no_reset")
+	f.StringVar(&o.After, "after", "", "leave the loader by `RESET`: hard_reset, soft_reset, watchdog_reset or no_reset")
 	cli.Env(f, "after", "ESPTOOL_AFTER")
 }
 
@@ -53,20 +66,27 @@ func (o *loaderOptions) Validate() error {
 	if err := cli.Require(o.Baud >= 1, "--baud", "1 or more"); err != nil {
 		return err
 	}
-	_, _, err := o.resets(&flashmap.Map{})
+	_, _, _, err := o.resets(&flashmap.Map{})
 	return err
 }
 
 // resets returns the ways into and out of the loader: those of the flags, or else
-// those of the flash map.
-func (o *loaderOptions) resets(m *flashmap.Map) (before flash.Before, after flash.After, err error) {
-	if before, err = flash.ParseBefore(cmp.Or(o.Before, m.Before)); err == nil {
-		after, err = flash.ParseAfter(cmp.Or(o.After, m.After))
+// those of the flash map. A way of the map that only newer tools know gives a note, and
+// the default.
+func (o *loaderOptions) resets(m *flashmap.Map) (before flash.Before, after flash.After, notes []string, err error) {
+	if before, err = flash.ParseBefore(cmp.Or(o.Before, m.Before)); err != nil {
+		if o.Before != "" {
+			return 0, 0, nil, boardError(err)
+		}
+		notes = append(notes, fmt.Sprintf("the build wants to enter the loader by %q, which is not known; default_reset is used", m.Before))
 	}
-	if err != nil {
-		return 0, 0, boardError(err)
+	if after, err = flash.ParseAfter(cmp.Or(o.After, m.After)); err != nil {
+		if o.After != "" {
+			return 0, 0, nil, boardError(err)
+		}
+		notes = append(notes, fmt.Sprintf("the build wants to leave the loader by %q, which is not known; hard_reset is used", m.After))
 	}
-	return before, after, nil
+	return before, after, notes, nil
 }
 
 // choosePort returns the port that the user names, or the only one that a board

@@ -19,13 +19,14 @@ type runConfig struct {
 	buildConfig
 	portOptions
 	loaderOptions
+	writeOptions
 	monitorOptions
 	Monitor bool
 }
 
 func (c *runConfig) register(f *pflag.FlagSet) {
 	c.buildConfig.register(f)
-	cli.Section(f, "Board", c.portOptions.register, c.loaderOptions.register)
+	cli.Section(f, "Board", c.portOptions.register, c.loaderOptions.register, c.writeOptions.register)
 	cli.Section(f, "Monitor", c.monitorOptions.register, c.registerMonitor)
 }
 
@@ -82,7 +83,7 @@ func (a *app) run(ctx context.Context, c runConfig) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.flash(ctx, name, firmware, c.loaderOptions)
+	b, err := a.flash(ctx, name, firmware, c.loaderOptions, c.writeOptions)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,8 @@ type Report struct {
 	Agents     *AgentCount `json:"agents,omitempty"`
 	Settings   *[]Setting  `json:"settings,omitempty"`
 	Ports      *[]Port     `json:"ports,omitempty"`
+	Chip       *Chip       `json:"chip,omitempty"`
+	ImageInfo  *Image      `json:"image,omitempty"`
 
 	Init *Initialized `json:"init,omitempty"`
 }

@@ -88,7 +88,7 @@ func parse(data []byte, place func(string) string) (*Map, error) {
 	for i := range m.Images {
 		m.Images[i].Path = place(m.Images[i].Path)
 	}
-	m.sort()
+	m.Sort()
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}

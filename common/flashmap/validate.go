@@ -96,7 +96,8 @@ func validatePath(p string) error {
 	return nil
 }
 
-func (m *Map) sort() {
+// Sort puts the images in the order of their offsets.
+func (m *Map) Sort() {
 	slices.SortStableFunc(m.Images, func(a, b Image) int {
 		switch {
 		case a.Offset < b.Offset:

@@ -28,7 +28,7 @@ type options struct {
 	verbose        bool
 }
 
-const longHelp = `A simulated ESP32-C3 or ESP32 that flashing tools can talk to.
+const longHelp = `A simulated Espressif chip that flashing tools can talk to.
 
 This is a simulation. It answers the serial protocol of the chip's ROM, and that
 of a stub once one was loaded; it keeps a flash, checks the image in it as the
@@ -59,7 +59,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:           "simulated-chip",
-		Short:         "A simulated ESP32-C3 or ESP32 for trying flashing without a board",
+		Short:         "Simulate an Espressif chip, for flashing without a board",
 		Long:          longHelp,
 		Example:       examples,
 		Args:          cobra.NoArgs,
