@@ -6,6 +6,7 @@ import (
 
 	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/scheduler"
+	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
 )
 
@@ -37,8 +38,9 @@ var (
 	// ErrPlainOffer: the broker could read the offer, and passes on only sealed
 	// ones.
 	ErrPlainOffer = errors.New("the offer is in plain text, and this broker passes on only sealed ones")
-	// ErrTooManyInOffer: the offer has more candidates than one end may have.
-	ErrTooManyInOffer = errors.New("the offer has more candidates than it may")
+	// ErrTooManyInOffer: an offer or answer has more candidates than one end may
+	// have.
+	ErrTooManyInOffer = fmt.Errorf("the description has more than %d candidates", api.MaxTrickled)
 	// ErrUnknownJob: the broker does not know the job, or not any more.
 	ErrUnknownJob = errors.New("the broker does not know this job")
 	// ErrUnclaimed: the agent's end of a job that no agent has claimed.

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ const retryDraining = 2 * time.Second
 func (b *Board) Offer(ctx context.Context, t Ticket, body []byte, wait time.Duration) (answer []byte, w *Waiting, err error) {
 	if b.cfg.RequireSealed && !envelope.Sealed(body) {
 		return nil, nil, ErrPlainOffer
+	}
+	if tooManyCandidates(body) {
+		return nil, nil, ErrTooManyInOffer
 	}
 	j, answer, err := b.offer(ctx, t, body, wait)
 	var waiting *WaitingError
@@ -163,6 +167,13 @@ func (j *Job) leaveRoom() {
 	if !j.over() {
 		j.room.Drop()
 	}
+}
+
+// tooManyCandidates counts the candidates of an offer or answer in plain text, so
+// that no end can aim the other at hundreds of strangers. The other end counts
+// those of a sealed one.
+func tooManyCandidates(body []byte) bool {
+	return !envelope.Sealed(body) && bytes.Count(body, []byte("a=candidate:")) > api.MaxTrickled
 }
 
 // pause is how long a client lets pass whose request waited. A job without a

@@ -118,6 +118,9 @@ func (b *Board) Answer(jobID, agent string, body []byte) error {
 	if err != nil {
 		return err
 	}
+	if tooManyCandidates(body) {
+		return ErrTooManyInOffer
+	}
 	n, err := j.answer(agent, body)
 	b.follow(j, n)
 	return err

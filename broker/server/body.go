@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -15,7 +16,7 @@ import (
 )
 
 // readBody reads a body of at most limit bytes and one of the media types. A
-// request without Content-Type is taken to be right.
+// request without Content-Type is assumed to have one of them.
 func readBody(w *response, r *http.Request, limit int, types ...string) ([]byte, error) {
 	if ct := r.Header.Get("Content-Type"); ct != "" {
 		got, _, err := mime.ParseMediaType(ct)
@@ -24,7 +25,7 @@ func readBody(w *response, r *http.Request, limit int, types ...string) ([]byte,
 		}
 	}
 	if r.ContentLength > int64(limit) {
-		// Not worth reading: the connection is closed behind the response.
+		// The body is not read: the connection is closed behind the response.
 		w.Header().Set("Connection", "close")
 		return nil, tooLarge(limit)
 	}
@@ -40,7 +41,11 @@ func readBody(w *response, r *http.Request, limit int, types ...string) ([]byte,
 		switch {
 		case errors.As(err, &long):
 			return nil, tooLarge(limit)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			w.Header().Set("Connection", "close")
+			return nil, problem(http.StatusRequestTimeout, api.CodeMalformed, "the body did not arrive in time")
 		case err != nil:
+			w.Header().Set("Connection", "close")
 			return nil, problem(http.StatusBadRequest, api.CodeMalformed, "the body broke off")
 		case len(body) == cap(body):
 			body = append(body, 0)[:len(body)]
@@ -61,11 +66,11 @@ func readOpaque(w *response, r *http.Request, what string) ([]byte, error) {
 	return body, err
 }
 
-// validator is a request body that can check itself.
+// validator is a request body that checks itself.
 type validator interface{ Validate() error }
 
-// readJSON reads a body into v and validates it if it can. Fields that v does
-// not have are passed over, so that newer clients can talk to older brokers.
+// readJSON reads a body into v and validates it. Unknown fields are ignored, so
+// that newer clients can talk to older brokers.
 func readJSON(w *response, r *http.Request, v any) error {
 	body, err := readBody(w, r, api.MaxBody, api.TypeJSON)
 	if err != nil {
@@ -96,8 +101,8 @@ func decodeJSON(body []byte, v any) error {
 	return nil
 }
 
-// wait returns how long the request may be held: what it asks for, but not
-// more than most.
+// wait returns how long the request may be held: the time that it names, but at
+// most the given one.
 func wait(r *http.Request, most time.Duration) (time.Duration, error) {
 	if r.URL.RawQuery == "" {
 		return most, nil
@@ -113,9 +118,9 @@ func wait(r *http.Request, most time.Duration) (time.Duration, error) {
 	return min(time.Duration(secs)*time.Second, most), nil
 }
 
-// hold lets the connection be silent for as long as the request may be held.
-// Without it the server's read deadline, which is for slow senders, would end
-// a blocked request as if its client had gone.
+// hold extends the connection's read deadline to the time that the request may be
+// held. The server's own deadline, which is for slow senders, would end a blocked
+// request as if its client had gone.
 func hold(w *response, d time.Duration) {
 	// Recorders in tests and some wrappers cannot; then there is no deadline.
 	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(d + 10*time.Second))

@@ -48,7 +48,7 @@ var jobProblems = []struct {
 	{jobs.ErrOtherJob, http.StatusForbidden, api.CodeForbidden, 0, ""},
 	{jobs.ErrUserRevoked, http.StatusForbidden, api.CodeForbidden, 0, ""},
 	{jobs.ErrPlainOffer, http.StatusForbidden, api.CodeForbidden, 0, "seal it with age to the candidates' sealing keys, as farforge's own client does"},
-	{jobs.ErrTooManyInOffer, http.StatusBadRequest, api.CodeMalformed, 0, "offer the best candidates, and leave the others out"},
+	{jobs.ErrTooManyInOffer, http.StatusBadRequest, api.CodeMalformed, 0, "keep the best candidates, and leave the others out"},
 	{jobs.ErrAlreadyOffered, http.StatusConflict, api.CodeAlreadyOffered, 0, "request a new grant"},
 	{jobs.ErrReplaced, http.StatusConflict, api.CodeAlreadyOffered, 0, ""},
 	{jobs.ErrCollected, http.StatusConflict, api.CodeAlreadyAnswered, 0, "request a new grant"},

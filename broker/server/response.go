@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// response is a ResponseWriter that knows what became of the request.
+// response is a ResponseWriter that remembers how the request ended.
 type response struct {
 	http.ResponseWriter
 	status int
@@ -39,7 +39,8 @@ func (w *response) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// json sends v. A write that fails is returned; nothing more can be sent then.
+// json sends v. It returns the error of a write that fails; nothing more can be
+// sent then.
 func (w *response) json(status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -75,7 +76,7 @@ func (w *response) retryAfter(d time.Duration) {
 
 func seconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }
 
-var noStore, noSniff = []string{"no-store"}, []string{"nosniff"}
+var noStore, noSniff, closing = []string{"no-store"}, []string{"nosniff"}, []string{"close"}
 
 // wrap turns a handlerFunc into an http.Handler that logs, counts and
 // recovers from panics.
@@ -85,6 +86,11 @@ func (s *Server) wrap(name string, serve handlerFunc) http.Handler {
 		start := s.now()
 		h := w.Header() // with slices that all responses share: none is ever changed
 		h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
+		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			// A request that has Content-Length, too, may be an attempt to smuggle
+			// another one (RFC 9112, section 6.1), and net/http does not say so.
+			h["Connection"] = closing
+		}
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {
@@ -107,22 +113,30 @@ func (s *Server) wrap(name string, serve handlerFunc) http.Handler {
 	})
 }
 
-// fail sends err as a problem, unless the client is gone or has got something
-// else already.
+// fail sends err as a problem, unless a response has begun. A client that is gone
+// gets one, too: it may have closed only its sending side, or a proxy may wait for
+// the response, and an error must never become an empty 200.
 func (s *Server) fail(w *response, r *http.Request, err error) {
 	var p *api.Problem
-	switch {
-	case r.Context().Err() != nil:
+	gone := r.Context().Err() != nil
+	switch isProblem := errors.As(err, &p); {
+	case w.status != 0 && gone:
 		w.result = "gone"
 		return
 	case w.status != 0:
 		w.result = "cut_off"
 		return
-	case !errors.As(err, &p):
+	case isProblem:
+	case gone:
+		p = problem(http.StatusRequestTimeout, api.CodeMalformed, "the request was canceled by its sender")
+	default:
 		s.cfg.Logger.Error("a request failed for a reason of ours", "err", err)
 		p = problem(http.StatusInternalServerError, api.CodeInternal, "the broker failed; this is its fault")
 	}
-	w.result = string(p.Code)
+	if w.result = string(p.Code); gone {
+		w.result = "gone"
+		w.Header().Set("Connection", "close")
+	}
 	if p.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}

@@ -1,8 +1,17 @@
 package server
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/farforge/farforge/common/api"
@@ -181,5 +190,111 @@ func TestAnAnswerInTheResponseIsNoEvent(t *testing.T) {
 	as[struct{}](t, b.candidate(g.JobID, a.session, "c1"), 204)
 	if got := as[[]api.Event](t, b.events(g.JobID, g.Grant, "?wait=0"), 200); len(got) != 1 || string(got[0].Candidate) != "c1" {
 		t.Errorf("events: %+v", got)
+	}
+}
+
+// raw sends bytes over a connection of its own, closes the sending side, and reads
+// all that the broker sends back until it closes the connection.
+func (b *broker) raw(t *testing.T, request string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	response, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(response)
+}
+
+// TestABrokenRequestIsNoSuccess: a body that breaks off, and a sender that closes
+// its side while the broker holds its request, get an error and never a 200.
+func TestABrokenRequestIsNoSuccess(t *testing.T) {
+	w := newWorld(t)
+	a := w.listAgent("bench-1")
+	b := w.start()
+	b.login(a)
+	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, idleStatus()), 204)
+	g := b.grant()
+	grant, session := "Authorization: Bearer "+g.Grant+"\r\n", "Authorization: Bearer "+a.session+"\r\n"
+	status, err := json.Marshal(idleStatus())
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", 5000) // what fits into the first read is not enough to begin
+	for _, tt := range []struct{ path, header, body, want string }{
+		{"POST " + api.PathGrantRequest, "Content-Length: 9000\r\n", "{", "HTTP/1.1 400 "},
+		{"POST " + api.PathGrantRequest, "Content-Length: 9000\r\n", long, "HTTP/1.1 400 "},
+		{"POST " + api.PathAgentHello, "Content-Length: 9000\r\n", long, "HTTP/1.1 400 "},
+		{"POST " + api.PathAgentPoll, session + "Content-Length: 9000\r\n", long, "HTTP/1.1 400 "},
+		{"POST " + api.PathAgentReport, session + "Content-Length: 9000\r\n", long, "HTTP/1.1 400 "},
+		{"POST " + pathOf(api.PathAnswer, g.JobID), session + "Content-Length: 9000\r\n", long, "HTTP/1.1 400 "},
+		{"POST " + pathOf(api.PathOffer, g.JobID), grant + "Content-Length: 9000\r\n", long, "HTTP/1.1 400 "},
+		{"POST " + pathOf(api.PathCandidate, g.JobID), grant + "Content-Length: 8000\r\n", long, "HTTP/1.1 400 "},
+		{"POST " + pathOf(api.PathConfirmation, g.JobID), grant + "Content-Length: 9000\r\n", long, "HTTP/1.1 400 "},
+		{"POST " + pathOf(api.PathOffer, g.JobID), grant + "Transfer-Encoding: chunked\r\n", "5\r\nhel", "HTTP/1.1 400 "},
+		// The request is whole, and its sender leaves while it is held.
+		{"POST " + pathOf(api.PathOffer, g.JobID), grant + "Content-Length: 5\r\n", "offer", "HTTP/1.1 408 "},
+		{"POST " + api.PathAgentPoll, session + fmt.Sprintf("Content-Length: %d\r\n", len(status)), string(status), "HTTP/1.1 408 "},
+		{"GET " + pathOf(api.PathEvents, g.JobID), grant, "", "HTTP/1.1 408 "},
+	} {
+		got := b.raw(t, tt.path+" HTTP/1.1\r\nHost: x\r\n"+tt.header+"\r\n"+tt.body)
+		if !strings.HasPrefix(got, tt.want) || !strings.Contains(got, "Connection: close") {
+			t.Errorf("%s with %q: %.300s", tt.path, tt.header, got)
+		}
+	}
+}
+
+// TestABodyThatStopsTimesOut: the read deadline ends it with 408.
+func TestABodyThatStopsTimesOut(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader("{"), iotest.ErrReader(os.ErrDeadlineExceeded)))
+	_, err := readBody(&response{ResponseWriter: httptest.NewRecorder()}, r, 100, api.TypeJSON)
+	var p *api.Problem
+	if !errors.As(err, &p) || p.Status != http.StatusRequestTimeout {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestTwoLengthsCloseTheConnection: what follows a request with both a length and
+// chunks is not served as another request.
+func TestTwoLengthsCloseTheConnection(t *testing.T) {
+	b := newWorld(t).start()
+	smuggled := "GET " + api.PathHealth + " HTTP/1.1\r\nHost: x\r\n\r\n"
+	got := b.raw(t, "POST "+api.PathGrantRequest+" HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+smuggled)
+	if !strings.Contains(got, "Connection: close") || strings.Count(got, "HTTP/1.1 ") != 1 {
+		t.Errorf("%s", got)
+	}
+}
+
+// TestDescriptionsHaveFewCandidates: a plain offer or answer that aims the other
+// end at many addresses is refused.
+func TestDescriptionsHaveFewCandidates(t *testing.T) {
+	w := newWorld(t)
+	a := w.listAgent("bench-1")
+	b := w.start()
+	poll := b.park(t.Context(), b.login(a))
+	g := b.grant()
+	with := func(n int) []byte {
+		return []byte(strings.Repeat("a=candidate:1 1 udp 1 192.0.2.1 1 typ host\\r\\n", n))
+	}
+	offer, answer := pathOf(api.PathOffer, g.JobID), pathOf(api.PathAnswer, g.JobID)
+	wantProblem(t, b.post(offer, g.Grant, with(api.MaxTrickled+1)), 400, api.CodeMalformed)
+	offered := b.goPost(t.Context(), offer, g.Grant, with(api.MaxTrickled))
+	as[api.Job](t, <-poll, 200)
+	wantProblem(t, b.post(answer, a.session, with(api.MaxTrickled+1)), 400, api.CodeMalformed)
+	as[struct{}](t, b.post(answer, a.session, with(api.MaxTrickled)), 204)
+	if r := <-offered; r.status != 200 {
+		t.Errorf("%d %s", r.status, r.body)
 	}
 }
