@@ -54,7 +54,7 @@ func (b *Board) Grant(user users.User, from netip.Addr, req *api.GrantRequest) (
 	if err != nil {
 		return nil, err
 	}
-	b.opinion.reorder(ranked, opinionOf(user.ID, from), now)
+	b.opinion.reorder(ranked, opinionOf(user.ID, from), need.Project, now)
 	id, err := ulid.New(ulid.Timestamp(now), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make a job id: %w", err)

@@ -27,8 +27,9 @@ type opinions struct {
 	shunned *tables.Recent[opinion, time.Time]
 }
 
-// opinion is that of one user, or of one address, about one agent.
-type opinion struct{ by, agent string }
+// opinion is that of one user, or of one address, about one agent: about one
+// project if the agent has refused to build it, else about all.
+type opinion struct{ by, agent, project string }
 
 func newOpinions() opinions {
 	return opinions{accused: tables.NewRecent[opinion, time.Time](1 << 13), shunned: tables.NewRecent[opinion, time.Time](1 << 13)}
@@ -46,13 +47,17 @@ func opinionOf(user string, from netip.Addr) string {
 // mayAccuse reports whether a complaint counts for others, and if so that the next
 // one does not.
 func (o *opinions) mayAccuse(user, agent string, now time.Time) bool {
-	return o.accused.Replace(opinion{user, agent}, now, func(last time.Time) bool { return now.Sub(last) >= accusationGap })
+	return o.accused.Replace(opinion{by: user, agent: agent}, now, func(last time.Time) bool { return now.Sub(last) >= accusationGap })
 }
 
-// note takes in how a job ended for a user.
-func (o *opinions) note(who, agent string, outcome api.Outcome, now time.Time) {
-	key := opinion{who, agent}
+// note takes in how a job for the project ended for a user. An agent that has
+// refused the project, for which it may have no recipe, is not the first choice
+// for the same project; it may be for another.
+func (o *opinions) note(who, agent, project string, outcome api.Outcome, now time.Time) {
+	key := opinion{by: who, agent: agent}
 	switch outcome {
+	case api.OutcomeRefused:
+		o.shunned.Put(opinion{who, agent, project}, now)
 	case api.OutcomeAgentFailed, api.OutcomeLost:
 		o.shunned.Put(key, now)
 	case api.OutcomeSucceeded:
@@ -62,14 +67,18 @@ func (o *opinions) note(who, agent string, outcome api.Outcome, now time.Time) {
 	}
 }
 
+func (o *opinions) shuns(about opinion, now time.Time) bool {
+	at, ok := o.shunned.Get(about)
+	return ok && now.Sub(at) < accusationGap
+}
+
 // reorder puts agents that have failed the user lately behind the others, as long
 // as one of the others is free and in order.
-func (o *opinions) reorder(ranked []scheduler.Ranked, who string, now time.Time) {
+func (o *opinions) reorder(ranked []scheduler.Ranked, who, project string, now time.Time) {
 	free := false
 	for i := range ranked {
 		r := &ranked[i]
-		at, ok := o.shunned.Get(opinion{who, r.Fingerprint})
-		r.Shunned = ok && now.Sub(at) < accusationGap
+		r.Shunned = o.shuns(opinion{by: who, agent: r.Fingerprint}, now) || project != "" && o.shuns(opinion{who, r.Fingerprint, project}, now)
 		free = free || r.Wait == 0 && !r.Resting && !r.Shunned
 	}
 	if !free {

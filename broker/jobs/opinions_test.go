@@ -25,10 +25,10 @@ func TestReorder(t *testing.T) {
 		}
 		return all
 	}
-	o.note("eve", "a", api.OutcomeLost, now)
-	o.note("eve", "b", api.OutcomeAgentFailed, now)
-	o.note("eve", "b", api.OutcomeSucceeded, now) // works again
-	o.note("eve", "c", api.OutcomeBuildFailed, now)
+	o.note("eve", "a", "p", api.OutcomeLost, now)
+	o.note("eve", "b", "p", api.OutcomeAgentFailed, now)
+	o.note("eve", "b", "p", api.OutcomeSucceeded, now) // works again
+	o.note("eve", "c", "p", api.OutcomeBuildFailed, now)
 	for _, tt := range []struct {
 		name     string
 		user     string
@@ -46,7 +46,7 @@ func TestReorder(t *testing.T) {
 		{"another user", "bob", 0, []string{"a", "b"}, []string{"a", "b"}},
 	} {
 		got := ranked(tt.in...)
-		o.reorder(got, tt.user, now.Add(tt.after))
+		o.reorder(got, tt.user, "p", now.Add(tt.after))
 		var names []string
 		for _, r := range got {
 			names = append(names, r.Name)
@@ -64,5 +64,21 @@ func TestOpinionsBelongToUsers(t *testing.T) {
 	}
 	if opinionOf(users.Anyone, here) == opinionOf(users.Anyone, there) {
 		t.Error("users without names are not known by their addresses")
+	}
+}
+
+// TestARefusedProjectGoesToAnotherAgent: an agent that has no recipe for one
+// project is still the first choice for others.
+func TestARefusedProjectGoesToAnotherAgent(t *testing.T) {
+	o, now := newOpinions(), time.Unix(1e9, 0)
+	o.note("eve", "a", "p", api.OutcomeRefused, now)
+	for _, tt := range []struct{ user, project, first string }{
+		{"eve", "p", "b"}, {"eve", "q", "a"}, {"eve", "", "a"}, {"bob", "p", "a"},
+	} {
+		ranked := []scheduler.Ranked{{Candidate: api.Candidate{Fingerprint: "a"}}, {Candidate: api.Candidate{Fingerprint: "b"}}}
+		o.reorder(ranked, tt.user, tt.project, now.Add(time.Minute))
+		if first := ranked[0].Fingerprint; first != tt.first {
+			t.Errorf("%s gets %s first for project %q, want %s", tt.user, first, tt.project, tt.first)
+		}
 	}
 }

@@ -34,6 +34,9 @@ func (b *Board) Report(agent string, rep *api.Report) error {
 		return err
 	}
 	b.follow(j, n)
+	if first && rep.Outcome == api.OutcomeRefused && j.is(answered) { // it has seen the project
+		b.opinion.note(opinionOf(j.user, j.from), agent, j.need.Project, rep.Outcome, now)
+	}
 	if first {
 		b.cfg.Directory.Report(agent, rep.Outcome)
 		b.metrics.reports.WithLabelValues(string(rep.Outcome)).Inc()
@@ -62,7 +65,7 @@ func (b *Board) Confirm(t Ticket, from netip.Addr, word *api.Confirmation) error
 	}
 	b.follow(j, n)
 	if !again {
-		b.opinion.note(opinionOf(t.Grant.Subject, from), word.Agent, word.Outcome, now)
+		b.opinion.note(opinionOf(t.Grant.Subject, from), word.Agent, t.Grant.Project, word.Outcome, now)
 		b.metrics.confirmations.WithLabelValues(string(word.Outcome)).Inc()
 	}
 	return nil
