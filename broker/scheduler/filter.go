@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/common/capacity"
@@ -16,6 +17,7 @@ const (
 	notPinned
 	excluded
 	cannotOpen
+	wrongKind
 	wrongTarget
 	wrongToolchain
 	wrongTag
@@ -78,6 +80,9 @@ func meets(a *directory.Agent, n *Need) stage {
 }
 
 func builds(a *directory.Agent, n *Need) stage {
+	if reached := recognizes(a, n); reached != able {
+		return reached
+	}
 	if n.Target == "" && n.Toolchain.Name == "" {
 		return able
 	}
@@ -89,6 +94,31 @@ func builds(a *directory.Agent, n *Need) stage {
 		}
 		reached = wrongToolchain
 		if n.Toolchain.Name == "" || c.Toolchain == n.Toolchain.Name && n.Toolchain.Accepts(c.Version) {
+			return able
+		}
+	}
+	return reached
+}
+
+// recognizes tells how far the agent's recipes come in meeting the need. An agent
+// that does not announce its recipes is assumed to have one for every kind.
+func recognizes(a *directory.Agent, n *Need) stage {
+	if n.Kind == "" || a.Status.Recipes == nil {
+		return able
+	}
+	reached := wrongKind
+	for i := range a.Status.Recipes {
+		r := &a.Status.Recipes[i]
+		switch {
+		case r.Kind != n.Kind:
+		case n.Target != "" && len(r.Targets) > 0 && !slices.Contains(r.Targets, n.Target):
+			reached = max(reached, wrongTarget)
+		case n.Toolchain.Name != "" && len(r.Toolchains) > 0 && !slices.ContainsFunc(r.Toolchains, func(t string) bool {
+			name, version, _ := strings.Cut(t, "@")
+			return name == n.Toolchain.Name && (version == "" || n.Toolchain.Accepts(version))
+		}):
+			reached = max(reached, wrongToolchain)
+		default:
 			return able
 		}
 	}

@@ -33,6 +33,7 @@ type Snapshot interface {
 
 // Need is what a job asks of an agent.
 type Need struct {
+	Kind      string // of the project; empty: unknown
 	Target    string // empty: any
 	Toolchain toolchain.Requirement
 	capacity.Capacity
@@ -58,7 +59,7 @@ func NeedOf(r *api.GrantRequest) (Need, error) {
 		return Need{}, err
 	}
 	return Need{
-		Target: r.Target, Toolchain: chain, Tags: r.Tags,
+		Kind: r.Kind, Target: r.Target, Toolchain: chain, Tags: r.Tags,
 		Capacity: capacity.Capacity{Cores: r.CPUCores.Whole(), MemoryMB: r.MemoryMB}, Agents: r.Agents, Exclude: r.ExcludeAgents,
 		Project: r.Project, NAT: nat.Parse(r.NAT),
 	}, nil

@@ -150,6 +150,41 @@ func TestTags(t *testing.T) {
 	}
 }
 
+func withRecipes(all ...api.Recipe) func(*directory.Agent) {
+	return func(a *directory.Agent) { a.Status.Recipes = append([]api.Recipe{}, all...) }
+}
+
+func TestJobsGoToAgentsThatRecognizeTheProject(t *testing.T) {
+	f := fleet{
+		with(agent("idf", "esp32 esp-idf 5.3.1", "esp32c3 esp-idf 5.3.1"), withRecipes(api.Recipe{Name: "esp-idf", Kind: "esp-idf", Targets: []string{"esp32"}, Toolchains: []string{"esp-idf@5.3.1"}})),
+		with(agent("pio", "esp32 esp-idf 5.3.1"), withRecipes(api.Recipe{Name: "pio", Kind: "platformio"})),
+		with(agent("none"), withRecipes()),
+		agent("old", "esp32 esp-idf 5.3.1"), // does not announce its recipes
+	}
+	for _, tt := range []struct {
+		n    Need
+		want []string
+	}{
+		{Need{}, []string{"idf", "none", "old", "pio"}},
+		{Need{Kind: "esp-idf"}, []string{"idf", "old"}},
+		{Need{Kind: "esp-idf", Target: "esp32"}, []string{"idf", "old"}},
+		{Need{Kind: "platformio", Target: "esp32"}, []string{"old", "pio"}},
+		{Need{Kind: "esphome"}, []string{"old"}},
+		{Need{Kind: "esp-idf", Target: "esp32c3"}, nil}, // the recipe does not build for it
+		{Need{Kind: "esp-idf", Target: "esp32", Toolchain: need("esp-idf@5.3")}, []string{"idf", "old"}},
+		{Need{Kind: "esp-idf", Target: "esp32", Toolchain: need("esp-idf@5.4")}, nil},
+	} {
+		got, _ := Choose(f, tt.n, options(1))
+		var chosen []string
+		for _, c := range got {
+			chosen = append(chosen, c.Name)
+		}
+		if slices.Sort(chosen); !slices.Equal(chosen, tt.want) {
+			t.Errorf("%+v: %v, want %v", tt.n, chosen, tt.want)
+		}
+	}
+}
+
 func TestCandidatesCarryTheirKeys(t *testing.T) {
 	sealing := &api.SealingKey{Recipient: "age1x", Signature: "s"}
 	f := farmOf(agent("b"))
@@ -231,6 +266,15 @@ func TestUnmetNeedsAreNamed(t *testing.T) {
 			[]string{"2 agents are online; they offer esp-idf 5.3.1 (esp32, esp32c3)", "leave the version out to accept 5.3.1:  client build --toolchain esp-idf"}},
 		{"toolchain", two[:1], Need{Target: "esp32c3", Toolchain: need("gcc")}, api.CodeNoToolchain, "no agent can build for esp32c3 with gcc",
 			[]string{"1 agent is online; it offers esp-idf 5.3.1 (esp32, esp32c3)"}},
+		{"kind", fleet{with(agent("a"), withRecipes(api.Recipe{Name: "p", Kind: "platformio"}, api.Recipe{Name: "a", Kind: "arduino"})), with(agent("b"), withRecipes())},
+			Need{Kind: "esp-idf", Target: "esp32"}, api.CodeNoRecipe, "this is an esp-idf project, and no agent has a recipe for it",
+			[]string{"2 agents are online; their recipes are for arduino, platformio"}},
+		{"kind, and no recipes at all", fleet{with(agent("a"), withRecipes())},
+			Need{Kind: "platformio"}, api.CodeNoRecipe, "this is a platformio project, and no agent has a recipe for it",
+			[]string{"1 agent is online; none has a recipe for a known kind of project"}},
+		{"kind for another target", fleet{with(agent("a", idf...), withRecipes(api.Recipe{Name: "i", Kind: "esp-idf", Targets: []string{"esp32"}})), with(agent("b"), withRecipes())},
+			Need{Kind: "esp-idf", Target: "esp32c3"}, api.CodeNoTarget, "no agent can build for esp32c3",
+			[]string{"2 agents are online; they offer esp-idf 5.3.1 (esp32, esp32c3)"}},
 		{"no tag", two, Need{Tags: []string{"eu"}}, api.CodeNoTag, "no agent that could build this has the tag eu",
 			[]string{"none of them has any tag; ask for none to accept them"}},
 		{"another tag", fleet{two[0], with(two[1], tagged("us", "gpu"))}, Need{Tags: []string{"eu", "gpu"}}, api.CodeNoTag, "no agent that could build this has all of the tags eu, gpu",

@@ -96,9 +96,40 @@ func Explain(s Snapshot, n Need, o Options) *Unmet {
 		return lacksTags(untagged, n)
 	case len(onTarget) > 0:
 		return &Unmet{api.CodeNoToolchain, cannot(n), append([]string{offers(online)}, otherVersion(onTarget, n)...), retryLater}
+	case count[wrongTarget] == 0 && count[wrongKind] > 0:
+		return &Unmet{api.CodeNoRecipe, fmt.Sprintf("this is %s project, and no agent has a recipe for it", article(n.Kind)),
+			[]string{recipes(online)}, retryLater}
 	default:
 		return &Unmet{api.CodeNoTarget, cannot(n), []string{offers(online)}, retryLater}
 	}
+}
+
+// article returns the kind behind "a" or "an".
+func article(kind string) string {
+	if strings.ContainsRune("aeiouAEIOU", rune(kind[0])) {
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+// recipes lists the kinds of project that agents have recipes for.
+func recipes(online []directory.Agent) string {
+	kinds := map[string]bool{}
+	for _, a := range online {
+		for _, r := range a.Status.Recipes {
+			if r.Kind != "" {
+				kinds[printable(r.Kind)] = true
+			}
+		}
+	}
+	if len(kinds) == 0 {
+		return agents(len(online)) + " online; none has a recipe for a known kind of project"
+	}
+	they := "; their recipes are for "
+	if len(online) == 1 {
+		they = "; its recipes are for "
+	}
+	return agents(len(online)) + " online" + they + list(slices.Sorted(maps.Keys(kinds)), maxListed)
 }
 
 func cannot(n Need) string {
