@@ -25,7 +25,8 @@ func recipesCommand(p program) *cobra.Command {
 		Long: `Looks for the toolchain of every recipe inside the sandbox, as the agent does at
 its start. doc/recipes.md describes how to write a recipe.`,
 		Example: `  proxy-agent recipes
-  proxy-agent recipes --recipes ~/recipes --json`,
+  proxy-agent recipes --recipes ~/recipes --json
+  proxy-agent recipes try mine ~/src/blink --recipes ~/recipes`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := cfg.Sandbox.Validate(); err != nil {
@@ -54,6 +55,7 @@ its start. doc/recipes.md describes how to write a recipe.`,
 	cfg.Sandbox.Register(cmd.Flags())
 	command.Values(cmd, "sandbox", sandbox.KindBubblewrap, sandbox.KindNone)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	cmd.AddCommand(p.tryCommand())
 	return cmd
 }
 
