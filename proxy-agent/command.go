@@ -74,7 +74,7 @@ func newCommand(p program) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    serve,
 	}
-	root.AddCommand(run, keygenCommand(p), recipesCommand(p), command.FrontingTopic())
+	root.AddCommand(run, keygenCommand(p), recipesCommand(p), p.statusCommand(), p.drainCommand(), command.FrontingTopic())
 	for _, cmd := range []*cobra.Command{root, run} {
 		cfg.Register(cmd.Flags())
 		command.Values(cmd, "sandbox", sandbox.KindBubblewrap, sandbox.KindNone)

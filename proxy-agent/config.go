@@ -96,10 +96,15 @@ type stateConfig struct {
 	Name           string
 }
 
-// Register defines the flags and their defaults.
-func (c *stateConfig) Register(f *pflag.FlagSet) {
+// RegisterDir defines --state-dir, for verbs that need no key.
+func (c *stateConfig) RegisterDir(f *pflag.FlagSet) {
 	f.StringVar(&c.Dir, "state-dir", defaultStateDir(), "keep the agent's key, pinned keys and workspaces in `DIR`")
 	cli.Default(f, "state-dir", "~/.local/state/farforge-agent")
+}
+
+// Register defines the flags and their defaults.
+func (c *stateConfig) Register(f *pflag.FlagSet) {
+	c.RegisterDir(f)
 	f.StringVar(&c.Key, "key", "", "use the OpenSSH key in `FILE`, or a .pub with ssh-agent (default agent_key in --state-dir)")
 	f.StringVar(&c.PassphraseFile, "passphrase-file", "", "read the key's passphrase from this private `FILE` (default ask)")
 	f.StringVar(&c.Name, "name", defaultName(), "call the agent `NAME` in logs and in its key's comment")

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/cli"
@@ -20,6 +21,7 @@ import (
 	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/signaling"
 	"github.com/farforge/farforge/proxy-agent/build"
+	"github.com/farforge/farforge/proxy-agent/operator"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 	"github.com/farforge/farforge/proxy-agent/session"
 	"github.com/farforge/farforge/proxy-agent/source"
@@ -151,7 +153,40 @@ func (p program) work(cfg *Config, a *parts, hangups <-chan os.Signal) error {
 			}
 		}
 	})
-	return agent.Run(p.ctx, p.drain)
+	drain, socket := p.serveOperator(ctx, cfg, a, agent, &reloads)
+	if socket != nil {
+		defer socket.Close()
+	}
+	return agent.Run(p.ctx, drain)
+}
+
+// serveOperator opens the operator's socket, and returns a channel that the
+// operator or a signal closes to drain the agent. An agent without the socket
+// works, too. running has the goroutine that ends with ctx.
+func (p program) serveOperator(ctx context.Context, cfg *Config, a *parts, agent *worker.Worker, running *sync.WaitGroup) (<-chan struct{}, *operator.Server) {
+	drain := make(chan struct{})
+	closeDrain := sync.OnceFunc(func() { close(drain) })
+	running.Go(func() {
+		select {
+		case <-p.drain:
+			closeDrain()
+		case <-ctx.Done():
+		}
+	})
+	started := time.Now().UTC()
+	socket, err := operator.Serve(cfg.State.Dir, func() operator.State {
+		draining := false
+		select {
+		case <-drain:
+			draining = true
+		default:
+		}
+		return operator.State{Name: cfg.State.Name, Broker: a.broker.Origin(), Started: started, Status: agent.Status(draining)}
+	}, closeDrain)
+	if err != nil {
+		a.log.Warn("proxy-agent status and drain will not work", "error", err)
+	}
+	return drain, socket
 }
 
 // reload reads the recipes again, as SIGHUP asks. Recipes that cannot be used

@@ -111,6 +111,9 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 	}
 }
 
+// Status returns what a poll would tell the broker now.
+func (w *Worker) Status(draining bool) *api.Status { return w.status(draining) }
+
 func (w *Worker) status(draining bool) *api.Status {
 	s := &api.Status{Version: w.Version, Tags: w.Tags, Warm: w.Warm(), Sealing: w.Sealing, Draining: draining}
 	s.Capabilities, s.Recipes = w.Offer()
