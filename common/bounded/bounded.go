@@ -169,7 +169,16 @@ type guard struct {
 	depth   int
 	str     int // bytes of the current string, or -1
 	escaped bool
+	word    int // bytes of the current number or literal
+	space   int // bytes of the current white space
 }
+
+// The decoder takes quadratic time for white space, and keeps a number as a
+// whole.
+const (
+	maxWord  = 256
+	maxSpace = 4096
+)
 
 func newGuard(ctx context.Context, r io.Reader, l Limits) *guard {
 	return &guard{ctx: ctx, r: r, limits: l.withDefaults(), element: -1, str: -1}
@@ -218,6 +227,17 @@ func (g *guard) judge(p []byte) error {
 			}
 			continue
 		}
+		if c == ' ' || c == '\n' || c == '\t' || c == '\r' {
+			g.word = 0
+			if g.space++; g.space > maxSpace {
+				return &Excess{"bytes of white space in a row", maxSpace}
+			}
+			continue
+		}
+		g.space = 0
+		if g.word++; g.word > maxWord {
+			return &Excess{"bytes in one number", maxWord}
+		}
 		switch c {
 		case '"':
 			g.str = 0
@@ -230,9 +250,11 @@ func (g *guard) judge(p []byte) error {
 			g.depth--
 		case ',':
 			g.items++
+		case ':':
 		default:
 			continue
 		}
+		g.word = 0
 		if g.items > g.limits.Items {
 			return &Excess{"elements and members", int64(g.limits.Items)}
 		}

@@ -37,6 +37,7 @@ func TestDecodeRefusesExcess(t *testing.T) {
 		{"elements and members", `{` + strings.Repeat(`"a":0,`, 20) + `"a":0}`},
 		{"lists and objects in each other", "[[[[]]]]"},
 		{"lists and objects in each other", strings.Repeat(`{"a":`, 100)},
+		{"bytes in one number", "[" + strings.Repeat("7", 300) + "]"},
 		{"bytes in one string", `"` + strings.Repeat("x", 30) + `"`},
 		{"bytes in one string", `{"` + strings.Repeat(`\"`, 30) + `":1}`},
 	} {
@@ -45,6 +46,14 @@ func TestDecodeRefusesExcess(t *testing.T) {
 		if err := Unmarshal([]byte(c.text), small, &v); !errors.As(err, &excess) || excess.What != c.what {
 			t.Errorf("%.40q: %v, want too many %s", c.text, err, c.what)
 		}
+	}
+}
+
+func TestDecodeRefusesLongWhiteSpace(t *testing.T) {
+	var v any
+	var excess *Excess
+	if err := Unmarshal([]byte("["+strings.Repeat(" ", 5000)+"]"), Limits{}, &v); !errors.As(err, &excess) || !strings.Contains(excess.What, "white space") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -163,6 +172,10 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got, want any
 		err := Unmarshal(data, Limits{Bytes: 1 << 20, Items: 1 << 20, Depth: 1 << 20}, &got)
+		var excess *Excess
+		if errors.As(err, &excess) {
+			return
+		}
 		if wantErr := json.Unmarshal(data, &want); (err == nil) != (wantErr == nil) || err == nil && !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v, %v; encoding/json makes it %v, %v", got, err, want, wantErr)
 		}

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
+	"strings"
 )
 
 // partialName is the name of a file until it is whole. If a file of that name
@@ -26,9 +28,10 @@ type DirSink struct {
 	lack  map[string][]int32 // hash → files that lack it
 	links []int32
 
-	// The folder of the last file stays open: files come folder by folder.
+	// The folder of the last file stays open, and files are taken folder by
+	// folder: opening one costs a system call for each part of its path.
 	at  string
-	dir *os.Root
+	dir *os.Root // nil: there is none
 }
 
 // NewDirSink returns a sink for one tree into root, which the caller closes.
@@ -40,12 +43,13 @@ func NewDirSink(root *os.Root) *DirSink {
 func (d *DirSink) Need(ctx context.Context, m *Manifest) ([]string, error) {
 	d.files = m.Files
 	var order []string
-	for i, f := range m.Files {
+	for _, i := range byFolder(m.Files) {
+		f := m.Files[i]
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		if f.Kind == KindSymlink {
-			d.links = append(d.links, int32(i))
+			d.links = append(d.links, i)
 			continue
 		}
 		same, err := d.holds(ctx, f)
@@ -53,13 +57,13 @@ func (d *DirSink) Need(ctx context.Context, m *Manifest) ([]string, error) {
 			return nil, err
 		}
 		if same {
-			d.have[f.SHA256] = int32(i)
+			d.have[f.SHA256] = i
 			continue
 		}
 		if _, known := d.lack[f.SHA256]; !known {
 			order = append(order, f.SHA256)
 		}
-		d.lack[f.SHA256] = append(d.lack[f.SHA256], int32(i))
+		d.lack[f.SHA256] = append(d.lack[f.SHA256], i)
 	}
 	need := order[:0]
 	for _, hash := range order {
@@ -70,14 +74,30 @@ func (d *DirSink) Need(ctx context.Context, m *Manifest) ([]string, error) {
 	return need, nil
 }
 
+// byFolder returns the files' indices, with those of one folder together.
+func byFolder(files []File) []int32 {
+	order := make([]int32, len(files))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortStableFunc(order, func(a, b int32) int {
+		return strings.Compare(path.Dir(files[a].Path), path.Dir(files[b].Path))
+	})
+	return order
+}
+
 // holds reports whether the file is there with its content, and sets its mode
 // if it is.
 func (d *DirSink) holds(ctx context.Context, f File) (bool, error) {
-	info, err := d.root.Lstat(f.Path)
+	dir, name, err := d.folder(f.Path, false)
+	if err != nil || dir == nil {
+		return false, err
+	}
+	info, err := dir.Lstat(name)
 	if err != nil || !info.Mode().IsRegular() || info.Size() != f.Size {
 		return false, nil // anything else there is replaced, or an error then
 	}
-	file, err := d.root.Open(f.Path)
+	file, err := dir.Open(name)
 	if err != nil {
 		return false, nil
 	}
@@ -89,7 +109,7 @@ func (d *DirSink) holds(ctx context.Context, f File) (bool, error) {
 	if digest(h.Sum(nil)) != f.SHA256 {
 		return false, nil
 	}
-	if err := d.root.Chmod(f.Path, mode(f.Kind)); err != nil {
+	if err := dir.Chmod(name, mode(f.Kind)); err != nil {
 		return false, fmt.Errorf("set the mode of %s: %w", f.Path, err)
 	}
 	return true, nil
@@ -136,11 +156,11 @@ func (d *DirSink) Done(ctx context.Context) error {
 
 // Close implements [Sink].
 func (d *DirSink) Close() error {
-	if d.dir == nil || d.dir == d.root {
+	dir := d.dir
+	d.at, d.dir = "", nil
+	if dir == nil || dir == d.root {
 		return nil
 	}
-	dir := d.dir
-	d.dir = nil
 	return dir.Close()
 }
 
@@ -154,24 +174,28 @@ func (d *DirSink) copy(ctx context.Context, from string, f File) error {
 }
 
 func (d *DirSink) link(f File) error {
-	dir, name, err := d.folder(f.Path)
+	dir, name, err := d.folder(f.Path, true)
 	if err != nil {
 		return err
 	}
-	if old, err := dir.Readlink(name); err == nil && old == f.Link {
-		return nil
+	err = dir.Symlink(f.Link, name)
+	if errors.Is(err, fs.ErrExist) {
+		if old, err := dir.Readlink(name); err == nil && old == f.Link {
+			return nil
+		}
+		if err := dir.Remove(name); err != nil {
+			return fmt.Errorf("replace %s: %w", f.Path, err)
+		}
+		err = dir.Symlink(f.Link, name)
 	}
-	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("replace %s: %w", f.Path, err)
-	}
-	if err := dir.Symlink(f.Link, name); err != nil {
+	if err != nil {
 		return fmt.Errorf("make the symlink %s: %w", f.Path, err)
 	}
 	return nil
 }
 
 func (d *DirSink) write(ctx context.Context, f File, r io.Reader) error {
-	dir, name, err := d.folder(f.Path)
+	dir, name, err := d.folder(f.Path, true)
 	if err != nil {
 		return err
 	}
@@ -202,26 +226,31 @@ func createPartial(dir *os.Root, mode fs.FileMode) (*os.File, string, error) {
 	}
 }
 
-// folder opens the folder of a file, after making it if need be.
-func (d *DirSink) folder(file string) (dir *os.Root, name string, err error) {
+// folder opens the folder of a file. With create it makes the folder if there is
+// none; otherwise dir is nil then.
+func (d *DirSink) folder(file string, create bool) (dir *os.Root, name string, err error) {
 	at := path.Dir(file)
-	if d.dir != nil && d.at == at {
+	if d.at == at && (d.dir != nil || !create) {
 		return d.dir, path.Base(file), nil
 	}
 	if err := d.Close(); err != nil {
 		return nil, "", err
 	}
 	d.at, d.dir = at, d.root
-	if at != "." {
-		if d.dir, err = d.root.OpenRoot(at); err != nil {
-			if err = d.root.MkdirAll(at, 0o755); err == nil {
-				d.dir, err = d.root.OpenRoot(at)
-			}
+	if at == "." {
+		return d.dir, path.Base(file), nil
+	}
+	d.dir, err = d.root.OpenRoot(at)
+	if err != nil && create {
+		if err = d.root.MkdirAll(at, 0o755); err == nil {
+			d.dir, err = d.root.OpenRoot(at)
 		}
 	}
 	if err != nil {
 		d.dir = nil
-		return nil, "", fmt.Errorf("make the folder of %s: %w", file, err)
+		if create {
+			return nil, "", fmt.Errorf("make the folder of %s: %w", file, err)
+		}
 	}
 	return d.dir, path.Base(file), nil
 }

@@ -4,12 +4,17 @@ package session
 
 import (
 	"crypto/rand"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/grant"
+	"github.com/farforge/farforge/proxy-agent/build"
 )
 
 // TestBandwidthOfARealConnection sends a megabyte that does not compress there
@@ -67,5 +72,54 @@ func TestMessageRateOfARealConnection(t *testing.T) {
 	least := (flood + 1 - rate) * time.Second / rate
 	if took := time.Since(began); took < least*9/10 || took > least+20*time.Second {
 		t.Errorf("%d messages took %v; at %d a second it is %v", flood+1, took, rate, least)
+	}
+}
+
+// TestBuildsThatTakeTooMuch run against the disk and memory that a job may use,
+// and against the size of a project.
+func TestBuildsThatTakeTooMuch(t *testing.T) {
+	w := newWorld(t)
+	w.host.Disk = build.Disk{Bytes: 20 << 20, Files: 500}
+	number := 0
+	run := func(script string, more map[string]string) *channel.Result {
+		t.Helper()
+		number++
+		c := w.connect(t.Context(), allChannels, func(g *grant.Grant) { g.JobID, g.MemoryMB = fmt.Sprint("01", number), 64 })
+		c.send(&channel.Message{Type: channel.TypeBuild, Build: &channel.Build{}})
+		files := map[string]string{"build.sh": script}
+		maps.Copy(files, more)
+		go func() { // the agent may refuse the files
+			_, _ = channel.SendTree(t.Context(), c.open(channel.LabelSource), manifestOf(files), func(f channel.File) (io.ReadCloser, error) {
+				return io.NopCloser(strings.NewReader(files[f.Path])), nil
+			}, nil)
+		}()
+		r, _ := c.result()
+		if left := w.left(); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+		return r
+	}
+	for script, says := range map[string]string{
+		"while :; do head -c 1000000 /dev/zero >> big; done": "more than its 20 MiB of disk",
+		"seq 2000 | xargs touch; sleep 100":                  "more than its 500 files",
+	} {
+		r := run(script, nil)
+		if r.Outcome != api.OutcomeBuildFailed || r.Problem == nil || !strings.Contains(r.Problem.Message, says) {
+			t.Errorf("%s: result %+v, %+v", script, r, r.Problem)
+		}
+	}
+	many := map[string]string{}
+	for i := range 600 {
+		many[fmt.Sprint("file", i)] = ""
+	}
+	if r := run("true", many); r.Outcome != api.OutcomeRefused || !strings.Contains(r.Problem.Message, "601 files") {
+		t.Errorf("a project of 601 files: %+v, %+v", r, r.Problem)
+	}
+	r := run("head -c 400000000 /dev/zero | tail >/dev/null", nil)
+	if r.Outcome != api.OutcomeBuildFailed {
+		t.Errorf("memory: %+v, %+v", r, r.Problem)
+	}
+	if w.host.Sandbox.Soft() == nil && !strings.Contains(r.Problem.Message, "needed more than the 64 MiB of memory") {
+		t.Errorf("memory: %+v", r.Problem)
 	}
 }

@@ -106,7 +106,7 @@ func TestHostileArchives(t *testing.T) {
 		"control character": {members: []member{{name: "a\nb"}}, code: channel.ProblemManifest, says: "control character"},
 		"symlink out":       {members: []member{{name: "l", flag: tar.TypeSymlink, link: "../x"}}, code: channel.ProblemManifest, says: "can lead out of the project"},
 		"absolute symlink":  {members: []member{{name: "l", flag: tar.TypeSymlink, link: "/etc"}}, code: channel.ProblemManifest, says: "not a relative path"},
-		"through a symlink": {members: []member{{name: "l", flag: tar.TypeSymlink, link: "d"}, {name: "l/x"}}, code: channel.ProblemManifest, says: "which is no directory"},
+		"through a symlink": {members: []member{{name: "l", flag: tar.TypeSymlink, link: "d"}, {name: "l/x"}}, code: channel.ProblemManifest, says: "which is not a folder"},
 		"twice":             {members: []member{{name: "x"}, {name: "x"}}, code: channel.ProblemManifest, says: "listed twice"},
 		"differ in case":    {members: []member{{name: "x"}, {name: "X"}}, code: channel.ProblemManifest, says: "differ only in case"},
 		"twice, stripped":   {members: []member{{name: "a/x"}, {name: "b/x"}}, strip: 1, code: channel.ProblemManifest, says: "listed twice"},

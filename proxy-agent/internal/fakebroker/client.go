@@ -99,8 +99,8 @@ func (c *Client) Seal(b *Broker, key *api.SealingKey) {
 	c.Job.Offer = c.sent.Body
 }
 
-// Build connects by the agent's answer and has the script, as build.sh, built.
-func (c *Client) Build(b *Broker, script string) {
+// Connect connects by the agent's answer.
+func (c *Client) Connect(b *Broker) {
 	c.t.Helper()
 	answer := Receive(c.t, b.Answers, "answer")
 	if answer.JobID != c.Job.JobID {
@@ -116,19 +116,32 @@ func (c *Client) Build(b *Broker, script string) {
 	if presented := c.conn.RemoteFingerprint(); presented != opened.DTLSFingerprint {
 		c.t.Errorf("the agent signed for the certificate %s and presents %s", opened.DTLSFingerprint, presented)
 	}
-	control, source := c.open(channel.LabelControl), c.open(channel.LabelSource)
+}
+
+// Request sends the build message.
+func (c *Client) Request() {
+	c.t.Helper()
+	control := c.Open(channel.LabelControl)
 	if err := channel.WriteControl(c.t.Context(), control, &channel.Message{Type: channel.TypeBuild, Build: &channel.Build{Cache: c.Cache}}); err != nil {
-		c.t.Fatal(err)
-	}
-	sum := sha256.Sum256([]byte(script))
-	m := &channel.Manifest{Files: []channel.File{{Path: "build.sh", Kind: channel.KindFile, Size: int64(len(script)), SHA256: hex.EncodeToString(sum[:])}}}
-	open := func(channel.File) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(script)), nil }
-	if _, err := channel.SendTree(c.t.Context(), source, m, open, nil); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-func (c *Client) open(label string) channel.Messages {
+// Build connects and has the agent run the script, as build.sh.
+func (c *Client) Build(b *Broker, script string) {
+	c.t.Helper()
+	c.Connect(b)
+	c.Request()
+	sum := sha256.Sum256([]byte(script))
+	m := &channel.Manifest{Files: []channel.File{{Path: "build.sh", Kind: channel.KindFile, Size: int64(len(script)), SHA256: hex.EncodeToString(sum[:])}}}
+	open := func(channel.File) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(script)), nil }
+	if _, err := channel.SendTree(c.t.Context(), c.Open(channel.LabelSource), m, open, nil); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Open returns the channel with the label.
+func (c *Client) Open(label string) channel.Messages {
 	c.t.Helper()
 	m, err := c.conn.Channel(c.t.Context(), label)
 	if err != nil {
@@ -143,7 +156,7 @@ func (c *Client) Until(want channel.Type) *channel.Message {
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
 	for {
-		msg, err := channel.ReadControl(ctx, c.open(channel.LabelControl))
+		msg, err := channel.ReadControl(ctx, c.Open(channel.LabelControl))
 		if err != nil {
 			c.t.Fatal(err)
 		}
