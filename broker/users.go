@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 
 	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/users"
+	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/command"
 	"github.com/farforge/farforge/common/wholefile"
 )
@@ -62,21 +66,40 @@ NAME may be a whole id, such as ssh:SHA256:…, to remove its limits.`,
 
 func listUsersCommand(path *string, required requirement, stdout io.Writer) *cobra.Command {
 	var asJSON bool
+	var broker, tokenFile string
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the users",
-		Args:  cobra.NoArgs,
+		Short: "List the users, their limits and what they use",
+		Long: `Lists the users in the file. With --url and --admin-token-file it also asks the
+running broker what they use: jobs under way and time on agents today (UTC). Then
+the list has users of SSH keys and OIDC tokens, and anyone, too, if they have used
+something today.`,
+		Example: `  broker users list --users users
+  broker users list --users users --url https://broker.example.org --admin-token-file admin-token`,
+		Args: cobra.NoArgs,
 		RunE: required(func([]string) error {
 			entries, err := users.List(*path)
 			if err != nil {
 				return usage(fmt.Errorf("read the list of users: %w", err))
 			}
-			if asJSON {
-				return usersJSON(stdout, entries)
+			var usage *api.Usage
+			if broker != "" {
+				usage, err = fetchUsage(context.Background(), broker, tokenFile)
+				if _, wrong := errors.AsType[*cli.Error](err); wrong {
+					return err
+				}
+				if err != nil {
+					fmt.Fprintf(os.Stderr, "warning: what the users use is unknown: %v\n", err)
+				}
 			}
-			return usersTable(stdout, entries, time.Now())
+			if asJSON {
+				return usersJSON(stdout, entries, usage)
+			}
+			return usersTable(stdout, entries, usage, time.Now())
 		}),
 	}
+	cmd.Flags().StringVar(&broker, "url", "", "ask the broker at this `URL` what the users use")
+	cmd.Flags().StringVar(&tokenFile, "admin-token-file", "", "authenticate to --url with the token in this `FILE`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -158,9 +181,34 @@ func usersFailed(err error) error {
 	}
 }
 
-func usersTable(w io.Writer, entries []*users.Entry, now time.Time) error {
+// withUsage adds the users of the broker that are not in the file, and returns
+// what each uses.
+func withUsage(entries []*users.Entry, usage *api.Usage) ([]*users.Entry, map[string]api.UserUsage) {
+	uses := map[string]api.UserUsage{}
+	if usage == nil {
+		return entries, uses
+	}
+	listed := map[string]bool{}
+	for _, e := range entries {
+		listed[e.User] = true
+	}
+	for _, u := range usage.Users {
+		uses[u.User] = u
+		if !listed[u.User] {
+			entries = append(entries, &users.Entry{User: u.User})
+		}
+	}
+	return entries, uses
+}
+
+func usersTable(w io.Writer, entries []*users.Entry, usage *api.Usage, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tKEY\tCREATED\tEXPIRES\tLIMITS")
+	entries, uses := withUsage(entries, usage)
+	columns := "NAME\tKEY\tCREATED\tEXPIRES\tLIMITS"
+	if usage != nil {
+		columns += "\tJOBS\tTODAY"
+	}
+	fmt.Fprintln(t, columns)
 	for _, e := range entries {
 		key, created, expires, limits := "-", "-", "-", "default"
 		if e.KeyID != "" {
@@ -175,7 +223,15 @@ func usersTable(w io.Writer, entries []*users.Entry, now time.Time) error {
 		if own := e.Limits.String(); own != "" {
 			limits = own
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", e.Name(), key, created, expires, limits)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s", e.Name(), key, created, expires, limits)
+		if usage != nil {
+			jobs, today := "-", "-" // added since the broker answered
+			if u, ok := uses[e.User]; ok {
+				jobs, today = used(u)
+			}
+			fmt.Fprintf(t, "\t%s\t%s", jobs, today)
+		}
+		fmt.Fprintln(t)
 	}
 	return t.Flush()
 }
@@ -191,9 +247,12 @@ type listedUser struct {
 	Jobs         *int   `json:"jobs,omitempty"`
 	Grants       *int   `json:"grants_per_minute,omitempty"`
 	SessionsSecs *int64 `json:"session_secs_per_day,omitempty"`
+	// Usage is the broker's answer.
+	Usage *api.UserUsage `json:"usage,omitempty"`
 }
 
-func usersJSON(w io.Writer, entries []*users.Entry) error {
+func usersJSON(w io.Writer, entries []*users.Entry, usage *api.Usage) error {
+	entries, uses := withUsage(entries, usage)
 	out := make([]listedUser, len(entries))
 	for i, e := range entries {
 		u := listedUser{User: e.User, KeyID: e.KeyID}
@@ -207,6 +266,9 @@ func usersJSON(w io.Writer, entries []*users.Entry) error {
 		if e.Limits.Sessions != 0 {
 			secs := int64(max(e.Limits.Sessions, 0) / time.Second)
 			u.SessionsSecs = &secs
+		}
+		if used, ok := uses[e.User]; ok {
+			u.Usage = &used
 		}
 		out[i] = u
 	}

@@ -80,12 +80,12 @@ func (l Limits) String() string {
 	}
 	add("jobs", l.Jobs != 0, strconv.Itoa(max(l.Jobs, 0)))
 	add("grants", l.Grants != 0, strconv.Itoa(max(l.Grants, 0)))
-	add("sessions", l.Sessions != 0, shortDuration(max(l.Sessions, 0)))
+	add("sessions", l.Sessions != 0, ShortDuration(max(l.Sessions, 0)))
 	return strings.Join(words, " ")
 }
 
-// shortDuration is 4h where time.Duration says 4h0m0s.
-func shortDuration(d time.Duration) string {
+// ShortDuration writes 4h where time.Duration writes 4h0m0s.
+func ShortDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -53,11 +53,11 @@ func (a *account) refuse(l Limits, session time.Duration, now time.Time) *Refusa
 	r := &Refusal{
 		Limit: "sessions",
 		Detail: fmt.Sprintf("your jobs may take %s a day on agents: %s are used, %s are reserved by jobs under way, and this one requests %s",
-			shortDuration(l.Sessions), roundUp(a.used), roundUp(reserved), roundUp(session)),
+			ShortDuration(l.Sessions), roundUp(a.used), roundUp(reserved), roundUp(session)),
 		RetryAfter: midnight.Sub(now),
 	}
 	if left := (l.Sessions - a.used - reserved).Truncate(time.Second); left > 0 {
-		r.Hints = append(r.Hints, fmt.Sprintf("request at most %s (timeout_secs %d)", shortDuration(left), int(left/time.Second)))
+		r.Hints = append(r.Hints, fmt.Sprintf("request at most %s (timeout_secs %d)", ShortDuration(left), int(left/time.Second)))
 	}
 	if a.used+session <= l.Sessions {
 		r.RetryAfter = min(first.Sub(now), lookAgain)
@@ -76,5 +76,5 @@ func count(n int, what string) string {
 }
 
 func roundUp(d time.Duration) string {
-	return shortDuration((d + time.Second - 1).Truncate(time.Second))
+	return ShortDuration((d + time.Second - 1).Truncate(time.Second))
 }

@@ -46,7 +46,7 @@ func TestExamplesAreTheTypes(t *testing.T) {
 		"SessionRequest": &api.SessionRequest{}, "SessionResponse": &api.SessionResponse{},
 		"Status": &api.Status{}, "Job": &api.Job{}, "Report": &api.Report{}, "Confirmation": &api.Confirmation{},
 		"GrantRequest": &api.GrantRequest{}, "GrantResponse": &api.GrantResponse{}, "Waiting": &api.Waiting{},
-		"Agents": &[]api.AgentInfo{}, "ListedAgent": &api.ListedAgent{}, "AddAgent": &api.AddAgent{},
+		"Agents": &[]api.AgentInfo{}, "ListedAgent": &api.ListedAgent{}, "AddAgent": &api.AddAgent{}, "Usage": &api.Usage{},
 		"Events": &[]api.Event{}, "Health": &api.Health{}, "Problem": &api.Problem{}, "QuotaProblem": &api.Problem{},
 	} {
 		d := json.NewDecoder(strings.NewReader(ex[name]))

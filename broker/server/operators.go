@@ -8,11 +8,14 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/farforge/farforge/broker/directory"
+	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
 )
@@ -45,6 +48,7 @@ func (s operators) routes() []route {
 		{http.MethodPost, api.PathServiceAgent, "services_agents", s.limited(s.only(s.addAgent))},
 		{http.MethodGet, pathOneAgent, "services_agent", s.limited(s.only(s.showAgent))},
 		{http.MethodDelete, pathOneAgent, "services_agent", s.limited(s.only(s.removeAgent))},
+		{http.MethodGet, api.PathServiceUsers, "services_users", s.limited(s.only(s.usage))},
 		{http.MethodGet, pathOneJob, "services_job", s.limited(s.only(s.explainJob))},
 	}
 }
@@ -137,6 +141,26 @@ func (s operators) removeAgent(w *response, r *http.Request) error {
 
 func noSuchAgent() error {
 	return problem(http.StatusNotFound, api.CodeNotFound, "no agent with this fingerprint is listed", "see GET "+api.PathServiceAgent)
+}
+
+// usage serves GET /services/users.
+func (s operators) usage(w *response, r *http.Request) error {
+	now := s.now()
+	ids := append(s.cfg.Users.Listed(), s.cfg.Accounts.Active(now)...)
+	slices.Sort(ids)
+	response := &api.Usage{Defaults: userLimits(s.cfg.Accounts.Defaults()), Users: []api.UserUsage{}}
+	for _, id := range slices.Compact(ids) {
+		user, _ := s.cfg.Users.Still(id, now)
+		u := s.cfg.Accounts.Usage(id, user.Limits, now)
+		response.Users = append(response.Users, api.UserUsage{
+			User: id, Limits: userLimits(u.Limits), JobsNow: u.Jobs, SessionSecsToday: int(u.Sessions / time.Second),
+		})
+	}
+	return w.json(http.StatusOK, response)
+}
+
+func userLimits(l quota.Limits) api.UserLimits {
+	return api.UserLimits{Jobs: max(0, l.Jobs), Grants: max(0, l.Grants), SessionSecs: int(max(0, l.Sessions) / time.Second)}
 }
 
 // explainJob serves GET /services/jobs/{job_id}.

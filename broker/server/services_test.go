@@ -7,11 +7,15 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/farforge/farforge/broker/directory"
 	"github.com/farforge/farforge/broker/jobs"
+	"github.com/farforge/farforge/broker/quota"
+	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/identity"
 )
@@ -149,4 +153,34 @@ func TestLongListsComeInPages(t *testing.T) {
 	if _, err := identity.ParseAuthorized([]byte(text.String())); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestOperatorsSeeWhatUsersUse(t *testing.T) {
+	c := newClub(t)
+	key := c.key(users.Add{Name: "alice", Limits: quota.Limits{Jobs: 2}})
+	c.key(users.Add{Name: "bob"})
+	c.reg.Open = true
+	c.adjust = func(cfg *Config) {
+		cfg.Users, cfg.Services = c.reg, &Services{Token: adminToken}
+		cfg.Accounts = quota.NewAccounts(quota.Limits{Jobs: 8, Grants: 60, Sessions: 24 * time.Hour})
+	}
+	b := c.open()
+	for _, token := range []string{key, ""} {
+		g := as[api.GrantResponse](t, b.post(api.PathGrantRequest, token, grantRequest()), 200)
+		as[api.Waiting](t, <-b.offer(t.Context(), g, "?wait=0"), 202)
+	}
+	r := b.send(t.Context(), "GET", api.PathServiceUsers, adminToken, nil)
+	got := as[api.Usage](t, r, 200)
+	defaults := api.UserLimits{Jobs: 8, Grants: 60, SessionSecs: 86400}
+	want := api.Usage{Defaults: defaults, Users: []api.UserUsage{
+		{User: "key:alice", Limits: api.UserLimits{Jobs: 2, Grants: 60, SessionSecs: 86400}, JobsNow: 1},
+		{User: "key:bob", Limits: defaults},
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got, want := shape(t, r.body), shape(t, []byte(examples(t)["Usage"])); !reflect.DeepEqual(got, want) {
+		t.Errorf("the broker sends %v, the page shows %v", got, want)
+	}
+	wantProblem(t, b.send(t.Context(), "GET", api.PathServiceUsers, key, nil), 401, api.CodeBadToken)
 }

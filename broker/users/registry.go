@@ -3,6 +3,8 @@ package users
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,6 +121,14 @@ func (r *Registry) Token(ctx context.Context, token string, now time.Time) (User
 		return User{}, err
 	}
 	return r.user(id), nil
+}
+
+// Listed returns the ids in the users file, in no order.
+func (r *Registry) Listed() []string {
+	if r.File == nil {
+		return nil
+	}
+	return slices.Collect(maps.Keys(r.File.Value().byUser))
 }
 
 // Still tells whether the user may still have what was granted before, and

@@ -20,6 +20,7 @@ const (
 	PathUserHello    = "/users/hello"
 	PathUserSession  = "/users/session"
 	PathServiceAgent = "/services/agents"
+	PathServiceUsers = "/services/users"
 	PathHealth       = "/health"
 	PathMetrics      = "/metrics"
 	PathJWKS         = "/.well-known/jwks.json"
@@ -309,6 +310,32 @@ type ListedAgent struct {
 type AddAgent struct {
 	// Line is one line of an authorized_agents file.
 	Line string `json:"line"`
+}
+
+// Usage is the response to GET /services/users.
+type Usage struct {
+	// Defaults are the limits of users without limits of their own.
+	Defaults UserLimits `json:"defaults"`
+	// Users are the ones in the users file and the ones that have used something
+	// today.
+	Users []UserUsage `json:"users"`
+}
+
+// UserLimits are a user's limits; 0 is no limit.
+type UserLimits struct {
+	Jobs        int `json:"jobs"`
+	Grants      int `json:"grants_per_minute"`
+	SessionSecs int `json:"session_secs_per_day"`
+}
+
+// UserUsage is what a user may use and what it uses.
+type UserUsage struct {
+	User   string     `json:"user"`
+	Limits UserLimits `json:"limits"`
+	// JobsNow are under way; SessionSecsToday is the time of today's sessions on
+	// agents (UTC), with that of running ones so far.
+	JobsNow          int `json:"jobs_now"`
+	SessionSecsToday int `json:"session_secs_today"`
 }
 
 // Health is the body of GET /health.
