@@ -12,6 +12,7 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
+	"github.com/spf13/pflag"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/channel"
@@ -44,8 +45,11 @@ type Config struct {
 	// [Trickle]. Without it nothing goes out before all are gathered, which
 	// takes seconds where a STUN server does not answer.
 	Trickle bool
-	// HideLocal keeps addresses of the local network from the other end.
+	// HideLocal says that the two ends share no network: it keeps addresses of the
+	// local network from the other end, and refuses the other end's.
 	HideLocal bool
+	// PlainDTLS sends pion's own ClientHello, not one that looks like a browser's.
+	PlainDTLS bool
 	// Logger gets state changes; nil discards them.
 	Logger *slog.Logger
 }
@@ -82,8 +86,14 @@ func NewCertificate() (*Certificate, error) {
 // Fingerprint returns the certificate's SHA-256 in the form of RFC 8122.
 func (c *Certificate) Fingerprint() string { return c.fingerprint }
 
-// connection makes the peer connection that both ends start from.
-func (c Config) connection() (*Conn, error) {
+// RegisterDTLS defines the flag for PlainDTLS, the same for both ends.
+func RegisterDTLS(f *pflag.FlagSet, plain *bool) {
+	f.BoolVar(plain, "plain-dtls", false, "do not make the DTLS handshake look like a browser's")
+}
+
+// connection makes the peer connection that both ends start from. role is the
+// DTLS role of an answer.
+func (c Config) connection(role webrtc.DTLSRole) (*Conn, error) {
 	var s webrtc.SettingEngine
 	s.DetachDataChannels()
 	s.SetSCTPMaxMessageSize(channel.MaxMessage)
@@ -95,11 +105,18 @@ func (c Config) connection() (*Conn, error) {
 	// ICE has already shown that the peer owns its address, which is all that
 	// the extra round trip of HelloVerify would show (RFC 8842, section 5.5).
 	s.SetDTLSInsecureSkipHelloVerify(true)
+	if role != webrtc.DTLSRoleAuto {
+		if err := s.SetAnsweringDTLSRole(role); err != nil {
+			return nil, fmt.Errorf("set up WebRTC: %w", err)
+		}
+	}
+	h := &hello{wanted: !c.PlainDTLS}
+	s.SetDTLSClientHelloMessageHook(h.message)
 	if c.Loopback {
 		s.SetIncludeLoopbackCandidate(true)
 		s.SetIPFilter(net.IP.IsLoopback)
 	}
-	n, err := newNetwork()
+	n, err := newNetwork(h)
 	if err != nil {
 		return nil, fmt.Errorf("list the network interfaces: %w", err)
 	}

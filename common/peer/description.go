@@ -151,6 +151,22 @@ func (d Description) announceTrickle() Description {
 	return Description(strings.Replace(string(d), "a=ice-ufrag:", "a=ice-options:trickle\r\na=ice-ufrag:", 1))
 }
 
+// announceDTLS12 adds that this end chooses DTLS 1.2.
+func (d Description) announceDTLS12() Description {
+	return Description(strings.Replace(string(d), "a=ice-ufrag:", "a="+dtls12Attribute+"\r\na=ice-ufrag:", 1))
+}
+
+// passive reports whether the description's maker insists on being the DTLS
+// server (RFC 4145).
+func (d Description) passive() bool {
+	for line := range d.lines() {
+		if line == "a=setup:passive" {
+			return true
+		}
+	}
+	return false
+}
+
 // lines yields the lines without their ends. A carriage return ends a line, too,
 // as it does for the SDP parser.
 func (d Description) lines() func(func(string) bool) {

@@ -162,7 +162,7 @@ func TestCloseWhileCandidatesCome(t *testing.T) {
 // TestSocketsAfterAbandonAreClosed makes sockets when the connection is being
 // closed: gathering may be about to.
 func TestSocketsAfterAbandonAreClosed(t *testing.T) {
-	n, err := newNetwork()
+	n, err := newNetwork(new(hello))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ type network struct {
 	*stdnet.Net
 	ctx    context.Context
 	cancel context.CancelFunc
+	hello  *hello
 
 	mu        sync.Mutex
 	abandoned bool
@@ -85,12 +86,12 @@ func (n *network) held(from net.Addr) bool {
 	return when == 0 || time.Now().UnixNano() < when
 }
 
-func newNetwork() (*network, error) {
+func newNetwork(h *hello) (*network, error) {
 	std, err := stdnet.NewNet()
 	if err != nil {
 		return nil, err
 	}
-	n := &network{Net: std, sockets: map[*socket]struct{}{}}
+	n := &network{Net: std, hello: h, sockets: map[*socket]struct{}{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	return n, nil
 }

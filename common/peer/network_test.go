@@ -12,7 +12,7 @@ import (
 // TestRelayedPacketsAreHeldBack: what comes through a relay looks to ICE like a
 // direct way, and must not be taken for one before there was time for a real one.
 func TestRelayedPacketsAreHeldBack(t *testing.T) {
-	n, err := newNetwork()
+	n, err := newNetwork(new(hello))
 	if err != nil {
 		t.Fatal(err)
 	}

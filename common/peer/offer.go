@@ -40,7 +40,7 @@ type Offer struct {
 // NewOffer makes an offer with one data channel for each label. Close it, or
 // close the connection that Connect returns.
 func NewOffer(ctx context.Context, cfg Config, labels []string) (*Offer, error) {
-	conn, err := cfg.connection()
+	conn, err := cfg.connection(webrtc.DTLSRoleAuto)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,11 @@ func (o *Offer) Close() error { return o.conn.Close() }
 //
 // The connection is not established yet: see [Conn.Connected].
 func NewAnswer(ctx context.Context, cfg Config, offer Description, allow func(label string) error) (*Conn, Description, error) {
-	conn, err := cfg.connection()
+	role := webrtc.DTLSRoleClient
+	if !cfg.PlainDTLS && !offer.choosesDTLS12() && !offer.passive() {
+		role = webrtc.DTLSRoleServer // such as a browser; its own ClientHello is the best one
+	}
+	conn, err := cfg.connection(role)
 	if err != nil {
 		return nil, "", err
 	}
@@ -119,6 +123,7 @@ func (c *Conn) setRemote(kind webrtc.SDPType, description Description) error {
 	if err != nil {
 		return err
 	}
+	c.network.hello.meet(admitted)
 	if err := c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: string(admitted)}); err != nil {
 		return err
 	}
@@ -154,5 +159,5 @@ func (c *Conn) describe(ctx context.Context, description webrtc.SessionDescripti
 	if trickle {
 		local = local.announceTrickle()
 	}
-	return c.trickle.begin(local)
+	return c.trickle.begin(local.announceDTLS12())
 }

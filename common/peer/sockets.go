@@ -56,6 +56,15 @@ func (c *udpSocket) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
+func (c *udpSocket) WriteTo(p []byte, to net.Addr) (int, error) {
+	sent := c.s.n.hello.packet(p)
+	n, err := c.UDPConn.WriteTo(sent, to)
+	if err == nil && n == len(sent) {
+		n = len(p)
+	}
+	return n, err
+}
+
 func (c *udpSocket) Close() error { c.s.forget(); return c.UDPConn.Close() }
 
 type packetSocket struct {
