@@ -111,7 +111,7 @@ func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) 
 		return nil, err
 	}
 	if i.offer == nil {
-		config := peer.Config{Certificate: i.cert, ICEServers: granted.ICEServers, Loopback: i.job.Broker.Loopback(), Trickle: true, Logger: i.job.Logger}
+		config := peer.Config{Certificate: i.cert, ICEServers: granted.ICEServers, Loopback: i.job.Broker.Loopback(), Trickle: true, PlainDTLS: i.job.PlainDTLS, Logger: i.job.Logger}
 		config.HideLocal = !config.Loopback && !granted.SameNetwork && !i.job.KeepLocal
 		if i.offer, err = peer.NewOffer(ctx, config, i.need.RequiredChannels); err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/peer"
 	"github.com/farforge/farforge/common/toolchain"
 )
 
@@ -34,6 +35,7 @@ type Options struct {
 	QueueTimeout time.Duration
 
 	KeepLocal     bool
+	PlainDTLS     bool
 	AllowUnsealed bool
 }
 
@@ -66,6 +68,7 @@ func (o *Options) RegisterAgents(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.ExcludeAgents, "exclude-agent", nil, "never use the agent of this `NAME` or fingerprint; may be repeated")
 	f.BoolVar(&o.Explain, "explain", false, "show which agents could build, best first, and why")
 	f.BoolVar(&o.KeepLocal, "keep-local-addresses", false, "tell the agent this machine's local addresses, even from other networks")
+	peer.RegisterDTLS(f, &o.PlainDTLS)
 	f.BoolVar(&o.AllowUnsealed, "allow-unsealed", false, "let the broker read the offer if an agent has no key to seal it to")
 }
 

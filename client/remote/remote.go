@@ -66,6 +66,8 @@ type Job struct {
 	// KeepLocal sends this machine's local addresses also to an agent that does not
 	// seem to be in the same network.
 	KeepLocal bool
+	// PlainDTLS is for peer.Config.
+	PlainDTLS bool
 	// Patience bounds the time until an agent takes the job; 0 is no bound.
 	Patience time.Duration
 	// Events gets the job's events, one at a time, and none after Run has returned.

@@ -53,6 +53,8 @@ type Config struct {
 	// KeepLocal tells clients the agent's local addresses also where the two
 	// do not seem to share a network.
 	KeepLocal bool
+	// PlainDTLS is for peer.Config.
+	PlainDTLS bool
 	Logger    *slog.Logger
 }
 
@@ -107,7 +109,7 @@ func (h *Host) Answer(ctx context.Context, a *Admitted) (*Session, []byte, error
 		refused: make(chan string, 8),
 		limits:  newLimits(g),
 	}
-	config := peer.Config{Certificate: cert, ICEServers: a.ice, Loopback: h.Loopback, Trickle: true, Logger: s.log}
+	config := peer.Config{Certificate: cert, ICEServers: a.ice, Loopback: h.Loopback, Trickle: true, PlainDTLS: h.PlainDTLS, Logger: s.log}
 	config.HideLocal = !h.Loopback && !a.near && !h.KeepLocal
 	conn, answer, err := peer.NewAnswer(ctx, config, peer.Description(a.offer.SDP), s.allow)
 	if err != nil {
