@@ -96,7 +96,7 @@ func (b *Board) isClosed() bool {
 type next struct {
 	dispatch bool    // the job waits: match it with its candidates
 	leave    bool    // no agent can claim the job any more: take it out of the lines
-	rematch  string  // room came free at this agent
+	rematch  string  // this agent has room again
 	lesson   *lesson // the scheduler learns this
 	ending   *ending // the job's line in the log
 }

@@ -80,7 +80,7 @@ func TestWaitsAreCounted(t *testing.T) {
 		<-gone
 		check("nobody waits", 0, -1, [2]int64{})
 		wantWaiting(t, "back", back, 1)                                                           // B was late, and A did not come
-		wantWaiting(t, "another", goOffer(t.Context(), r, offer("another", time.Second, "A")), 2) // the first may come back
+		wantWaiting(t, "another", goOffer(t.Context(), r, offer("another", time.Second, "A")), 2) // the first may return
 		time.Sleep(3 * r.cfg.Memory)
 		check("all are forgotten; one was claimed", 0, -1, [2]int64{1, 1})
 	})

@@ -51,9 +51,9 @@
 // quota; the candidates, with their scores for the explanation; its place in their
 // lines; the claims, of which the last holds the job; the mailbox with the
 // candidates and the answer on their way; the outcomes that the agent reports and
-// the client confirms, and whether the scheduler has learned from them. Whatever
-// is told about agents rather than jobs has its owner elsewhere: presence in
-// broker/directory, reservations in broker/scheduler.
+// the client confirms, and whether the scheduler has learned from them. Facts about
+// agents have another owner: broker/directory has their presence and reservations,
+// broker/scheduler what was learned about them.
 //
 // # Concurrency
 //

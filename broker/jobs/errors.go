@@ -29,7 +29,7 @@ var (
 	ErrDraining = errors.New("the broker is shutting down")
 	// ErrSuperseded: newer polls of the same agent end this one again and again.
 	ErrSuperseded = errors.New("newer polls of this agent end its older ones again and again")
-	// ErrAgentDraining: the agent has said that it takes no more jobs.
+	// ErrAgentDraining: the status of the agent says that it takes no more jobs.
 	ErrAgentDraining = errors.New("the agent drains")
 	// ErrUnlisted: the agent is not listed any more.
 	ErrUnlisted = errors.New("the agent is not listed any more")

@@ -42,8 +42,8 @@ func (b *Board) Candidate(e End, body []byte) error {
 
 // Events returns the candidates of the other end, and for the client the answer,
 // from number after+1 on: at once if there are any, else as soon as there are. It
-// returns none when wait ends first, when a newer request of the same end comes or
-// the broker drains.
+// returns none when wait ends first, when a newer request of the same end replaces
+// this one, or when the broker drains.
 //
 // A client that waits for events waits for its agent, too: a job that has no other
 // request can be claimed meanwhile.
@@ -143,7 +143,7 @@ func (j *Job) collect(own side, after int) (events []api.Event) {
 		}
 		size += base64.StdEncoding.EncodedLen(len(event.Candidate)+len(event.Answer)) + 64
 		if size > api.MaxBody && len(events) > 0 {
-			break // the rest comes with the next request
+			break // the rest is for the next request
 		}
 		if m.isAnswer {
 			j.byEvents = true

@@ -195,7 +195,7 @@ func TestGoneClient(t *testing.T) {
 		cancel()
 		want(t, "offer", o, "", context.Canceled)
 		answerOK(t, r, "2", "A")
-		// It comes back, twice, and is too late at last.
+		// The client returns twice, and is too late the third time.
 		want(t, "back", goOffer(t.Context(), r, offer("2", time.Minute, "A")), "answer", nil)
 		want(t, "again", goOffer(t.Context(), r, offer("2", time.Minute, "A")), "answer", nil)
 		time.Sleep(2 * r.cfg.AnswerMemory)
@@ -215,8 +215,8 @@ func TestGoneClientLeavesASilentAgent(t *testing.T) {
 		if err := r.Answer("1", "A", []byte("late")); !errors.Is(err, ErrExpired) {
 			t.Errorf("late answer: %v", err)
 		}
-		as.HandBack() // a stale one: the job is nobody's business now
-		// The client comes back; the job goes to the other candidate.
+		as.HandBack() // of a claim that has ended
+		// The client returns; the job goes to the other candidate.
 		o = goOffer(t.Context(), r, offer("1", time.Minute, "A", "B"))
 		synctest.Wait()
 		wantJob(t, "park", goPark(t.Context(), r, poll("B", 0)), "1")

@@ -118,7 +118,7 @@ func TestHammer(t *testing.T) {
 						continue
 					case errors.Is(err, context.Canceled) && leaves:
 						if rnd.IntN(2) == 0 {
-							continue // it comes back
+							continue // the client returns
 						}
 						gaveUp.Store(o.Job, true)
 					default:

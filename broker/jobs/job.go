@@ -21,7 +21,7 @@ type Job struct {
 	board *Board
 	id    string
 
-	// What the grant says, fixed before the job is offered.
+	// The contents of the grant, fixed before the job is offered.
 	client  string // fingerprint of the client's DTLS certificate
 	user    string
 	need    scheduler.Need
@@ -51,7 +51,7 @@ type Job struct {
 	holder   *claim // the last claim
 	number   int    // of claims so far
 	answerBy time.Time
-	excluded uint64      // a bit for each candidate that is not asked again
+	excluded uint64      // a bit for each candidate that gets the job no more
 	timer    *time.Timer // of expire
 
 	reply    []byte            // the answer
@@ -66,7 +66,7 @@ type Job struct {
 }
 
 // newJob is the record of a job whose grant was not offered yet. A record without
-// a grant has only an agent's report; adopt follows if its client comes.
+// a grant has only an agent's report; grant follows if the client posts an offer.
 func newJob(b *Board, id string, now time.Time) *Job {
 	return &Job{board: b, id: id, lastUsed: now}
 }
@@ -236,16 +236,16 @@ func (j *Job) expired() (n next) {
 	return n
 }
 
-// late: the agent that holds the claim did not answer in time. It is not asked
-// again. The caller holds mu.
+// late: the agent that holds the claim did not answer in time. It does not get the
+// job again. The caller holds mu.
 func (j *Job) late(n *next) {
 	j.board.stats.revoked.Add(1)
 	n.learn(j, j.holder, j.holder.late(), j.board.now().Sub(j.holder.at))
 	j.endClaim(n, true)
 }
 
-// refuse: the agent does not take the job that it claimed. It may be asked again,
-// unless the refusal is final or one of many. The caller holds mu.
+// refuse: the agent does not take the job that it claimed. It may get the job
+// again, unless the refusal is final or one of many. The caller holds mu.
 func (j *Job) refuse(n *next, c *claim, final bool) {
 	if !j.is(claimed) || c != j.holder {
 		return
@@ -266,7 +266,7 @@ func (j *Job) endClaim(n *next, final bool) {
 		j.excluded |= 1 << c.candidate
 	}
 	switch {
-	case j.excluded == 1<<len(j.entry.Candidates)-1: // nobody is left to ask
+	case j.excluded == 1<<len(j.entry.Candidates)-1: // no candidate is left
 		j.set(failed)
 		j.sdp = nil
 		j.weigh(0)
@@ -341,16 +341,16 @@ func (j *Job) finish(n *next, rep *api.Report, first bool, now time.Time) {
 // confirm: the client confirms how the job ended with an agent. Nothing that is
 // reserved is freed: the agent may still be at work. The time is the client's, but
 // never more than the broker has seen. again is true for a repeated confirmation.
-func (j *Job) confirm(word *api.Confirmation, mayAccuse func() bool) (n next, again bool, err error) {
+func (j *Job) confirm(confirmation *api.Confirmation, mayAccuse func() bool) (n next, again bool, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	c := j.findClaim(word.Agent)
+	c := j.findClaim(confirmation.Agent)
 	if c == nil || !c.answered {
 		return n, false, ErrNotAnswered
 	}
-	again, verdict, err := c.confirm(word.Outcome, mayAccuse)
+	again, verdict, err := c.confirm(confirmation.Outcome, mayAccuse)
 	took := j.board.now().Sub(c.at)
-	if claimed := word.DurationMS; claimed > 0 && claimed < took.Milliseconds() {
+	if claimed := confirmation.DurationMS; claimed > 0 && claimed < took.Milliseconds() {
 		took = time.Duration(claimed) * time.Millisecond
 	}
 	n.learn(j, c, verdict, took)
@@ -368,8 +368,8 @@ func (j *Job) revoke(agent string) (n next) {
 	return n
 }
 
-// forget drops the record if it is out of use, or at least the bytes that nobody
-// needs any more.
+// forget drops the record if it is out of use, or else the bytes that are not
+// needed any more.
 func (j *Job) forget(now time.Time, crowded bool) (n next, gone bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// lesson is what one job teaches about the agent that had it.
+// lesson is the result of one job, for the scheduler.
 type lesson struct {
 	result   scheduler.Result
 	expected time.Duration
@@ -42,8 +42,7 @@ func (b *Board) learn(l *lesson) {
 	}
 }
 
-// recall learns what was learned before the start, about agents that are still
-// listed.
+// recall learns the results of the history, about agents that are still listed.
 func (b *Board) recall() error {
 	if b.cfg.History == nil {
 		return nil
@@ -73,7 +72,7 @@ type Explanation struct {
 	Candidates []api.Explained `json:"candidates"`
 }
 
-// Explain returns what was known when the grant was made, and nothing about the
+// Explain returns the scores from when the grant was made, and nothing about the
 // user or the project. Only the last few thousand choices are kept.
 func (b *Board) Explain(jobID string) (*Explanation, error) {
 	j, err := b.find(jobID)

@@ -20,7 +20,7 @@ import (
 //
 // The list for the agent begins with the client's first candidate, which may be
 // posted before the offer. The agent that claims the job reads it from the start.
-// When the job goes on to another agent, the candidates of the first stay, and the
+// When the job goes to another agent, the candidates of the first stay, and the
 // client finds that they do not belong to the answer that it got. The answer is in
 // the list for the client, too.
 //

@@ -148,7 +148,7 @@ func TestCancelledPollHandsItsJobBack(t *testing.T) {
 		second := goOffer(ctx, r, offer("2", time.Minute, "A", "B"))
 		synctest.Wait()
 		as := wantJob(t, "park", goPark(ctx, r, poll("A", time.Minute)), "1")
-		as.HandBack() // what Park does for a request that is gone
+		as.HandBack() // as the broker does when the request is gone
 		as.HandBack() // and it is harmless twice
 		if err := r.Answer("1", "A", []byte("x")); !errors.Is(err, ErrTaken) {
 			t.Errorf("answer after handing back: %v", err)

@@ -15,8 +15,7 @@ import (
 //	          time,      first     wait,    reserved  time       quality of the
 //	          terms      offered   end      or not               prediction
 //
-// What is counted when it happens is here; readings has what is looked up at a
-// scrape.
+// These are counted when they happen; readings are looked up at a scrape.
 type metrics struct {
 	collectors []prometheus.Collector
 
@@ -35,8 +34,8 @@ type metrics struct {
 	reports, confirmations *prometheus.CounterVec
 }
 
-// Buckets in seconds: of builds, of waits, and of what agents do at once. The
-// first bucket of builds is for no time at all.
+// Buckets in seconds: of builds, of waits, and of answers. The first bucket of
+// builds is for no time at all.
 var (
 	buildBuckets  = []float64{0, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640, 1280, 3600}
 	waitBuckets   = []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 25, 60, 120, 300, 600, 1800}

@@ -12,7 +12,7 @@ import (
 	"github.com/farforge/farforge/common/envelope"
 )
 
-// Waiting says how a client goes on whose offer has no answer yet.
+// Waiting tells a client how to continue when its offer has no answer yet.
 type Waiting struct {
 	api.Waiting
 	// RetryAfter is the pause before the client posts its offer again; 0 is none.
@@ -176,9 +176,9 @@ func tooManyCandidates(body []byte) bool {
 	return !envelope.Sealed(body) && bytes.Count(body, []byte("a=candidate:")) > api.MaxTrickled
 }
 
-// pause is how long a client lets pass whose request waited. A job without a
-// request keeps its place but loses its turn, so that there is no pause after a
-// wait that was long enough to be one.
+// pause is the time between a request that waited and the client's next. A job
+// without a request keeps its place but loses its turn, so there is no pause after
+// a long wait.
 func pause(waited time.Duration) time.Duration {
 	if waited >= time.Second {
 		return 0

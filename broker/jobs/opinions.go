@@ -13,17 +13,16 @@ import (
 
 // accusationGap is the time in which the complaints of one user about an agent
 // count at most once for other users. A client that cannot be reached, or wants an
-// agent out of the way, would otherwise keep it from everybody.
+// agent out of the way, would otherwise keep it from all users.
 const accusationGap = 10 * time.Minute
 
-// opinions are the complaints of users about agents. For the user's own next jobs
-// a complaint counts at once, and each time: a user who retries gets another
-// agent, and slander keeps an agent from nobody else.
+// opinions are the complaints of users about agents. For the next jobs of the same
+// user each complaint counts at once: a user who retries gets another agent, and a
+// false complaint affects no other user.
 type opinions struct {
-	// accused is when a complaint of a user about an agent last counted for
-	// others, by both.
+	// accused is when a complaint last counted for other users.
 	accused *tables.Recent[opinion, time.Time]
-	// shunned is when the last complaint came, by both; zero: it counts no more.
+	// shunned is the time of the last complaint; zero: it counts no more.
 	shunned *tables.Recent[opinion, time.Time]
 }
 
@@ -35,8 +34,8 @@ func newOpinions() opinions {
 	return opinions{accused: tables.NewRecent[opinion, time.Time](1 << 13), shunned: tables.NewRecent[opinion, time.Time](1 << 13)}
 }
 
-// opinionOf is whose opinion counts: the user's or, where users are not told
-// apart, that of all at the address.
+// opinionOf returns the holder of an opinion: the user or, for users without names,
+// the address.
 func opinionOf(user string, from netip.Addr) string {
 	if user == users.Anyone {
 		return user + " " + from.String()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestPlacesBetweenRequests: a client that asks again after a second is in line
-// meanwhile, for those behind it; one that has gone is not for long.
+// TestPlacesBetweenRequests: a job counts in the places of others for the second
+// between two requests of its client, and not for long when the client is gone.
 func TestPlacesBetweenRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{})
@@ -25,13 +25,13 @@ func TestPlacesBetweenRequests(t *testing.T) {
 		first := func(want int) {
 			t.Helper()
 			if got := place("first"); got != want {
-				t.Errorf("first is told %d, want %d", got, want)
+				t.Errorf("first is at place %d, want %d", got, want)
 			}
 		}
 		second := func(want int) {
 			t.Helper()
 			if got := place("second"); got != want {
-				t.Errorf("second is told %d, want %d", got, want)
+				t.Errorf("second is at place %d, want %d", got, want)
 			}
 		}
 		first(1)
@@ -40,7 +40,7 @@ func TestPlacesBetweenRequests(t *testing.T) {
 		first(1)
 		second(2)
 		time.Sleep(between)
-		second(1) // first has not come back
+		second(1) // first has not returned
 		first(1)
 		ctx, hangUp := context.WithCancel(t.Context())
 		gone := goOffer(ctx, r, offer("first", time.Minute, "A"))
@@ -52,9 +52,9 @@ func TestPlacesBetweenRequests(t *testing.T) {
 	})
 }
 
-// TestFairThroughTheDoor: the same with real offers and polls, of a job that
-// asks anew and keeps its place.
-func TestFairThroughTheDoor(t *testing.T) {
+// TestOffersAreServedFairly: lines are fair between users, and a job keeps its place
+// when its client offers it again.
+func TestOffersAreServedFairly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{})
 		defer r.Close()
@@ -71,7 +71,7 @@ func TestFairThroughTheDoor(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		res := <-first
 		if w, ok := res.err.(*WaitingError); !ok || w.Position != 2 {
-			t.Fatalf("bob is told %v", res.err)
+			t.Fatalf("bob gets %v", res.err)
 		}
 		goOffer(t.Context(), r, by("bob", "b1", time.Minute))
 		synctest.Wait()

@@ -15,7 +15,7 @@ import (
 // Poll is an agent's request for a job.
 type Poll struct {
 	Agent identity.Authorized
-	// Status is what the agent says about itself. The board keeps it.
+	// Status is the agent's own. The board keeps it.
 	Status *api.Status
 	// From is the agent's address.
 	From netip.Addr
@@ -80,7 +80,7 @@ func (b *Board) Poll(ctx context.Context, p Poll) (*Claim, error) {
 	return c, nil
 }
 
-// Job returns what the agent needs. A grant that waited long is renewed: the agent
+// Job returns the response to the poll. A grant that waited long is renewed: the agent
 // must not find it expired.
 func (c *Claim) Job() (*api.Job, error) {
 	b, t := c.job.board, c.ticket

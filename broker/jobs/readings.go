@@ -8,9 +8,8 @@ import (
 	"github.com/farforge/farforge/broker/directory"
 )
 
-// readings are metrics that are looked up at a scrape: what waits and what is
-// reserved, and the counts that the board and the scheduler keep anyway. All come
-// from one look at each.
+// readings are metrics that are looked up at a scrape: waiting jobs, reservations,
+// and the counts of the board, the rendezvous and the directory.
 type readings struct {
 	board *Board
 	rows  []row

@@ -10,10 +10,10 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// Report takes an agent's report of how a job ended. Its signature was verified.
-// The board forgets jobs, and knows none of those before a restart of the broker:
-// what it can know it checks, which is that the job's id is as old as a job can
-// be, that no other agent holds the job, and that no report counts twice.
+// Report takes an agent's report of how a job ended; its signature was verified. The
+// board checks that the job's id is as old as a job can be, that no other agent
+// holds the job, and that no report counts twice. It accepts reports of jobs that it
+// has forgotten, and of those before a restart of the broker.
 func (b *Board) Report(agent string, rep *api.Report) error {
 	id, err := ulid.ParseStrict(rep.JobID)
 	if err != nil {
@@ -47,26 +47,26 @@ func (b *Board) Report(agent string, rep *api.Report) error {
 // Confirm takes the client's confirmation of how its job ended. Its last grant
 // shows that it is the client; that has expired when a build is done, and is valid
 // for this as long as the session may last.
-func (b *Board) Confirm(t Ticket, from netip.Addr, word *api.Confirmation) error {
+func (b *Board) Confirm(t Ticket, from netip.Addr, confirmation *api.Confirmation) error {
 	now := b.now()
 	switch {
 	case !now.Before(t.Grant.ExpiresAt.Add(sessionOf(t.Grant) + maxQueued)):
 		return ErrGrantExpired
-	case t.Grant.CheckAudience(word.Agent) != nil:
+	case t.Grant.CheckAudience(confirmation.Agent) != nil:
 		return ErrNotCandidate
 	}
 	j, err := b.find(t.Grant.JobID)
 	if err != nil {
 		return ErrNotAnswered
 	}
-	n, again, err := j.confirm(word, func() bool { return b.opinion.mayAccuse(t.Grant.Subject, word.Agent, now) })
+	n, again, err := j.confirm(confirmation, func() bool { return b.opinion.mayAccuse(t.Grant.Subject, confirmation.Agent, now) })
 	if err != nil {
 		return err
 	}
 	b.follow(j, n)
 	if !again {
-		b.opinion.note(opinionOf(t.Grant.Subject, from), word.Agent, t.Grant.Project, word.Outcome, now)
-		b.metrics.confirmations.WithLabelValues(string(word.Outcome)).Inc()
+		b.opinion.note(opinionOf(t.Grant.Subject, from), confirmation.Agent, t.Grant.Project, confirmation.Outcome, now)
+		b.metrics.confirmations.WithLabelValues(string(confirmation.Outcome)).Inc()
 	}
 	return nil
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 )
 
-// TestRoomThatComesFreeIsMatchedAtOnce: the agent's poll is parked while all its
-// cores are reserved for one job, and another job waits. However the first ends,
-// the parked poll gets the second at that moment.
-func TestRoomThatComesFreeIsMatchedAtOnce(t *testing.T) {
+// TestFreedRoomIsMatchedAtOnce: the agent's poll is parked while all its cores are
+// reserved for one job, and another job waits. When the first ends, in any way, the
+// parked poll gets the second at that moment.
+func TestFreedRoomIsMatchedAtOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer bool
@@ -56,7 +56,7 @@ func TestRoomThatComesFreeIsMatchedAtOnce(t *testing.T) {
 						t.Fatalf("the parked poll got %q, %v", res.job, res.err)
 					}
 				default:
-					t.Fatal("the parked poll was not matched with the room that came free")
+					t.Fatal("the parked poll was not matched again")
 				}
 				answerOK(t, r, "small", "A")
 				want(t, "small", small, "answer", nil)
@@ -65,8 +65,8 @@ func TestRoomThatComesFreeIsMatchedAtOnce(t *testing.T) {
 	}
 }
 
-// TestAJobThatDoesNotFitHidesNoOther: reservations that a poll's status does not
-// know leave less room than it says, and the oldest job does not fit.
+// TestAJobThatDoesNotFitHidesNoOther: reservations that are not in the status of
+// the poll leave less room than the status has, and the oldest job does not fit.
 func TestAJobThatDoesNotFitHidesNoOther(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		half := offer("half", time.Minute, "A")
@@ -90,8 +90,8 @@ func TestAJobThatDoesNotFitHidesNoOther(t *testing.T) {
 	})
 }
 
-// TestChargesForWhatRan: a claim without an answer costs its user nothing, however
-// it ends, and a session costs what it took.
+// TestChargesForWhatRan: a claim without an answer costs its user nothing, and a
+// session costs the time that it took.
 func TestChargesForWhatRan(t *testing.T) {
 	for _, tt := range []struct {
 		name string

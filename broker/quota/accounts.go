@@ -78,8 +78,8 @@ func (l *Accounts) Take(user string, own Limits, session time.Duration, now time
 	return r, nil
 }
 
-// lock returns the user's account with its mutex held. Accounts that say no more
-// than a new one would are dropped from time to time.
+// lock returns the user's account with its mutex held. Accounts that equal a new
+// one are dropped from time to time.
 func (l *Accounts) lock(user string, now time.Time) *account {
 	for {
 		l.mu.Lock()

@@ -10,8 +10,7 @@ import (
 
 const alice = "key:alice"
 
-// wantRefusal checks which limit was reached, what the user hears and when to
-// come back.
+// wantRefusal checks the limit that was reached, the texts and the time to retry.
 func wantRefusal(t *testing.T, r *Refusal, limit, detail, hint string, after time.Duration) {
 	t.Helper()
 	if r == nil {
@@ -50,29 +49,29 @@ func (l *Accounts) rooms() (n int) {
 
 func TestGrantsAMinute(t *testing.T) {
 	a := NewAccounts(Limits{Grants: 6})
-	ask := func(user string, own Limits, now time.Time) *Refusal { return a.Grant(user, own, time.Minute, now) }
+	request := func(user string, own Limits, now time.Time) *Refusal { return a.Grant(user, own, time.Minute, now) }
 	for range 6 {
-		if r := ask(alice, Limits{}, noon); r != nil {
+		if r := request(alice, Limits{}, noon); r != nil {
 			t.Fatal(r)
 		}
 	}
-	wantRefusal(t, ask(alice, Limits{}, noon), "grants", "more than 6 grants a minute", "retry in 10s", 10*time.Second)
-	if r := ask("key:bob", Limits{}, noon); r != nil {
+	wantRefusal(t, request(alice, Limits{}, noon), "grants", "more than 6 grants a minute", "retry in 10s", 10*time.Second)
+	if r := request("key:bob", Limits{}, noon); r != nil {
 		t.Errorf("another user: %+v", r)
 	}
-	if r := ask(alice, Limits{}, noon.Add(10*time.Second)); r != nil {
+	if r := request(alice, Limits{}, noon.Add(10*time.Second)); r != nil {
 		t.Errorf("after the wait: %+v", r)
 	}
 	// The user's own limit counts from the next request on.
-	if r := ask(alice, Limits{Grants: Unlimited}, noon.Add(11*time.Second)); r != nil {
+	if r := request(alice, Limits{Grants: Unlimited}, noon.Add(11*time.Second)); r != nil {
 		t.Errorf("without a limit: %+v", r)
 	}
 	for range 2 {
-		ask("key:carol", Limits{Grants: 2}, noon)
+		request("key:carol", Limits{Grants: 2}, noon)
 	}
-	wantRefusal(t, ask("key:carol", Limits{Grants: 2}, noon), "grants", "more than 2", "30s", 30*time.Second)
-	wantRefusal(t, ask("key:carol", Limits{Grants: 60}, noon), "grants", "more than 60", "in 1s", time.Second)
-	if r := ask("key:carol", Limits{Grants: 60}, noon.Add(time.Second)); r != nil {
+	wantRefusal(t, request("key:carol", Limits{Grants: 2}, noon), "grants", "more than 2", "30s", 30*time.Second)
+	wantRefusal(t, request("key:carol", Limits{Grants: 60}, noon), "grants", "more than 60", "in 1s", time.Second)
+	if r := request("key:carol", Limits{Grants: 60}, noon.Add(time.Second)); r != nil {
 		t.Errorf("after the operator raised it: %+v", r)
 	}
 }
@@ -117,7 +116,7 @@ func TestRoomIsFreedWithoutAReport(t *testing.T) {
 	}{
 		{"a client that went away while it waited", func(*Room) {}, Memory},
 		{"an agent that crashed", func(r *Room) { r.Begin(noon) }, 10 * time.Minute},
-		{"a claim that came to nothing", func(r *Room) { r.Begin(noon); r.Wait(noon) }, Memory},
+		{"a claim that ended without an answer", func(r *Room) { r.Begin(noon); r.Wait(noon) }, Memory},
 		{"a client that returns", func(r *Room) { r.Keep(noon.Add(30 * time.Second)) }, Memory + 30*time.Second},
 		{"a client that returns to a session", func(r *Room) { r.Begin(noon); r.Keep(noon.Add(30 * time.Second)) }, 10 * time.Minute},
 	} {
@@ -153,7 +152,7 @@ func TestSessionTimeADay(t *testing.T) {
 	r := a.Grant(alice, Limits{}, time.Second, now)
 	wantRefusal(t, r, "sessions", "1h are used", "midnight", 9*time.Hour+50*time.Minute)
 
-	// The next day begins anew.
+	// The next day has a full allowance.
 	if r := a.Grant(alice, Limits{}, time.Hour, midnight.Add(-time.Second)); r == nil {
 		t.Error("the day is over too early")
 	}
@@ -212,7 +211,7 @@ func TestFailuresCostNothing(t *testing.T) {
 	}
 }
 
-func TestAccountsThatSayNothingAreDropped(t *testing.T) {
+func TestUnusedAccountsAreDropped(t *testing.T) {
 	a := NewAccounts(Limits{Grants: 10, Jobs: 1})
 	for i := range 5000 {
 		a.Grant(fmt.Sprint("oidc:https://x#", i), Limits{}, time.Minute, noon.Add(time.Duration(i)*time.Second))

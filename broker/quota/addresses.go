@@ -8,7 +8,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Addresses limits requests by the network that they come from. It is safe for
+// Addresses limits requests by the network of their sender. It is safe for
 // concurrent use.
 type Addresses struct {
 	perSecond rate.Limit
@@ -16,19 +16,19 @@ type Addresses struct {
 	size      int
 
 	mu sync.Mutex
-	// The buckets of now are those that were used since old was full. What is
-	// in neither is a full bucket.
+	// now has the buckets that were used since old was full. A network in neither
+	// has a full bucket.
 	now, old map[netip.Prefix]*rate.Limiter
 }
 
-// NewAddresses allows each network perSecond requests a second, and burst at
-// once. It remembers size networks for sure and twice as many at most.
+// NewAddresses allows each network perSecond requests a second, and burst at once.
+// It remembers at least size networks, and at most twice as many.
 func NewAddresses(perSecond float64, burst, size int) *Addresses {
 	return &Addresses{perSecond: rate.Limit(perSecond), burst: burst, size: size, now: map[netip.Prefix]*rate.Limiter{}}
 }
 
-// Network is what counts as one: the /24 of an IPv4 address, the /56 of an
-// IPv6 address. What is no address at all is one network, too.
+// Network returns the network of an address: the /24 of an IPv4 address, the /56 of
+// an IPv6 address. All requests without an address share one network.
 func Network(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	bits := 56
@@ -42,8 +42,8 @@ func Network(addr netip.Addr) netip.Prefix {
 	return network
 }
 
-// Allow takes a request from the address into account. If it is one too many,
-// it returns how long to wait.
+// Allow counts a request from the address. If it is one too many, Allow returns how
+// long to wait.
 func (a *Addresses) Allow(addr netip.Addr, now time.Time) (wait time.Duration, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -65,7 +65,7 @@ func (a *Addresses) bucket(network netip.Prefix) *rate.Limiter {
 	return b
 }
 
-// take takes one token, or tells when there will be one.
+// take takes one token, or returns the time until there is one.
 func take(b *rate.Limiter, now time.Time) (wait time.Duration, ok bool) {
 	r := b.ReserveN(now, 1)
 	if wait = r.DelayFrom(now); wait > 0 {

@@ -19,7 +19,7 @@ func TestNetworks(t *testing.T) {
 		}
 	}
 	if got := Network(netip.Addr{}); got != (netip.Prefix{}) {
-		t.Errorf("what is no address is of %s", got)
+		t.Errorf("no address is in %s", got)
 	}
 }
 
@@ -33,7 +33,7 @@ func TestOneNetworkDoesNotUseUpAnothers(t *testing.T) {
 	}
 	for range 100 {
 		if wait, ok := a.Allow(flood, noon); ok || wait != 500*time.Millisecond {
-			t.Fatalf("request 5: %v, %v", wait, ok) // what is refused makes nobody wait longer
+			t.Fatalf("request 5: %v, %v", wait, ok) // a refused request extends no wait
 		}
 	}
 	if _, ok := a.Allow(netip.MustParseAddr("192.0.2.77"), noon); ok {
@@ -47,8 +47,8 @@ func TestOneNetworkDoesNotUseUpAnothers(t *testing.T) {
 	}
 }
 
-// A flood of addresses takes bounded memory, and does not free a network that
-// keeps asking.
+// TestMemoryIsBounded: a flood of addresses takes bounded memory, and does not free
+// a network that goes on sending.
 func TestMemoryIsBounded(t *testing.T) {
 	const size = 1 << 12
 	a := NewAddresses(1, 1, size)

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Limits are what one user may do. A field that is 0 is not set, and
-// [Limits.Or] fills it in; one that is [Unlimited] is no limit.
+// Limits are those of one user. A field that is 0 is not set, and [Limits.Or] fills
+// it in; one that is [Unlimited] is no limit.
 type Limits struct {
 	// Jobs is how many jobs may be under way at once: offers that wait for an
 	// agent count, and so do jobs that an agent works on.
 	Jobs int
-	// Grants is how many grants a minute may be asked for.
+	// Grants is how many grants a minute may be requested.
 	Grants int
 	// Sessions is how much time on agents a day (UTC) may be used.
 	Sessions time.Duration
@@ -22,7 +22,7 @@ type Limits struct {
 // Unlimited is the value of a limit that is none.
 const Unlimited = -1
 
-// Or returns l with what is not set taken from fallback.
+// Or returns l with the fields that are not set taken from fallback.
 func (l Limits) Or(fallback Limits) Limits {
 	if l.Jobs == 0 {
 		l.Jobs = fallback.Jobs
@@ -70,7 +70,7 @@ func setCount(at *int, name, value string) error {
 	return nil
 }
 
-// String writes what is set, as Set reads it; it is empty if nothing is.
+// String returns the limits that are set, in the form that Set reads.
 func (l Limits) String() string {
 	var words []string
 	add := func(name string, set bool, value string) {

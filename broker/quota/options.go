@@ -9,20 +9,20 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// Config says how much users and networks may ask for.
+// Config configures the limits of users and networks.
 type Config struct {
 	// Limits of a user; unlike elsewhere, 0 is no limit.
 	Limits Limits
 	// AddressRate is how many requests a second a network may send before its
-	// user is known; 0 is no limit.
+	// user is authenticated; 0 is no limit.
 	AddressRate float64
 }
 
 const (
-	// addressBurst is how many seconds' worth of requests may come at once.
+	// addressBurst is the burst of a network, in seconds of its rate.
 	addressBurst = 10
 	// addressMemory is how many networks are remembered, at about 150 bytes
-	// each; up to twice as many under a flood.
+	// each; twice as many under a flood.
 	addressMemory = 1 << 15
 )
 
@@ -44,7 +44,7 @@ func (c *Config) Validate() error {
 	)
 }
 
-// Addresses returns what limits networks, or nil if they are not limited.
+// Addresses returns the limiter of networks, or nil if there is no limit.
 func (c *Config) Addresses() *Addresses {
 	if c.AddressRate == 0 {
 		return nil

@@ -54,7 +54,7 @@ func (r *Rendezvous[C]) try(e *Entry[C], i int, queue bool) bool {
 }
 
 // Rematch matches the agent's parked poll with its line once more. The owner of
-// the jobs calls it when room came free at the agent.
+// the jobs calls it when the agent has room again.
 func (r *Rendezvous[C]) Rematch(agent string) {
 	a := r.lock(agent, false)
 	if a == nil {
@@ -92,7 +92,7 @@ func (a *agent[C]) next(r *Rendezvous[C]) (c C, ok bool) {
 			full = append(full, p.job)
 		default:
 			// Another agent was faster, or this one may not have the job. If the
-			// job has come back meanwhile, its Dispatch waits for a.mu and enters
+			// job waits again meanwhile, its Dispatch waits for a.mu and enters
 			// it again.
 			if !p.job.Job.Waiting() {
 				continue

@@ -12,9 +12,9 @@
 //	    │                      candidate, and the next one │
 //	    │                      that parks claims it        │
 //	    │                                                  │
-//	    │        Rematch: room came free, or the claim     │
-//	    │        of another job ended: the parked slot     │
-//	    │        is matched with its line once more        │
+//	    │        Rematch: the agent has room again: the    │
+//	    │        parked slot is matched with its line      │
+//	    │        once more                                 │
 //
 // # Nothing is lost
 //

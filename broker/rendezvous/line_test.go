@@ -23,8 +23,8 @@ func (l *testLine) join(user string, cores int) *list.Element {
 	return l.add(place[*testClaim]{job: e})
 }
 
-// serve takes what is next, as one agent with much room would, n times, and
-// returns whose it was.
+// serve takes the next job n times, as one agent with much room does, and returns
+// the users.
 func (l *testLine) serve(n int, where map[*Entry[*testClaim]]*list.Element) string {
 	var order []string
 	for range n {
@@ -44,7 +44,7 @@ func TestLineIsFair(t *testing.T) {
 		name, jobs, want string
 	}{
 		{"one user: by age", "a1 a1 a1", "a a a"},
-		{"many jobs delay nobody", "a1 a1 a1 a1 a1 b1", "a b a a a a"},
+		{"many jobs delay no other user", "a1 a1 a1 a1 a1 b1", "a b a a a a"},
 		{"three in turn", "a1 a1 a1 b1 b1 c1", "a b c a b a"},
 		{"large jobs are paid for", "a4 a4 b1 b1 b1 b1 b1 b1", "b b b a b b b a"},
 		{"alone it costs nothing", "a64 a64", "a a"},
@@ -70,7 +70,7 @@ func TestLineIsFair(t *testing.T) {
 	}
 }
 
-// TestLinePosition: what a job is told is how many are served up to it.
+// TestLinePosition: a position is the number of jobs that are served up to the job.
 func TestLinePosition(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 0))
 	for range 200 {
@@ -88,7 +88,7 @@ func TestLinePosition(t *testing.T) {
 			}
 			p := l.next(capacity.Capacity{Cores: 1, MemoryMB: 1}, nil)
 			if at := l.position(where[p.job], time.Time{}); at > len(l.users) {
-				t.Fatalf("who was served next was told place %d of %d users'", at, len(l.users))
+				t.Fatalf("the job that was served next had place %d of %d users", at, len(l.users))
 			}
 			take(p.job)
 			l.remove(where[p.job])
@@ -97,8 +97,8 @@ func TestLinePosition(t *testing.T) {
 	}
 }
 
-// TestNoUserStarvesAnother: a user who offers again and again, and asks for
-// more each time, gets no more cores than one who asks for little.
+// TestNoUserStarvesAnother: a user with many offers of many cores gets no more cores
+// than a user with a few of one core.
 func TestNoUserStarvesAnother(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(6, 0))
 	var l testLine
@@ -129,9 +129,9 @@ func TestNoUserStarvesAnother(t *testing.T) {
 	}
 }
 
-// TestPlacesComeTrue: where all jobs cost the same and nobody comes or goes, each
-// is served just when its place said.
-func TestPlacesComeTrue(t *testing.T) {
+// TestPlacesAreExact: with equal costs and no arrivals, each job is served at its
+// place.
+func TestPlacesAreExact(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 0))
 	for range 200 {
 		var l testLine
@@ -141,14 +141,14 @@ func TestPlacesComeTrue(t *testing.T) {
 			e := l.join(string("abcd"[rnd.IntN(4)]), cores)
 			where[e.Value.(place[*testClaim]).job] = e
 		}
-		told := map[*Entry[*testClaim]]int{}
+		places := map[*Entry[*testClaim]]int{}
 		for j, own := range where {
-			told[j] = l.position(own, time.Time{})
+			places[j] = l.position(own, time.Time{})
 		}
 		for n := 1; len(where) > 0; n++ {
 			j := l.next(capacity.Capacity{Cores: cores, MemoryMB: 1}, nil).job
-			if told[j] != n {
-				t.Fatalf("the job that was told place %d is served at place %d", told[j], n)
+			if places[j] != n {
+				t.Fatalf("the job at place %d is served at place %d", places[j], n)
 			}
 			take(j)
 			l.remove(where[j])

@@ -105,9 +105,9 @@ func TestCanceledParkNeverKeepsAJob(t *testing.T) {
 	})
 }
 
-// TestRoomThatComesFreeIsMatched: the parked poll gets a job of its line when room
-// comes free.
-func TestRoomThatComesFreeIsMatched(t *testing.T) {
+// TestFreedRoomIsMatched: the parked poll gets a job of its line when the agent has
+// room again.
+func TestFreedRoomIsMatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGround()
 		g.cores.Store(1)
@@ -144,7 +144,7 @@ func TestAFullAgentSeesTheJobsBehind(t *testing.T) {
 	}
 }
 
-// Two races whose windows are too small to hit are pinned from within.
+// TestLateLockersLookAgain provokes two races whose windows are too small to hit.
 func TestLateLockersLookAgain(t *testing.T) {
 	g := newGround()
 	a := g.lock("A", true)

@@ -47,9 +47,9 @@ const (
 // fields before the first Dispatch and does not change them afterwards.
 type Entry[C Claim] struct {
 	Job Job[C]
-	// User is who is entitled to the job: lines are fair between users.
+	// User owns the job: lines are fair between users.
 	User string
-	// Need is what the agent must have free.
+	// Need is the free capacity that the job requires.
 	Need capacity.Capacity
 	// Candidates are the agents that may claim the job, best first.
 	Candidates []string

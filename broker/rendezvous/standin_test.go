@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type testJob struct {
 	entry   Entry[*testClaim]
 	waiting atomic.Bool
-	full    bool // the agent has too little room, whatever Free says
+	full    bool // the agent has too little room, despite Free
 
 	mu     sync.Mutex
 	queued bool

@@ -17,7 +17,7 @@ func TestAddress(t *testing.T) {
 		want    string
 	}{
 		{"no proxy", nil, "192.0.2.1:99", nil, "192.0.2.1"},
-		{"a header that nobody trusts", nil, "10.0.0.1:99", []string{"192.0.2.7"}, "10.0.0.1"},
+		{"a header of an untrusted sender", nil, "10.0.0.1:99", []string{"192.0.2.7"}, "10.0.0.1"},
 		{"a header from elsewhere", near, "192.0.2.1:99", []string{"192.0.2.7"}, "192.0.2.1"},
 		{"one proxy", near, "10.0.0.1:99", []string{"192.0.2.7"}, "192.0.2.7"},
 		{"made up before the proxy", near, "10.0.0.1:99", []string{"203.0.113.9, 192.0.2.7"}, "192.0.2.7"},
@@ -56,7 +56,7 @@ func FuzzAddress(f *testing.F) {
 		r.RemoteAddr = "10.0.0.1:1"
 		r.Header.Set("X-Forwarded-For", header)
 		if !trusted.address(r).IsValid() {
-			t.Errorf("%q hides who is connected", header)
+			t.Errorf("%q hides the address of the connection", header)
 		}
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// ampPatterns are what may be asked for through an AMP cache: what a client
-// needs. Agents' polls would be far too many for a cache.
+// ampPatterns are the requests that are served through an AMP cache: what a client
+// needs. Agents would poll too often for a cache.
 var ampPatterns = [...]string{
 	"POST " + api.PathGrantRequest,
 	"GET " + api.PathAgents,
@@ -22,20 +22,19 @@ var ampPatterns = [...]string{
 	"GET " + api.PathJWKS,
 }
 
-// ampPage serves GET /amp/…: a request that came through an AMP cache. next is
-// the whole API. The request within is served like any other, and whatever
-// becomes of it goes back in a page with status 200, because a cache passes on no
-// other.
+// ampPage serves GET /amp/…: a request that came through an AMP cache. next is the
+// whole API. The inner request is served like any other, and its response, also an
+// error, is sent in a page with status 200, because a cache forwards no other.
 func (s *Server) ampPage(next http.Handler) handlerFunc {
 	allowed := http.NewServeMux()
 	for _, pattern := range ampPatterns {
 		allowed.Handle(pattern, next)
 	}
 	allowed.Handle("/", s.wrap("amp_inner", func(*response, *http.Request) error {
-		return problem(http.StatusNotFound, api.CodeNotFound, "this cannot be asked for through an AMP cache")
+		return problem(http.StatusNotFound, api.CodeNotFound, "this request is not served through an AMP cache")
 	}))
 	return func(w *response, r *http.Request) error {
-		if r.Method != http.MethodGet { // a HEAD would have effects, too
+		if r.Method != http.MethodGet { // a HEAD request would have effects, too
 			return wrongMethod(http.MethodGet)(w, r)
 		}
 		inner, err := amp.DecodePath(r.URL.Path)
@@ -56,15 +55,15 @@ func (s *Server) ampPage(next http.Handler) handlerFunc {
 		if err != nil {
 			return err
 		}
-		// The URL will not be asked for again. Fifteen seconds are the least that
-		// caches keep a page; asking for less makes them ask here twice.
+		// No URL is requested twice. Caches keep a page for at least fifteen
+		// seconds; with a shorter time they request it twice.
 		w.Header().Set("Cache-Control", "public, max-age=15")
 		return w.send(http.StatusOK, amp.TypePage, page)
 	}
 }
 
-// innerRequest makes an HTTP request of what a path held. It comes from where
-// the cache is, and has no header but the two that a message can have.
+// innerRequest returns the HTTP request that a path encodes. Its address is the
+// cache's, and it has no headers but the two that a message can have.
 func innerRequest(outer *http.Request, in *amp.Request) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(outer.Context(), in.Method, in.Target, bytes.NewReader(in.Body))
 	if err != nil {
@@ -82,7 +81,7 @@ func innerRequest(outer *http.Request, in *amp.Request) (*http.Request, error) {
 	return req, nil
 }
 
-// innerResponse collects a response. Deadlines are those of the connection.
+// innerResponse collects a response. Its deadlines are those of the connection.
 type innerResponse struct {
 	outer  http.ResponseWriter
 	header http.Header
@@ -106,7 +105,7 @@ func (r *innerResponse) Write(b []byte) (int, error) {
 	return r.body.Write(b)
 }
 
-// message is what goes back.
+// message returns the response as the page encodes it.
 func (r *innerResponse) message(now time.Time) *amp.Response {
 	m := &amp.Response{
 		Status: r.status, ContentType: r.header.Get("Content-Type"), RetryAfter: r.header.Get("Retry-After"),

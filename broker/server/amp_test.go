@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// uncached fetches what a cache would.
+// uncached requests a page as a cache does.
 type uncached struct{ http.RoundTripper }
 
 func (u uncached) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -24,7 +24,7 @@ func (u uncached) RoundTrip(r *http.Request) (*http.Response, error) {
 	return u.RoundTripper.RoundTrip(out)
 }
 
-// throughAMP is the same broker, asked through its AMP pages.
+// throughAMP returns the same broker, reached through its AMP pages.
 func (b *broker) throughAMP() *broker {
 	w := *b.world
 	w.http = &http.Client{Timeout: b.http.Timeout, Transport: &amp.Transport{
@@ -42,8 +42,8 @@ func TestOneJobThroughAMP(t *testing.T) {
 	near.login(a)
 	far := near.throughAMP()
 
-	// A wait that ends without an agent has a fresh grant, and says when to ask
-	// again.
+	// A wait that ends without an agent has a fresh grant, and says when to
+	// retry.
 	<-near.goPost(t.Context(), api.PathAgentPoll+"?wait=0", a.session, idleStatus())
 	g := far.grant()
 	r := <-far.offer(t.Context(), g, "?wait=0")
@@ -99,7 +99,7 @@ func TestAMPIsTheSameAPI(t *testing.T) {
 	}
 }
 
-func TestWhatAMPDoesNotReach(t *testing.T) {
+func TestPathsOutsideOfAMP(t *testing.T) {
 	far := newWorld(t).start().throughAMP()
 	for _, path := range []string{api.PathAgentPoll, api.PathAgentHello, api.PathAgentReport, api.PathServiceAgent, amp.Prefix + "0x/y", "/nowhere"} {
 		wantProblem(t, far.post(path, "x", struct{}{}), 404, api.CodeNotFound)
@@ -109,7 +109,7 @@ func TestWhatAMPDoesNotReach(t *testing.T) {
 	}
 }
 
-// TestAMPPages: what a cache gets to see, over plain HTTP.
+// TestAMPPages: the pages that a cache gets, over plain HTTP.
 func TestAMPPages(t *testing.T) {
 	b := newWorld(t).start()
 	path, err := amp.EncodePath(&amp.Request{Method: "POST", Target: api.PathGrantRequest, Body: []byte("{}")})
@@ -121,7 +121,7 @@ func TestAMPPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// None of these may reach the request within.
+		// None of these may reach the inner request.
 		for _, name := range []string{"Authorization", "Cookie", "X-Forwarded-For", "Content-Type"} {
 			req.Header.Set(name, "text/html")
 		}
@@ -142,7 +142,7 @@ func TestAMPPages(t *testing.T) {
 	}
 	wantProblem(t, get("GET", amp.Prefix+"0garbage/x"), 400, api.CodeMalformed)
 	wantProblem(t, get("GET", amp.Prefix), 400, api.CodeMalformed)
-	// Longer than what the server reads at all, but it does answer.
+	// The path is longer than the server reads, but the server answers.
 	if r := get("GET", amp.Prefix+strings.Repeat("A", amp.MaxPath)); r.status != 400 {
 		t.Errorf("a long path: %d", r.status)
 	}
@@ -157,8 +157,8 @@ func TestAMPCountsAgainstLimits(t *testing.T) {
 	wantProblem(t, far.post(api.PathGrantRequest, "", grantRequest()), 429, api.CodeTooFast)
 }
 
-// TestAMPOutlastsTheReadTimeout: a request that is held through a page
-// lengthens the connection's own deadline.
+// TestAMPOutlastsTheReadTimeout: a request that is held through a page extends the
+// connection's own deadline.
 func TestAMPOutlastsTheReadTimeout(t *testing.T) {
 	got := &innerResponse{outer: &deadlines{}, header: http.Header{}}
 	hold(&response{ResponseWriter: got}, time.Minute)

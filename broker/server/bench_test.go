@@ -41,9 +41,9 @@ func benchTokens(origin string) *login.Tokens {
 
 const benchOrigin = "https://broker.example.org"
 
-// benchBroker is the broker as a process of its own, so that its CPU time is
-// not its clients'. It prints its URL, runs until its input ends, and prints
-// what it has allocated.
+// benchBroker runs the broker in a process of its own, so that its CPU time is
+// measured without its clients'. It prints its URL, runs until its input ends, and
+// prints its allocations.
 func benchBroker() {
 	n, err := strconv.Atoi(os.Getenv(benchEnv))
 	if err != nil {
@@ -80,9 +80,9 @@ func benchBroker() {
 
 // BenchmarkHTTPMatch is a closed loop over loopback HTTP with keep-alive: each
 // match is a poll, an offer and an answer, 2 KB each way. With grants=requested
-// each also requests its grant first; with grants=signed they come from
-// elsewhere, so that the broker verifies each signature. CPU and allocations
-// are the broker process's alone; ns/op is of all.
+// each also requests its grant first; with grants=signed another process has
+// signed the grants, so that the broker verifies each signature. CPU and
+// allocations are those of the broker's process; ns/op is for all.
 func BenchmarkHTTPMatch(b *testing.B) {
 	for _, size := range []struct{ agents, clients int }{{64, 32}, {512, 256}, {2000, 1000}} {
 		for _, grants := range []string{"requested", "signed"} {
@@ -172,7 +172,7 @@ func benchMatch(b *testing.B, agents, clients int, request bool) {
 			})
 		}
 	}
-	ask, err := json.Marshal(grantRequest())
+	grantBody, err := json.Marshal(grantRequest())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func benchMatch(b *testing.B, agents, clients int, request bool) {
 		clientsDone.Go(func() {
 			for i := int(next.Add(1)) - 1; i < b.N; i = int(next.Add(1)) - 1 {
 				if request {
-					_, data := do(api.PathGrantRequest, "", api.TypeJSON, ask)
+					_, data := do(api.PathGrantRequest, "", api.TypeJSON, grantBody)
 					if json.Unmarshal(data, &jobs[i]) != nil {
 						failures.Add(1)
 						continue
@@ -240,7 +240,8 @@ func benchMatch(b *testing.B, agents, clients int, request bool) {
 	}
 }
 
-// processCPU is what a process has used so far, from proc(5), in ticks of 10 ms.
+// processCPU returns the CPU time that a process has used, from proc(5), in ticks
+// of 10 ms.
 func processCPU(b *testing.B, pid int) time.Duration {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -10,23 +10,23 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// bin is what counts are rounded up to a multiple of, as Tor's and Snowflake's
-// statistics are: a count that moves with every single request would tell when
-// a user of a small broker was there.
+// bin: counts are rounded up to a multiple of it, as the statistics of Tor and
+// Snowflake are. An exact count, which changes with every request, would reveal
+// when the user of a small broker was active.
 const bin = 8
 
-// byteBin and memoryBin are the same for bytes that are moved and for memory, of
-// which a single job takes many.
+// byteBin and memoryBin are the same for transferred bytes and for memory, of which
+// a single job takes many.
 const (
 	byteBin   = bin << 20
 	memoryBin = bin << 30
 )
 
-// exempt are metrics that say nothing of users: the operator lists the agents.
+// exempt metrics reveal nothing about users: the operator lists the agents.
 var exempt = []string{"farforge_broker_agents_alive", "farforge_broker_agents_listed"}
 
-// telling are metrics that move with every connection, or are about one job.
-var telling = []string{
+// revealing metrics change with every connection, or are about one job.
+var revealing = []string{
 	"process_network_receive_bytes_total", "process_network_transmit_bytes_total", "process_open_fds",
 	"farforge_broker_queue_oldest_wait_seconds",
 }
@@ -36,9 +36,9 @@ type binned struct {
 	next prometheus.Gatherer
 
 	mu sync.Mutex
-	// shown are the histograms as they were last shown, by name and labels. All
-	// buckets of one change together, with its rounded count: if each were rounded
-	// by itself, nearly every observation would move one of so many.
+	// shown are the histograms of the last scrape, by name and labels. All buckets
+	// of one change together, with its rounded count: nearly every observation
+	// would change one of so many that were rounded one by one.
 	shown map[string]*dto.Histogram
 }
 
@@ -49,7 +49,7 @@ func newBinned(next prometheus.Gatherer) *binned {
 // Gather is for prometheus.Gatherer.
 func (b *binned) Gather() ([]*dto.MetricFamily, error) {
 	families, err := b.next.Gather()
-	families = slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return slices.Contains(telling, f.GetName()) })
+	families = slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return slices.Contains(revealing, f.GetName()) })
 	for _, f := range families {
 		name := f.GetName()
 		if slices.Contains(exempt, name) || !strings.HasPrefix(name, "farforge_") && name != "go_goroutines" {
@@ -82,7 +82,7 @@ func roundUp(m *dto.Metric, unit float64) {
 	}
 }
 
-// show returns the histogram that was shown last, or a new one once its rounded
+// show returns the histogram of the last scrape, or a new one once its rounded
 // count has changed.
 func (b *binned) show(name string, m *dto.Metric) *dto.Histogram {
 	for _, l := range m.GetLabel() {
@@ -99,8 +99,8 @@ func (b *binned) show(name string, m *dto.Metric) *dto.Histogram {
 	return last
 }
 
-// roundHistogram replaces the sum by what the rounded buckets make likely: the
-// true one would give every observation away.
+// roundHistogram replaces the sum by an estimate from the rounded buckets: the
+// exact sum would reveal every observation.
 func roundHistogram(h *dto.Histogram) {
 	h.SampleCount = new(uint64(up(float64(h.GetSampleCount()), bin)))
 	var sum, low float64

@@ -20,7 +20,7 @@ func TestBinnedMetricsHideSingleUsers(t *testing.T) {
 		}
 		var lines []string
 		for line := range strings.Lines(string(r.body)) {
-			// That the first job is over, is told by the second poll.
+			// The second poll reports the end of the first job.
 			if strings.HasPrefix(line, "farforge_") && !strings.Contains(line, "_healed_total") {
 				lines = append(lines, line)
 			}
@@ -44,7 +44,7 @@ func TestBinnedMetricsHideSingleUsers(t *testing.T) {
 			t.Errorf("metrics lack %s\n%s", line, once)
 		}
 	}
-	// Nothing moves up to the eighth job, in no bucket of any histogram.
+	// No count changes up to the eighth job, in no bucket of any histogram.
 	for n := range 7 {
 		job()
 		if again := read(); again != once {

@@ -32,7 +32,7 @@ func wantEvents(t *testing.T, r reply, want ...string) {
 	}
 }
 
-// TestTrickle passes candidates both ways, the client's also before its offer.
+// TestTrickle passes candidates both ways; the client posts some before its offer.
 func TestTrickle(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
@@ -48,7 +48,7 @@ func TestTrickle(t *testing.T) {
 
 	offer := b.offer(t.Context(), g, "")
 	as[api.Job](t, <-poll, 200)
-	// Each end may wait before the other has anything.
+	// Each end may wait before the other has posted anything.
 	waiting := make(chan reply, 1)
 	go func() { waiting <- b.events(g.JobID, g.Grant, "?after=0&wait=20") }()
 	for _, body := range []string{"a1", "a1", "a2"} { // one was sent twice
@@ -99,7 +99,7 @@ func TestTrickleIsRefused(t *testing.T) {
 	wantProblem(t, b.candidate(someJob, expired, "x"), 410, api.CodeExpired)
 }
 
-// TestTrickleOutlivesTheGrant: to connect may take longer than to redeem.
+// TestTrickleOutlivesTheGrant: connecting may take longer than the grant lives.
 func TestTrickleOutlivesTheGrant(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
@@ -132,7 +132,7 @@ func TestTrickleIsBounded(t *testing.T) {
 		}
 	}
 	wantProblem(t, b.candidate(g.JobID, g.Grant, "one more"), 429, api.CodeTooFast)
-	// The responses are bounded, too, and nothing is left out.
+	// The responses are bounded, too, and no candidate is left out.
 	for seen, rounds := 0, 0; seen < api.MaxTrickled; rounds++ {
 		r := b.events(g.JobID, a.session, fmt.Sprint("?after=", seen))
 		if len(r.body) > api.MaxBody {

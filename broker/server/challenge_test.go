@@ -12,8 +12,8 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// A broker in the middle gains nothing: what one broker asks and what is
-// signed for one, no other takes.
+// A broker in the middle gains nothing: no broker accepts the challenge of another,
+// or a signature that was made for another.
 func TestChallengesOfAnotherBroker(t *testing.T) {
 	home, away := newWorld(t), newWorld(t) // away has another key, and so another secret
 	a := home.listAgent("bench-1")
@@ -21,19 +21,20 @@ func TestChallengesOfAnotherBroker(t *testing.T) {
 	away.adjust = func(c *Config) { c.Origin = "https://other.example.org" }
 	one, other := home.start(), away.start()
 
-	// It replays at one what was asked and signed at the other.
+	// It replays at one broker the challenge and signature of the other.
 	r, hello := other.greet(a)
 	a.sign(t, hello.Origin, r)
 	p := wantProblem(t, one.post(api.PathAgentSession, "", r), 401, api.CodeBadToken)
 	if !strings.Contains(p.Detail, "did not make the challenge") {
 		t.Errorf("%+v", p)
 	}
-	// It passes on one's challenge as its own; the agent signs where it dialled.
+	// It forwards the challenge of one broker as its own; the agent signs the origin
+	// that it dialed.
 	r, _ = one.greet(a)
 	a.sign(t, other.srv.cfg.Origin, r)
 	wantProblem(t, one.post(api.PathAgentSession, "", r), 401, api.CodeBadSignature)
 
-	// The same secret does not help: the origin counts by itself.
+	// The same secret does not help: the origin counts, too.
 	away.key = home.key
 	twin := away.start()
 	r, hello = twin.greet(a)
@@ -122,7 +123,7 @@ func TestThePollRenewsTheSession(t *testing.T) {
 	g := b.grant()
 	b.meet(g, a, poll)
 
-	// With a job it comes as well, and never to who is not listed any more.
+	// A poll with a job carries it, too; the poll of an unlisted agent never does.
 	a.session = at(time.Minute)
 	poll = b.park(t.Context(), a)
 	g = b.grant()

@@ -136,11 +136,11 @@ func (s clients) confirmation(w *response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var word api.Confirmation
-	if err := readJSON(w, r, &word); err != nil {
+	var confirmation api.Confirmation
+	if err := readJSON(w, r, &confirmation); err != nil {
 		return err
 	}
-	if err := s.board.Confirm(ticket, s.addressOf(r), &word); err != nil {
+	if err := s.board.Confirm(ticket, s.addressOf(r), &confirmation); err != nil {
 		return s.problemOf(err)
 	}
 	w.empty()

@@ -12,7 +12,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// Config configures a [Server]: what its jobs need, and what HTTP needs besides.
+// Config configures a [Server]: its jobs and its HTTP API.
 // Fields without a default must be set.
 type Config struct {
 	// Config is that of the jobs. Its Secret also authenticates challenges and

@@ -16,7 +16,7 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// school is a broker of which a test sees what it learns.
+// school is a broker with a history that a test can read.
 type school struct {
 	*broker
 	store *history.Store
@@ -43,7 +43,7 @@ func (w *world) startSchool() *school {
 	return s
 }
 
-// lessons are what was learned so far, and how many seconds it took.
+// lessons returns the results in the history, with their durations in seconds.
 func (s *school) lessons() (all []string) {
 	s.t.Helper()
 	results, _, err := s.store.Results()
@@ -66,52 +66,52 @@ func (s *school) learned(want ...string) {
 
 func asIs(*api.GrantRequest) {}
 
-// TestBothEndsAreHeard plays what each end says, one after the other, and what
-// is learned by it.
-func TestBothEndsAreHeard(t *testing.T) {
+// TestReportsAndConfirmationsTeach plays reports and confirmations, one after the
+// other, and checks the results that the broker learns from them.
+func TestReportsAndConfirmationsTeach(t *testing.T) {
 	const ok, lost, fail, bad = api.OutcomeSucceeded, api.OutcomeLost, api.OutcomeAgentFailed, api.OutcomeBuildFailed
-	type said struct {
+	type statement struct {
 		agent   bool
 		outcome api.Outcome
 		ms      int64 // the client's
 	}
 	for _, tt := range []struct {
-		name string
-		said []said // 10 s between them
-		want []string
+		name  string
+		plays []statement // 10 s between them
+		want  []string
 	}{
-		{"both are content", []said{{true, ok, 0}, {false, ok, 0}}, []string{"built 20"}},
-		{"the client is first", []said{{false, ok, 0}, {true, ok, 0}}, []string{"built 10"}},
-		{"the client's clock", []said{{true, ok, 0}, {false, ok, 4000}}, []string{"built 4"}},
-		{"more than the broker has seen", []said{{false, ok, 90_000}}, []string{"built 10"}},
-		{"more than there is", []said{{false, ok, 1 << 62}}, []string{"built 10"}},
-		{"an early report is no speed", []said{{true, ok, 0}, {true, ok, 0}, {true, ok, 0}, {false, ok, 0}}, []string{"built 40"}},
-		{"the agent alone is content", []said{{true, ok, 0}}, nil},
-		{"the agent alone tells of a compile error", []said{{true, bad, 0}}, nil},
-		{"a compile error", []said{{true, bad, 0}, {false, bad, 0}}, nil},
-		{"a compile error, and then the agent admits", []said{{false, bad, 0}, {true, fail, 0}}, []string{"failed 20"}},
-		{"the agent admits", []said{{true, fail, 0}}, []string{"failed 10"}},
-		{"the agent admits, and the client says so", []said{{true, fail, 0}, {false, fail, 0}}, []string{"failed 10"}},
-		{"the client says so, and the agent admits", []said{{false, fail, 0}, {true, fail, 0}}, []string{"failed 10"}},
-		{"the client is content with what failed", []said{{true, fail, 0}, {false, ok, 0}}, []string{"failed 10"}},
-		{"the agent denies", []said{{true, ok, 0}, {false, fail, 0}}, []string{"failed 20"}},
-		{"they lose each other", []said{{true, lost, 0}, {false, lost, 0}}, []string{"failed 20"}},
-		{"the user cancels", []said{{false, api.OutcomeCanceled, 0}, {true, api.OutcomeCanceled, 0}}, nil},
-		{"a refusal", []said{{true, api.OutcomeRefused, 0}, {false, api.OutcomeRefused, 0}}, nil},
-		{"the user's limit", []said{{false, api.OutcomeTimedOut, 0}}, nil},
-		{"the client says it twice", []said{{false, ok, 0}, {false, ok, 1}}, []string{"built 10"}},
+		{"both report success", []statement{{true, ok, 0}, {false, ok, 0}}, []string{"built 20"}},
+		{"the client confirms first", []statement{{false, ok, 0}, {true, ok, 0}}, []string{"built 10"}},
+		{"the client's clock", []statement{{true, ok, 0}, {false, ok, 4000}}, []string{"built 4"}},
+		{"longer than the broker has seen", []statement{{false, ok, 90_000}}, []string{"built 10"}},
+		{"longer than any duration", []statement{{false, ok, 1 << 62}}, []string{"built 10"}},
+		{"an early report makes the agent no faster", []statement{{true, ok, 0}, {true, ok, 0}, {true, ok, 0}, {false, ok, 0}}, []string{"built 40"}},
+		{"the agent alone reports success", []statement{{true, ok, 0}}, nil},
+		{"the agent alone reports a compile error", []statement{{true, bad, 0}}, nil},
+		{"a compile error", []statement{{true, bad, 0}, {false, bad, 0}}, nil},
+		{"a compile error, and then the agent reports its failure", []statement{{false, bad, 0}, {true, fail, 0}}, []string{"failed 20"}},
+		{"the agent reports its failure", []statement{{true, fail, 0}}, []string{"failed 10"}},
+		{"the agent reports its failure, and the client confirms it", []statement{{true, fail, 0}, {false, fail, 0}}, []string{"failed 10"}},
+		{"the client reports the failure, and the agent, too", []statement{{false, fail, 0}, {true, fail, 0}}, []string{"failed 10"}},
+		{"the client confirms success, the agent reports failure", []statement{{true, fail, 0}, {false, ok, 0}}, []string{"failed 10"}},
+		{"the client reports a failure, the agent success", []statement{{true, ok, 0}, {false, fail, 0}}, []string{"failed 20"}},
+		{"they lose each other", []statement{{true, lost, 0}, {false, lost, 0}}, []string{"failed 20"}},
+		{"the user cancels", []statement{{false, api.OutcomeCanceled, 0}, {true, api.OutcomeCanceled, 0}}, nil},
+		{"a refusal", []statement{{true, api.OutcomeRefused, 0}, {false, api.OutcomeRefused, 0}}, nil},
+		{"the user's limit", []statement{{false, api.OutcomeTimedOut, 0}}, nil},
+		{"the client confirms twice", []statement{{false, ok, 0}, {false, ok, 1}}, []string{"built 10"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			a := w.listAgent("bench-1")
 			s := w.startSchool()
 			g := s.begin(a, "", asIs)
-			for _, said := range tt.said {
+			for _, p := range tt.plays {
 				s.clock.pass(10 * time.Second)
-				if said.agent {
-					s.report(a, g.JobID, said.outcome)
+				if p.agent {
+					s.report(a, g.JobID, p.outcome)
 				} else {
-					as[struct{}](t, s.confirm(g, a, said.outcome, said.ms), 204)
+					as[struct{}](t, s.confirm(g, a, p.outcome, p.ms), 204)
 				}
 			}
 			s.learned(tt.want...)
@@ -143,10 +143,10 @@ func TestConfirmationsThatAreRefused(t *testing.T) {
 	crossed.Grant = unoffered.Grant
 	wantProblem(t, s.confirm(crossed, a, ok, 0), 403, api.CodeForbidden)
 	path := pathOf(api.PathConfirmation, claimed.JobID)
-	word := &api.Confirmation{Agent: a.key.Fingerprint(), Outcome: ok}
-	wantProblem(t, s.post(path, "", word), 401, api.CodeUnauthorized)
-	wantProblem(t, s.post(path, a.session, word), 401, api.CodeBadToken)
-	wantProblem(t, s.post(path, signWith(t, newKey(t), func(g *grant.Grant) { g.JobID = claimed.JobID }), word), 401, api.CodeBadToken)
+	confirmation := &api.Confirmation{Agent: a.key.Fingerprint(), Outcome: ok}
+	wantProblem(t, s.post(path, "", confirmation), 401, api.CodeUnauthorized)
+	wantProblem(t, s.post(path, a.session, confirmation), 401, api.CodeBadToken)
+	wantProblem(t, s.post(path, signWith(t, newKey(t), func(g *grant.Grant) { g.JobID = claimed.JobID }), confirmation), 401, api.CodeBadToken)
 	for _, malformed := range []any{
 		"x", &api.Confirmation{Outcome: ok}, &api.Confirmation{Agent: "SHA256:x", Outcome: "good"}, &api.Confirmation{Agent: "SHA256:x", Outcome: ok, DurationMS: -1},
 	} {
@@ -174,8 +174,8 @@ const (
 	accusationGap = 10 * time.Minute
 )
 
-// signAgain signs what a grant says once more, so that the broker has not seen the
-// token.
+// signAgain signs the contents of a grant once more, so that the token is new to
+// the broker.
 func (w *world) signAgain(token string) string {
 	w.t.Helper()
 	g, err := grant.NewKeySet(w.key.Public().(ed25519.PublicKey)).Verify(token, time.Now(), time.Hour)
@@ -209,7 +209,8 @@ func TestConfirmationsOutliveTheirGrants(t *testing.T) {
 	}{
 		{name: "at the session's end", after: time.Hour, status: 204},
 		{name: "too late", after: time.Hour + maxQueued + api.GrantLife, status: 410, code: api.CodeExpired},
-		// Its own session, of a minute, counts, not the longest that there is.
+		// The session of the grant counts, of one minute, not the longest that the
+		// broker grants.
 		{name: "too late for a short session", after: maxQueued + time.Minute + api.GrantLife, change: func(s *school, a *agent, g *api.GrantResponse) {
 			*g = s.begin(a, "", asIs)
 		}, status: 410, code: api.CodeExpired},
@@ -255,47 +256,47 @@ func TestConfirmationThroughAMP(t *testing.T) {
 	s := w.startSchool()
 	g := s.begin(a, "", asIs)
 	far := s.throughAMP()
-	for range 2 { // a cache may ask twice
+	for range 2 { // a cache may request a page twice
 		as[struct{}](t, far.confirm(g, a, api.OutcomeSucceeded, 0), 204)
 	}
 	wantProblem(t, far.confirm(g, a, api.OutcomeLost, 0), 409, api.CodeAlreadyTold)
 	s.learned("built 0")
 }
 
-// TestSlander: who says bad words about an agent all day counts once in ten
-// minutes, unless the agent admits.
+// TestSlander: complaints of one user about an agent count once in ten minutes,
+// unless the agent reports its own failure.
 func TestSlander(t *testing.T) {
 	c := newClub(t)
 	eve, bob := c.key(users.Add{Name: "eve"}), c.key(users.Add{Name: "bob"})
 	second := c.listAgent("bench-2")
 	s := c.startSchool()
-	say := func(token string, a *agent, o api.Outcome) api.GrantResponse {
+	confirmed := func(token string, a *agent, o api.Outcome) api.GrantResponse {
 		t.Helper()
 		g := s.begin(a, token, asIs)
 		as[struct{}](t, s.confirm(g, a, o, 0), 204)
 		return g
 	}
-	say(eve, c.agent, api.OutcomeLost)
-	say(eve, c.agent, api.OutcomeAgentFailed)
+	confirmed(eve, c.agent, api.OutcomeLost)
+	confirmed(eve, c.agent, api.OutcomeAgentFailed)
 	s.clock.pass(accusationGap - time.Second)
-	say(eve, c.agent, api.OutcomeLost)
+	confirmed(eve, c.agent, api.OutcomeLost)
 	s.learned("failed 0")
-	say(bob, c.agent, api.OutcomeLost)
-	say(eve, second, api.OutcomeLost) // another agent
+	confirmed(bob, c.agent, api.OutcomeLost)
+	confirmed(eve, second, api.OutcomeLost) // another agent
 	s.learned("failed 0", "failed 0", "failed 0")
-	say(eve, c.agent, api.OutcomeSucceeded) // good words always count
+	confirmed(eve, c.agent, api.OutcomeSucceeded) // a success always counts
 	s.clock.pass(time.Second)
-	g := say(eve, c.agent, api.OutcomeLost)
+	g := confirmed(eve, c.agent, api.OutcomeLost)
 	s.learned("failed 0", "failed 0", "failed 0", "built 0", "failed 0")
-	s.report(c.agent, g.JobID, api.OutcomeAgentFailed) // it counted already
+	s.report(c.agent, g.JobID, api.OutcomeAgentFailed) // the complaint has counted
 	s.learned("failed 0", "failed 0", "failed 0", "built 0", "failed 0")
-	g = say(eve, c.agent, api.OutcomeLost)
+	g = confirmed(eve, c.agent, api.OutcomeLost)
 	s.report(c.agent, g.JobID, api.OutcomeAgentFailed)
 	s.learned("failed 0", "failed 0", "failed 0", "built 0", "failed 0", "failed 0")
 }
 
-// TestASlandererPutsNobodyToRest, as long as others are content.
-func TestASlandererPutsNobodyToRest(t *testing.T) {
+// TestOneUserPutsNoAgentToRest: the complaints of one user do not suffice.
+func TestOneUserPutsNoAgentToRest(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
 	s := w.startSchool()
@@ -311,8 +312,8 @@ func TestASlandererPutsNobodyToRest(t *testing.T) {
 	}
 }
 
-// TestLyingAgents has one that boasts of jobs of which no client says anything, one
-// whose artifacts are never what it says, one that is honest, and one that has
+// TestLyingAgents has an agent that reports successes which no client confirms, one
+// whose artifacts never match their statement, one that is honest, and one that has
 // never had a job.
 func TestLyingAgents(t *testing.T) {
 	w := newWorld(t)

@@ -8,17 +8,17 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// AnyOrigin among the allowed origins lets every page on the web use the API as
-// whoever has no token.
+// AnyOrigin among the allowed origins lets every page on the web use the API
+// without a token.
 const AnyOrigin = "*"
 
-// preflightAge is how long a browser may remember a preflight, in seconds: the
-// most that Chromium keeps.
+// preflightAge is how long a browser may cache a preflight, in seconds: Chromium's
+// maximum.
 const preflightAge = "7200"
 
-// cors lets pages of other origins use what a browser needs for a job, as the
-// Fetch standard has it. Credentials are never allowed: tokens are sent by the
-// page itself, and there are no cookies that a foreign page could ride on.
+// cors lets pages of other origins use the paths that a browser needs for a job, as
+// the Fetch standard defines it. Credentials are never allowed: a page sends tokens
+// itself, and there are no cookies that a foreign page could use.
 type cors struct {
 	origins []string
 	any     bool
@@ -28,8 +28,8 @@ func newCORS(origins []string) cors {
 	return cors{origins: origins, any: slices.Contains(origins, AnyOrigin)}
 }
 
-// covers tells whether pages of other origins may use the path at all. What
-// agents and operators use is not for browsers.
+// covers reports whether pages of other origins may use the path at all. The paths
+// of agents and operators are not for browsers.
 func (c cors) covers(path string) bool {
 	if len(c.origins) == 0 {
 		return false
@@ -37,13 +37,14 @@ func (c cors) covers(path string) bool {
 	return path == api.PathGrantRequest || path == api.PathAgents || path == api.PathHealth || path == api.PathJWKS || strings.HasPrefix(path, "/signaling/")
 }
 
-// allow says in the response whether a page of the request's origin may read it.
+// allow sets the headers that say whether a page of the request's origin may read
+// the response.
 func (c cors) allow(h http.Header, origin string) bool {
 	if c.any {
 		h.Set("Access-Control-Allow-Origin", AnyOrigin)
 		return true
 	}
-	h.Add("Vary", "Origin") // also where there is none: caches keep one response for all
+	h.Add("Vary", "Origin") // also without an Origin header: caches keep one response for all
 	if !slices.Contains(c.origins, origin) {
 		return false
 	}
@@ -61,13 +62,13 @@ func (c cors) handle(next http.Handler) http.Handler {
 	})
 }
 
-// preflight answers a browser that asks what it may send to a path that takes
-// the methods. What is no preflight goes on to next.
+// preflight answers preflight requests for a path that accepts the methods. Other
+// requests go on to next.
 func (c cors) preflight(next http.Handler, methods []string) http.Handler {
 	allowed := strings.Join(methods, ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked := r.Header.Get("Access-Control-Request-Method")
-		if r.Method != http.MethodOptions || asked == "" || r.Header.Get("Origin") == "" {
+		method := r.Header.Get("Access-Control-Request-Method")
+		if r.Method != http.MethodOptions || method == "" || r.Header.Get("Origin") == "" {
 			c.handle(next).ServeHTTP(w, r)
 			return
 		}

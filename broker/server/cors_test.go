@@ -19,7 +19,7 @@ func TestCORS(t *testing.T) {
 		allowed      []string
 		method, path string
 		origin       string
-		ask          string // Access-Control-Request-Method
+		wanted       string // Access-Control-Request-Method
 		status       int
 		allow        string // Access-Control-Allow-Origin
 		methods      string
@@ -66,7 +66,7 @@ func TestCORS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, value := range map[string]string{"Origin": c.origin, "Access-Control-Request-Method": c.ask, "Access-Control-Request-Headers": "authorization,content-type"} {
+			for name, value := range map[string]string{"Origin": c.origin, "Access-Control-Request-Method": c.wanted, "Access-Control-Request-Headers": "authorization,content-type"} {
 				if value != "" {
 					req.Header.Set(name, value)
 				}

@@ -19,7 +19,7 @@ import (
 
 const protocolPage = "../../doc/protocol.md"
 
-// examples returns the fenced blocks of the page by the word behind their
+// examples returns the fenced blocks of the page, by the word that follows their
 // language.
 func examples(t *testing.T) map[string]string {
 	t.Helper()
@@ -37,8 +37,8 @@ func examples(t *testing.T) map[string]string {
 	return found
 }
 
-// TestExamplesAreTheTypes decodes each example into its type: it has no field
-// that the type lacks, passes its validation, and says the same when written.
+// TestExamplesAreTheTypes decodes each example into its type: the example has no
+// field that the type lacks, is valid, and is the same when it is encoded again.
 func TestExamplesAreTheTypes(t *testing.T) {
 	ex := examples(t)
 	for name, v := range map[string]any{
@@ -66,7 +66,7 @@ func TestExamplesAreTheTypes(t *testing.T) {
 		}
 		var a, b any
 		if json.Unmarshal(written, &a) != nil || json.Unmarshal([]byte(ex[name]), &b) != nil || !reflect.DeepEqual(a, b) {
-			t.Errorf("%s says %s, but is written %s", name, ex[name], written)
+			t.Errorf("%s is %s, but is encoded as %s", name, ex[name], written)
 		}
 		delete(ex, name)
 	}
@@ -105,8 +105,8 @@ func shape(t *testing.T, data []byte) []string {
 }
 
 // TestExamplesAreServed sends the requests of the page to a real broker, with
-// real keys and ids in the place of the page's, and compares the responses with
-// those of the page, key by key.
+// real keys and ids in place of the page's, and compares the responses with those
+// of the page, key by key.
 func TestExamplesAreServed(t *testing.T) {
 	ex := examples(t)
 	into := func(name string, v any) {
@@ -188,10 +188,10 @@ func TestExamplesAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	as[struct{}](t, b.post(api.PathAgentReport, a.session, &report), 204)
-	var word api.Confirmation
-	into("Confirmation", &word)
-	word.Agent = a.key.Fingerprint()
-	as[struct{}](t, b.post(pathOf(api.PathConfirmation, g.JobID), g.Grant, &word), 204)
+	var confirmation api.Confirmation
+	into("Confirmation", &confirmation)
+	confirmation.Agent = a.key.Fingerprint()
+	as[struct{}](t, b.post(pathOf(api.PathConfirmation, g.JobID), g.Grant, &confirmation), 204)
 
 	shownAgent := as[api.ListedAgent](t, reply{status: 200, body: []byte(ex["ListedAgent"])}, 200)
 	var add api.AddAgent
@@ -209,10 +209,10 @@ func TestExamplesAreServed(t *testing.T) {
 	like("Health", b.send(t.Context(), "GET", api.PathHealth, "", nil), 200)
 	var problem, shown api.Problem
 	into("Problem", &shown)
-	ask := grantRequest()
-	ask.Target, ask.Toolchain = "esp32s3", "esp-idf@5.4"
-	if err := json.Unmarshal(like("Problem", b.post(api.PathGrantRequest, "", ask), 503), &problem); err != nil || !reflect.DeepEqual(problem, shown) {
-		t.Errorf("the broker says %+v, the page %+v", problem, shown)
+	wanted := grantRequest()
+	wanted.Target, wanted.Toolchain = "esp32s3", "esp-idf@5.4"
+	if err := json.Unmarshal(like("Problem", b.post(api.PathGrantRequest, "", wanted), 503), &problem); err != nil || !reflect.DeepEqual(problem, shown) {
+		t.Errorf("the broker sends %+v, the page shows %+v", problem, shown)
 	}
 }
 
@@ -252,14 +252,14 @@ func TestTablesAreTrue(t *testing.T) {
 		}
 	}
 	if !bytes.Contains(page, []byte("`"+api.SessionHeader+"`")) {
-		t.Errorf("the page does not tell of %s", api.SessionHeader)
+		t.Errorf("the page does not mention %s", api.SessionHeader)
 	}
 	for _, path := range []string{
 		api.PathGrantRequest, api.PathAgents, api.PathOffer, api.PathAnswer, api.PathCandidate, api.PathEvents, api.PathConfirmation, api.PathAgentHello, api.PathAgentSession,
 		api.PathUserHello, api.PathUserSession, api.PathAgentPoll, api.PathAgentReport, api.PathServiceAgent, api.PathHealth, api.PathMetrics, api.PathJWKS,
 	} {
 		if !bytes.Contains(page, []byte(path+"`")) {
-			t.Errorf("the page does not tell of %s", path)
+			t.Errorf("the page does not mention %s", path)
 		}
 	}
 }

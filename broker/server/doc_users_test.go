@@ -50,7 +50,7 @@ func TestTheUserOfThePage(t *testing.T) {
 	bob := c.newAgent("bob")
 	c.list(bob)
 	b := c.open()
-	ask := func() reply {
+	request := func() reply {
 		req, err := http.NewRequestWithContext(t.Context(), shown.Method, b.url+shown.URL.Path, strings.NewReader(ex["GrantRequest"]))
 		if err != nil {
 			t.Fatal(err)
@@ -58,7 +58,7 @@ func TestTheUserOfThePage(t *testing.T) {
 		req.Header = shown.Header.Clone()
 		return b.do(req)
 	}
-	g := as[api.GrantResponse](t, ask(), 200)
+	g := as[api.GrantResponse](t, request(), 200)
 	if v, err := b.srv.cfg.Keys.Verify(g.Grant, time.Now(), 0); err != nil || v.Subject != "key:alice" {
 		t.Errorf("the page's request gave %+v, %v", v, err)
 	}
@@ -67,12 +67,12 @@ func TestTheUserOfThePage(t *testing.T) {
 	if err := json.Unmarshal([]byte(ex["QuotaProblem"]), &want); err != nil {
 		t.Fatal(err)
 	}
-	r := ask()
+	r := request()
 	wantProblem(t, r, want.Status, want.Code)
-	// On a slow machine some seconds have gone already.
+	// On a slow machine some seconds have passed.
 	body := regexp.MustCompile(`in 5\ds at`).ReplaceAll(r.body, []byte("in 1m at"))
 	if err := json.Unmarshal(body, &got); err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("the broker says %+v, the page %+v", got, want)
+		t.Errorf("the broker sends %+v, the page shows %+v", got, want)
 	}
 
 	var session api.SessionRequest

@@ -16,7 +16,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// from returns the broker as it is reached from another loopback address.
+// from returns the broker, reached from another loopback address.
 func (b *broker) from(addr string) *broker {
 	b.t.Helper()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}, Timeout: 10 * time.Second}
@@ -29,9 +29,8 @@ func (b *broker) from(addr string) *broker {
 	return &other
 }
 
-// TestFlood sends requests of all kinds from one address, by many at once. Most
-// are refused before anything is done for them, and another network does not
-// notice.
+// TestFlood sends requests of all kinds from one address, several at once. Most are
+// refused before the broker does any work, and another network is not affected.
 func TestFlood(t *testing.T) {
 	c := newClub(t)
 	key := c.key(users.Add{Name: "alice"})
@@ -76,7 +75,7 @@ func TestFlood(t *testing.T) {
 			}
 		})
 	}
-	// While it lasts, the other network's user gets what is asked for.
+	// Meanwhile the user in the other network gets grants.
 	for range 10 {
 		if got := other.subject(key); got != "key:alice" {
 			t.Errorf("the grant is for %s", got)
@@ -86,8 +85,8 @@ func TestFlood(t *testing.T) {
 	if refused < 350 || served < 20 {
 		t.Errorf("%d were refused and %d served, of 400 with 20 at once allowed", refused, served)
 	}
-	// A right key helps nobody in the network of the flood, nor does a header
-	// that tells another address.
+	// A valid key does not help in the network of the flood, nor does a header with
+	// another address.
 	wantProblem(t, neighbour.post(api.PathGrantRequest, key, grantRequest()), 429, api.CodeTooFast)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+api.PathGrantRequest, strings.NewReader("{}"))
 	if err != nil {
@@ -99,18 +98,18 @@ func TestFlood(t *testing.T) {
 	}
 	wantProblem(t, flooding.do(req), 429, api.CodeTooFast)
 
-	// What is not for strangers goes on: an agent in the same network polls.
+	// Requests with a session are not limited: an agent in the same network polls.
 	as[struct{}](t, flooding.post(api.PathAgentPoll+"?wait=0", c.agent.session, idleStatus()), 204)
 	as[api.Health](t, flooding.send(t.Context(), http.MethodGet, api.PathHealth, "", nil), 200)
 	for range 20 {
 		if _, ok := addresses.Allow(netip.MustParseAddr("198.51.100.7"), before); !ok {
-			t.Fatal("the network that a header told was charged")
+			t.Fatal("the network of the address in a header was charged")
 		}
 	}
 }
 
-// The wait that a refusal names is long enough.
-func TestARefusedNetworkComesBack(t *testing.T) {
+// TestARefusedNetworkRetries: the time to retry in a refusal is long enough.
+func TestARefusedNetworkRetries(t *testing.T) {
 	c := newClub(t)
 	c.reg.Open = true
 	addresses := quota.NewAddresses(2, 3, 16) // hello, session, one grant

@@ -9,8 +9,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// Every body is either refused with 400 or valid, and a valid one survives
-// being written and read again.
+// FuzzBodies: every body is either refused with 400 or valid, and a valid one is
+// the same after it is encoded and decoded again.
 func FuzzBodies(f *testing.F) {
 	kinds := []func() any{
 		func() any { return new(api.GrantRequest) }, func() any { return new(api.HelloRequest) },

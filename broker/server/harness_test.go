@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 
 var fingerprint = strings.TrimSuffix(strings.Repeat("AB:", 32), ":")
 
-// world is what outlives a broker: its key, the listed agents, the time.
+// world has the state that outlives a broker: its key, the listed agents, the time.
 type world struct {
 	t      testing.TB
 	key    ed25519.PrivateKey
@@ -71,14 +71,14 @@ type broker struct {
 	*world
 	srv *Server
 	url string
-	// drain and kill are the first and the second signal; wait returns what
-	// Run does.
+	// drain and kill are the first and the second signal; wait returns the result
+	// of Run.
 	drain, kill func()
 	wait        func() error
 }
 
-// start runs a broker on a free loopback port. Its origin is the world's, so
-// that brokers of one world follow each other.
+// start runs a broker on a free loopback port. Its origin is the world's, so that
+// a broker accepts the tokens of the one before.
 func (w *world) start() *broker {
 	w.t.Helper()
 	cfg := Config{Version: "test", ExactMetrics: true, Config: jobs.Config{
@@ -109,7 +109,7 @@ func (w *world) start() *broker {
 	return b
 }
 
-// agentTokens makes agents' tokens as a broker with the key does.
+// agentTokens makes the tokens of agents that a broker with the key makes.
 func agentTokens(key ed25519.PrivateKey) *login.Tokens {
 	return &login.Tokens{Secret: key.Seed(), Origin: "https://broker.example.org", Role: identity.RoleAgent}
 }
@@ -131,7 +131,7 @@ func (w *world) newAgent(name string) *agent {
 	return &agent{name: name, key: key}
 }
 
-// listAgent makes an agent that brokers started from here on know.
+// listAgent makes an agent that is listed at every broker that starts later.
 func (w *world) listAgent(name string) *agent {
 	w.t.Helper()
 	a := w.newAgent(name)
@@ -151,7 +151,7 @@ type reply struct {
 	err    error
 }
 
-// send posts body: bytes as they are, anything else as JSON.
+// send sends the body: bytes as they are, anything else as JSON.
 func (b *broker) send(ctx context.Context, method, path, token string, body any) reply {
 	data, opaque := body.([]byte)
 	mediaType := api.TypeOpaque
@@ -290,7 +290,7 @@ func (b *broker) until(what string, cond func() bool) {
 	b.t.Helper()
 	for end := time.Now().Add(10 * time.Second); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			b.t.Fatalf("it never came that %s", what)
+			b.t.Fatalf("this never happened: %s", what)
 		}
 	}
 }
@@ -318,7 +318,7 @@ func (b *broker) offer(ctx context.Context, g api.GrantResponse, query string) <
 	return b.goPost(ctx, pathOf(api.PathOffer, g.JobID)+query, g.Grant, []byte("offer of "+g.JobID))
 }
 
-// answer takes a job on, and is done with it.
+// answer answers a job for the agent, whose later polls report the job as ended.
 func (b *broker) answer(a *agent, job string) reply {
 	a.ended = append(a.ended, job)
 	a.ended = a.ended[max(len(a.ended)-api.MaxEnded, 0):]
@@ -336,7 +336,7 @@ func (b *broker) meet(g api.GrantResponse, a *agent, poll <-chan reply) api.Job 
 	return job
 }
 
-// report tells how the agent's job has ended.
+// report reports how the agent's job has ended.
 func (b *broker) report(a *agent, job string, outcome api.Outcome) {
 	b.t.Helper()
 	rep := &api.Report{JobID: job, Outcome: outcome, DurationMS: 1}

@@ -48,7 +48,7 @@ func TestOneJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time it is a retry, and counts no more
+	for range 2 { // the second is a retry, which does not count
 		as[struct{}](t, b.post(api.PathAgentReport, a.session, rep), 204)
 	}
 	if n := b.srv.cfg.Directory.Outcomes(a.key.Fingerprint())[api.OutcomeSucceeded]; n != 1 {
@@ -71,7 +71,7 @@ func TestOneJob(t *testing.T) {
 	}
 }
 
-func TestAWaitGoesOnWithAFreshGrant(t *testing.T) {
+func TestAWaitContinuesWithAFreshGrant(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
 	b := w.start()
@@ -135,7 +135,7 @@ func TestSilentAndLateAgents(t *testing.T) {
 	wantAnswer(t, offer, second)
 	wantProblem(t, b.answer(first, g.JobID), 409, api.CodeAlreadyAnswered)
 
-	// With both silent the client is told.
+	// With both silent the client gets an error.
 	b.park(t.Context(), a)
 	b.park(t.Context(), c)
 	g = b.grant()
@@ -143,7 +143,7 @@ func TestSilentAndLateAgents(t *testing.T) {
 	wantProblem(t, b.answer(a, g.JobID), 410, api.CodeExpired)
 }
 
-func TestRefusalMovesTheJobOn(t *testing.T) {
+func TestARefusedJobGoesToTheNextAgent(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
 	b := w.start()
@@ -189,7 +189,7 @@ func TestAClientThatHangsUpLeavesNoJob(t *testing.T) {
 	<-offer
 	b.until("the broker notices", func() bool { return b.srv.board.Stats().Offering == 0 })
 	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, idleStatus()), 204)
-	// The client comes back with what it had.
+	// The client returns with the same offer.
 	poll := b.park(t.Context(), a)
 	b.meet(g, a, poll)
 	wantAnswer(t, b.offer(t.Context(), g, ""), a) // its response may have been lost

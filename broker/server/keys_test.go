@@ -42,11 +42,11 @@ func TestKeysAreRotatedUnderARunningBroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	word, err := old.SignRotation(public, b.srv.cfg.Origin, time.Now())
+	rotation, err := old.SignRotation(public, b.srv.cfg.Origin, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.srv.UseKeys(grant.NewSigner(private), &grant.Published{Keys: grant.NewKeySet(public, old.Public()), Rotations: []string{word}}); err != nil {
+	if err := b.srv.UseKeys(grant.NewSigner(private), &grant.Published{Keys: grant.NewKeySet(public, old.Public()), Rotations: []string{rotation}}); err != nil {
 		t.Fatal(err)
 	}
 	second := fetch(first.header.Get("ETag"))
@@ -58,7 +58,7 @@ func TestKeysAreRotatedUnderARunningBroker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The wait began under the old key and goes on under the new one.
+	// The wait began under the old key and continues under the new one.
 	waiting := as[api.Waiting](t, <-b.offer(t.Context(), before, "?wait=0"), 202)
 	if _, err := grant.NewKeySet(public).Verify(waiting.Grant, time.Now(), 0); err != nil {
 		t.Errorf("the fresh grant is not by the new key: %v", err)
@@ -73,13 +73,13 @@ func TestKeysAreRotatedUnderARunningBroker(t *testing.T) {
 	as[struct{}](t, b.answer(a, job.JobID), 204)
 	wantAnswer(t, offer, a)
 
-	// After the overlap the old key is worth nothing.
+	// After the overlap the old key is void.
 	stale := w.signGrant(func(*grant.Grant) {})
 	path := pathOf(api.PathOffer, someJob) + "?wait=0"
 	if r := b.post(path, stale, []byte("o")); r.status == 401 {
 		t.Errorf("a grant of the old key in the overlap: %s", r.body)
 	}
-	if err := b.srv.UseKeys(grant.NewSigner(private), &grant.Published{Keys: grant.NewKeySet(public), Rotations: []string{word}}); err != nil {
+	if err := b.srv.UseKeys(grant.NewSigner(private), &grant.Published{Keys: grant.NewKeySet(public), Rotations: []string{rotation}}); err != nil {
 		t.Fatal(err)
 	}
 	wantProblem(t, b.post(path, w.signGrant(func(g *grant.Grant) { g.SessionSecs = 2 }), []byte("o")), 401, api.CodeBadToken)

@@ -100,7 +100,7 @@ func TestRestartMidWait(t *testing.T) {
 			}
 			_ = one.wait()
 
-			// The next broker knows the grant and the session by the key alone.
+			// The next broker accepts the grant and the session because of the key.
 			two := w.start()
 			poll := two.park(t.Context(), a)
 			offer = two.offer(t.Context(), g, "")
@@ -113,7 +113,7 @@ func TestRestartMidWait(t *testing.T) {
 	}
 }
 
-func TestChosenAgentsThatWentAwayAreTold(t *testing.T) {
+func TestAJobWhoseAgentsAreOfflineEnds(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
 	w.adjust = func(c *Config) { c.AgentGrace = 20 * time.Millisecond }
@@ -131,7 +131,7 @@ func TestChosenAgentsThatWentAwayAreTold(t *testing.T) {
 	wantProblem(t, <-b.offer(t.Context(), g, "?wait=0"), 503, api.CodeNoAgent)
 }
 
-func TestAgentTakenOffTheListLosesItsSession(t *testing.T) {
+func TestAnUnlistedAgentLosesItsSession(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
 	b := w.start()
@@ -213,7 +213,7 @@ func TestPanicsAreAnswered(t *testing.T) {
 	}
 }
 
-func TestMetricsCanBeElsewhere(t *testing.T) {
+func TestMetricsOnAListenerOfTheirOwn(t *testing.T) {
 	w := newWorld(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -16,15 +16,15 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// says has the agent poll with a status, and not wait.
-func (b *broker) says(a *agent, change func(*api.Status)) {
+// polls polls with a status for the agent, without a wait.
+func (b *broker) polls(a *agent, change func(*api.Status)) {
 	b.t.Helper()
 	s := idleStatus()
 	change(s)
 	as[struct{}](b.t, b.post(api.PathAgentPoll+"?wait=0", a.session, s), 204)
 }
 
-// agents asks for the list and follows it to its end.
+// agents requests the list and follows its links to the end.
 func (b *broker) agents(token, query string) (all []api.AgentInfo, pages int) {
 	b.t.Helper()
 	for next := api.PathAgents + query; next != ""; pages++ {
@@ -58,12 +58,12 @@ func TestUsersSeeTheAgents(t *testing.T) {
 	for _, x := range []*agent{a, c, d} {
 		b.login(x)
 	}
-	b.says(a, func(*api.Status) {})
-	b.says(c, func(s *api.Status) {
+	b.polls(a, func(*api.Status) {})
+	b.polls(c, func(s *api.Status) {
 		s.Draining, s.RunningJobs, s.Tags = true, []string{"a-job"}, []string{"eu", "fast"}
 		s.Capabilities[0].Version = "12.3.0"
 	})
-	b.says(d, func(s *api.Status) {
+	b.polls(d, func(s *api.Status) {
 		s.Warm, s.NAT = []string{"a-project"}, "open"
 		s.Capabilities = []api.Capability{{Target: "esp32", Toolchain: "xtensa-gcc", Version: "8.4"}, {Target: "esp32c3", Toolchain: "riscv-gcc", Version: "12.3.0"}}
 	})
@@ -78,10 +78,11 @@ func TestUsersSeeTheAgents(t *testing.T) {
 	if !slices.Equal(all[3].Capabilities, []api.Capability{{Target: "esp32", Toolchain: "xtensa-gcc", Version: "8.4"}}) {
 		t.Errorf("an agent that its operator limits: %+v", all[3])
 	}
-	// Nothing is told but what the type has, and nothing of jobs and projects.
+	// The list has no field but those of the type, and nothing about jobs and
+	// projects.
 	raw := b.send(t.Context(), "GET", api.PathAgents, "", nil)
 	if text := string(raw.body); strings.Contains(text, "a-job") || strings.Contains(text, "a-project") || strings.Contains(text, "127.0.0.1") || strings.Contains(text, "ssh-") {
-		t.Errorf("the list tells too much: %s", text)
+		t.Errorf("the list has too much: %s", text)
 	}
 	var again any
 	written, err := json.Marshal(all)
@@ -113,7 +114,8 @@ func TestUsersSeeTheAgents(t *testing.T) {
 	wantProblem(t, b.send(t.Context(), "DELETE", api.PathAgents, "", nil), 405, api.CodeWrongMethod)
 }
 
-// A job shows as soon as it is promised, and an agent that fails is seen to rest.
+// TestTheListFollowsJobs: a claimed job counts at once, and an agent that fails
+// repeatedly is listed as resting.
 func TestTheListFollowsJobs(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("a")
@@ -129,7 +131,7 @@ func TestTheListFollowsJobs(t *testing.T) {
 	as[struct{}](t, b.answer(a, g.JobID), 204)
 	wantAnswer(t, offer, a)
 	b.report(a, g.JobID, api.OutcomeSucceeded)
-	b.says(a, func(*api.Status) {})
+	b.polls(a, func(*api.Status) {})
 	if all, _ := b.agents("", ""); all[0].State != api.AgentIdle || all[0].RunningJobs != 0 || all[0].FreeCores != 4 {
 		t.Errorf("after it: %+v", all)
 	}
@@ -157,7 +159,7 @@ func TestTheListIsForUsers(t *testing.T) {
 	wantProblem(t, get(key), 429, api.CodeTooFast)
 }
 
-// manyAgents lists agents without keys; nobody can log in as one.
+// manyAgents returns agents without keys, which cannot log in.
 func manyAgents(n int) []identity.Authorized {
 	agents := make([]identity.Authorized, n)
 	for i := range agents {
@@ -187,13 +189,14 @@ func TestManyAgentsComeInPages(t *testing.T) {
 			}
 			once := slices.CompactFunc(slices.Clone(all), func(a, b api.AgentInfo) bool { return a.Name == b.Name })
 			if len(once) != len(all) {
-				t.Errorf("%s, %q: agents came twice", name, query)
+				t.Errorf("%s, %q: agents are listed twice", name, query)
 			}
 		}
 	}
 }
 
-// An agent that says more than fits onto a page does not stop the list.
+// TestTheLongestStatusFits: an agent whose status is longer than a page does not
+// stop the list.
 func TestTheLongestStatusFits(t *testing.T) {
 	w := newWorld(t)
 	w.agents = manyAgents(3)

@@ -14,8 +14,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// build plays one job to its end: the agent answers and works, and both ends tell
-// how it ended.
+// build plays one job to its end: the agent answers, works and reports, and the
+// client confirms.
 func (b *broker) build(a *agent, project string, took time.Duration, outcome api.Outcome) {
 	b.t.Helper()
 	g := b.begin(a, "", func(r *api.GrantRequest) { r.Project = project })
@@ -38,7 +38,7 @@ func (b *broker) begin(a *agent, token string, change func(*api.GrantRequest)) a
 	return g
 }
 
-// confirm sends the client's word on a job that the agent has answered.
+// confirm sends the client's confirmation of a job that the agent has answered.
 func (b *broker) confirm(g api.GrantResponse, a *agent, outcome api.Outcome, ms int64) reply {
 	b.t.Helper()
 	return b.post(pathOf(api.PathConfirmation, g.JobID), g.Grant, &api.Confirmation{Agent: a.key.Fingerprint(), Outcome: outcome, DurationMS: ms})
@@ -55,8 +55,8 @@ func (b *broker) firsts(project string) map[string]int {
 	return first
 }
 
-// TestLearnsFromJobs has three agents, one slow, one that fails, one that is
-// warm, and a restart in between.
+// TestLearnsFromJobs has three agents, one slow, one that fails, one that is warm,
+// and a restart of the broker.
 func TestLearnsFromJobs(t *testing.T) {
 	w := newWorld(t)
 	agents := map[string]*agent{}
@@ -80,7 +80,7 @@ func TestLearnsFromJobs(t *testing.T) {
 	for i := range 6 {
 		b.build(agents["slow"], fmt.Sprint("other", i), 90*time.Second, api.OutcomeSucceeded)
 		b.build(agents["warm"], ours, 30*time.Second, api.OutcomeSucceeded)
-		b.build(agents["slow"], "x", time.Second, api.OutcomeBuildFailed) // nobody's fault
+		b.build(agents["slow"], "x", time.Second, api.OutcomeBuildFailed) // which says nothing about the agent
 	}
 	for range 4 {
 		b.build(agents["broken"], "x", time.Second, api.OutcomeAgentFailed)
@@ -127,7 +127,7 @@ func TestLearnsFromJobs(t *testing.T) {
 	}
 }
 
-// TestLateAgentsAreRemembered: who claims and does not answer, fails.
+// TestLateAgentsAreRemembered: a claim without an answer counts as a failure.
 func TestLateAgentsAreRemembered(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("silent")
@@ -152,8 +152,8 @@ func TestLateAgentsAreRemembered(t *testing.T) {
 	}
 }
 
-// TestStatusesThatCrossAClaimOversellNothing: the agent takes its old poll over
-// with a status that does not know of the job that has just been handed over.
+// TestStatusesThatCrossAClaimOversellNothing: a newer poll of the agent has a status
+// from before the job that it has just claimed.
 func TestStatusesThatCrossAClaimOversellNothing(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
@@ -168,7 +168,7 @@ func TestStatusesThatCrossAClaimOversellNothing(t *testing.T) {
 	first := big()
 	offer := b.offer(t.Context(), first, "")
 	as[api.Job](t, <-poll, 200)
-	crossed := b.park(t.Context(), a) // says that 4 of 4 cores are free
+	crossed := b.park(t.Context(), a) // its status has 4 of 4 cores free
 	second := b.offer(t.Context(), big(), "?wait=1")
 	as[api.Waiting](t, <-second, 202)
 	if r := b.answer(a, first.JobID); r.status != 204 {
@@ -182,8 +182,8 @@ func TestStatusesThatCrossAClaimOversellNothing(t *testing.T) {
 	_ = third
 }
 
-// TestWaitingJobsAreSeen: an agent with a line is expected to take longer, and
-// no trace of the line is left.
+// TestWaitingJobsAreSeen: an agent with a line is expected to take longer, until the
+// jobs in it are gone.
 func TestWaitingJobsAreSeen(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
@@ -196,7 +196,7 @@ func TestWaitingJobsAreSeen(t *testing.T) {
 	expected := func() float64 {
 		return b.chosen()[0].Wait
 	}
-	alone := expected() // for what fills the agent, which nobody knows
+	alone := expected() // for the jobs that fill the agent, whose durations are unknown
 	offer := b.offer(t.Context(), b.grant(), "?wait=1")
 	b.until("the offer waits", func() bool { return b.srv.board.Stats().Queued == 1 })
 	if wait := expected(); wait < alone+5 {

@@ -53,8 +53,8 @@ func (b *broker) wantReadings(when string, want map[string]float64) {
 	}
 }
 
-// TestEveryStageOfMatchingIsCounted follows one job over two requests, with
-// agents that vanish, are late and refuse on its way.
+// TestEveryStageOfMatchingIsCounted follows one job over two requests, with agents
+// that vanish, are late and refuse it.
 func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.listAgent("bench-1"), w.listAgent("bench-2")
@@ -114,7 +114,7 @@ func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 		"reservations": 0, "reservations_healed_total": 0, "reservations_expired_total": 0, "reservations_refused_total": 0,
 	})
 
-	// One agent is late, and what nobody reports ends by itself.
+	// One agent is late, and a reservation without a report expires.
 	b.login(c)
 	late := b.park(t.Context(), c)
 	req := grantRequest()
@@ -134,8 +134,9 @@ func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 	b.wantReadings("expired", map[string]float64{"reservations": 0, "reservations_expired_total": 1, "reserved_memory_bytes": 0})
 }
 
-// TestMetricsAreNamedAsPrometheusAsks, and their labels take few values.
-func TestMetricsAreNamedAsPrometheusAsks(t *testing.T) {
+// TestMetricsPassPrometheusLint: names and help texts are in order, and labels take
+// few values.
+func TestMetricsPassPrometheusLint(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
 	b := w.start()
@@ -158,15 +159,15 @@ func TestMetricsAreNamedAsPrometheusAsks(t *testing.T) {
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
 				if !slices.Contains(labels, l.GetName()) && strings.HasPrefix(f.GetName(), "farforge_") {
-					t.Errorf("%s has a label %s: is it bounded?", f.GetName(), l.GetName())
+					t.Errorf("%s has a label %s: is the number of its values bounded?", f.GetName(), l.GetName())
 				}
 			}
 		}
 	}
 }
 
-// TestMetricsAreInTheManual: each has a row in doc/operating.md, and each row is
-// of one that there is.
+// TestMetricsAreInTheManual: doc/operating.md has a row for each, and
+// no other.
 func TestMetricsAreInTheManual(t *testing.T) {
 	b := newWorld(t).start()
 	descs := make(chan *prometheus.Desc)
@@ -185,18 +186,18 @@ func TestMetricsAreInTheManual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]bool{}
+	documented := map[string]bool{}
 	for _, m := range regexp.MustCompile("(?m)^\\| `(farforge_broker_\\w+)`[^|\n]*\\|[^|\n]+\\|[^|\n]*\\|$").FindAllStringSubmatch(string(page), -1) {
-		if told[m[1]] {
+		if documented[m[1]] {
 			t.Errorf("%s has two rows", m[1])
 		}
-		if told[m[1]] = true; !served[m[1]] {
-			t.Errorf("doc/operating.md tells of %s, which there is not", m[1])
+		if documented[m[1]] = true; !served[m[1]] {
+			t.Errorf("doc/operating.md documents %s, which does not exist", m[1])
 		}
 	}
 	for s := range served {
-		if !told[s] {
-			t.Errorf("doc/operating.md does not tell of %s", s)
+		if !documented[s] {
+			t.Errorf("doc/operating.md does not document %s", s)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// Services is what an operator may do over HTTP, and how operators are known.
+// Services configures the API of operators.
 type Services struct {
 	// Token is the admin token; its holders are operators. At least 32 bytes.
 	Token string
@@ -54,7 +54,7 @@ func (s operators) routes() []route {
 }
 
 // only admits holders of the admin token. Digests are compared, so that the time
-// of the response tells nothing, not even how long the token is.
+// of the response reveals nothing, not even the length of the token.
 func (s operators) only(serve handlerFunc) handlerFunc {
 	want := sha256.Sum256([]byte(s.cfg.Services.Token))
 	return func(w *response, r *http.Request) error {

@@ -9,8 +9,8 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// machine is a build machine of a bad day. It never checks whether a job fits:
-// that is the broker's business here.
+// machine is a build machine in the simulation. It never checks whether a job fits:
+// only the broker does.
 type machine struct {
 	d             *badDay
 	name, session string
@@ -24,24 +24,25 @@ type machine struct {
 // owed is a job that the broker has given to the machine.
 type owed struct {
 	job      string
+	claim    int
 	cores    int
 	memory   int
 	answerBy time.Time
-	broker   context.Context // ends with the broker that gave it
-	accepted bool            // the broker has passed the answer on
+	broker   context.Context // ends with the broker that sent it
+	accepted bool            // the broker has accepted the answer
 }
 
-// short is the job's name where people read it.
+// short returns a short name of the job, for messages.
 func (o *owed) short() string { return o.job[len(o.job)-4:] }
 
-// counts tells whether the job is owed. Without an accepted answer it is only
-// while the answer may come.
+// counts reports whether the job is owed: after its answer was accepted, or while
+// the answer may be accepted.
 func (o *owed) counts() bool {
 	return o.accepted || o.broker.Err() == nil && time.Now().Before(o.answerBy)
 }
 
-// owe is called in the moment when the broker gives the job away, to a process
-// that may have just died.
+// owe is called when the broker sends the job, to a process that may have just
+// died.
 func (m *machine) owe(o *owed, process context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,7 +58,7 @@ func (m *machine) owe(o *owed, process context.Context) {
 		}
 	}
 	if cores > m.cores || memory > m.memory {
-		m.d.t.Errorf("seed %d: %s owes %d cores and %d MiB, of %d and %d; what happened to it:\n%s", m.d.seed, m.name, cores, memory, m.cores, m.memory, m.d.tracesOf(m.name))
+		m.d.t.Errorf("seed %d: %s owes %d cores and %d MiB, of %d and %d; its trace:\n%s", m.d.seed, m.name, cores, memory, m.cores, m.memory, m.d.tracesOf(m.name))
 	}
 }
 
@@ -68,7 +69,7 @@ func (m *machine) end(o *owed) {
 	m.d.trace(m.name, "%s is over", o.short())
 }
 
-// accept is called in the moment when the broker takes the answer.
+// accept is called when the broker accepts the answer.
 func (m *machine) accept(o *owed) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -76,7 +77,7 @@ func (m *machine) accept(o *owed) {
 	m.d.trace(m.name, "%s is answered", o.short())
 }
 
-// crash ends a process and with it all that it owed.
+// crash ends a process and its jobs.
 func (m *machine) crash(kill func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -85,9 +86,9 @@ func (m *machine) crash(kill func()) {
 	m.d.trace(m.name, "it crashes")
 }
 
-// live starts the agent again and again.
+// live runs the agent, and starts it again after each crash.
 func (m *machine) live(rnd *rand.Rand) {
-	quiet := time.Now().Add(m.d.length) // nobody crashes after it
+	quiet := time.Now().Add(m.d.length) // no crash after it
 	for m.d.over.Err() == nil {
 		alive, kill := context.WithCancel(m.d.over)
 		p := &process{machine: m, alive: alive, changed: make(chan struct{}, 1), used: map[string]bool{}}

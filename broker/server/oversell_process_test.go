@@ -22,11 +22,11 @@ type process struct {
 	mu      sync.Mutex
 	jobs    []*owed         // that it has got, and not ended
 	ended   []string        // the last that were answered and have ended
-	used    map[string]bool // whose grants are used up
+	used    map[string]bool // by grant
 	changed chan struct{}
 }
 
-// nap waits, and tells whether the process is still alive.
+// nap waits, and reports whether the process is still alive.
 func (p *process) nap(d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -36,8 +36,8 @@ func (p *process) nap(d time.Duration) bool {
 	}
 }
 
-// poll keeps a poll waiting at the broker, and sends a newer one when something
-// has changed, as the real agent does.
+// poll keeps a poll parked at the broker, and sends a newer one when the status has
+// changed, as the real agent does.
 func (p *process) poll(rnd *rand.Rand) {
 	type result struct {
 		number int
@@ -100,10 +100,10 @@ func (p *process) read(body []byte, broker context.Context) *owed {
 		p.d.t.Fatal(err)
 	}
 	g := t.Grant
-	return &owed{job: job.JobID, cores: g.CPUCores.Whole(), memory: g.MemoryMB, answerBy: job.AnswerBy, broker: broker}
+	return &owed{job: job.JobID, claim: job.Claim, cores: g.CPUCores.Whole(), memory: g.MemoryMB, answerBy: job.AnswerBy, broker: broker}
 }
 
-// status is what the process has right now.
+// status returns the current status of the process.
 func (p *process) status() *api.Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +116,7 @@ func (p *process) status() *api.Status {
 	}
 	s.FreeCores, s.FreeMemMB = max(cores, 0), max(memory, 0)
 	s.EndedJobs = slices.Clone(p.ended)
-	p.d.trace(p.name, "says %d cores free, runs %d jobs", s.FreeCores, len(s.RunningJobs))
+	p.d.trace(p.name, "reports %d free cores and %d jobs", s.FreeCores, len(s.RunningJobs))
 	return s
 }
 
@@ -130,8 +130,8 @@ func (p *process) change(f func()) {
 	}
 }
 
-// uses tells whether the process has the job already, or had it and has answered
-// it; answered says that it does that now.
+// uses reports whether the process has the job, or had it and has answered it;
+// answered marks it as answered.
 func (p *process) uses(o *owed, answered bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,8 +142,8 @@ func (p *process) uses(o *owed, answered bool) bool {
 	return has || p.used[o.job]
 }
 
-// take begins a job that has arrived. One that it has or had already it refuses:
-// the client has offered it again to a broker that was started anew.
+// take begins a job that has arrived. The process refuses a job that it has or had
+// before: the client has offered it again to a broker that was restarted.
 func (p *process) take(o *owed, rnd *rand.Rand) {
 	twice := p.uses(o, false)
 	if !twice {
@@ -164,7 +164,7 @@ func (p *process) drop(o *owed) {
 	p.change(func() { p.jobs = slices.DeleteFunc(p.jobs, func(other *owed) bool { return other == o }) })
 }
 
-// done drops a job that the process has answered, and says so from now on.
+// done drops a job that the process has answered; later polls report it as ended.
 func (p *process) done(o *owed) {
 	p.change(func() {
 		p.ended = append(p.ended, o.job)
@@ -173,7 +173,7 @@ func (p *process) done(o *owed) {
 	p.drop(o)
 }
 
-// work is what becomes of a job on a bad day.
+// work plays a job to one of many ends.
 func (p *process) work(o *owed, rnd *rand.Rand) {
 	late := time.Until(o.answerBy) + p.d.upTo(rnd, p.d.think)
 	switch luck := rnd.IntN(12); {
@@ -216,18 +216,16 @@ func (p *process) work(o *owed, rnd *rand.Rand) {
 	}
 }
 
-// report tells how a job ended; sometimes twice, as when the first response gets
-// lost. Refusals come once: the second might end a claim that the machine has got
-// in between, which then owes to a job that nobody gave it.
+// report reports how a job ended; sometimes twice, as after a lost response.
 func (p *process) report(rnd *rand.Rand, o *owed, outcome api.Outcome) {
-	rep := &api.Report{JobID: o.job, Outcome: outcome, DurationMS: 1}
+	rep := &api.Report{JobID: o.job, Claim: o.claim, Outcome: outcome, DurationMS: 1}
 	var err error
 	if rep.Signature, err = p.key.Sign(identity.NamespaceReport, rep.SignedBytes()); err != nil {
 		p.d.t.Error(err)
 	}
 	p.d.trace(p.name, "%s is reported as %s", o.short(), outcome)
 	times := 1
-	if outcome != api.OutcomeRefused && rnd.IntN(6) == 0 {
+	if rnd.IntN(6) == 0 {
 		times = 2
 	}
 	for range times {

@@ -26,19 +26,18 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// TestNoAgentIsOversold lets agents, clients and brokers live through minutes of
-// a bad day, in random order and on a clock that costs nothing: polls and answers
-// take up to two seconds on their way and overtake one another, agents are slow,
-// silent, refuse, crash and come back, reports get lost or come twice, clients
-// hang up and return, and the broker crashes, too. All requests go through the
-// server's own handler, to the real meeting point and the real farm.
+// TestNoAgentIsOversold simulates minutes of agents, clients and brokers that fail
+// in every way, in random order and with a simulated clock: polls and answers take
+// up to two seconds on their way and overtake one another, agents are slow, silent,
+// refuse, crash and return, reports get lost or arrive twice, clients hang up and
+// return, and the broker crashes, too. All requests go through the server's own
+// handler, to the real jobs, directory and scheduler.
 //
-// At every moment what an agent owes to jobs fits into what it has. A job is owed
-// from the broker's response with it until the agent has ended it, or its claim
-// has passed without an accepted answer. And once all is quiet, nothing is
-// reserved any more.
+// At every moment the jobs that an agent owes fit into its capacity. A job is owed
+// from the broker's response with it until the agent has ended it, or its claim has
+// ended without an accepted answer. At the end nothing is reserved.
 //
-// OVERSELL_SEED=N plays one seed alone.
+// OVERSELL_SEED=N runs one seed alone.
 func TestNoAgentIsOversold(t *testing.T) {
 	first, last := uint64(1), uint64(40)
 	if testing.Short() {
@@ -69,18 +68,18 @@ func TestNoAgentIsOversold(t *testing.T) {
 		"report 204", "an agent crashed", "the broker crashed",
 	} {
 		if seen[what] == 0 && first < last {
-			t.Errorf("it never came to this: %s", what)
+			t.Errorf("this never happened: %s", what)
 		}
 	}
 }
 
-// badDay is one play.
+// badDay is one simulation.
 type badDay struct {
 	pace
 	t    *testing.T
 	w    *world
 	seed uint64
-	// all that runs ends with over, and is waited for.
+	// All goroutines end with over, and are in running.
 	over    context.Context
 	running sync.WaitGroup
 	machine []*machine
@@ -88,14 +87,14 @@ type badDay struct {
 	mu   sync.Mutex
 	srv  *Server
 	up   context.Context // while this broker runs
-	seen map[string]int  // how often what happened
-	// begun is when it all began, and events what has happened to each machine.
+	seen map[string]int  // number of events, by name
+	// begun is the start, and events the trace of each machine.
 	begun  time.Time
 	events map[string][]string
 }
 
-// pace is how fast a day is. All times are the longest of their kind, and every
-// moment is a whole grain: the coarser, the more happens in the very same one.
+// pace has the times of a simulation. All are the longest of their kind, and whole
+// multiples of grain: the coarser it is, the more happens at the same moment.
 type pace struct {
 	length, way, think, work, pause, life, grain time.Duration
 	clients                                      int
@@ -116,7 +115,7 @@ var (
 	}
 )
 
-// upTo is a random time, mostly a short one.
+// upTo returns a random time, mostly a short one.
 func (d *badDay) upTo(rnd *rand.Rand, most time.Duration) time.Duration {
 	if rnd.IntN(2) == 0 {
 		most /= 8
@@ -149,7 +148,7 @@ func (d *badDay) note(what string) {
 	d.seen[what]++
 }
 
-// trace writes down what happens to a machine, which is shown if it is oversold.
+// trace notes an event of a machine, which is printed if the machine is oversold.
 func (d *badDay) trace(machine, format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -163,7 +162,7 @@ func (d *badDay) tracesOf(machine string) string {
 	return strings.Join(all[max(len(all)-60, 0):], "\n")
 }
 
-// now is the broker that runs, or the last one.
+// now returns the running broker, or the last one.
 func (d *badDay) now() *Server {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -194,8 +193,8 @@ func (d *badDay) play() {
 	}
 	clients.Wait()
 
-	// The longest session, what the broker adds to it, and a poll: then nothing
-	// is left, whether the last report was lost or its agent has crashed.
+	// The longest session, the broker's grace and a poll: then nothing is reserved,
+	// whether the last report was lost or its agent has crashed.
 	time.Sleep(daySession*time.Second + 2*time.Minute)
 	for _, m := range d.machine {
 		if free := d.srv.info(d.t, m.key.Fingerprint()); free.FreeCores != m.cores || free.FreeMemMB != m.memory {
@@ -210,8 +209,8 @@ func (d *badDay) play() {
 	crash()
 }
 
-// begin starts a broker, and returns how it crashes: at once, with all that it
-// holds.
+// begin starts a broker, and returns the function that crashes it, with all
+// requests that it holds.
 func (d *badDay) begin() (crash func()) {
 	srv, err := New(Config{ExactMetrics: true, Config: jobs.Config{
 		Origin: "https://broker.example.org", Signer: grant.NewSigner(d.w.key), Secret: d.w.key.Seed(),
@@ -231,10 +230,9 @@ func (d *badDay) begin() (crash func()) {
 	}
 }
 
-// send is one request: it travels, is served if the same broker is still there
-// and the sender too, and its response travels back. served is called between
-// the two, with what the broker has decided. The code is 0 for a connection that
-// broke.
+// send is one request: it travels, is served if the same broker and the sender are
+// still there, and its response travels back. served is called between the two,
+// with the broker's response. The code is 0 for a connection that broke.
 func (d *badDay) send(ctx context.Context, rnd *rand.Rand, path, token string, body any, served func(code int, body []byte, broker context.Context)) (int, []byte) {
 	data, opaque := body.([]byte)
 	if !opaque {
@@ -268,7 +266,7 @@ func (d *badDay) send(ctx context.Context, rnd *rand.Rand, path, token string, b
 	return rec.Code, rec.Body.Bytes()
 }
 
-// brokenPipe fails to write to who has gone.
+// brokenPipe fails to write to a sender that is gone.
 type brokenPipe struct {
 	*httptest.ResponseRecorder
 	ctx context.Context
@@ -281,8 +279,8 @@ func (p brokenPipe) Write(b []byte) (int, error) {
 	return p.ResponseRecorder.Write(b)
 }
 
-// client asks for one job after the other. Some wait long, some hang up, some
-// come back.
+// client requests one job after the other. Some wait long, some hang up, some
+// return.
 func (d *badDay) client(rnd *rand.Rand) {
 	for end := time.Now().Add(d.length); time.Now().Before(end); time.Sleep(d.grain + d.upTo(rnd, d.pause)) {
 		req := grantRequest()

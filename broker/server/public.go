@@ -10,8 +10,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// public serves what needs no job: the agents, for users, and the broker's health
-// and keys, for everybody.
+// public serves the requests without a job: the list of agents, for users, and the
+// broker's health and keys, without a token.
 type public struct{ *Server }
 
 func (s public) routes() []route {
@@ -46,9 +46,8 @@ func (s public) jwks(w *response, r *http.Request) error {
 	return w.send(http.StatusOK, "application/jwk-set+json", k.jwks)
 }
 
-// agents serves GET /agents: what users may know about the agents, which is what
-// they can do and how busy they are; not where they are, and nothing about the
-// jobs of others. It counts as no grant.
+// agents serves GET /agents: the capabilities and the load of the agents, without
+// their addresses and without anything about jobs. It does not count as a grant.
 func (s public) agents(w *response, r *http.Request) error {
 	if _, err := s.userOf(r); err != nil {
 		return err
@@ -74,8 +73,8 @@ func (s public) agents(w *response, r *http.Request) error {
 	})
 }
 
-// encodeInfo writes one element. Only an agent that wants to be a nuisance lists
-// more capabilities than a page holds; some of those are left out.
+// encodeInfo encodes one element. Some capabilities are left out if there are more
+// than a page holds.
 func encodeInfo(info *api.AgentInfo) ([]byte, error) {
 	text, err := json.Marshal(info)
 	for err == nil && len(text) > maxElement {

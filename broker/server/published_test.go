@@ -11,8 +11,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// published is the grant request that the system whose protocol this one follows
-// documents, byte for byte but for the digits of the fingerprint.
+// published is the grant request in the documentation of the system that defined
+// this protocol, byte for byte except for the digits of the fingerprint.
 const published = `{
   "peer_fingerprint": "sha-256:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89",
   "required_channels": ["espctl", "pty", "firmware"],
@@ -68,7 +68,7 @@ func TestPublishedGrantRequest(t *testing.T) {
 			}
 			b.report(a, granted.JobID, api.OutcomeSucceeded)
 
-			// The token says the same as the broker's memory of it.
+			// The token has the same claims as the broker's record.
 			claims, err := base64.RawURLEncoding.DecodeString(strings.Split(granted.Grant, ".")[1])
 			if err != nil {
 				t.Fatal(err)

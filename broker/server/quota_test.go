@@ -12,7 +12,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// limitTo is a club whose users have these limits.
+// limitTo returns a club whose users have these limits.
 func limitTo(t *testing.T, l quota.Limits) (c *club, accounts *quota.Accounts) {
 	t.Helper()
 	c = newClub(t)
@@ -21,8 +21,8 @@ func limitTo(t *testing.T, l quota.Limits) (c *club, accounts *quota.Accounts) {
 	return c, accounts
 }
 
-// underWay is how many jobs of the user have room: one less than the limit under
-// which another would have it, too.
+// underWay counts the jobs of the user that have room: one less than the limit with
+// which another would have room, too.
 func underWay(accounts *quota.Accounts, user string) (jobs int) {
 	for accounts.Grant(user, quota.Limits{Jobs: jobs + 1, Sessions: quota.Unlimited}, 0, time.Now()) != nil {
 		jobs++
@@ -57,12 +57,12 @@ func TestJobsAtOnceOverHTTP(t *testing.T) {
 	wantProblem(t, b.post(pathOf(api.PathOffer, grants[0].JobID)+"?wait=0", grants[0].Grant, []byte("another offer")), 409, api.CodeAlreadyOffered)
 	room("key:alice", 2)
 
-	// Bob does not wait for alice.
+	// Alice's jobs do not limit bob.
 	other := b.granted(bob)
 	as[api.Waiting](t, <-b.offer(t.Context(), other, "?wait=0"), 202)
 	room("key:bob", 1)
 
-	// A job goes its whole way; only its report makes room.
+	// A job is built to its end; only its report frees the room.
 	offer := b.offer(t.Context(), grants[0], "")
 	b.until("the offer waits", func() bool { return b.srv.board.Stats().Offering == 1 })
 	as[api.Job](t, b.post(api.PathAgentPoll, c.agent.session, idleStatus()), 200)
@@ -81,7 +81,7 @@ func TestJobsAtOnceOverHTTP(t *testing.T) {
 	}
 }
 
-func TestFailedJobsGiveTheirRoomBack(t *testing.T) {
+func TestFailedJobsFreeTheirRoom(t *testing.T) {
 	c, accounts := limitTo(t, quota.Limits{Jobs: 1, Sessions: time.Hour})
 	adjust := c.adjust
 	c.adjust = func(cfg *Config) { adjust(cfg); cfg.AnswerTimeout = 200 * time.Millisecond }
@@ -110,13 +110,13 @@ func TestFailedJobsGiveTheirRoomBack(t *testing.T) {
 	b.report(c.agent, g.JobID, api.OutcomeAgentFailed)
 	wantProblem(t, <-offer, 504, api.CodeNoAnswer)
 	free()
-	// It refuses what it had answered.
+	// It refuses a job that it has answered.
 	g, offer = claim()
 	as[struct{}](t, b.answer(c.agent, g.JobID), 204)
 	wantAnswer(t, offer, c.agent)
 	b.report(c.agent, g.JobID, api.OutcomeRefused)
 	free()
-	// It refuses before its answer; the job waits on, in its room.
+	// It refuses before its answer; the job waits, and keeps its room.
 	g, offer = claim()
 	b.report(c.agent, g.JobID, api.OutcomeRefused)
 	as[api.Job](t, b.post(api.PathAgentPoll, c.agent.session, idleStatus()), 200)
@@ -129,8 +129,9 @@ func TestFailedJobsGiveTheirRoomBack(t *testing.T) {
 	free()
 }
 
-// What an agent that crashed held comes back when its session must be over.
-func TestACrashedAgentIsNotPaidForForEver(t *testing.T) {
+// TestACrashedAgentFreesItsRoom: the room of a job without a report is free when
+// its session must be over.
+func TestACrashedAgentFreesItsRoom(t *testing.T) {
 	c, _ := limitTo(t, quota.Limits{Jobs: 1})
 	alice := c.key(users.Add{Name: "alice"})
 	b := c.open()
@@ -142,9 +143,9 @@ func TestACrashedAgentIsNotPaidForForEver(t *testing.T) {
 	// No report ever comes.
 	p := wantProblem(t, b.post(api.PathGrantRequest, alice, need), 429, api.CodeQuota)
 	if p.RetryAfter < 1 || p.RetryAfter > 2 {
-		t.Errorf("come back after %d s of a session of 2 s", p.RetryAfter)
+		t.Errorf("retry after %d s of a session of 2 s", p.RetryAfter)
 	}
-	b.until("the room is back", func() bool { return b.post(api.PathGrantRequest, alice, need).status == 200 })
+	b.until("the room is free", func() bool { return b.post(api.PathGrantRequest, alice, need).status == 200 })
 }
 
 func TestGrantsAMinuteAndTimeADayOverHTTP(t *testing.T) {
@@ -166,7 +167,7 @@ func TestGrantsAMinuteAndTimeADayOverHTTP(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	for range 10 {
-		b.granted(ci) // whose own limits are none
+		b.granted(ci) // a user without limits
 	}
 	for kind, want := range map[string]string{"user_grants": "1", "user_sessions": "1"} {
 		if n := b.refusals(kind); n != want {
@@ -175,8 +176,7 @@ func TestGrantsAMinuteAndTimeADayOverHTTP(t *testing.T) {
 	}
 }
 
-// A client that hangs up while it waits keeps its room only for as long as the
-// broker would take it back.
+// TestAClientThatHangsUp keeps its room as long as the broker remembers its job.
 func TestAClientThatHangsUp(t *testing.T) {
 	c, accounts := limitTo(t, quota.Limits{Jobs: 1})
 	alice := c.key(users.Add{Name: "alice"})
@@ -189,9 +189,9 @@ func TestAClientThatHangsUp(t *testing.T) {
 	<-offer
 	b.until("the broker has seen it", func() bool { return b.srv.board.Stats().Offering == 0 })
 	if _, r := accounts.Take("key:alice", quota.Limits{}, time.Minute, time.Now()); r == nil {
-		t.Error("the room was free at once, though the client may come back")
+		t.Error("the room was free at once, though the client may return")
 	}
 	if _, r := accounts.Take("key:alice", quota.Limits{}, time.Minute, time.Now().Add(quota.Memory)); r != nil {
-		t.Errorf("the room did not come back: %+v", r)
+		t.Errorf("the room is not free: %+v", r)
 	}
 }

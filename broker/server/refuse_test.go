@@ -90,7 +90,7 @@ func TestBadRequests(t *testing.T) {
 		{"poll without token", "POST", api.PathAgentPoll, "", api.TypeJSON, raw("{}"), 401, api.CodeUnauthorized, ""},
 		{"poll with a foreign session", "POST", api.PathAgentPoll, foreignSession, api.TypeJSON, raw("{}"), 401, api.CodeBadToken, ""},
 		{"poll with an expired session", "POST", api.PathAgentPoll, oldSession, api.TypeJSON, raw("{}"), 401, api.CodeBadToken, "expired"},
-		{"poll of an agent that was taken off the list", "POST", api.PathAgentPoll, strangersSession, api.TypeJSON, raw("{}"), 401, api.CodeBadToken, "listed"},
+		{"poll of an unlisted agent", "POST", api.PathAgentPoll, strangersSession, api.TypeJSON, raw("{}"), 401, api.CodeBadToken, "listed"},
 		{"poll with a bad status", "POST", api.PathAgentPoll, a.session, api.TypeJSON, raw(`{"total_cores":1,"free_cores":2}`), 400, api.CodeMalformed, "free_cores"},
 		{"poll with a bad wait", "POST", api.PathAgentPoll + "?wait=1.5", a.session, api.TypeJSON, raw(`{}`), 400, api.CodeMalformed, "wait"},
 
@@ -118,7 +118,7 @@ func TestBadRequests(t *testing.T) {
 			r := b.do(req)
 			p := wantProblem(t, r, tt.status, tt.code)
 			if !strings.Contains(p.Detail, tt.detail) {
-				t.Errorf("detail %q does not tell of %s", p.Detail, tt.detail)
+				t.Errorf("detail %q does not name %s", p.Detail, tt.detail)
 			}
 			if (tt.status == 401) != (r.header.Get("WWW-Authenticate") != "") {
 				t.Errorf("WWW-Authenticate: %q", r.header.Get("WWW-Authenticate"))
@@ -144,7 +144,7 @@ func TestSessionRefusals(t *testing.T) {
 	origin := b.srv.cfg.Origin
 	try := func(r *api.SessionRequest) reply { return b.post(api.PathAgentSession, "", r) }
 
-	// An unknown key and a wrong signature get the very same answer.
+	// An unknown key and a wrong signature get the same response.
 	r, _ := b.greet(stranger)
 	stranger.sign(t, origin, r)
 	unknown := try(r)
@@ -239,12 +239,12 @@ func TestUnmetNeedsAndPolicy(t *testing.T) {
 	w.adjust = func(c *Config) { c.Limits = jobs.Limits{Channels: 2, Cores: 8, MemoryMB: 8192, Session: time.Minute} }
 	b := w.start()
 	b.login(a)
-	ask := func(change func(*api.GrantRequest)) reply {
+	request := func(change func(*api.GrantRequest)) reply {
 		r := grantRequest()
 		change(r)
 		return b.post(api.PathGrantRequest, "", r)
 	}
-	if p := wantProblem(t, ask(func(*api.GrantRequest) {}), 503, api.CodeNoAgent); p.RetryAfter == 0 || len(p.Hints) == 0 {
+	if p := wantProblem(t, request(func(*api.GrantRequest) {}), 503, api.CodeNoAgent); p.RetryAfter == 0 || len(p.Hints) == 0 {
 		t.Errorf("%+v", p)
 	}
 	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, idleStatus()), 204)
@@ -263,16 +263,16 @@ func TestUnmetNeedsAndPolicy(t *testing.T) {
 		{func(r *api.GrantRequest) { r.TimeoutSecs = 61 }, 403, api.CodeForbidden, "timeout_secs"},
 		{func(r *api.GrantRequest) { r.RequiredChannels = []string{"a", "b", "c"} }, 403, api.CodeForbidden, "required_channels"},
 	} {
-		p := wantProblem(t, ask(tt.change), tt.status, tt.code)
+		p := wantProblem(t, request(tt.change), tt.status, tt.code)
 		if !strings.Contains(p.Detail, tt.detail) || (tt.status == 503) != (p.RetryAfter > 0) {
-			t.Errorf("%+v does not tell of %s", p, tt.detail)
+			t.Errorf("%+v does not name %s", p, tt.detail)
 		}
 	}
-	// An agent that drains is answered at once and not chosen.
+	// The poll of a draining agent ends at once, and the agent is not chosen.
 	s := idleStatus()
 	s.Draining = true
 	as[struct{}](t, b.post(api.PathAgentPoll, a.session, s), 204)
-	wantProblem(t, ask(func(*api.GrantRequest) {}), 503, api.CodeNoAgent)
+	wantProblem(t, request(func(*api.GrantRequest) {}), 503, api.CodeNoAgent)
 }
 
 func TestAnotherOfferForTheSameJob(t *testing.T) {

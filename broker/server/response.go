@@ -88,7 +88,7 @@ func (s *Server) wrap(name string, serve handlerFunc) http.Handler {
 		h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
 		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 			// A request that has Content-Length, too, may be an attempt to smuggle
-			// another one (RFC 9112, section 6.1), and net/http does not say so.
+			// another one (RFC 9112, section 6.1), and net/http does not report it.
 			h["Connection"] = closing
 		}
 		defer func() {
@@ -98,7 +98,7 @@ func (s *Server) wrap(name string, serve handlerFunc) http.Handler {
 				}
 				s.cfg.Logger.Error("a request handler panicked", "route", name, "panic", v, "stack", string(debug.Stack()))
 				if w.status == 0 {
-					s.fail(w, r, problem(http.StatusInternalServerError, api.CodeInternal, "the broker failed; this is its fault"))
+					s.fail(w, r, problem(http.StatusInternalServerError, api.CodeInternal, "the broker failed; this is a fault of the broker"))
 				}
 			}
 			if w.result == "" {
@@ -130,8 +130,8 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	case gone:
 		p = problem(http.StatusRequestTimeout, api.CodeMalformed, "the request was canceled by its sender")
 	default:
-		s.cfg.Logger.Error("a request failed for a reason of ours", "err", err)
-		p = problem(http.StatusInternalServerError, api.CodeInternal, "the broker failed; this is its fault")
+		s.cfg.Logger.Error("a request failed inside the broker", "err", err)
+		p = problem(http.StatusInternalServerError, api.CodeInternal, "the broker failed; this is a fault of the broker")
 	}
 	if w.result = string(p.Code); gone {
 		w.result = "gone"
@@ -152,7 +152,7 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	}
 }
 
-// log writes one line a request. Paths are left out: the route says enough.
+// log writes one line a request, with its route instead of its path.
 func (s *Server) log(r *http.Request, name string, w *response, took time.Duration) {
 	if !s.cfg.Logger.Enabled(context.Background(), slog.LevelDebug) {
 		return

@@ -132,7 +132,7 @@ func TestCandidatesAreCountedByAgent(t *testing.T) {
 
 // TestEventsDeliverTheAnswer: the client posts its offer without a wait and
 // receives candidates and answer by bounded requests. The agent may be parked
-// before or come later.
+// before or park later.
 func TestEventsDeliverTheAnswer(t *testing.T) {
 	for _, parkedFirst := range []bool{false, true} {
 		t.Run(fmt.Sprint("parked first: ", parkedFirst), func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestABrokenRequestIsNoSuccess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := strings.Repeat("x", 5000) // what fits into the first read is not enough to begin
+	long := strings.Repeat("x", 5000) // more than the server reads at first
 	for _, tt := range []struct{ path, header, body, want string }{
 		{"POST " + api.PathGrantRequest, "Content-Length: 9000\r\n", "{", "HTTP/1.1 400 "},
 		{"POST " + api.PathGrantRequest, "Content-Length: 9000\r\n", long, "HTTP/1.1 400 "},

@@ -27,7 +27,7 @@ func wantRevoked(t *testing.T, r reply) {
 	}
 }
 
-func TestRevokedAgentIsOutAtOnce(t *testing.T) {
+func TestARevokedAgentGetsNoJobs(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.listAgent("bench-1"), w.listAgent("bench-2")
 	b := w.start()
@@ -42,7 +42,7 @@ func TestRevokedAgentIsOutAtOnce(t *testing.T) {
 	a.sign(t, hello.Origin, r)
 	wantProblem(t, b.post(api.PathAgentSession, "", r), 401, api.CodeBadSignature)
 
-	// It is not offered anything, and the other is as before.
+	// It gets no job, and the other agent does.
 	other := b.park(t.Context(), c)
 	g := b.grant()
 	if len(g.Candidates) != 1 || g.Candidates[0].Name != "bench-2" {
@@ -53,12 +53,12 @@ func TestRevokedAgentIsOutAtOnce(t *testing.T) {
 	as[struct{}](t, b.answer(c, g.JobID), 204)
 	wantAnswer(t, offer, c)
 
-	// Listed again, it is welcome with its old session.
+	// Listed again, it can use its old session.
 	b.srv.cfg.Directory.Replace(w.agents)
 	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, idleStatus()), 204)
 }
 
-func TestRevokedAgentLosesTheJobItHolds(t *testing.T) {
+func TestARevokedAgentLosesItsClaim(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.listAgent("bench-1"), w.listAgent("bench-2")
 	b := w.start()

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Timeouts of every listener. The read timeout is for slow senders; requests
-// that are held lengthen their own, see hold. The write timeout counts from the
-// end of a request's header, and so is longer than any hold.
+// Timeouts of every listener. The read timeout is for slow senders; a request that
+// is held extends its own, see hold. The write timeout begins at the end of a
+// request's header, and so is longer than any hold.
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 20 * time.Second
@@ -38,18 +38,18 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-// Listeners are where a server is reached.
+// Listeners are the sockets of a server.
 type Listeners struct {
 	// API serves everything, over TLS if TLS is set. Required.
 	API net.Listener
 	TLS *tls.Config
-	// Metrics serves /metrics, in clear. Optional.
+	// Metrics serves /metrics, without TLS. Optional.
 	Metrics net.Listener
 }
 
 // Run serves until drain is closed or ctx ends, and closes the listeners. When
-// drain is closed it ends waits, lets claimed offers be answered, and returns
-// nil once all requests are done. When ctx ends it cuts them off and returns
+// drain is closed it ends waits, lets agents answer claimed offers, and returns
+// nil once all requests are done. When ctx ends it cuts requests off and returns
 // the cause.
 func (s *Server) Run(ctx context.Context, drain <-chan struct{}, l Listeners) error {
 	public := s.httpServer(s.Handler())
@@ -79,7 +79,7 @@ func (s *Server) Run(ctx context.Context, drain <-chan struct{}, l Listeners) er
 		err = fmt.Errorf("serve HTTP: %w", err)
 	case <-ctx.Done():
 	case <-drain:
-		s.cfg.Logger.Info("draining: new work is refused, what is claimed is finished")
+		s.cfg.Logger.Info("draining: new jobs are refused, claimed jobs still get their answers")
 		s.Drain()
 		s.awaitIdle(ctx)
 	}
@@ -88,7 +88,7 @@ func (s *Server) Run(ctx context.Context, drain <-chan struct{}, l Listeners) er
 	defer cancel()
 	for _, srv := range servers {
 		if srv.Shutdown(graceful) != nil {
-			_ = srv.Close() // what is still open is cut off
+			_ = srv.Close() // cuts off the connections that are still open
 		}
 	}
 	for range running {
@@ -102,8 +102,8 @@ func (s *Server) Run(ctx context.Context, drain <-chan struct{}, l Listeners) er
 	return err
 }
 
-// awaitIdle waits until nothing is held. While it waits, /health still answers
-// and new requests are told to come back.
+// awaitIdle waits until no request is held. Meanwhile /health still answers, and
+// new requests are refused with a time to retry.
 func (s *Server) awaitIdle(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -116,7 +116,7 @@ func (s *Server) awaitIdle(ctx context.Context) {
 	}
 }
 
-// errorLog is where net/http reports, scrubbed of addresses.
+// errorLog is the log of net/http, without addresses.
 func (s *Server) errorLog() *log.Logger {
 	return slog.NewLogLogger(scrubber{s.cfg.Logger.Handler(), s.cfg.UnsafeLogging}, slog.LevelDebug)
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// TestNobodysAddressIsLogged runs a whole job from an address of its own, with
-// everything that can go wrong on a connection, and looks for it in the log.
-func TestNobodysAddressIsLogged(t *testing.T) {
+// TestNoAddressIsLogged runs a whole job from an address of its own, with every kind
+// of connection failure, and searches the log for the address.
+func TestNoAddressIsLogged(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has all of 127.0.0.0/8 on its loopback interface")
 	}
@@ -72,7 +72,7 @@ func TestNobodysAddressIsLogged(t *testing.T) {
 	}
 }
 
-// forwarding adds what a proxy would.
+// forwarding adds the header of a proxy.
 type forwarding struct {
 	*http.Transport
 	claimed string

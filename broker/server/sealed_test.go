@@ -9,7 +9,7 @@ import (
 	"github.com/farforge/farforge/common/envelope"
 )
 
-// bindSealing makes a sealing key of the agent's own.
+// bindSealing returns a sealing key that the agent has signed.
 func bindSealing(t testing.TB, a *agent) *api.SealingKey {
 	t.Helper()
 	key, err := envelope.NewKey()
@@ -23,7 +23,7 @@ func bindSealing(t testing.TB, a *agent) *api.SealingKey {
 	return sealing
 }
 
-func TestCandidatesCanBeSealedTo(t *testing.T) {
+func TestOffersCanBeSealedToCandidates(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.listAgent("bench-1"), w.listAgent("bench-2")
 	log := &syncBuffer{}
@@ -38,7 +38,7 @@ func TestCandidatesCanBeSealedTo(t *testing.T) {
 	}
 	poll(c, nil)
 	if p := wantProblem(t, b.post(api.PathGrantRequest, "", grantRequest()), 503, api.CodeNoAgent); !strings.Contains(p.Detail, "sealed") {
-		t.Errorf("nobody can open a sealed offer: %s", p.Detail)
+		t.Errorf("no agent can open a sealed offer: %s", p.Detail)
 	}
 	poll(a, bindSealing(t, a))
 	poll(c, bindSealing(t, a)) // not its own
@@ -50,7 +50,7 @@ func TestCandidatesCanBeSealedTo(t *testing.T) {
 	if len(g.Candidates) != 1 || g.Candidates[0].Name != "bench-1" {
 		t.Fatalf("candidates %+v", g.Candidates)
 	}
-	// The envelope checks what the broker tells.
+	// The envelope checks the keys that the broker sends.
 	sealed, err := envelope.SealOffer("x", g.Candidates)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestCandidatesCanBeSealedTo(t *testing.T) {
 	as[api.Waiting](t, b.post(path, g.Grant, bytes.Clone(sealed.Body)), 202)
 }
 
-func TestPlainOffersAreTakenByDefault(t *testing.T) {
+func TestPlainOffersAreAcceptedByDefault(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.listAgent("bench-1"), w.listAgent("bench-2")
 	b := w.start()

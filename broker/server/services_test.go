@@ -22,7 +22,8 @@ import (
 
 const adminToken = "ffadmin_0123456789012345678901234567890123"
 
-// serveList makes brokers of the world follow a file with the text.
+// serveList lets the brokers of the world read their agents from a file with the
+// text.
 func (w *world) serveList(text string) string {
 	w.t.Helper()
 	path := filepath.Join(w.t.TempDir(), "authorized_agents")
@@ -43,7 +44,7 @@ func onePath(fingerprint string) string {
 	return api.PathServiceAgent + "/" + url.PathEscape(fingerprint)
 }
 
-func TestOperatorsRuleOverHTTP(t *testing.T) {
+func TestOperatorsEditTheListOverHTTP(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.newAgent("bench-1"), w.newAgent("bench-2")
 	path := w.serveList("# ours\n" + a.key.PublicLine(a.name) + "\n")
@@ -110,7 +111,7 @@ func TestServicesAreForOperatorsOnly(t *testing.T) {
 			wantProblem(t, b.send(t.Context(), at[0], at[1], token, &api.AddAgent{}), 401, code)
 		}
 	}
-	// Without an admin token there is nothing to find.
+	// Without an admin token the paths do not exist.
 	w.adjust = func(*Config) {}
 	b = w.start()
 	for _, method := range []string{"GET", "POST", "DELETE"} {
@@ -122,7 +123,7 @@ func TestServicesAreForOperatorsOnly(t *testing.T) {
 	}
 }
 
-// A list that is longer than a response may be comes in pages.
+// TestLongListsComeInPages: no response is longer than a body may be.
 func TestLongListsComeInPages(t *testing.T) {
 	const many = 500
 	var text strings.Builder
@@ -140,7 +141,7 @@ func TestLongListsComeInPages(t *testing.T) {
 		}
 		for _, a := range as[[]api.ListedAgent](t, r, 200) {
 			if seen[a.Fingerprint] {
-				t.Errorf("%s came twice", a.Name)
+				t.Errorf("%s is listed twice", a.Name)
 			}
 			seen[a.Fingerprint] = true
 		}

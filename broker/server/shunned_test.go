@@ -9,8 +9,9 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// TestWhoTriesAgainGetsAnotherAgent, and nobody else does.
-func TestWhoTriesAgainGetsAnotherAgent(t *testing.T) {
+// TestARetryGetsAnotherAgent: after a complaint, the next job of that user goes to
+// another agent, and the jobs of other users do not.
+func TestARetryGetsAnotherAgent(t *testing.T) {
 	c := newClub(t)
 	eve, bob := c.key(users.Add{Name: "eve"}), c.key(users.Add{Name: "bob"})
 	fast, slow := c.agent, c.listAgent("slow")
@@ -22,7 +23,7 @@ func TestWhoTriesAgainGetsAnotherAgent(t *testing.T) {
 			as[struct{}](t, s.confirm(g, a, api.OutcomeSucceeded, 0), 204)
 		}
 	}
-	first := func(who string, want *agent) {
+	first := func(token string, want *agent) {
 		t.Helper()
 		ctx, leave := context.WithCancel(t.Context())
 		for _, a := range []*agent{fast, slow} {
@@ -31,13 +32,13 @@ func TestWhoTriesAgainGetsAnotherAgent(t *testing.T) {
 		for range 20 {
 			req := grantRequest()
 			req.Explain = true
-			g := as[api.GrantResponse](t, s.post(api.PathGrantRequest, who, req), 200)
+			g := as[api.GrantResponse](t, s.post(api.PathGrantRequest, token, req), 200)
 			if g.Candidates[0].Name != want.name || g.Explanation[1].Shunned != (want == slow) {
 				t.Fatalf("%s is first, not %s: %+v", g.Candidates[0].Name, want.name, g.Explanation)
 			}
 		}
 		leave()
-		s.until("nobody is parked", func() bool {
+		s.until("no agent is parked", func() bool {
 			f, _ := s.srv.cfg.Directory.Agent(fast.key.Fingerprint())
 			o, _ := s.srv.cfg.Directory.Agent(slow.key.Fingerprint())
 			return !f.Parked && !o.Parked
@@ -48,7 +49,7 @@ func TestWhoTriesAgainGetsAnotherAgent(t *testing.T) {
 	as[struct{}](t, s.confirm(g, fast, api.OutcomeLost, 0), 204)
 	first(eve, slow)
 	first(bob, fast)
-	g = s.begin(fast, eve, asIs) // asked for by its name
+	g = s.begin(fast, eve, asIs) // by its name
 	as[struct{}](t, s.confirm(g, fast, api.OutcomeSucceeded, 0), 204)
 	first(eve, fast)
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// club is a world whose brokers know their users.
+// club is a world whose brokers have users.
 type club struct {
 	*world
 	dir   string
@@ -56,7 +56,7 @@ func (c *club) key(add users.Add) string {
 	return key.Reveal()
 }
 
-// list lists exactly these users' SSH keys.
+// list writes the list of SSH keys: those of exactly these users.
 func (c *club) list(people ...*agent) {
 	c.t.Helper()
 	var lines strings.Builder
@@ -91,7 +91,7 @@ func (c *club) trust(i *issuer.Issuer, rules ...string) {
 	c.t.Cleanup(c.reg.Close)
 }
 
-// open starts a broker with one agent that is known to be idle.
+// open starts a broker with one idle agent.
 func (c *club) open() *broker {
 	c.t.Helper()
 	b := c.start()
@@ -100,7 +100,7 @@ func (c *club) open() *broker {
 	return b
 }
 
-// userSession logs a user in; sign says who signs, as what.
+// userSession opens a session for a user; sign names the signer and its role.
 func (b *broker) userSession(u *agent, sign func(*identity.Challenge) string) reply {
 	b.t.Helper()
 	nonce := make([]byte, api.NonceSize)
@@ -121,7 +121,7 @@ func (u *agent) signs(t testing.TB) func(*identity.Challenge) string {
 	}
 }
 
-// subject is who a grant is for.
+// subject returns the subject of a new grant.
 func (b *broker) subject(token string) string {
 	b.t.Helper()
 	g := as[api.GrantResponse](b.t, b.post(api.PathGrantRequest, token, grantRequest()), 200)
@@ -139,7 +139,7 @@ func (b *broker) refusals(kind string) string {
 	return n
 }
 
-func TestEveryWayInGivesAStableSubject(t *testing.T) {
+func TestEveryKindOfTokenHasAStableSubject(t *testing.T) {
 	c, i := newClub(t), issuer.New(t)
 	key := c.key(users.Add{Name: "alice"})
 	bob := c.newAgent("bob")
@@ -163,9 +163,9 @@ func TestEveryWayInGivesAStableSubject(t *testing.T) {
 	}
 }
 
-// All that is wrong with a token gets one answer, byte by byte: it does not
-// tell which half of a key was right, nor which kinds of tokens there are.
-func TestUnknownTokensGetOneAnswer(t *testing.T) {
+// TestUnknownTokensGetOneResponse: every wrong token gets the same response, byte by
+// byte, which reveals neither which half of a key was right nor the kind of token.
+func TestUnknownTokensGetOneResponse(t *testing.T) {
 	c, i, stranger := newClub(t), issuer.New(t), issuer.New(t)
 	key := c.key(users.Add{Name: "alice"})
 	bob, carol := c.newAgent("bob"), c.newAgent("carol")
@@ -180,7 +180,7 @@ func TestUnknownTokensGetOneAnswer(t *testing.T) {
 	unlisted, _ := tokens.Session(carol.key.Fingerprint(), time.Now().Add(time.Minute))
 	const audience = "https://broker.example.org"
 
-	// Without a token the broker says how to come in.
+	// Without a token the response lists the kinds of tokens.
 	none := b.post(api.PathGrantRequest, "", grantRequest())
 	p := wantProblem(t, none, 401, api.CodeUnauthorized)
 	if hints := strings.Join(p.Hints, "\n"); !strings.Contains(hints, "broker users add") || !strings.Contains(hints, api.PathUserHello) || !strings.Contains(hints, i.URL) {
@@ -257,8 +257,8 @@ func TestKnownButNotAllowed(t *testing.T) {
 	}
 }
 
-// An agent's key is no user's and a user's is no agent's, however they mix
-// paths, roles and tokens.
+// TestRolesDoNotMix: the key of an agent is void for a user, and the reverse, in any
+// mixture of paths, roles and tokens.
 func TestRolesDoNotMix(t *testing.T) {
 	c := newClub(t)
 	bob, carol := c.newAgent("bob"), c.newAgent("carol")
@@ -266,28 +266,28 @@ func TestRolesDoNotMix(t *testing.T) {
 	b := c.open()
 	a := c.agent
 
-	// A signature as an agent opens no user's session.
+	// A signature in the role of an agent opens no session for a user.
 	wantProblem(t, b.userSession(a, func(ch *identity.Challenge) string {
 		ch.Role = identity.RoleAgent
 		return a.signs(t)(ch)
 	}), 401, api.CodeBadSignature)
-	// Nor does a challenge that was made for an agent.
+	// A challenge that was made for an agent does not, either.
 	req, hello := b.greet(a)
 	a.sign(t, hello.Origin, req)
 	wantProblem(t, b.post(api.PathUserSession, "", req), 401, api.CodeBadToken)
-	// The tokens are of two kinds.
+	// The tokens of one role are void in the other.
 	s := as[api.SessionResponse](t, b.userSession(a, a.signs(t)), 200)
 	wantProblem(t, b.post(api.PathAgentPoll+"?wait=0", s.Session, idleStatus()), 401, api.CodeBadToken)
 	wantProblem(t, b.post(api.PathGrantRequest, a.session, grantRequest()), 401, api.CodeBadToken)
 	if got := b.subject(s.Session); got != "ssh:"+a.key.Fingerprint() {
 		t.Errorf("the grant is for %s", got)
 	}
-	// A user is no agent.
+	// A user's key opens no session for an agent.
 	r, _ := b.greet(bob)
 	bob.sign(t, hello.Origin, r)
 	wantProblem(t, b.post(api.PathAgentSession, "", r), 401, api.CodeBadSignature)
 
-	// A key that is not listed and a wrong signature get one answer.
+	// An unlisted key and a wrong signature get the same response.
 	unknown := b.userSession(carol, carol.signs(t))
 	wrong := b.userSession(bob, carol.signs(t))
 	wantProblem(t, unknown, 401, api.CodeBadSignature)
@@ -296,7 +296,7 @@ func TestRolesDoNotMix(t *testing.T) {
 	}
 }
 
-func TestAUserWhoIsTakenOffTheList(t *testing.T) {
+func TestARevokedUser(t *testing.T) {
 	c := newClub(t)
 	bob := c.newAgent("bob")
 	c.list(bob)
@@ -316,7 +316,7 @@ func TestAUserWhoIsTakenOffTheList(t *testing.T) {
 	c.reg.Check()
 	for i, token := range []string{session, key} {
 		wantProblem(t, b.post(api.PathGrantRequest, token, grantRequest()), 401, api.CodeBadToken)
-		// The offer does not wait on either, with however fresh a grant.
+		// An offer is refused, too, even with a fresh grant.
 		wantProblem(t, <-b.offer(t.Context(), grants[i], "?wait=0"), 403, api.CodeForbidden)
 	}
 }
@@ -326,13 +326,14 @@ func TestClosedAndOpenBrokers(t *testing.T) {
 	b := closed.open()
 	wantProblem(t, b.post(api.PathGrantRequest, "", grantRequest()), 401, api.CodeUnauthorized)
 
-	// A broker that takes no tokens at all does not look at them.
+	// A broker that accepts no tokens ignores them.
 	c := newClub(t)
 	c.reg.Open = true
 	if got := c.open().subject("whatever"); got != users.Anyone {
 		t.Errorf("the grant is for %s", got)
 	}
-	// One that does takes a wrong one for wrong, and not for nobody's.
+	// A broker that accepts tokens refuses a wrong one instead of treating its
+	// sender as anyone.
 	key := c.key(users.Add{Name: "alice"})
 	b = c.open()
 	if got := b.subject(key); got != "key:alice" {
@@ -341,8 +342,9 @@ func TestClosedAndOpenBrokers(t *testing.T) {
 	wantProblem(t, b.post(api.PathGrantRequest, key[:60], grantRequest()), 401, api.CodeBadToken)
 }
 
-// Neither logs nor metrics tell a token or, in metrics, a name.
-func TestTokensAreNotTold(t *testing.T) {
+// TestTokensAreNotLogged: neither logs nor metrics have a token, and metrics have no
+// name.
+func TestTokensAreNotLogged(t *testing.T) {
 	c := newClub(t)
 	key := c.key(users.Add{Name: "alice"})
 	var log bytes.Buffer
@@ -359,7 +361,7 @@ func TestTokensAreNotTold(t *testing.T) {
 	_ = b.wait()
 	for where, text := range map[string]string{"the log": log.String(), "the metrics": string(page.body)} {
 		if strings.Contains(text, key[20:60]) || strings.Contains(text, "127.0.0.1") {
-			t.Errorf("%s tell too much: %s", where, text)
+			t.Errorf("%s have a token or a name: %s", where, text)
 		}
 	}
 	if strings.Contains(string(page.body), "alice") || json.Valid(page.body) {

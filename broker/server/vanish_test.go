@@ -12,7 +12,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// ownLine is an agent's own connection to the broker, which a test can cut.
+// ownLine is a connection of one agent to the broker, which a test can cut.
 type ownLine struct {
 	mu    sync.Mutex
 	conns []net.Conn
@@ -42,7 +42,7 @@ func (l *ownLine) cut() {
 	l.conns = nil
 }
 
-// over is the same broker, reached with another client.
+// over returns the same broker, reached with another HTTP client.
 func (b *broker) over(c *http.Client) *broker {
 	world, other := *b.world, *b
 	world.http = c
@@ -58,7 +58,7 @@ func (b *broker) vanished(a *agent) {
 	})
 }
 
-// candidates are who is chosen for a job, in any order.
+// candidates returns the names of the candidates for a job.
 func candidates(g api.GrantResponse) string {
 	var names []string
 	for _, c := range g.Candidates {
@@ -67,7 +67,7 @@ func candidates(g api.GrantResponse) string {
 	return strings.Join(names, " ")
 }
 
-// TestAVanishedConnectionCountsAtOnce, though the agent's grace has hardly begun.
+// TestAVanishedConnectionCountsAtOnce: the grace time does not apply.
 func TestAVanishedConnectionCountsAtOnce(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.listAgent("bench-1"), w.listAgent("bench-2")
@@ -87,22 +87,22 @@ func TestAVanishedConnectionCountsAtOnce(t *testing.T) {
 		t.Errorf("alone: %+v", p)
 	}
 	if v, _ := b.srv.cfg.Directory.Agent(a.key.Fingerprint()); v.LastSeen.IsZero() {
-		t.Error("it is not known when the agent was last seen")
+		t.Error("the time of the agent's last poll is unknown")
 	}
 	b.park(t.Context(), c)
-	for range 20 { // however luck has it
+	for range 20 { // the choice is random
 		if g := b.grant(); candidates(g) != "bench-2" {
 			t.Fatalf("with another: candidates %s", candidates(g))
 		}
 	}
-	b.over(line.http).park(t.Context(), a) // it was only the line
+	b.over(line.http).park(t.Context(), a) // only the connection was lost
 	if g := b.grant(); len(g.Candidates) != 2 {
 		t.Errorf("it is back: candidates %s", candidates(g))
 	}
 }
 
-// TestAStreamThatIsResetIsAVanishedConnection: the others of the HTTP/2
-// connection go on.
+// TestAStreamThatIsResetIsAVanishedConnection: the other streams of the HTTP/2
+// connection are not affected.
 func TestAStreamThatIsResetIsAVanishedConnection(t *testing.T) {
 	w := newWorld(t)
 	a, c := w.listAgent("bench-1"), w.listAgent("bench-2")
@@ -126,7 +126,7 @@ func TestAStreamThatIsResetIsAVanishedConnection(t *testing.T) {
 	b.meet(g, c, poll)
 }
 
-// TestEndedPollsHaveNotVanished: by a newer one, with a job, without one.
+// TestEndedPollsHaveNotVanished: polls that a newer poll, a job or their time ends.
 func TestEndedPollsHaveNotVanished(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
@@ -140,7 +140,7 @@ func TestEndedPollsHaveNotVanished(t *testing.T) {
 	g := b.grant()
 	offer := b.offer(t.Context(), g, "")
 	as[api.Job](t, <-newer, 200)
-	line.cut() // it answers over another
+	line.cut() // the agent answers over another connection
 	b.grant()
 	as[struct{}](t, b.answer(a, g.JobID), 204)
 	wantAnswer(t, offer, a)
@@ -149,8 +149,8 @@ func TestEndedPollsHaveNotVanished(t *testing.T) {
 	b.grant()
 }
 
-// TestAJobThatWaitsForAVanishedAgent keeps its place: the agent may come back
-// before the client does.
+// TestAJobThatWaitsForAVanishedAgent keeps its place: the agent may return before
+// the client.
 func TestAJobThatWaitsForAVanishedAgent(t *testing.T) {
 	w := newWorld(t)
 	a := w.listAgent("bench-1")
@@ -168,5 +168,5 @@ func TestAJobThatWaitsForAVanishedAgent(t *testing.T) {
 	line.cut()
 	wantProblem(t, <-offer, 503, api.CodeNoAgent)
 	poll := b.park(t.Context(), a)
-	b.meet(g, a, poll) // the same again
+	b.meet(g, a, poll) // the same offer again
 }
