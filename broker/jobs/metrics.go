@@ -80,7 +80,7 @@ func newMetrics(b *Board) *metrics {
 		"Grants by their first candidate: warm (it has a workspace of the project), relay (the client reaches it through a relay only), resting (it has failed repeatedly).",
 		"warm", "relay", "resting")
 	said := [2]string{"no", "yes"}
-	for warm, name := range [...]string{scheduler.Unsaid: "unknown", scheduler.Cold: "no", scheduler.Warm: "yes"} {
+	for warm, name := range [...]string{scheduler.Unknown: "unknown", scheduler.Cold: "no", scheduler.Warm: "yes"} {
 		for relay := range said {
 			for resting := range said {
 				m.choices[warm][relay][resting] = choices.WithLabelValues(name, said[relay], said[resting])

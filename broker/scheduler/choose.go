@@ -10,48 +10,47 @@ import (
 	"github.com/farforge/farforge/common/nat"
 )
 
-// Ranked is a candidate and why it is where it is.
+// Ranked is a candidate with its score.
 type Ranked struct {
 	api.Candidate
 	api.Score
 }
 
-// How many agents of each sort are scored for one choice. Of those that have
-// room, the index yields the fastest first, so that more would only add slower
-// ones. It does not know how long the line of a full one is: some of each speed
-// are looked at, so that the lines of the fastest do not grow while those of
-// others are short.
+// How many agents are scored for one choice. The index yields agents with room in
+// the order of their speed, so that more of them would only add slower ones. It
+// does not know the lines of full agents: some of each speed are scored, so that
+// the lines of the fastest do not grow while others are short.
 const (
 	scoreOpen = 64
 	scoreFull = 128
 	ofEach    = 6
-	// lookAt bounds the full agents that are passed over because they lack what
-	// the index does not know, such as a sign of life.
+	// lookAt bounds the full agents that a choice visits, as the index does not
+	// know which of them are still alive.
 	lookAt = 512
 )
 
-// closeTo is how much worse than the best, as a share of the best one's build
-// time, a candidate may be if the job has to wait. It waits for all of them and
-// goes to the first that is free, so that one which is much slower would take
-// it away from a better one that is about to be free. With too few of them it is
-// at the mercy of their estimates; from 0.1 to 0.3 it does not matter much.
+// closeTo bounds how much worse than the best a candidate of a waiting job may be,
+// as a share of the best one's build time. The job goes to the first candidate
+// that becomes free: a much slower one would take it from a better one that is
+// about to be free. With few candidates the job depends on the estimates of those
+// few. Values from 0.1 to 0.3 make little difference.
 const closeTo = 0.2
 
-// choice is the work of one choice. Its buffers are used again.
+// choice is the state of one choice. Its buffers are reused.
 type choice struct {
 	rnd   *rand.Rand
 	pcg   rand.PCG
 	need  Need
 	o     Options
-	since int64 // an agent that is not parked was seen then or later, in Unix nanoseconds
+	since int64 // when an unparked agent must have been seen last, in Unix nanoseconds
 	w     wanted
-	near  []*class  // whose agents meet the need, and can meet the client
-	far   []*class  // those that the client reaches through a relay only
-	early []*member // that were scored before those of the index
-	found []hit     // that are to be scored
-	looks int       // full agents that may still be looked at
-	best  []hit     // that the client can meet, best first
-	relay []hit     // that it reaches through a relay only
+	near  []*class  // classes whose agents meet the need and can connect to the client directly
+	far   []*class  // classes that meet the need and need a relay
+	early []*member // scored before the agents of the index
+	found []hit     // to be scored
+	looks int       // full agents that may still be visited
+	best  []hit     // direct ones, best first
+	relay []hit     // those that need a relay, best first
 }
 
 type hit struct {
@@ -85,7 +84,7 @@ func (f *Farm) Choose(n Need, o Options) []Ranked {
 	}
 	c.sort(*f.classes.Load())
 	c.free(c.near)
-	c.w.boldness = c.idle(len(c.found))
+	c.w.exploration = c.idle(len(c.found))
 	if p := c.w.project; p != nil {
 		for _, m := range p.on {
 			c.consider(m)
@@ -98,7 +97,7 @@ func (f *Farm) Choose(n Need, o Options) []Ranked {
 		c.score(c.found)
 		c.full(c.far, lookAt)
 	}
-	if len(c.best)+len(c.relay) == 0 { // who could, if anybody, is behind many that could not
+	if len(c.best)+len(c.relay) == 0 { // an able one may be behind many that are not: visit all
 		c.sort(*f.classes.Load())
 		c.full(c.near, math.MaxInt)
 		c.full(c.far, math.MaxInt)
@@ -106,7 +105,7 @@ func (f *Farm) Choose(n Need, o Options) []Ranked {
 	return c.list()
 }
 
-// sort picks the classes whose agents meet the need.
+// sort finds the classes whose agents meet the need.
 func (c *choice) sort(all []*class) {
 	c.near, c.far = c.near[:0], c.far[:0]
 	for _, k := range all {
@@ -120,10 +119,10 @@ func (c *choice) sort(all []*class) {
 	}
 }
 
-// idle is the share of the agents that have room for the job, of those that meet
-// the need and can meet the client, or else of those that it reaches through a
-// relay. found is how many with room were found: all of them, if they are fewer
-// than one choice scores; else those count that could start some job.
+// idle returns the share of agents that have room for the job, among those that can
+// connect directly or, if there is none, among those that need a relay. found is
+// the number of agents with room that were found. If it is as many as a choice
+// scores, there may be more: then the open seats count.
 func (c *choice) idle(found int) float64 {
 	classes, open, all := c.near, int64(0), int64(0)
 	if len(c.near) == 0 {
@@ -139,9 +138,9 @@ func (c *choice) idle(found int) float64 {
 	return float64(open) / float64(max(all, 1))
 }
 
-// free finds agents that have room for the job, the fastest shelves first. It
-// passes over no agent with room, however many others there are: to compare the
-// room of a seat costs a nanosecond.
+// free finds agents that have room for the job, the fastest shelves first. It finds
+// every such agent, however many others there are: to compare the room of a seat
+// takes a nanosecond.
 func (c *choice) free(classes []*class) {
 	c.found = c.found[:0]
 	for at := range shelves {
@@ -153,10 +152,10 @@ func (c *choice) free(classes []*class) {
 	}
 }
 
-// full scores some agents of each shelf for which the job would have to wait, the
-// fastest shelves first, and looks at no more agents than it may. It ends at the
-// shelf that is too slow: even without any wait, nobody there would come into a
-// list that is full already.
+// full scores agents for which the job would have to wait: some of each shelf, the
+// fastest shelves first. It visits at most the given number of agents, and ends at
+// the first shelf that is so slow that even without any wait none of its agents
+// would enter the list.
 func (c *choice) full(classes []*class, looks int) {
 	left, warmest := scoreFull, math.Exp(min(c.w.warm, 0))
 	c.looks = looks
@@ -175,8 +174,8 @@ func (c *choice) full(classes []*class, looks int) {
 	}
 }
 
-// walk finds agents of one shelf, from a random seat on, at most n: those that have
-// room for the job, or the others.
+// walk finds at most n agents of one shelf, beginning at a random seat: those that
+// have room for the job, or the others.
 func (c *choice) walk(k *class, s *shelf, free bool, n int) {
 	if n <= 0 || c.looks <= 0 && !free {
 		return
@@ -213,8 +212,9 @@ func (c *choice) walk(k *class, s *shelf, free bool, n int) {
 	}
 }
 
-// able returns what is known of the agent, or nil if it cannot do the job. k is a
-// class that meets the need, if the agent was found there; else nil.
+// able returns the facts of an agent that can do the job, or else nil. k is the class
+// in which the agent was found, and which meets the need; nil if it was not found
+// in the index.
 func (c *choice) able(m *member, k *class) *facts {
 	a := m.facts.Load()
 	switch {
@@ -225,12 +225,12 @@ func (c *choice) able(m *member, k *class) *facts {
 			return nil
 		}
 	case a.away || !a.parked && a.seen < c.since || !a.total.Fits(c.need.Capacity):
-		return nil // as step would find, but for what the class has answered
+		return nil // the steps that the class does not decide
 	}
 	return a
 }
 
-// consider scores an agent that was not found in the index, if it can do the job.
+// consider scores an agent outside of the index, if it can do the job.
 func (c *choice) consider(m *member) {
 	if m == nil {
 		return
@@ -241,7 +241,7 @@ func (c *choice) consider(m *member) {
 	}
 }
 
-// score rates the agents that were not rated before, and lists the best.
+// score rates the agents that were not rated before, and keeps the best.
 func (c *choice) score(found []hit) {
 	for _, h := range found {
 		if slices.Contains(c.early, h.m) {
@@ -256,7 +256,7 @@ func (c *choice) score(found []hit) {
 	}
 }
 
-// insert keeps the list in order and at most most long, each agent once.
+// insert adds an agent to a sorted list of at most most agents, each once.
 func insert(list []hit, h hit, most int) []hit {
 	i := len(list)
 	if i == most && (i == 0 || list[i-1].Expected <= h.Expected) {
@@ -280,14 +280,13 @@ func insert(list []hit, h hit, most int) []hit {
 	return list
 }
 
-// hasFree tells whether one of the best could start the job at once.
+// hasFree reports whether one of the best could start the job at once.
 func (c *choice) hasFree() bool {
 	return slices.ContainsFunc(c.best, func(h hit) bool { return h.Wait == 0 && !h.Resting })
 }
 
-// join puts those that need a relay behind the others if one of the others is
-// free. If none is, a relay now may be better than a wait, and the order is that
-// of all.
+// join adds the agents that need a relay: behind the others if one of the others is
+// free, else in the order of all scores, as a relay now may be better than a wait.
 func (c *choice) join() {
 	direct := c.hasFree()
 	for _, h := range c.relay {
@@ -299,8 +298,9 @@ func (c *choice) join() {
 	}
 }
 
-// list makes the result. If the best is free, it gets the job, and the others
-// are there in case that it does not answer; else only those close to it.
+// list returns the result. If the best agent is free, it gets the job, and the
+// others are spares in case that it does not answer. Else only those that are
+// close to the best stay; see closeTo.
 func (c *choice) list() []Ranked {
 	c.join()
 	n := len(c.best)
@@ -318,7 +318,7 @@ func (c *choice) list() []Ranked {
 		a := c.best[i].a
 		out[i] = Ranked{api.Candidate{Fingerprint: a.Fingerprint, Name: a.Name, PublicKey: a.PublicKey, Sealing: a.Sealing}, c.best[i].Score}
 	}
-	// The buffers outlive the choice; what they point to need not.
+	// The buffers outlive the choice: drop their pointers.
 	clear(c.early)
 	clear(c.found[:cap(c.found)])
 	clear(c.best)

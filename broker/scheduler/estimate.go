@@ -2,32 +2,30 @@ package scheduler
 
 import "math"
 
-// estimate is what is believed of one quantity: a normal distribution of the
-// logarithm of a duration, or of one factor in it. The zero value knows
-// nothing.
+// estimate is the belief about one quantity: a normal distribution of the
+// logarithm of a duration, or of one factor in it. The zero value is the prior.
 type estimate struct {
 	mean, variance float64
 	at             int64 // Unix nanoseconds of the last observation; 0 is never
 }
 
-// prior is what is believed before any observation: the factor is 1, give or take
-// spread. Evidence grows old in one of two ways.
+// prior is the belief before any observation: the factor is 1, with some variance.
+// Beliefs age in one of two ways.
 //
-// What a machine does to a time changes by itself: its factor goes back to 1, as
-// an Ornstein-Uhlenbeck process does, which is the exponential decay of old
-// evidence and the growth of doubt in one.
+// A machine's factor changes by itself, so its mean returns to 1 and its variance
+// to the prior's, as in an Ornstein-Uhlenbeck process.
 //
-// What the work itself takes stays as it was seen (lasting), and only the doubt
-// grows: a farm that has built for 20 minutes each time expects 20 minutes after
-// a holiday, too, but believes the first result that says otherwise.
+// The size of work does not change by itself (lasting): the mean stays, and only
+// the variance grows. A farm that took 20 minutes for each build expects 20
+// minutes after a holiday, too, and is quick to learn otherwise.
 type prior struct {
 	variance float64
 	memory   float64 // time constant in seconds
 	lasting  bool
 }
 
-// The priors. The memories differ as the causes do: a machine's speed changes
-// within hours (heat, other work), the size of a project within days.
+// The priors. Their memories differ as the causes of change do: a machine's speed
+// changes within hours (heat, other work), the size of a project within days.
 var (
 	sizePrior    = prior{variance: 4, memory: 30 * 24 * 3600, lasting: true}
 	kindPrior    = prior{variance: 0.5, memory: 30 * 24 * 3600, lasting: true}
@@ -38,7 +36,7 @@ var (
 	ownPrior     = prior{variance: 0.01, memory: 12 * 3600}
 )
 
-// at returns what an estimate has become by now.
+// at returns the estimate as it is now.
 func (p prior) at(e estimate, now int64) estimate {
 	if e.at == 0 {
 		return estimate{0, p.variance, 0}
@@ -64,19 +62,18 @@ type term struct {
 	e     *estimate
 }
 
-// noise is the variance of the logarithm of a duration when everything that
-// the terms stand for is known: about 30 % up or down.
+// noise is the variance of the logarithm of a duration when all terms are known
+// exactly: about 30 % up or down.
 const noise = 0.09
 
-// observe corrects the terms by what their sum was off by, each in proportion
-// to its own doubt: the Kalman filter's update for a sum, without the
-// correlations between the terms. So a level with thin data learns fast and
-// leaves the levels above it alone, and one that is known hardly moves. That
-// is also the shrinkage: what a new agent is not known to differ in, it takes
-// from the farm.
+// observe corrects the terms by the error of their sum, each in proportion to its
+// own variance: the Kalman filter's update for a sum, without the correlations
+// between the terms. A level with thin data learns fast and hardly changes the
+// levels above it; a well-known level hardly moves. That is also the shrinkage:
+// a new agent inherits the farm's estimates until its own results differ.
 //
-// An observation beyond three deviations says that something has changed:
-// doubt is raised to what makes it likely, so that one or two more settle it.
+// An observation beyond three deviations means that something has changed: the
+// variances grow until it is likely, so that one or two more results decide.
 func observe(y float64, terms []term, now int64) {
 	off, doubt := y, noise
 	for _, t := range terms {

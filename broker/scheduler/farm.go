@@ -14,17 +14,17 @@ import (
 	"github.com/farforge/farforge/common/nat"
 )
 
-// Farm is all agents as the scheduler sees them. It observes the directory, which
-// owns what is known of each agent, and adds what it has learned from results and
+// Farm is all agents of a broker, as the scheduler sees them. It observes the
+// directory, which owns the record of each agent, and adds what results teach and
 // an index to choose from. It is safe for concurrent use.
 //
 //	directory ──▶ Update ──▶ member.facts ───┐
 //	result ──▶ Learn ──┬───▶ member.skill ───┼──▶ Choose, Expect, Start, Info
 //	                   └───▶ beliefs ────────┘
 //
-// What a choice reads is published whole and never changed afterwards: facts,
-// skills and beliefs are replaced, not edited. A choice takes no lock, and neither
-// does a poll or a claim, but for that of its own agent.
+// Facts, skills and beliefs are immutable once published: an event replaces them. A
+// choice reads the published values and takes no lock; a poll or a claim takes
+// only the lock of its own agent.
 type Farm struct {
 	members  *tables.Sharded[*member] // by fingerprint
 	names    *tables.Sharded[*member] // by name
@@ -42,31 +42,30 @@ type Farm struct {
 type member struct {
 	fingerprint string
 	salt        uint64
-	facts       atomic.Pointer[facts] // nil: not heard of yet, or not listed any more
+	facts       atomic.Pointer[facts] // nil: it has not polled yet, or is not listed any more
 	skill       atomic.Pointer[skill] // never nil
-	waiting     atomic.Int64          // jobs in its line, in shares of 1/share
+	waiting     atomic.Int64          // jobs in its line, in units of 1/share
 
 	mu   sync.Mutex
 	seat seat // guarded by mu
 }
 
-// share is what one job's place in all its lines together counts. A power of two
-// times small numbers, so that most shares are exact; what a job adds it takes
-// away again, in any case.
+// share is one waiting job, which is divided among the lines of its candidates. 840
+// is divisible by every number up to 8.
 const share = 840 << 10
 
-// facts is what is known of an agent at one moment. It is not changed once
-// published. What is read for every candidate stands here, side by side.
+// facts is the state of an agent at one moment, immutable once published. The
+// fields that are read for every candidate are next to each other.
 type facts struct {
 	class  *class
 	parked bool
-	// away: it has vanished, or finishes what it has and takes nothing new.
+	// away: it has vanished or is draining.
 	away        bool
-	tells       bool  // whether it says what is warm
+	announces   bool  // whether its status lists warm projects
 	seen        int64 // Unix nanoseconds
 	free, total capacity.Capacity
 	held        []directory.Reservation
-	warm        []uint64 // projects whose workspaces it says it has
+	warm        []uint64 // the projects that its status lists as warm
 	nat         nat.NAT
 	*directory.Agent
 }
@@ -78,7 +77,7 @@ func factsOf(a *directory.Agent) *facts {
 	}
 }
 
-// NewFarm returns a farm without agents. key is for its hashes of projects; the
+// NewFarm returns a farm without agents. key is the key of its project hashes; the
 // same key makes the same hashes.
 func NewFarm(key []byte) *Farm {
 	f := &Farm{members: tables.NewSharded[*member](), names: tables.NewSharded[*member]()}
@@ -101,9 +100,9 @@ func (f *Farm) Update(a *directory.Agent, now time.Time) {
 	next := factsOf(a)
 	switch {
 	case old != nil && old.Status == a.Status:
-		next.nat, next.warm, next.tells = old.nat, old.warm, old.tells
+		next.nat, next.warm, next.announces = old.nat, old.warm, old.announces
 	default:
-		next.nat, next.tells = nat.Parse(a.Status.NAT), a.Status.Warm != nil
+		next.nat, next.announces = nat.Parse(a.Status.NAT), a.Status.Warm != nil
 		if old != nil && slices.Equal(old.Status.Warm, a.Status.Warm) {
 			next.warm = old.warm
 			break
@@ -129,8 +128,8 @@ func (f *Farm) Update(a *directory.Agent, now time.Time) {
 	}
 }
 
-// Remove implements [directory.Observer]. What was learned of the agent is
-// forgotten with it.
+// Remove implements [directory.Observer]. It forgets what was learned about the
+// agent.
 func (f *Farm) Remove(fingerprint string) {
 	p := f.members.Of(fingerprint)
 	p.Lock()
@@ -188,8 +187,8 @@ func (f *Farm) memberOf(fingerprint string) *member {
 	return m
 }
 
-// Queue adds a waiting job to the lines of its candidates, with jobs = 1, or takes
-// it away again, with jobs = −1. The job counts in each line by its part.
+// Queue adds a waiting job to the lines of its candidates (jobs = 1) or removes it
+// (jobs = −1). With n candidates it counts as 1/n in each line.
 func (f *Farm) Queue(candidates []string, jobs int) {
 	for _, id := range candidates {
 		if m := f.member(id); m != nil {
@@ -198,12 +197,10 @@ func (f *Farm) Queue(candidates []string, jobs int) {
 	}
 }
 
-// line returns how many jobs wait in the agent's line, each shared among its
-// candidates.
+// line returns the number of jobs in the agent's line; see Queue.
 func (m *member) line() float64 { return float64(max(m.waiting.Load(), 0)) / share }
 
-// Resting counts the agents that are left alone after failures. It looks at every
-// agent.
+// Resting counts the agents that get no jobs after failures. It reads every agent.
 func (f *Farm) Resting(now time.Time) (n int) {
 	for i := range tables.Shards {
 		p := f.members.Part(i)

@@ -137,10 +137,10 @@ func TestFirstBuildIsNotAWarmOne(t *testing.T) {
 	if got[0].Name != "a" || got[0].Score.Warmth > 0.3 || got[1].Score.Warmth != 1 {
 		t.Errorf("warm builds take a sixth, and it has learned %+v", got)
 	}
-	if w := f.Warmth("SHA256:nobody", last); w != Unsaid {
+	if w := f.Warmth("SHA256:nobody", last); w != Unknown {
 		t.Errorf("an agent that is not known has warmth %v", w)
 	}
-	if last.Project = ""; f.Warmth(a.Fingerprint, last) != Unsaid {
+	if last.Project = ""; f.Warmth(a.Fingerprint, last) != Unknown {
 		t.Error("no project is warm")
 	}
 }

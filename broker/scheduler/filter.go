@@ -8,7 +8,7 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 )
 
-// stage is how far an agent comes in the filter.
+// stage is the step of the filter that an agent fails, or able.
 type stage int
 
 const (
@@ -35,7 +35,7 @@ func step(a *directory.Agent, n *Need, o *Options) stage {
 	return fits(a, n)
 }
 
-// present tells whether the agent may be asked at all.
+// present checks the steps before the capabilities.
 func present(a *directory.Agent, n *Need, o *Options) stage {
 	switch {
 	case !a.Alive(o.Now, o.Grace):
@@ -49,15 +49,15 @@ func present(a *directory.Agent, n *Need, o *Options) stage {
 	case n.Sealed && a.Sealing == nil:
 		return cannotOpen
 	}
-	// Which targets a job has that names none, its agent learns only from the
-	// source. One that is limited to some cannot promise to keep to them.
+	// If a job names no target, its agent finds the target in the source. It might
+	// be one that the operator does not allow on this agent.
 	if n.Target == "" && len(a.Targets) > 0 {
 		return wrongTarget
 	}
 	return able
 }
 
-// fits is the last step.
+// fits checks the last step.
 func fits(a *directory.Agent, n *Need) stage {
 	if total := (capacity.Capacity{Cores: a.Status.TotalCores, MemoryMB: a.Status.TotalMemMB}); !total.Fits(n.Capacity) {
 		return tooSmall
@@ -65,8 +65,8 @@ func fits(a *directory.Agent, n *Need) stage {
 	return able
 }
 
-// meets tells how far the agent's capabilities and tags come in meeting the need.
-// It is the same for all agents of a class.
+// meets checks the steps that are the same for all agents of a class: recipes,
+// capabilities and tags.
 func meets(a *directory.Agent, n *Need) stage {
 	if reached := builds(a, n); reached != able {
 		return reached
@@ -100,8 +100,8 @@ func builds(a *directory.Agent, n *Need) stage {
 	return reached
 }
 
-// recognizes tells how far the agent's recipes come in meeting the need. An agent
-// that does not announce its recipes is assumed to have one for every kind.
+// recognizes checks the agent's recipes. An agent that does not announce its recipes
+// is assumed to have one for every kind.
 func recognizes(a *directory.Agent, n *Need) stage {
 	if n.Kind == "" || a.Status.Recipes == nil {
 		return able
@@ -125,7 +125,7 @@ func recognizes(a *directory.Agent, n *Need) stage {
 	return reached
 }
 
-// isAmong tells whether the list has the agent, by name or fingerprint.
+// isAmong reports whether the list has the agent, by name or fingerprint.
 func isAmong(a *directory.Agent, list []string) bool {
 	return slices.Contains(list, a.Name) || slices.Contains(list, a.Fingerprint)
 }

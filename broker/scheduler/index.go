@@ -11,34 +11,34 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 )
 
-// class is the agents that can and may build the same behind the same kind of NAT,
-// in order of their speed: the index that keeps a choice among 100 000 as cheap as
-// one among hundreds.
+// class is the agents that can and may build the same, behind the same kind of NAT,
+// in the order of their speed. It is the index that makes a choice among 100 000
+// agents as cheap as one among hundreds.
 //
-//	shelf 0     fastest, as far as hopes go
-//	  bench 0   64 seats: who sits there, whether it is open, and how much room it has
+//	shelf 0     the fastest agents, by an optimistic estimate
+//	  bench 0   64 seats, each with its agent, whether it is open, and the agent's room
 //	  bench 1
-//	shelf 1     each is 10 % slower than the last
+//	shelf 1     10 % slower than shelf 0, and so on
 //
-// An agent sits where it would be if it were one deviation faster than believed,
-// so that the unknown are looked at early. A seat is open while its agent could
-// start some job. To open and to shut it is an atomic write, which needs no lock
-// but the agent's own; only to change seats takes the lock of the class.
+// The optimistic estimate of a speed is one deviation above the mean, so that
+// unknown agents are scored early. A seat is open while its agent could start some
+// job. Opening and closing a seat is an atomic write under the agent's own lock;
+// only a change of seats takes the lock of the class.
 //
-// What a seat says is a hint that may be a moment old. A choice reads the agent's
-// facts before it counts on it.
+// A seat may be a moment behind its agent, so a choice reads the agent's facts, too.
 type class struct {
-	like    *facts // any of them, as far as that goes
+	like    *facts // of any member: what all of them have in common
 	shelves [shelves]shelf
-	// open and taken count seats.
+	// open and taken are numbers of seats.
 	open, taken atomic.Int64
 
-	mu      sync.Mutex // guards the members and who sits where
+	mu      sync.Mutex // guards members, over, and the change of seats
 	members int
-	over    bool // the last member has left; nobody joins any more
+	over    bool // the last member has left; the class takes no new ones
 }
 
-// The shelves of a class, and by how much the logarithm of their speeds differs.
+// The number of shelves of a class, and the difference between the logarithms of
+// their speeds.
 const (
 	shelves    = 64
 	shelfWidth = 0.1
@@ -46,12 +46,12 @@ const (
 
 type shelf struct {
 	benches atomic.Pointer[[]*bench] // grows by replacement
-	used    atomic.Int64             // seats that were ever taken
+	used    atomic.Int64             // seats that have ever been taken
 	open    atomic.Int64
 	vacant  []int // seats below used that are not taken; guarded by class.mu
 }
 
-// seats is how many a bench has: as many as a word has bits.
+// seats is the number of seats of a bench: one for each bit of a word.
 const seats = 64
 
 type bench struct {
@@ -60,7 +60,7 @@ type bench struct {
 	taken [seats]atomic.Pointer[member]
 }
 
-// seat is where an agent sits; the zero value is nowhere.
+// seat is the place of an agent in the index; the zero value is none.
 type seat struct {
 	class *class
 	shelf int
@@ -68,7 +68,7 @@ type seat struct {
 	index int // on its shelf
 }
 
-// alike tells whether two agents are of one class.
+// alike reports whether two agents belong to the same class.
 func alike(a, b *facts) bool {
 	return a.nat == b.nat && (a.Sealing == nil) == (b.Sealing == nil) &&
 		(a.Status == b.Status || slices.Equal(a.Status.Capabilities, b.Status.Capabilities) &&
@@ -80,7 +80,7 @@ func sameRecipe(a, b api.Recipe) bool {
 	return a.Name == b.Name && a.Kind == b.Kind && slices.Equal(a.Targets, b.Targets) && slices.Equal(a.Toolchains, b.Toolchains)
 }
 
-// join returns the class of the agent, which counts it as a member from now on.
+// join makes the agent a member of its class, which it returns.
 func (f *Farm) join(a *facts) *class {
 	for {
 		list := f.classes.Load()
@@ -102,11 +102,11 @@ func (f *Farm) join(a *facts) *class {
 		if joined {
 			return c
 		}
-		f.strike(c) // whoever ended it may not have come to that
+		f.strike(c) // the goroutine that ended it may not have done so yet
 	}
 }
 
-// quit ends one membership. The last one ends the class.
+// quit ends a membership. The last one ends the class.
 func (f *Farm) quit(c *class) {
 	c.mu.Lock()
 	c.members--
@@ -118,7 +118,7 @@ func (f *Farm) quit(c *class) {
 	}
 }
 
-// strike takes the class off the list.
+// strike removes the class from the list.
 func (f *Farm) strike(c *class) {
 	for {
 		list := f.classes.Load()
@@ -129,9 +129,9 @@ func (f *Farm) strike(c *class) {
 	}
 }
 
-// reseat puts the agent where it belongs by now. It takes the new seat before it
-// leaves the old one, so that every choice finds the agent at least once. The
-// caller holds m.mu.
+// reseat moves the agent to the seat that fits its facts and skill. It takes the new
+// seat before it leaves the old one, so that every choice finds the agent at least
+// once. The caller holds m.mu.
 func (m *member) reseat(now int64) {
 	a, old := m.facts.Load(), m.seat
 	if a == nil {
@@ -141,8 +141,8 @@ func (m *member) reseat(now int64) {
 	}
 	s := m.skill.Load()
 	e := speedPrior.at(s.speed, now)
-	hope := e.mean - math.Sqrt(e.variance)
-	at := min(max(int((hope+shelves*shelfWidth/2)/shelfWidth), 0), shelves-1)
+	optimistic := e.mean - math.Sqrt(e.variance)
+	at := min(max(int((optimistic+shelves*shelfWidth/2)/shelfWidth), 0), shelves-1)
 	if old.class != a.class || old.shelf != at {
 		m.seat = a.class.sit(m, at)
 	}
@@ -156,8 +156,8 @@ func (m *member) reseat(now int64) {
 	}
 }
 
-// fastest is the least factor in a build's time that an agent of the shelf is
-// believed to have. That of the first shelf is unknown.
+// fastest returns the lower bound of the factors that agents of the shelf have in a
+// build's time; the first shelf has none.
 func fastest(at int) float64 {
 	if at == 0 {
 		return 0
@@ -178,7 +178,7 @@ func (c *class) sit(m *member, at int) seat {
 		index, s.vacant = s.vacant[last], s.vacant[:last]
 	} else {
 		if list := s.benches.Load(); index == len(*list)*seats {
-			next := append(*list, &bench{}) // nobody reads behind the end of the list it has loaded
+			next := append(*list, &bench{}) // readers stop at the length of the list that they have loaded
 			s.benches.Store(&next)
 		}
 		s.used.Add(1)
@@ -189,7 +189,7 @@ func (c *class) sit(m *member, at int) seat {
 	return seat{c, at, b, index}
 }
 
-// leave gives the seat up.
+// leave frees the seat.
 func (s *seat) leave() {
 	if s.class == nil {
 		return
@@ -203,8 +203,8 @@ func (s *seat) leave() {
 	s.class.taken.Add(-1)
 }
 
-// set says how much room the agent on the seat has for jobs. The seat is open if
-// there is a core left. Only the owner of the seat calls it.
+// set records how much room the agent has for jobs. The seat is open if a core is
+// free. The caller holds the mutex of the member that sits there.
 func (s *seat) set(free capacity.Capacity) {
 	i := s.index % seats
 	bit := uint64(1) << i
@@ -221,7 +221,7 @@ func (s *seat) set(free capacity.Capacity) {
 	}
 }
 
-// pack puts a capacity into one word, so that it is read whole.
+// pack encodes a capacity in one word, so that it is read atomically.
 func pack(c capacity.Capacity) uint64 {
 	return uint64(min(max(c.Cores, 0), math.MaxUint32))<<32 | uint64(min(max(c.MemoryMB, 0), math.MaxUint32))
 }
@@ -230,9 +230,9 @@ func unpack(w uint64) capacity.Capacity {
 	return capacity.Capacity{Cores: int(w >> 32), MemoryMB: int(w & math.MaxUint32)}
 }
 
-// seatsFrom yields the seats of the shelf, a bench at a time, from a given seat on
-// and around: bench i, and the bits of its seats that are meant. It is over when
-// the bench is nil.
+// seatsFrom returns step i of a walk over all seats of the shelf, which begins at
+// the given seat and wraps around: a bench, and the bits of the seats to visit
+// there. The bench is nil at the end.
 func (s *shelf) seatsFrom(from, i int) (b *bench, word uint64) {
 	list := s.benches.Load()
 	if list == nil || i > len(*list) {
@@ -248,7 +248,7 @@ func (s *shelf) seatsFrom(from, i int) (b *bench, word uint64) {
 	return b, word
 }
 
-// meets tells how far the agents of the class come in meeting the need.
+// meets returns the stage that the agents of the class reach for the need.
 func (c *class) meets(n *Need) stage {
 	if reached := meets(c.like.Agent, n); reached != able {
 		return reached

@@ -12,26 +12,27 @@ type Result struct {
 	Target, Toolchain string
 	Project           uint64 // see [Farm.ProjectKey]
 	Verdict           Verdict
-	// Warmth is what Farm.Warmth said when the agent took the job on. By now the
-	// agent says what the job itself has left.
+	// Warmth is what Farm.Warmth returned at the claim. The agent's status lists
+	// by now what the job itself has left.
 	Warmth Warmth
-	// Took is the attempt's time on the agent.
+	// Took is how long the attempt lasted on the agent.
 	Took time.Duration
 	At   time.Time
 }
 
-// Verdict is what a result says of its agent. A job that ended otherwise, as with
-// an error in the user's source, is no result: to fail quickly shall raise nobody.
+// Verdict is what a result says about its agent. A job that ends in any other way,
+// such as an error in the user's source, makes no result: no agent gains by
+// failing quickly.
 type Verdict uint8
 
 const (
-	// Built: the agent did what was asked. Its time counts.
+	// Built: the build succeeded. Its time counts.
 	Built Verdict = iota + 1
-	// Failed: the agent's own fault, such as a claim without an answer.
+	// Failed: it was the agent's fault, such as a claim without an answer.
 	Failed
 )
 
-// beliefs are what is known of jobs, whoever builds them. They are not changed
+// beliefs are what results have taught about jobs on any agent. They are immutable
 // once published.
 type beliefs struct {
 	size  estimate // of a job, farm-wide
@@ -39,26 +40,27 @@ type beliefs struct {
 	kinds []kind
 }
 
-// kind is what is known, farm-wide, of jobs for one target with one toolchain.
+// kind is what results have taught about jobs for one target with one toolchain.
 type kind struct {
 	key        uint64
 	size, warm estimate
-	// lost is the decayed mean of the seconds that a failed attempt took.
+	// lost is the mean duration of failed attempts in seconds, with weights that
+	// decay by count.
 	lost, losses float64
 }
 
-// project is what is known, farm-wide, of one project's jobs of one kind. It is
-// not changed once published.
+// project is what results have taught about one project's jobs of one kind. It is
+// immutable once published.
 type project struct {
 	size estimate
-	// on is where it was built of late, newest first.
+	// on are the agents that built it last, newest first.
 	on   [8]*member
 	used int64
 }
 
-// skill is what results have taught of one agent. It is not changed once
-// published. Its cells are short lists, not maps: they are read for every
-// candidate.
+// skill is what results have taught about one agent. It is immutable once
+// published. Its cells are in short lists instead of maps, as they are read for
+// every candidate.
 type skill struct {
 	rel      reliability
 	speed    estimate
@@ -71,8 +73,8 @@ type cell struct {
 	e   estimate
 }
 
-// How much is remembered. A farm of 100 000 agents with full lists takes
-// 150 MiB; what is forgotten first is what was longest unused.
+// How much is remembered. The entry that was unused for longest is forgotten first.
+// A farm of 100 000 agents with full lists takes 150 MiB.
 const (
 	maxKinds       = 32
 	maxAgentKinds  = 16
@@ -80,8 +82,8 @@ const (
 	maxProjects    = 50_000
 )
 
-// Learn takes a result in, also of an agent that has not polled yet: so the
-// results of the past can be taken in before the agents come.
+// Learn updates the estimates by a result. The agent need not have polled yet, so
+// that a broker can learn from its history at its start.
 func (f *Farm) Learn(r Result) {
 	f.learning.Lock()
 	defer f.learning.Unlock()
@@ -89,7 +91,7 @@ func (f *Farm) Learn(r Result) {
 	b, s := f.beliefs.Load().copy(), *m.skill.Load()
 	k := b.kindOf(kindKey(r.Target, r.Toolchain))
 	s.rel.learn(r.Verdict != Failed, b.rel.rate(farmRate), now)
-	if s.rel.broken < suspect { // what is broken says nothing of the others
+	if s.rel.broken < suspect { // a broken agent predicts nothing about the others
 		b.rel.learn(r.Verdict != Failed, farmRate, now)
 	}
 	switch {
@@ -106,7 +108,7 @@ func (f *Farm) Learn(r Result) {
 	m.reseat(now)
 }
 
-// learnTime corrects all that predicts the time of a build.
+// learnTime corrects the terms that predict the time of a build.
 func (f *Farm) learnTime(m *member, s *skill, b *beliefs, k *kind, r *Result, now int64) {
 	y := math.Log(r.Took.Seconds())
 	if b.size.at == 0 {
@@ -120,7 +122,7 @@ func (f *Farm) learnTime(m *member, s *skill, b *beliefs, k *kind, r *Result, no
 		terms = append(terms, term{projectPrior, &p.size})
 		built := find(s.projects, key) != nil
 		own := keep(&s.projects, key, maxAgentBuilds)
-		if r.Warmth == Warm || r.Warmth == Unsaid && m.facts.Load().isWarm(r.Project, built) {
+		if r.Warmth == Warm || r.Warmth == Unknown && m.facts.Load().isWarm(r.Project, built) {
 			terms = append(terms, term{warmPrior, &k.warm}, term{ownPrior, own})
 		} else {
 			own.at = now
@@ -132,8 +134,8 @@ func (f *Farm) learnTime(m *member, s *skill, b *beliefs, k *kind, r *Result, no
 	observe(y, terms, now)
 }
 
-// keep returns the cell of the key in a copy of the list, moved to its end, or a
-// new one in place of the one that was longest unused.
+// keep replaces the list by a copy in which the cell of the key is last, and returns
+// that cell. A new cell takes the place of the one that was unused for longest.
 func keep(cells *[]cell, key uint64, most int) *estimate {
 	list := slices.Grow(slices.Clone(*cells), 1)
 	i := slices.IndexFunc(list, func(c cell) bool { return c.key == key })
@@ -158,7 +160,7 @@ func find(cells []cell, key uint64) *cell {
 	return nil
 }
 
-// built notes that the project was built on the agent last.
+// built records that the agent was the last to build the project.
 func (p *project) built(m *member) {
 	i := slices.Index(p.on[:], m)
 	if i < 0 {
@@ -168,12 +170,12 @@ func (p *project) built(m *member) {
 	p.on[0] = m
 }
 
-// copy returns beliefs that can be changed.
+// copy returns a copy for the caller to change.
 func (b *beliefs) copy() *beliefs {
 	return &beliefs{b.size, b.rel, slices.Clone(b.kinds)}
 }
 
-// kind returns what is known of the kind, or nil.
+// kind returns the entry of the kind, or nil.
 func (b *beliefs) kind(key uint64) *kind {
 	for i := range b.kinds {
 		if b.kinds[i].key == key {
@@ -183,8 +185,8 @@ func (b *beliefs) kind(key uint64) *kind {
 	return nil
 }
 
-// kindOf returns what is known of the kind, which is new if nothing is. The kind
-// that was longest unused makes room for it.
+// kindOf returns the entry of the kind, which it adds if there is none. The kind that
+// was unused for longest makes room for it.
 func (b *beliefs) kindOf(key uint64) *kind {
 	if k := b.kind(key); k != nil {
 		return k
@@ -202,7 +204,7 @@ func (b *beliefs) kindOf(key uint64) *kind {
 	return &b.kinds[len(b.kinds)-1]
 }
 
-// project returns what is known of the project, or nil.
+// project returns the entry of the project, or nil.
 func (f *Farm) project(key uint64) *project {
 	if key == 0 {
 		return nil
@@ -212,9 +214,9 @@ func (f *Farm) project(key uint64) *project {
 	return known
 }
 
-// touch returns a copy of what is known of the project, to be changed and stored.
-// When there are too many, the older half is forgotten, so that not all of them
-// are searched each time. The caller holds f.learning.
+// touch returns a copy of the project's entry, for the caller to change and store.
+// If there are too many entries, it deletes the older half, so that such a search
+// is rare. The caller holds f.learning.
 func (f *Farm) touch(key uint64, now int64) *project {
 	p := f.project(key)
 	if p != nil {
@@ -237,7 +239,7 @@ func (f *Farm) touch(key uint64, now int64) *project {
 	return &project{used: now}
 }
 
-// Expect returns how long the job should take on the agent.
+// Expect returns how long the job is expected to take on the agent.
 func (f *Farm) Expect(fingerprint string, n Need, now time.Time) time.Duration {
 	w := f.want(&n, now.UnixNano())
 	seconds := math.Exp(w.size)

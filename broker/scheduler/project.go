@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// fnv is FNV-1a of the strings with a zero byte behind each. It is the same in
-// every process, so that one seed always gives one choice.
+// fnv returns the FNV-1a hash of the strings, each with a zero byte behind it. It is
+// the same in every process, so that a seed always gives the same choice.
 func fnv(s ...string) uint64 {
 	h := uint64(14695981039346656037)
 	for _, s := range s {
@@ -19,7 +19,7 @@ func fnv(s ...string) uint64 {
 	return h
 }
 
-// mix is the finalizer of SplitMix64: every bit of x moves every bit of the
+// mix is the finalizer of SplitMix64: every bit of x affects every bit of the
 // result.
 func mix(x uint64) uint64 {
 	x ^= x >> 30
@@ -29,8 +29,8 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// kindKey and projectKey name a job's levels. A project belongs to its kind: it
-// is another job for another target.
+// kindKey and projectKey are the keys of a job's estimates. A project's jobs for
+// another target have another key.
 func kindKey(target, toolchain string) uint64 { return fnv(target, toolchain) }
 
 func projectKey(kind, name uint64) uint64 {
@@ -40,9 +40,9 @@ func projectKey(kind, name uint64) uint64 {
 	return mix(kind ^ name)
 }
 
-// ProjectKey returns what the farm knows a project by: a hash under the farm's own
-// key, so that a stored key does not help to guess a name. It is 0 for the empty
-// name only.
+// ProjectKey returns the hash of a project's name under the farm's own key, so that
+// a stored hash does not help to guess the name. Only the empty name has the
+// hash 0.
 func (f *Farm) ProjectKey(name string) uint64 {
 	if name == "" {
 		return 0
@@ -56,37 +56,37 @@ func (f *Farm) ProjectKey(name string) uint64 {
 	return max(binary.BigEndian.Uint64(m.out), 1)
 }
 
-// mac is an HMAC under the farm's key, and the buffers that it needs.
+// mac is an HMAC under the farm's key with its buffers.
 type mac struct {
 	hash.Hash
 	in, out []byte
 }
 
-// Warmth is whether an agent has something left of a project's earlier builds.
+// Warmth is whether an agent keeps something of a project's earlier builds.
 type Warmth uint8
 
 const (
-	// Unsaid: nobody looked at the time. What the agent says now counts.
-	Unsaid Warmth = iota
+	// Unknown: it was not recorded. The agent's present status counts.
+	Unknown Warmth = iota
 	Cold
 	Warm
 )
 
-// isWarm tells whether the agent has a workspace of the project: it says so
-// or, if it never says, it has built the project of late.
+// isWarm reports whether the agent has a workspace of the project: its status lists
+// it or, if the agent lists none ever, it has built the project lately.
 func (a *facts) isWarm(name uint64, built bool) bool {
-	if a != nil && a.tells {
+	if a != nil && a.announces {
 		return slices.Contains(a.warm, name)
 	}
 	return built
 }
 
-// Warmth tells whether the agent has something left of earlier builds of the
-// job's project.
+// Warmth reports whether the agent keeps something of earlier builds of the job's
+// project.
 func (f *Farm) Warmth(fingerprint string, n Need) Warmth {
 	m, name := f.member(fingerprint), f.ProjectKey(n.Project)
 	if m == nil || name == 0 {
-		return Unsaid
+		return Unknown
 	}
 	key := projectKey(kindKey(n.Target, n.Toolchain.Name), name)
 	if m.facts.Load().isWarm(name, find(m.skill.Load().projects, key) != nil) {

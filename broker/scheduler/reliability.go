@@ -2,16 +2,15 @@ package scheduler
 
 import "math"
 
-// reliability is how often an agent brings a job to its end, and whether it
-// seems to be out of order altogether. The two differ: an agent that loses one
-// job in ten is used with care, one that has just lost three in a row is not
-// used at all until it may be well again.
+// reliability is how often an agent completes its jobs, and whether it seems to be
+// broken. The two differ: an agent that fails one job in ten gets fewer jobs; one
+// that has just failed three in a row gets none until it may have recovered.
 type reliability struct {
 	good, bad float64 // decayed counts
 	at        int64   // of the last result, Unix nanoseconds
-	// broken is the probability that it was out of order at the last result.
+	// broken is the probability that the agent was broken at the last result.
 	broken float64
-	// firstFailure and lastFailure bound the row of failures that it is in.
+	// firstFailure and lastFailure bound the present row of failures.
 	firstFailure, lastFailure int64
 }
 
@@ -21,28 +20,28 @@ const (
 	farmRate = 0.97
 	// shrink is the weight, in results, of the farm's rate in an agent's.
 	shrink = 6.0
-	// breaks is the chance that an agent breaks between two results, and
+	// breaks is the probability that an agent breaks between two results, and
 	// fluke that a broken one succeeds all the same.
 	breaks = 0.01
 	fluke  = 0.05
-	// suspect is the probability from which an agent is taken as broken, and
-	// sure the most that is ever believed: three good builds bring an agent back,
-	// however often it has failed before.
+	// An agent whose probability of being broken is suspect or more rests. sure
+	// bounds that probability: three good builds bring an agent back, however
+	// often it has failed before.
 	suspect = 0.5
 	sure    = 0.999
-	// An outage is believed to last as long again as it has lasted, but at
-	// least minRest and at most maxRest seconds until the next trial.
+	// An outage is expected to last as long again as it has lasted; the next trial
+	// is minRest to maxRest seconds away.
 	minRest, maxRest = 20.0, 240.0
 )
 
-// rate is the expected share of successes while the agent is in order.
+// rate returns the expected share of successes of an agent that is not broken.
 func (r *reliability) rate(farm float64) float64 {
 	return (r.good + shrink*farm) / (r.good + r.bad + shrink)
 }
 
-// learn takes a result in. A failure counts against the rate only as far as
-// the agent is believed to be in order: an outage says nothing of the time
-// after it.
+// learn updates the reliability by a result. A failure lowers the rate only as far
+// as the agent is believed not to be broken: an outage predicts nothing about the
+// time after it.
 func (r *reliability) learn(ok bool, farm float64, now int64) {
 	if r.at != 0 && now > r.at {
 		keep := math.Exp(-float64(now-r.at) / 1e9 / rateMemory)
@@ -68,14 +67,14 @@ func (r *reliability) learn(ok bool, farm float64, now int64) {
 	r.lastFailure = max(now, r.lastFailure)
 }
 
-// resting tells whether the agent is to be left alone for now: it is believed
-// to be broken, and either its rest is not over or a trial is under way.
+// resting reports whether the agent gets no jobs for now: it seems to be broken,
+// and either its rest is not over or a trial is under way.
 //
-// The rest is one draw from the posterior of how long the outage lasts, given
-// that it has lasted so far. Outages of unknown scale have a heavy tail, for
-// which the median of the rest equals the time so far: this is exponential
-// back-off with jitter, come by honestly. The draw is kept until there is
-// news, or else frequent questions would make an early trial certain.
+// The rest is one draw from the posterior of how long the outage lasts, given how
+// long it has lasted. Outages of unknown scale have a heavy tail, for which the
+// median of the rest equals the time so far: the result is exponential back-off
+// with jitter. The draw is the same until the next failure; a new draw at each
+// call would make an early trial certain.
 func (r *reliability) resting(salt uint64, inFlight int, now int64) bool {
 	if r.broken < suspect {
 		return false

@@ -1,18 +1,18 @@
 // Package scheduler chooses the agents for a job: those that meet its need, in
 // the order of the expected time to a successful result.
 //
-//	listed agents ─▶ alive, not draining ─▶ pinned, not excluded ─▶ target ─▶ toolchain ─▶ tags ─▶ large enough
-//	                      no_agent               no_agent           no_target  no_toolchain  no_tag   no_capacity
-//	                                                                                       │
-//	                   what agents say, claims, results ─▶ Farm.Choose ◀───────────────────┘
+//	listed agents ─▶ alive, not draining ─▶ pinned, not excluded ─▶ recipe for the kind
+//	                      no_agent               no_agent               no_recipe
+//	       ┌──────────────────────────────────────────────────────────────────┘
+//	       └─▶ target ─▶ toolchain ─▶ tags ─▶ large enough ─▶ ranked by expected time
+//	         no_target  no_toolchain  no_tag   no_capacity
 //
-// Each step that leaves nobody has its own error code, so that the user learns
-// which need is unmet; see [Explain]. An agent that is merely busy stays in: the
-// job waits for it.
+// A step that no agent passes has its own error code, so that the user learns
+// which need is unmet; see [Explain]. A busy agent passes: the job waits for it.
 //
-// A [Farm] has no clock and no randomness but the time and the seed that it is
-// given: the same history gives the same choices. doc/scheduling.md has the
-// formulas.
+// A [Farm] has neither a clock nor a source of chance: the caller passes the time
+// and a seed, and the same history gives the same choices. doc/scheduling.md has
+// the formulas.
 package scheduler
 
 import (
@@ -31,28 +31,28 @@ type Snapshot interface {
 	At(i int) directory.Agent
 }
 
-// Need is what a job asks of an agent.
+// Need is what a job needs from an agent.
 type Need struct {
 	Kind      string // of the project; empty: unknown
 	Target    string // empty: any
 	Toolchain toolchain.Requirement
 	capacity.Capacity
-	// Tags are what the agent must have, all of them.
+	// Tags are all required.
 	Tags []string
 	// Agents pins the job to agents, by name or fingerprint. Empty: any.
 	Agents []string
-	// Exclude keeps agents from the job, by name or fingerprint.
+	// Exclude lists agents that do not get the job, by name or fingerprint.
 	Exclude []string
-	// Sealed asks for agents that can open sealed offers.
+	// Sealed: the agent must be able to open sealed offers.
 	Sealed bool
-	// Project is an opaque key of what is built; empty: unknown.
+	// Project is an opaque key of the project; empty: unknown.
 	Project string
-	// NAT is what the client is behind.
+	// NAT is the kind of NAT that the client is behind.
 	NAT nat.NAT
 }
 
-// NeedOf returns what the request asks for. It fails if the request's toolchain
-// is not one, which Validate has found out before.
+// NeedOf returns the need of a request. It fails if the toolchain cannot be
+// parsed; Validate has found that out before.
 func NeedOf(r *api.GrantRequest) (Need, error) {
 	chain, err := toolchain.Parse(r.Toolchain)
 	if err != nil {
@@ -65,13 +65,13 @@ func NeedOf(r *api.GrantRequest) (Need, error) {
 	}, nil
 }
 
-// Options are how to choose.
+// Options control a choice.
 type Options struct {
 	Now time.Time
-	// Grace is how long after its last poll an agent counts as alive.
+	// Grace is how long an agent counts as alive after its last poll.
 	Grace time.Duration
-	// Max bounds the candidates.
+	// Max bounds the number of candidates.
 	Max int
-	// Seed is where all chance in the choice comes from.
+	// Seed determines all chance in the choice.
 	Seed uint64
 }

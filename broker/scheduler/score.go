@@ -7,7 +7,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// wanted is a job's side of its scores, the same for all agents.
+// wanted is the part of a score that depends on the job and not on the agent.
 type wanted struct {
 	need       *Need
 	kind, proj uint64
@@ -20,11 +20,11 @@ type wanted struct {
 	typical    float64 // seconds of any job of this kind on an average agent
 	farmRate   float64
 	now        int64
-	// boldness scales the draws. Thompson's rule draws from the whole posterior
-	// (1), but curiosity is for idle capacity, in a queue it only costs: it is
-	// the share of agents that have room. An agent that the job would have to
-	// wait for is judged without luck.
-	boldness float64
+	// exploration scales the draws. Thompson's rule draws from the whole posterior
+	// (1), but to explore is worth its cost only with idle capacity: this is the
+	// share of agents that have room. Nothing is drawn for an agent that the job
+	// would have to wait for.
+	exploration float64
 }
 
 func (f *Farm) want(n *Need, now int64) wanted {
@@ -54,13 +54,13 @@ func (f *Farm) want(n *Need, now int64) wanted {
 	return w
 }
 
-// score rates one agent. It allocates nothing.
+// score rates one agent. It does not allocate.
 func (w *wanted) score(m *member, a *facts, rnd *rand.Rand) (s api.Score) {
 	k := m.skill.Load()
 	mean, doubt := w.speed(k)
 	s.Speed, s.Warmth = math.Exp(mean), 1
-	if w.proj != 0 && (!a.tells || a.isWarm(w.name, false)) {
-		own, warm := 0.0, a.tells
+	if w.proj != 0 && (!a.announces || a.isWarm(w.name, false)) {
+		own, warm := 0.0, a.announces
 		if c := find(k.projects, w.proj); c != nil {
 			warm = true
 			e := ownPrior.at(c.e, w.now)
@@ -75,13 +75,13 @@ func (w *wanted) score(m *member, a *facts, rnd *rand.Rand) (s api.Score) {
 	if !a.hasRoom(w.need) {
 		s.Wait = a.wait(w, s.Speed, m.line())
 	}
-	bold := w.boldness
+	explore := w.exploration
 	if s.Wait > 0 {
-		bold = 0
+		explore = 0
 	}
 	s.Luck = 1
-	if bold > 0 {
-		s.Luck = math.Exp(bold * s.Doubt * rnd.NormFloat64())
+	if explore > 0 {
+		s.Luck = math.Exp(explore * s.Doubt * rnd.NormFloat64())
 	}
 	s.Duration = w.seconds * s.Speed * s.Warmth * s.Luck
 	s.Lost = w.lost
@@ -90,19 +90,19 @@ func (w *wanted) score(m *member, a *facts, rnd *rand.Rand) (s api.Score) {
 	// of its mean and variance: two gamma draws would cost ten times as much.
 	rate := k.rel.rate(w.farmRate)
 	weight := k.rel.good + k.rel.bad + shrink
-	if bold > 0 {
-		rate += bold * rnd.NormFloat64() * math.Sqrt(rate*(1-rate)/(weight+1))
+	if explore > 0 {
+		rate += explore * rnd.NormFloat64() * math.Sqrt(rate*(1-rate)/(weight+1))
 	}
 	s.Success = min(max(rate, 0.01), 1)
 	if s.Resting = m.resting(a, w.now); s.Resting {
-		s.Success = 1e-6 // behind all others, however long they are busy
+		s.Success = 1e-6 // ranks behind all others, however long those are busy
 	}
 	s.Expected = (s.Wait + s.Success*s.Duration + (1-s.Success)*s.Lost) / s.Success
 	return s
 }
 
-// speed is the logarithm of what the agent itself makes of a build's time, and
-// the variance of that.
+// speed returns the logarithm of the factor that the agent itself has in a build's
+// time, and its variance.
 func (w *wanted) speed(k *skill) (mean, doubt float64) {
 	e, own := speedPrior.at(k.speed, w.now), estimate{variance: ownKindPrior.variance}
 	if c := find(k.kinds, w.kind); c != nil {
@@ -111,23 +111,23 @@ func (w *wanted) speed(k *skill) (mean, doubt float64) {
 	return e.mean + own.mean, e.variance + own.variance
 }
 
-// hasRoom tells whether a job would start at once.
+// hasRoom reports whether a job would start at once.
 func (a *facts) hasRoom(need *Need) bool {
 	return a.parked && a.free.Fits(need.Capacity)
 }
 
-// wait is how many seconds it takes until the job could start: until enough of
-// the running jobs should be done, and then for its place behind those in line.
+// wait returns how many seconds the job has to wait: until enough running jobs
+// should be done, and then for the jobs before it in line.
 func (a *facts) wait(w *wanted, speed, line float64) float64 {
 	left, need, held := a.free, w.need.Capacity, a.held
 	lanes := max(float64(a.total.Times(need)), 1)
-	// What waits is expected to be like what runs.
+	// Waiting jobs are expected to be like the running ones.
 	average := w.typical * speed
 	for i := range held {
 		average += (held[i].Done.Sub(held[i].Since).Seconds() - average) / float64(i+1)
 	}
-	// The soonest ends, as many as are needed. Few jobs run on one agent. What it
-	// does besides them, nobody knows: that takes as long as any job.
+	// Take the soonest ends, as many as are needed; few jobs run on one agent. Load
+	// from outside of Farforge is assumed to last as long as an average job.
 	var seconds float64
 	var taken uint64
 	for !left.Fits(need) {
@@ -136,9 +136,9 @@ func (a *facts) wait(w *wanted, speed, line float64) float64 {
 			if taken&(1<<i) != 0 {
 				continue
 			}
-			// A job can end at any moment once it is due. But the longer it is
-			// overdue, the more likely is that it or its agent is not what was
-			// thought: the best guess is that it will be as late again.
+			// A job that is due can end at any moment. The longer it is overdue,
+			// the more likely the estimate was wrong: assume that it takes as long
+			// again as it is late.
 			expected := held[i].Done.Sub(held[i].Since).Seconds()
 			due := float64(held[i].Done.UnixNano()-w.now) / 1e9
 			rest := max(due, -due, expected/10)

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Start is how long it should take until a job could start that stands in the
-// lines of these candidates, given by fingerprint, with ahead jobs before it:
-// the least that any of them would let it wait, by the wait term of [Score]
-// with ahead in place of its own line. Each job ahead takes the average time of
-// what runs there, shared among the jobs that fit side by side.
+// Start estimates how long a job has to wait in the lines of its candidates, given
+// by fingerprint, with ahead jobs before it. It returns the shortest wait of any
+// candidate, by the wait term of [api.Score] with ahead in place of the agent's
+// own line: each job ahead takes the average time of the jobs that run there,
+// divided by the number of jobs that fit side by side.
 //
-// It is 0 if one of them has room and nobody is ahead. Agents that are not
-// known are passed over; it is 0, too, if none is known.
+// It returns 0 if a candidate has room and no job is ahead, and if no candidate
+// is known. Unknown candidates are skipped.
 func (f *Farm) Start(candidates []string, n Need, ahead int, now time.Time) time.Duration {
 	w := f.want(&n, now.UnixNano())
 	least := math.Inf(1)

@@ -12,31 +12,30 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// Unmet says which need no agent meets, in the user's words, and what is on
-// offer instead. It names no agents: only what they can do.
+// Unmet is the need that no agent meets, in the user's words, and what agents offer
+// instead. It does not name the agents.
 type Unmet struct {
-	Code   api.Code // no_agent, no_target, no_toolchain, no_tag or no_capacity
+	Code   api.Code // no_agent, no_recipe, no_target, no_toolchain, no_tag or no_capacity
 	Detail string
 	Hints  []string
-	// RetryAfter is when it may be worth asking again.
+	// RetryAfter is when a retry may help.
 	RetryAfter time.Duration
 }
 
-// How long until asking again may help: agents come back within seconds of a
-// broker's restart, but hardly learn a new target meanwhile.
+// When a retry may help: agents are back within seconds of a broker's restart, but
+// they seldom get a new target.
 const (
 	retrySoon  = time.Second
 	retryLater = 30 * time.Second
 )
 
-// The lists in hints are cut at these lengths.
+// The longest lists in hints.
 const (
 	maxListed   = 8
 	maxVersions = 4
 )
 
-// Explain looks at all agents and says why a job got none, which only such a job
-// costs.
+// Explain returns why a job got no agent. It reads all agents.
 func Explain(s Snapshot, n Need, o Options) *Unmet {
 	var count [able + 1]int
 	var online, onTarget, untagged, capable []directory.Agent
@@ -64,8 +63,8 @@ func Explain(s Snapshot, n Need, o Options) *Unmet {
 		}
 	}
 	switch {
-	case lost > 0: // whatever the others lack; it may be back by the next try
-		return &Unmet{api.CodeNoAgent, fmt.Sprintf("%s to build this has just lost its connection to the broker", theOnly(lost)), []string{
+	case lost > 0: // whatever the others lack: it may be back at the next try
+		return &Unmet{api.CodeNoAgent, fmt.Sprintf("%s to build this has just lost its connection to the broker", theAble(lost)), []string{
 			"it comes back within seconds, unless it has crashed",
 		}, retrySoon}
 	case len(online) == 0 && count[draining] > 0:
@@ -83,7 +82,7 @@ func Explain(s Snapshot, n Need, o Options) *Unmet {
 		}
 		return u
 	case count[notPinned]+count[excluded] == len(online):
-		return &Unmet{api.CodeNoAgent, "every agent that could be asked is excluded by the request", []string{
+		return &Unmet{api.CodeNoAgent, "the request excludes every agent that is able", []string{
 			fmt.Sprintf("%s online; exclude fewer than %s", agents(len(online)), list(n.Exclude, maxListed)),
 		}, retryLater}
 	case count[notPinned]+count[excluded]+count[cannotOpen] == len(online):
@@ -153,7 +152,7 @@ func agents(n int) string {
 	return fmt.Sprintf("%d agents are", n)
 }
 
-func theOnly(n int) string {
+func theAble(n int) string {
 	if n == 1 {
 		return "the only agent that is able"
 	}
@@ -190,8 +189,8 @@ func offers(online []directory.Agent) string {
 	return agents(len(online)) + " online" + they + list(each, maxListed)
 }
 
-// otherVersion tells how to accept a toolchain that is there in another
-// version.
+// otherVersion returns the hint that says how to accept another version of the
+// toolchain.
 func otherVersion(on []directory.Agent, n Need) []string {
 	versions := map[string]bool{}
 	for _, a := range on {
@@ -208,7 +207,7 @@ func otherVersion(on []directory.Agent, n Need) []string {
 		list(slices.Sorted(maps.Keys(versions)), maxVersions), n.Toolchain.Name)}
 }
 
-// lacksTags says which tags the agents that could build this have.
+// lacksTags lists the tags that the able agents have.
 func lacksTags(able []directory.Agent, n Need) *Unmet {
 	has := map[string]bool{}
 	for _, a := range able {
@@ -254,7 +253,7 @@ func list(items []string, most int) string {
 	return strings.Join(items, ", ")
 }
 
-// printable keeps what an agent says from playing tricks on a terminal.
+// printable removes control characters from text of an agent.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsGraphic(r) {

@@ -9,23 +9,23 @@ import (
 	"github.com/farforge/farforge/common/nat"
 )
 
-// Meets tells whether an agent, alive or not, builds what the need names and has
-// its tags. What it lets jobs have of itself does not matter here.
+// Meets reports whether an agent, alive or not, builds what the need names and has
+// the tags. Its size is ignored.
 func Meets(a *directory.Agent, n *Need) bool {
-	if a.Status == nil { // never heard of: it builds nothing that is known
-		silent := *a
-		silent.Status = &api.Status{}
-		a = &silent
+	if a.Status == nil { // it has never polled: what it builds is unknown
+		unpolled := *a
+		unpolled.Status = &api.Status{}
+		a = &unpolled
 	}
 	return meets(a, n) == able
 }
 
-// Info is what users may know of an agent. It is what the agent says of itself,
-// made printable, with two exceptions. Free capacity is the account's: what the
-// agent says, less what was promised since; none if no job can get it, because
-// the agent is offline or drains. Running jobs are those that the agent lists and
-// those that it was given since and does not list yet. Of an agent whose operator
-// limits it, only what it may build is told.
+// Info returns what users may know about an agent: its status, made printable,
+// with three exceptions. Free capacity is that of the account: what the status
+// says, less what was promised since; it is zero while the agent is offline or
+// draining, as no job can get it. Running jobs include claimed jobs that the
+// status does not list yet. Capabilities that the operator does not allow are
+// left out.
 func (f *Farm) Info(a *directory.Agent, o *Options) api.AgentInfo {
 	info := api.AgentInfo{Fingerprint: a.Fingerprint, Name: printable(a.Name), State: api.AgentOffline, Tags: a.Tags}
 	if !a.LastSeen.IsZero() {
