@@ -11,18 +11,18 @@ import (
 type Reservation struct {
 	Job  string
 	Need capacity.Capacity
-	// Since is when it was made, Until when it ends by itself.
+	// Since is the time of the claim, and Until the time when the reservation ends
+	// by itself.
 	Since, Until time.Time
-	// Done is when the job is expected to be done.
+	// Done is when the job is expected to end.
 	Done time.Time
-	// listed: the agent's last status counted it.
+	// listed: the agent's last status lists the job.
 	listed bool
 }
 
-// settle is how long after the claim a job may be missing from the agent's status
-// before its reservation is given up, if the agent does not say that the job has
-// ended. What arrives later was not sent before the job came: not even the
-// slowest requests are so long on their way.
+// settle is how long after the claim a status may lack a job without ending its
+// reservation. A status that arrives later was sent after the job had arrived: no
+// request takes so long. A status that lists the job as ended counts at once.
 const settle = 15 * time.Second
 
 // Account is what an agent has promised to jobs, so that no two offers are
@@ -35,22 +35,21 @@ const settle = 15 * time.Second
 //	                        ├──▶ Status      (the agent does not list the job any more)
 //	                        └──▶ Expire
 //
-// An agent's own status is the truth, but it is old when it arrives: the agent
-// does not know yet of a job that was claimed meanwhile, and an older status may
-// arrive behind a newer one. So what is free is what the status says, less the
-// reservations that the status does not list; and never more than the whole less
-// all reservations. A reservation that nobody ends heals in two ways: a status
-// that was sent well after it does not list it, or its time passes. Nothing needs
-// to be remembered over a restart of the broker: the next status of each agent
-// says what runs there.
+// An agent's status is true, but old when it arrives: a job that was claimed
+// meanwhile is missing, and an older status may arrive after a newer one. So the
+// free capacity is that of the status less the reservations that the status does
+// not list, and at most the whole less all reservations. A reservation that no
+// report ends heals in two ways: a later status does not list the job, or the
+// reservation expires. The account need not survive a restart of the broker, as
+// the next status of each agent lists the jobs that run there.
 type Account struct {
 	total, reported capacity.Capacity
 	held            []Reservation
 }
 
-// Status takes in what the agent says of itself: its whole and free capacity,
-// the jobs that run there, and the last that did. It returns how many reservations
-// end by that.
+// Status updates the account by a status: the whole and free capacity, the running
+// jobs and the last ended ones. It returns the number of reservations that this
+// ends.
 func (a *Account) Status(total, free capacity.Capacity, running, ended []string, now time.Time) (healed int) {
 	a.total, a.reported = total, free
 	before := len(a.held)
@@ -63,7 +62,7 @@ func (a *Account) Status(total, free capacity.Capacity, running, ended []string,
 	return before - len(a.held)
 }
 
-// Free is what can be promised now.
+// Free returns what can be promised now.
 func (a *Account) Free() capacity.Capacity {
 	free, rest := a.reported, a.total
 	for i := range a.held {
@@ -76,13 +75,13 @@ func (a *Account) Free() capacity.Capacity {
 	return free.Min(rest)
 }
 
-// Clone returns a copy that changes of a leave as it is.
+// Clone returns a copy that is independent of a.
 func (a *Account) Clone() Account {
 	return Account{a.total, a.reported, slices.Clone(a.held)}
 }
 
-// At returns the account as it is once the reservations are dropped whose time is
-// over. It leaves a as it is.
+// At returns the account without the reservations that have expired by now. It does
+// not change a.
 func (a *Account) At(now time.Time) Account {
 	if !slices.ContainsFunc(a.held, func(r Reservation) bool { return now.After(r.Until) }) {
 		return *a
@@ -92,14 +91,14 @@ func (a *Account) At(now time.Time) Account {
 	return c
 }
 
-// Total is the agent's whole capacity.
+// Total returns the agent's whole capacity.
 func (a *Account) Total() capacity.Capacity { return a.total }
 
-// Held is what is reserved. The caller does not change it.
+// Held returns the reservations. The caller does not change them.
 func (a *Account) Held() []Reservation { return a.held }
 
-// Reserve promises r.Need to r.Job, or returns false if there is not enough.
-// The same job again is the same reservation.
+// Reserve promises r.Need to r.Job. It returns false if too little is free. A second
+// reservation of the same job has no effect and succeeds.
 func (a *Account) Reserve(r Reservation) bool {
 	if i := a.find(r.Job); i >= 0 {
 		return true
@@ -112,8 +111,8 @@ func (a *Account) Reserve(r Reservation) bool {
 	return true
 }
 
-// Answer says that the agent has taken the job on, and how long it may last. It
-// tells whether the job has a reservation.
+// Answer extends the reservation of a job that the agent has answered. It returns
+// false if the job has none.
 func (a *Account) Answer(job string, until time.Time) bool {
 	i := a.find(job)
 	if i < 0 {
@@ -123,9 +122,9 @@ func (a *Account) Answer(job string, until time.Time) bool {
 	return true
 }
 
-// Drop ends the job's reservation, and tells whether there was one. If the
-// agent's status counts the job, it goes on to count until the next one: nobody
-// but the agent knows whether it is still at it.
+// Drop ends the job's reservation; it returns false if there is none. If the agent's
+// status lists the job, it counts until the next status: only the agent knows
+// whether the job still runs.
 func (a *Account) Drop(job string) bool {
 	i := a.find(job)
 	if i < 0 {
@@ -135,8 +134,8 @@ func (a *Account) Drop(job string) bool {
 	return true
 }
 
-// Release is Drop for a job that the agent says it has ended. What its status
-// counted for the job is free at once: the next one will follow.
+// Release is Drop for a job that the agent reports as ended. Its share is free at
+// once, although the last status still lists the job.
 func (a *Account) Release(job string) bool {
 	i := a.find(job)
 	if i < 0 {
@@ -149,7 +148,7 @@ func (a *Account) Release(job string) bool {
 	return a.Drop(job)
 }
 
-// Expire drops the reservations whose time is over, and returns how many.
+// Expire ends the reservations whose time is over, and returns their number.
 func (a *Account) Expire(now time.Time) (ended int) {
 	before := len(a.held)
 	a.held = slices.DeleteFunc(a.held, func(r Reservation) bool { return now.After(r.Until) })

@@ -20,7 +20,7 @@ func TestReserve(t *testing.T) {
 		return Reservation{Job: job, Need: capacity.Capacity{Cores: cores, MemoryMB: 100}, Since: start, Until: after(time.Hour)}
 	}
 	if a.Reserve(r("early", 1)) {
-		t.Fatal("reserved on an agent of which nothing is known")
+		t.Fatal("reserved on an agent that has not polled")
 	}
 	whole := capacity.Capacity{Cores: 8, MemoryMB: 1000}
 	a.Status(whole, whole, nil, nil, start)
@@ -34,7 +34,7 @@ func TestReserve(t *testing.T) {
 			t.Fatalf("%+v: %v, %+v free", tt, ok, a.Free())
 		}
 	}
-	// The status that was on its way knows of neither; the next knows a.
+	// The first status was sent before both claims; the next one lists a.
 	a.Status(whole, whole, nil, nil, after(time.Second))
 	if a.Free().Cores != 0 {
 		t.Fatalf("an old status freed what was promised: %+v", a.Free())
@@ -46,31 +46,31 @@ func TestReserve(t *testing.T) {
 	if !a.Release("a") || a.Release("a") || a.Free().Cores != 4 {
 		t.Fatalf("released a: %+v", a.Free())
 	}
-	// b has its place, but the report of its end is lost. A status without it may
-	// be older than b, until it has settled.
+	// The report of b is lost. Until settle has passed, a status without b may have
+	// been sent before the claim.
 	if !a.Answer("b", after(time.Hour)) || a.Answer("a", after(time.Hour)) {
 		t.Fatal("answered a, or not b")
 	}
 	if n := a.Status(whole, whole, nil, nil, after(settle)); n != 0 || a.Free().Cores != 4 {
-		t.Fatalf("a status that may be old ended %d: %+v", n, a.Free())
+		t.Fatalf("a status that may be old has ended %d: %+v", n, a.Free())
 	}
 	if n := a.Status(whole, whole, nil, nil, after(settle+1)); n != 1 || a.Free() != whole || len(a.Held()) != 0 {
 		t.Fatalf("b did not heal, %d ended: %+v", n, a.Free())
 	}
-	// So is one of which the agent says so itself.
+	// A job that the status lists as ended ends at once.
 	a.Reserve(r("b", 4))
 	if n := a.Status(whole, whole, nil, []string{"x", "b"}, after(1)); n != 1 || a.Free() != whole {
 		t.Fatalf("b did not end, %d did: %+v", n, a.Free())
 	}
-	// c is claimed, and the agent counts it; then the claim is over. Whether the
-	// agent is still at it, its next status tells.
+	// c is claimed and listed; then the claim ends. The next status says whether c
+	// still runs.
 	a.Reserve(r("c", 4))
 	a.Status(whole, capacity.Capacity{Cores: 4, MemoryMB: 900}, []string{"c"}, nil, after(settle+2))
 	if !a.Drop("c") || a.Drop("c") || a.Free() != (capacity.Capacity{Cores: 4, MemoryMB: 900}) {
 		t.Fatalf("dropped c: %+v", a.Free())
 	}
 	a.Status(whole, whole, nil, nil, after(settle+3))
-	// An agent that is gone says nothing any more: time heals.
+	// An agent that has gone sends no status: the reservation expires.
 	a.Reserve(r("d", 8))
 	if n := a.Expire(after(time.Hour)); n != 0 || a.Free().Cores != 0 {
 		t.Fatal("expired too early")
@@ -80,19 +80,19 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// TestFreeHasOtherLoad: what runs beside Farforge's jobs is respected.
-func TestFreeHasOtherLoad(t *testing.T) {
+// TestOtherLoadIsNotPromised: the agent runs other programs, too.
+func TestOtherLoadIsNotPromised(t *testing.T) {
 	var a Account
 	a.Status(capacity.Capacity{Cores: 8, MemoryMB: 1000}, capacity.Capacity{Cores: 3, MemoryMB: 1000}, nil, nil, start)
 	if a.Reserve(Reservation{Job: "a", Need: capacity.Capacity{Cores: 4, MemoryMB: 1}, Since: start, Until: after(1)}) {
-		t.Fatal("promised cores that the agent says are taken")
+		t.Fatal("promised cores that are not free by the status")
 	}
 }
 
-// TestNeverOversold lets an account and an agent talk past each other in random
-// order: statuses arrive late and overtake one another, jobs begin and end at any moment, reports get
-// lost. What really runs on the agent must fit at every moment, and everything
-// must be free again once all has been quiet.
+// TestNeverOversold plays an account and an agent in random order: statuses arrive
+// late and out of order, jobs begin and end at any moment, reports are lost. The
+// claimed jobs must fit into the agent at every moment, and in the end everything
+// must be free again.
 func TestNeverOversold(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
@@ -109,7 +109,7 @@ func TestNeverOversold(t *testing.T) {
 		var (
 			a       Account
 			now     = start
-			claimed = map[string]*job{} // on its way to the agent, or running there
+			claimed = map[string]*job{} // on the way to the agent, or running there
 			mail    []status
 		)
 		used := func(onlyBegan bool) (c capacity.Capacity) {
@@ -150,20 +150,20 @@ func TestNeverOversold(t *testing.T) {
 					mail = slices.Delete(mail, i, i+1)
 				}
 			default:
-				for id, j := range claimed { // any of them
+				for id, j := range claimed { // a random one
 					if !j.began {
 						j.began = true
 						a.Answer(id, now.Add(time.Hour))
 					} else {
 						delete(claimed, id)
-						if rnd.IntN(4) > 0 { // or else the report is lost
+						if rnd.IntN(4) > 0 { // else the report is lost
 							a.Release(id)
 						}
 					}
 					break
 				}
 			}
-			for _, j := range claimed { // no job takes longer to begin than claims live
+			for _, j := range claimed { // no job begins later than its claim expires
 				if !j.began && rnd.IntN(8) == 0 { // and the answer is lost
 					j.began = true
 				}

@@ -9,36 +9,35 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// Agent is what is known of one agent at one moment. It is not changed once it is
-// published.
+// Agent is the state of an agent at one moment. It is immutable once published.
 type Agent struct {
 	Fingerprint string
 	Name        string
 	// PublicKey is its key, one line in OpenSSH format, without a comment.
 	PublicKey string
-	// Targets are what its operator lets it build for; empty is all.
+	// Targets are those that the operator allows; empty allows all.
 	Targets []string
-	// Tags are its operator's if there are any, else its own.
+	// Tags are those of the operator's list if it has any, else the agent's own.
 	Tags []string
-	// Sealing is what its offers are sealed to, checked to be its own; nil if it
-	// has none.
+	// Sealing is the key for sealing offers to the agent, which the agent has signed;
+	// nil if there is none.
 	Sealing *api.SealingKey
-	// Status is what its last poll said; nil before its first.
+	// Status is that of its last poll; nil before the first.
 	Status   *api.Status
 	LastSeen time.Time
-	// Parked: it waits for a job right now.
+	// Parked: a poll of the agent is parked.
 	Parked bool
-	// Vanished: the connection of its newest poll went away, and it has not
-	// polled since.
+	// Vanished: the connection of its newest poll broke, and it has not polled
+	// since.
 	Vanished bool
-	// Account has what is promised to jobs, and Free is what is left of it.
+	// Account has the reservations, and Free is what they leave.
 	Account Account
 	Free    capacity.Capacity
 
 	listed *identity.Authorized
 }
 
-// Total returns the agent's whole size; nothing before its first poll.
+// Total returns the agent's whole capacity, which is zero before its first poll.
 func (a *Agent) Total() capacity.Capacity {
 	if a.Status == nil {
 		return capacity.Capacity{}
@@ -46,15 +45,14 @@ func (a *Agent) Total() capacity.Capacity {
 	return capacity.Capacity{Cores: a.Status.TotalCores, MemoryMB: a.Status.TotalMemMB}
 }
 
-// Alive tells whether the agent can be expected to take a job: it is parked, or
-// was seen within grace. An agent that has vanished is not alive, without any
-// grace: if it has crashed, waiting for it costs a client many seconds; if it
-// has not, it is back within one.
+// Alive reports whether the agent can be expected to take a job: it is parked, or was
+// seen within grace. A vanished agent gets no grace: if it has crashed, a client
+// would wait for many seconds in vain; if it has not, it is back within one.
 func (a *Agent) Alive(now time.Time, grace time.Duration) bool {
 	return !a.Vanished && a.recent(now, grace)
 }
 
-// Lost tells whether the agent would be alive if it had not vanished.
+// Lost reports whether the agent would be alive if it had not vanished.
 func (a *Agent) Lost(now time.Time, grace time.Duration) bool {
 	return a.Vanished && a.recent(now, grace)
 }
@@ -63,7 +61,7 @@ func (a *Agent) recent(now time.Time, grace time.Duration) bool {
 	return a.Status != nil && (a.Parked || now.Sub(a.LastSeen) <= grace)
 }
 
-// MayBuild tells whether the operator lets the agent build for the target.
+// MayBuild reports whether the operator allows the target on this agent.
 func (a *Agent) MayBuild(target string) bool {
 	return len(a.Targets) == 0 || slices.Contains(a.Targets, target)
 }

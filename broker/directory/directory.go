@@ -1,16 +1,16 @@
-// Package directory knows the agents: who may serve, as the operator's
-// authorized_agents file lists them, which of them are here, and what each of
-// them has promised to jobs.
+// Package directory keeps the agents of a broker: those that may serve, as the
+// operator's authorized_agents file lists them, their presence, and their
+// reservations for jobs.
 //
 //	authorized_agents ──▶ File ──▶ Replace ──┐             ┌──▶ Lookup ──▶ authentication
 //	poll ──▶ Update, Park, End, Break ───────┼──▶ record ──┼──▶ Agent, Snapshot ──▶ lists, errors
 //	claim ──▶ Reserve, Drop ─────────────────┤             └──▶ Observer ──▶ scheduler
 //	answer, report ──▶ Answer, Release ──────┘
 //
-// Each listed agent has one record, and each record one lock. Whatever happens to
-// an agent changes its record under that lock, and publishes what is known of the
-// agent from then on as a new [Agent], which nobody changes any more. Readers
-// load it and never wait; the changes of two agents never wait for each other.
+// Each listed agent has one record with one lock. An event changes the record under
+// that lock and publishes its new state as an immutable [Agent]. Readers load the
+// published state and never wait, and events of two agents never wait for each
+// other.
 //
 // The directory is as large as the list: an agent that is not listed leaves no
 // trace.
@@ -33,32 +33,31 @@ import (
 type Directory struct {
 	table    atomic.Pointer[table]
 	observer atomic.Pointer[Observer]
-	// healed and expired count reservations that nobody ended; see Totals.
+	// healed and expired count reservations that no report ended; see Totals.
 	healed, expired atomic.Int64
 
 	replacing sync.Mutex
 	revoked   func(identity.Authorized) // guarded by replacing
 }
 
-// Observer learns of every change, in the order in which the changes of one agent
-// happen. Its methods run while that agent's record is locked: they are quick,
-// and do not call the directory.
+// Observer receives every change; the changes of one agent come in the order in which
+// they happen. The methods run while the record of that agent is locked: they must
+// be quick and must not call the directory.
 type Observer interface {
-	// Update hands over what is known of a listed agent from now on. Nobody
-	// changes it any more.
+	// Update receives the new state of a listed agent, which is immutable.
 	Update(a *Agent, now time.Time)
-	// Remove ends the agent: it is not listed any more.
+	// Remove is called when an agent is removed from the list.
 	Remove(fingerprint string)
 }
 
-// table is the list at one time. It is never changed once published; the records
-// in it are.
+// table is the list at one time. It is immutable once published; the records in it
+// are not.
 type table struct {
 	list          []entry // by name, then fingerprint
 	byFingerprint map[string]entry
 }
 
-// entry is a record under the name that it has in this table.
+// entry is a record with its name in this table.
 type entry struct {
 	name string
 	*record
@@ -72,8 +71,8 @@ func New(agents []identity.Authorized) *Directory {
 	return d
 }
 
-// OnRevoked sets what is called for every agent that is taken off the list,
-// after Lookup does not find it any more. It must be quick, and not call
+// OnRevoked sets the function that is called for each agent that is removed from the
+// list, once Lookup does not find it any more. It must be quick and must not call
 // Replace.
 func (d *Directory) OnRevoked(f func(identity.Authorized)) {
 	d.replacing.Lock()
@@ -81,8 +80,8 @@ func (d *Directory) OnRevoked(f func(identity.Authorized)) {
 	d.revoked = f
 }
 
-// Observe sets the observer, which learns at once of all agents that are listed.
-// There is one; it is set before the directory is used by several goroutines.
+// Observe sets the observer, which receives the state of all listed agents at once.
+// There is one observer; it is set before goroutines share the directory.
 func (d *Directory) Observe(o Observer) {
 	d.observer.Store(&o)
 	for _, e := range d.table.Load().list {
@@ -90,9 +89,8 @@ func (d *Directory) Observe(o Observer) {
 	}
 }
 
-// Replace sets who is listed. Agents that stay keep their records, also under
-// another name; what is known of the others is forgotten. It returns how many
-// were added and removed.
+// Replace sets the list. An agent that stays keeps its record, even under another
+// name. It returns the numbers of added and removed agents.
 func (d *Directory) Replace(agents []identity.Authorized) (added, removed int) {
 	d.replacing.Lock()
 	defer d.replacing.Unlock()
@@ -137,7 +135,7 @@ func (d *Directory) Lookup(fingerprint string) (identity.Authorized, bool) {
 	return *e.view.Load().listed, true
 }
 
-// Agent returns what is known of one listed agent.
+// Agent returns the state of a listed agent.
 func (d *Directory) Agent(fingerprint string) (Agent, bool) {
 	e, ok := d.table.Load().byFingerprint[fingerprint]
 	if !ok {
@@ -146,9 +144,8 @@ func (d *Directory) Agent(fingerprint string) (Agent, bool) {
 	return *e.view.Load(), true
 }
 
-// Snapshot is a list of agents, in the order of their names, to read by index.
-// The list is fixed; each agent is read when At is called, so that a reader who
-// stops early has copied nothing in vain.
+// Snapshot is the list of agents at one time, in the order of their names. The list
+// is fixed; At reads the state that the agent has at the call.
 type Snapshot struct{ table *table }
 
 // Snapshot returns the agents that are listed now.
@@ -160,8 +157,8 @@ func (s Snapshot) Len() int { return len(s.table.list) }
 // At returns agent i, 0 ≤ i < Len().
 func (s Snapshot) At(i int) Agent { return *s.table.list[i].view.Load() }
 
-// Behind returns the index behind the agent with the fingerprint, or false if
-// that is not in the list. It does not read the list from the beginning.
+// Behind returns the index after that of the agent with the fingerprint, and false if
+// the list does not have it. It does not read the list from the beginning.
 func (s Snapshot) Behind(fingerprint string) (i int, ok bool) {
 	e, ok := s.table.byFingerprint[fingerprint]
 	if !ok {

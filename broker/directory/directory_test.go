@@ -53,7 +53,7 @@ func TestUnlistedAgentsLeaveNoTrace(t *testing.T) {
 	d := New(listed("a"))
 	d.Update("SHA256:x", &api.Status{}, time.Now())
 	if _, ok := d.Park("SHA256:x"); ok {
-		t.Error("an agent parks that is not listed")
+		t.Error("an agent that is not listed has parked")
 	}
 	d.Report("SHA256:x", api.OutcomeSucceeded)
 	if _, ok := d.Agent("SHA256:x"); ok || d.Snapshot().Len() != 1 || len(d.Outcomes("SHA256:x")) != 0 {
@@ -64,7 +64,7 @@ func TestUnlistedAgentsLeaveNoTrace(t *testing.T) {
 	}
 }
 
-func TestReplaceKeepsWhoStays(t *testing.T) {
+func TestReplaceKeepsRecordsOfListedAgents(t *testing.T) {
 	d := New(listed("a", "b"))
 	d.Update("SHA256:a", &api.Status{TotalCores: 4}, time.Now())
 	d.Report("SHA256:a", api.OutcomeSucceeded)
@@ -89,7 +89,7 @@ func TestReplaceKeepsWhoStays(t *testing.T) {
 		t.Errorf("its outcomes: %v", got)
 	}
 	if _, ok := d.Lookup("SHA256:b"); ok {
-		t.Error("the agent that was taken out is still listed")
+		t.Error("the removed agent is still listed")
 	}
 	if !slices.Equal(revoked, []string{"b"}) {
 		t.Errorf("revoked: %v", revoked)
@@ -103,7 +103,7 @@ func TestReplaceKeepsWhoStays(t *testing.T) {
 	pollA.End(time.Now())
 	pollB.End(time.Now())
 	if a, _ := d.Agent("SHA256:a"); a.Parked {
-		t.Error("it is parked for ever under its new name")
+		t.Error("its poll stays parked under its new name")
 	}
 }
 

@@ -13,19 +13,19 @@ import (
 	"github.com/farforge/farforge/common/wholefile"
 )
 
-// What changes of the list fail with, besides errors of the file system.
+// Errors of edits, besides those of the file system.
 var (
-	// ErrListed: the key or the name is in the list already.
+	// ErrListed: the list already has the key or the name.
 	ErrListed = errors.New("it is in the list of agents already")
-	// ErrNotListed: nobody in the list has the name or fingerprint.
+	// ErrNotListed: the list has no agent with the name or fingerprint.
 	ErrNotListed = errors.New("it is not in the list of agents")
-	// ErrBadLine: what is to be added is no line of such a list.
+	// ErrBadLine: the text is not a line of such a list.
 	ErrBadLine = errors.New("it cannot be added to the list of agents")
 )
 
-// AddLines appends the lines of text to the file, which is made if need be: all
-// of them or none. Blank lines and comments are kept. It fails with ErrBadLine
-// or ErrListed.
+// AddLines appends the lines of text to the file, all of them or none. It creates the
+// file if there is none, and keeps blank lines and comments. It fails with
+// ErrBadLine or ErrListed.
 func AddLines(path, text string) ([]identity.Authorized, error) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	added, err := identity.ParseAuthorized([]byte(text))
@@ -54,8 +54,8 @@ func AddLines(path, text string) ([]identity.Authorized, error) {
 	return added, nil
 }
 
-// RemoveLine takes the agent with the name or fingerprint out of the file and
-// leaves all other lines as they are. It fails with ErrNotListed.
+// RemoveLine removes the agent with the name or fingerprint from the file and keeps
+// all other lines as they are. It fails with ErrNotListed.
 func RemoveLine(path, id string) (identity.Authorized, error) {
 	var removed identity.Authorized
 	err := edit(path, func(data []byte, listed []identity.Authorized) ([]byte, error) {
@@ -75,8 +75,8 @@ func RemoveLine(path, id string) (identity.Authorized, error) {
 	return removed, err
 }
 
-// edit rewrites the file under a lock. What it writes it has read once as the
-// broker will.
+// edit rewrites the file under a lock. It parses the new text as the broker does
+// before it writes it.
 func edit(path string, change func(data []byte, listed []identity.Authorized) ([]byte, error)) error {
 	unlock, err := disk.Lock(path)
 	if err != nil {
@@ -116,8 +116,8 @@ func (f *File) Add(line string) (identity.Authorized, error) {
 	return added[0], f.refresh()
 }
 
-// Remove takes the agent with the name or fingerprint out of the file and out
-// of the directory at once.
+// Remove removes the agent with the name or fingerprint from the file and from the
+// directory at once.
 func (f *File) Remove(id string) (identity.Authorized, error) {
 	removed, err := RemoveLine(f.path, id)
 	if err != nil {

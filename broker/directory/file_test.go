@@ -15,7 +15,7 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// onDisk is a File with its log and a clock to turn.
+// onDisk is a File with its log and an adjustable clock.
 type onDisk struct {
 	*File
 	t   *testing.T
@@ -88,7 +88,7 @@ func TestFileIsReadAgainWhenItChanges(t *testing.T) {
 			t.Errorf("want %q: %s: %.300s", what, o.names(), got)
 		}
 		if got := o.check(); got != "" {
-			t.Errorf("%q is told of twice: %.300s", what, got)
+			t.Errorf("%q is logged twice: %.300s", what, got)
 		}
 		_ = os.Chmod(o.Path(), 0o644)
 	}
@@ -97,7 +97,7 @@ func TestFileIsReadAgainWhenItChanges(t *testing.T) {
 		t.Error(o.names())
 	}
 	if _, err := OpenFile(filepath.Join(t.TempDir(), "none"), o.File.log); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a list that is not there: %v", err)
+		t.Errorf("a list that does not exist: %v", err)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestUnusableKeysAreSkipped(t *testing.T) {
 	}
 }
 
-func TestExpiredAgentsAreOut(t *testing.T) {
+func TestExpiredAgentsAreRemoved(t *testing.T) {
 	a, b := line(t, "bench-1"), line(t, "bench-2")
 	o := openList(t, `expiry-time="20300101Z" `+a+`expiry-time="20280101Z" `+b)
 	if o.names() != "bench-1 bench-2" {
@@ -146,7 +146,7 @@ func TestExpiredAgentsAreOut(t *testing.T) {
 	}
 }
 
-func TestEditsKeepWhatTheyDoNotMean(t *testing.T) {
+func TestEditsKeepTheOtherLines(t *testing.T) {
 	a, b, c := line(t, "bench-1"), line(t, "bench-2"), line(t, "bench-3")
 	o := openList(t, "# ours\r\n"+`targets="esp32" `+a+"\n  # the other room\n"+strings.TrimSuffix(b, "\n"))
 	if err := os.Chmod(o.Path(), 0o640); err != nil {
@@ -167,7 +167,7 @@ func TestEditsKeepWhatTheyDoNotMean(t *testing.T) {
 		t.Errorf("its mode is %v", info.Mode())
 	}
 	if got := o.check(); got != "" {
-		t.Errorf("the broker is surprised by its own change: %s", got)
+		t.Errorf("the broker reads its own change again: %s", got)
 	}
 	if _, err := o.Remove(o.Directory().Snapshot().At(0).Fingerprint); err != nil || o.names() != "bench-3" {
 		t.Errorf("by fingerprint: %v, %s", err, o.names())
@@ -209,9 +209,9 @@ func TestEditsAreRefused(t *testing.T) {
 
 func errOf(_ identity.Authorized, err error) error { return err }
 
-// Commands that run at once lose none of their agents.
+// TestConcurrentEdits: commands that run at the same time lose no agent.
 func TestConcurrentEdits(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "authorized_agents") // made by the first
+	path := filepath.Join(t.TempDir(), "authorized_agents") // the first one makes it
 	var wg sync.WaitGroup
 	for i := range 8 {
 		text := line(t, fmt.Sprint("bench-", i))

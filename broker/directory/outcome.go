@@ -6,13 +6,13 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// outcomes gives each outcome its counter.
+// outcomes are the indices of the counters.
 var outcomes = [...]api.Outcome{
 	api.OutcomeSucceeded, api.OutcomeBuildFailed, api.OutcomeCanceled, api.OutcomeTimedOut,
 	api.OutcomeRefused, api.OutcomeLost, api.OutcomeAgentFailed,
 }
 
-// Report counts how a job of the agent ended.
+// Report counts an outcome of a job on the agent.
 func (d *Directory) Report(fingerprint string, outcome api.Outcome) {
 	e, ok := d.table.Load().byFingerprint[fingerprint]
 	if i := slices.Index(outcomes[:], outcome); ok && i >= 0 {
@@ -20,8 +20,7 @@ func (d *Directory) Report(fingerprint string, outcome api.Outcome) {
 	}
 }
 
-// Outcomes returns the agent's counts since the broker started; outcomes that
-// never came up are left out.
+// Outcomes returns the agent's counts since the broker's start, without zeros.
 func (d *Directory) Outcomes(fingerprint string) map[api.Outcome]int64 {
 	counts := map[api.Outcome]int64{}
 	if e, ok := d.table.Load().byFingerprint[fingerprint]; ok {

@@ -7,12 +7,12 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// TestAVanishedAgentIsNotAlive plays polls that begin (+), break (!) and end (-),
-// each named by a digit, and says after each whether the agent is alive.
+// TestAVanishedAgentIsNotAlive plays numbered polls that begin (+), break (!) and end
+// (-), and checks after each step whether the agent is alive.
 func TestAVanishedAgentIsNotAlive(t *testing.T) {
 	for name, tt := range map[string]struct {
 		steps string
-		alive string // y or n after each step
+		alive string // y or n for each step
 	}{
 		"a poll that ends":                          {"+1 -1", "yy"},
 		"a poll that breaks":                        {"+1 !1 -1", "yyn"},

@@ -12,8 +12,8 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// record is one listed agent. Everything below mu changes under mu; view is what
-// readers see of it.
+// record is one listed agent. mu guards the fields below it; view is the state that
+// readers see.
 type record struct {
 	fingerprint string
 	gone        chan struct{} // closed once the agent is not listed any more
@@ -27,22 +27,22 @@ type record struct {
 	status   *api.Status
 	sealing  binding
 	lastSeen time.Time
-	parked   int    // polls that are parked now
-	polls    uint64 // polls that were ever parked; the newest has this number
+	parked   int    // the number of polls that are parked now
+	polls    uint64 // the number of polls so far, which is the number of the newest
 	broken   uint64 // the number of the last poll whose connection went away
 	account  Account
-	latest   time.Time // the latest time that a caller has named
+	latest   time.Time // the latest time that a caller has passed
 }
 
-// binding is a sealing key as the agent last presented it, and what came of
-// checking it.
+// binding is the sealing key of the last status, and whether the agent's own key has
+// signed it.
 type binding struct {
 	claimed *api.SealingKey
 	valid   bool
 }
 
-// change runs f with the record locked, and publishes what came of it. A record
-// that was removed stays as it is.
+// change runs f with the record locked, and publishes the new state. It does nothing
+// if the record was removed.
 func (r *record) change(d *Directory, now time.Time, f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,8 +56,8 @@ func (r *record) change(d *Directory, now time.Time, f func()) {
 	r.publish(d)
 }
 
-// publish makes the record's state the one that readers and the observer see. The
-// caller holds r.mu.
+// publish shows the record's state to readers and the observer. The caller holds
+// r.mu.
 func (r *record) publish(d *Directory) {
 	a := &Agent{
 		Fingerprint: r.fingerprint, Name: r.listed.Name, PublicKey: r.line,
@@ -79,8 +79,8 @@ func (r *record) publish(d *Directory) {
 	}
 }
 
-// list sets the agent's line of the list. An edit is seen at once, not only after
-// the agent's next poll.
+// list sets the agent's line of the list. An edit counts at once, and not only from
+// the agent's next poll on.
 func (r *record) list(d *Directory, who identity.Authorized) {
 	if last := r.view.Load(); last != nil && same(last.listed, &who) {
 		return
@@ -90,12 +90,12 @@ func (r *record) list(d *Directory, who identity.Authorized) {
 	})
 }
 
-// same reports whether two lines with one key say the same.
+// same reports whether two lines with the same key are equal.
 func same(a, b *identity.Authorized) bool {
 	return a.Name == b.Name && slices.Equal(a.Targets, b.Targets) && slices.Equal(a.Tags, b.Tags) && a.Expires.Equal(b.Expires)
 }
 
-// remove ends the record. What still runs for it changes nothing any more.
+// remove ends the record. Later events do not change it.
 func (r *record) remove(d *Directory) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,8 +106,8 @@ func (r *record) remove(d *Directory) {
 	}
 }
 
-// bind takes the sealing key of a status. The signature on it is checked once a
-// change: a poll that repeats the key costs no more than a comparison.
+// bind sets the sealing key. It verifies the signature only if the key has changed: a
+// poll that repeats the key costs a comparison.
 func (r *record) bind(key *api.SealingKey) error {
 	switch {
 	case key == nil:
@@ -121,10 +121,10 @@ func (r *record) bind(key *api.SealingKey) error {
 	return err
 }
 
-// Update takes in a status, which is a sign of life. The directory keeps it: the
-// caller does not change it. Agents that are not listed are passed over. An error
-// says, once a change, that the agent's sealing key is not its own; the agent
-// then has none, and the rest counts all the same.
+// Update sets the status of an agent, which was seen just now. The directory keeps s:
+// the caller does not change it. An agent that is not listed is ignored. An error
+// says that the agent has not signed its sealing key; it is returned once for each
+// new key, and everything else of the status counts.
 func (d *Directory) Update(fingerprint string, s *api.Status, now time.Time) (err error) {
 	e, ok := d.table.Load().byFingerprint[fingerprint]
 	if !ok {
@@ -141,15 +141,15 @@ func (d *Directory) Update(fingerprint string, s *api.Status, now time.Time) (er
 	return err
 }
 
-// Poll is a parked poll of a listed agent. End ends it, once.
+// Poll is a parked poll of a listed agent. End ends it and is called once.
 type Poll struct {
 	d      *Directory
 	r      *record
 	number uint64
 }
 
-// Park notes that a poll of the agent is parked until it is ended. ok is false if
-// the agent is not listed.
+// Park records that a poll of the agent is parked, until End. ok is false if the agent
+// is not listed.
 func (d *Directory) Park(fingerprint string) (p Poll, ok bool) {
 	e, ok := d.table.Load().byFingerprint[fingerprint]
 	if !ok {
@@ -164,12 +164,12 @@ func (d *Directory) Park(fingerprint string) (p Poll, ok bool) {
 	return p, p.r != nil
 }
 
-// Gone is closed when the agent is taken off the list.
+// Gone is closed when the agent is removed from the list.
 func (p Poll) Gone() <-chan struct{} { return p.r.gone }
 
-// Break notes that the poll's connection went away, before or after End. If it is
-// the agent's newest poll, the agent has vanished until it parks another. An
-// older one says nothing: the agent had given it up for a newer one.
+// Break records that the poll's connection broke, before or after End. If it is the
+// agent's newest poll, the agent has vanished until it parks another one. An older
+// poll is ignored: the agent itself has replaced it.
 func (p Poll) Break() {
 	p.r.change(p.d, time.Time{}, func() {
 		if p.r.polls == p.number {
@@ -178,8 +178,8 @@ func (p Poll) Break() {
 	})
 }
 
-// End notes that the poll is not parked any more. The agent was last seen then,
-// also if it vanished.
+// End records that the poll is not parked any more, and that the agent was seen just
+// now.
 func (p Poll) End(now time.Time) {
 	p.r.change(p.d, now, func() {
 		p.r.lastSeen = now

@@ -6,31 +6,31 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 )
 
-// Reserve promises a share of the agent to a job. It returns false if there is
-// not enough left of it, or if the agent is not listed.
+// Reserve promises a share of the agent to a job. It returns false if the agent has
+// too little left or is not listed.
 func (d *Directory) Reserve(fingerprint string, r Reservation) (ok bool) {
 	d.account(fingerprint, r.Since, func(a *Account) bool { ok = a.Reserve(r); return ok })
 	return ok
 }
 
-// Answer notes that the agent has taken the job on, until then at the latest.
+// Answer extends the reservation of a job that the agent has answered.
 func (d *Directory) Answer(fingerprint, job string, until time.Time) {
 	d.account(fingerprint, time.Time{}, func(a *Account) bool { return a.Answer(job, until) })
 }
 
-// Release ends the reservation of a job that the agent has ended, if there is
-// one; see [Account.Release].
+// Release ends the reservation of a job that has ended on the agent, if there is one;
+// see [Account.Release].
 func (d *Directory) Release(fingerprint, job string, now time.Time) {
 	d.account(fingerprint, now, func(a *Account) bool { return a.Release(job) })
 }
 
-// Drop ends the reservation of a job whose claim is over, if there is one; see
+// Drop ends the reservation of a job whose claim has ended, if there is one; see
 // [Account.Drop].
 func (d *Directory) Drop(fingerprint, job string, now time.Time) {
 	d.account(fingerprint, now, func(a *Account) bool { return a.Drop(job) })
 }
 
-// Free returns what the agent can still promise.
+// Free returns what the agent can still promise, once expired reservations are gone.
 func (d *Directory) Free(fingerprint string, now time.Time) (free capacity.Capacity) {
 	d.account(fingerprint, now, func(a *Account) bool {
 		ended := d.expire(a, now)
@@ -40,7 +40,7 @@ func (d *Directory) Free(fingerprint string, now time.Time) (free capacity.Capac
 	return free
 }
 
-// account runs f on the agent's reservations. f tells whether it has changed them.
+// account runs f on the agent's reservations. f reports whether it has changed them.
 func (d *Directory) account(fingerprint string, now time.Time, f func(*Account) bool) {
 	e, ok := d.table.Load().byFingerprint[fingerprint]
 	if !ok {
@@ -66,17 +66,17 @@ func (d *Directory) expire(a *Account, now time.Time) bool {
 
 // Totals is a momentary count of all reservations.
 type Totals struct {
-	// Reservations are jobs that agents have promised a share of themselves to,
-	// and Reserved is the sum of those shares.
+	// Reservations is the number of jobs with a reservation, and Reserved the sum
+	// of their needs.
 	Reservations int
 	Reserved     capacity.Capacity
-	// Healed reservations ended because an agent's status did not list the job,
-	// and Expired ones by their time, since the start.
+	// Healed counts reservations that ended because a status did not list the job,
+	// and Expired those that ended by their time, since the broker's start.
 	Healed, Expired int
 }
 
-// Totals counts, after it has ended the reservations whose time is over. It looks
-// at every agent, one after the other.
+// Totals ends expired reservations and counts the others. It visits one agent after
+// the other.
 func (d *Directory) Totals(now time.Time) (t Totals) {
 	for _, e := range d.table.Load().list {
 		d.account(e.fingerprint, now, func(a *Account) bool {

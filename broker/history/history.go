@@ -35,8 +35,8 @@ import (
 	"github.com/farforge/farforge/common/wholefile"
 )
 
-// PerAgent results are kept of each agent, and none that is older than MaxAge
-// when the store is opened.
+// The store keeps the last PerAgent results of each agent. Open deletes those that
+// are older than MaxAge.
 const (
 	PerAgent = 64
 	MaxAge   = 30 * 24 * time.Hour
@@ -44,8 +44,8 @@ const (
 
 var results = []byte("results")
 
-// Open opens the file, or makes it, readable by its owner only. It forgets what
-// is too old, and gives space back if most of the file is unused.
+// Open opens the file, or creates it readable by its owner only. It deletes old
+// results, and compacts the file if most of it is unused.
 func Open(path string, now time.Time) (*Store, error) {
 	db, err := open(path)
 	if err != nil {
@@ -82,8 +82,8 @@ func open(path string) (*bbolt.DB, error) {
 
 func key(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-// Results returns what was added, in the order of time. Entries that cannot be
-// read, as another version may have written them, are left out and counted.
+// Results returns all results in the order of time. It counts and skips entries that
+// it cannot read, which another version may have written.
 func (s *Store) Results() (all []scheduler.Result, unread int, err error) {
 	if err := s.Flush(); err != nil {
 		return nil, 0, err
@@ -109,7 +109,7 @@ func (s *Store) Results() (all []scheduler.Result, unread int, err error) {
 	return all, unread, nil
 }
 
-// prune deletes results that are too old, or unreadable, and agents without any.
+// prune deletes old and unreadable results, and agents without results.
 func prune(db *bbolt.DB, now time.Time) error {
 	err := db.Update(func(tx *bbolt.Tx) error {
 		all := tx.Bucket(results)
@@ -139,13 +139,13 @@ func prune(db *bbolt.DB, now time.Time) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("forget what is old in the history: %w", err)
+		return fmt.Errorf("delete old results from the history: %w", err)
 	}
 	return nil
 }
 
-// wasteful tells whether more than half of a file of more than a mebibyte is
-// unused. bbolt uses freed pages again but does not shrink its file.
+// wasteful reports whether the file is larger than a mebibyte and more than half of
+// it is unused. bbolt reuses freed pages but does not shrink its file.
 func wasteful(db *bbolt.DB, path string) bool {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() < 1<<20 {
@@ -155,8 +155,8 @@ func wasteful(db *bbolt.DB, path string) bool {
 	return unused > info.Size()/2
 }
 
-// compact copies what is used into a new file, which takes the place of the old
-// one whole or not at all. It closes the old one.
+// compact copies the data into a new file, which atomically replaces the old one. It
+// closes the old one.
 func compact(old *bbolt.DB, path string) (*bbolt.DB, error) {
 	fail := func(err error) (*bbolt.DB, error) { return nil, fmt.Errorf("compact the history %s: %w", path, err) }
 	fresh := path + ".compact"

@@ -54,12 +54,12 @@ func TestKeepsTheLastOfEachAgentOverRestarts(t *testing.T) {
 			if agent == "SHA256:b" && i >= 3 {
 				break
 			}
-			if err := s.Add(result(agent, i)); err != nil { // each on its own: the order counts
+			if err := s.Add(result(agent, i)); err != nil { // one after the other: the order counts
 				t.Fatal(err)
 			}
 		}
 	}
-	for i := range 20 { // and at once
+	for i := range 20 { // concurrently
 		wg.Go(func() {
 			if err := s.Add(result("SHA256:c", i)); err != nil {
 				t.Error(err)
@@ -152,7 +152,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child adds results for ever and tells of each that is stored.
+// child adds results without end and prints a line for each stored one.
 func child(path string) {
 	s, err := Open(path, now)
 	if err != nil {
@@ -168,8 +168,8 @@ func child(path string) {
 	}
 }
 
-// TestSurvivesKill kills a process that writes, as kill -9 does, again and
-// again. Whatever it said was stored must be there.
+// TestSurvivesKill kills a writing process with SIGKILL, several times. Each result
+// that it has printed as stored must be in the file.
 func TestSurvivesKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
 	for round := range 5 {
@@ -185,10 +185,10 @@ func TestSurvivesKill(t *testing.T) {
 		last, lines := -1, bufio.NewScanner(out)
 		for lines.Scan() {
 			if _, err := fmt.Sscanf(lines.Text(), "stored %d", &last); err != nil {
-				t.Fatalf("the child says: %s", lines.Text())
+				t.Fatalf("the child printed: %s", lines.Text())
 			}
 			if last == 10+3*round {
-				_ = cmd.Process.Kill() // SIGKILL; what it still says is read
+				_ = cmd.Process.Kill() // the loop still reads what it has printed
 			}
 		}
 		_ = cmd.Wait()
@@ -198,7 +198,7 @@ func TestSurvivesKill(t *testing.T) {
 			found = found || r == result("SHA256:a", last)
 		}
 		if !found {
-			t.Errorf("round %d: result %d was stored, and is not there", round, last)
+			t.Errorf("round %d: result %d was stored and is missing", round, last)
 		}
 		_ = s.Close()
 	}
@@ -212,7 +212,7 @@ func TestAddDoesNotWaitForTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := 0
-	for err = nil; err == nil; kept++ { // would never return if it waited
+	for err = nil; err == nil; kept++ { // a waiting Add would never return
 		err = s.Add(result("SHA256:a", kept))
 	}
 	if kept--; !errors.Is(err, ErrQueueFull) || kept < maxQueued {
@@ -229,7 +229,7 @@ func TestAddDoesNotWaitForTheDisk(t *testing.T) {
 	}
 }
 
-// TestFailedWritesAreReported, once, to whoever adds or closes next.
+// TestFailedWritesAreReported once, by the next call.
 func TestFailedWritesAreReported(t *testing.T) {
 	s := mustOpen(t, filepath.Join(t.TempDir(), "history.db"), now)
 	_ = s.db.Close()
@@ -240,7 +240,7 @@ func TestFailedWritesAreReported(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if err := s.Flush(); err != nil {
-		t.Errorf("nothing was added since, and yet: %v", err)
+		t.Errorf("the same error was returned twice: %v", err)
 	}
 	if err := s.Add(result("SHA256:a", 2)); err != nil {
 		t.Fatal(err)
@@ -256,8 +256,8 @@ func TestFailedWritesAreReported(t *testing.T) {
 	}
 }
 
-// TestCloseWritesWhatWasAdded, also what is added at the same moment without an
-// error.
+// TestCloseWritesWhatWasAdded, including results that are added concurrently without
+// an error.
 func TestCloseWritesWhatWasAdded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
 	s := mustOpen(t, path, now)

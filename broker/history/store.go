@@ -12,12 +12,12 @@ import (
 	"github.com/farforge/farforge/broker/scheduler"
 )
 
-// maxQueued bounds the results that wait for the disk.
+// maxQueued bounds the number of results that wait for the disk.
 const maxQueued = 4096
 
-// What Add fails with.
+// Errors of Add.
 var (
-	// ErrQueueFull: the disk is slower than the results; this one is not kept.
+	// ErrQueueFull: too many results wait for the disk, and this one is not kept.
 	ErrQueueFull = errors.New("add a result to the history: the disk is too slow, too many results wait to be written")
 	// ErrClosed: the store is closed.
 	ErrClosed = errors.New("the history is closed")
@@ -28,15 +28,15 @@ var (
 type Store struct {
 	db     *bbolt.DB
 	queue  chan entry
-	failed atomic.Pointer[error] // of the last write; nil once a caller has had it
+	failed atomic.Pointer[error] // of the last write; nil once it was returned
 	ended  chan struct{}         // closed when the writer has ended
 
 	mu     sync.RWMutex // held to send, and to close
 	closed bool
 }
 
-// entry is a result to write or, with written set, a caller that waits until all
-// before it are.
+// entry is a result to write or, with written set, a caller of Flush that waits for
+// all entries before it.
 type entry struct {
 	result  scheduler.Result
 	written chan struct{}
@@ -48,9 +48,9 @@ func newStore(db *bbolt.DB) *Store {
 	return s
 }
 
-// Add takes a result in, to be stored in place of the agent's oldest. It does not
-// wait for the disk. An error says that this result is not kept, or that earlier
-// ones could not be written.
+// Add queues a result, which will replace the agent's oldest one. It does not wait for
+// the disk. An error says that this result is not kept, or that earlier ones could
+// not be written.
 func (s *Store) Add(r scheduler.Result) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -65,8 +65,8 @@ func (s *Store) Add(r scheduler.Result) error {
 	}
 }
 
-// Flush waits until all that was added before is on disk. It returns the error of
-// the last write that failed, unless Add has returned that already.
+// Flush waits until all results that were added before are on disk. It returns the
+// error of the last write that failed, unless Add has already returned it.
 func (s *Store) Flush() error {
 	written := make(chan struct{})
 	s.mu.RLock()
@@ -80,8 +80,7 @@ func (s *Store) Flush() error {
 	return s.failure()
 }
 
-// Close writes what was added, and closes the file. Only the first call does
-// something.
+// Close writes the queued results and closes the file. Later calls do nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -102,8 +101,8 @@ func (s *Store) failure() error {
 	return nil
 }
 
-// write stores what is queued, until the queue is closed: all that has gathered
-// during one transaction in the next one.
+// write stores queued results until the queue is closed. All results that arrive
+// during one transaction go into the next one.
 func (s *Store) write() {
 	defer close(s.ended)
 	batch := make([]entry, 0, maxQueued)
@@ -126,7 +125,7 @@ func (s *Store) write() {
 	}
 }
 
-// put stores each result in place of its agent's oldest.
+// put stores results; each replaces its agent's oldest one.
 func put(tx *bbolt.Tx, batch []entry) error {
 	for i := range batch {
 		if batch[i].written != nil {

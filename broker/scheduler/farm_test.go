@@ -16,7 +16,7 @@ import (
 	"github.com/farforge/farforge/common/toolchain"
 )
 
-// need reads a toolchain.
+// need parses a toolchain requirement.
 func need(s string) toolchain.Requirement {
 	r, err := toolchain.Parse(s)
 	if err != nil {
@@ -42,7 +42,7 @@ func (f *testFarm) failed(name string, n int, at time.Time) {
 	}
 }
 
-// firsts counts who is first in many choices.
+// firsts counts how often each agent is first in 200 choices.
 func (f *testFarm) firsts(n Need, at time.Time) map[string]int {
 	first := map[string]int{}
 	for seed := range uint64(200) {
@@ -72,7 +72,8 @@ func TestFarmPrefersTheFast(t *testing.T) {
 			t.Errorf("%s: %+v", got[i].Name, s)
 		}
 	}
-	// A day without news: what was learned fades, and others get a chance.
+	// After a day without results the estimates are less certain, and others get a
+	// chance.
 	later := now.Add(24 * time.Hour)
 	if got := f.firsts(idf, later); got["fast"] > 160 {
 		t.Errorf("first of 200 after a day: %v", got)
@@ -81,7 +82,7 @@ func TestFarmPrefersTheFast(t *testing.T) {
 
 func TestFarmPrefersTheWarm(t *testing.T) {
 	f := farmOf(buildsIDF("a"), buildsIDF("b"), buildsIDF("c"))
-	// All are alike; second builds of a project take a third of the time.
+	// All agents are alike; the second build of a project takes a third of the time.
 	for p := range 40 {
 		for _, name := range []string{"a", "b", "c"} {
 			for _, seconds := range []float64{60, 20, 20} {
@@ -98,7 +99,7 @@ func TestFarmPrefersTheWarm(t *testing.T) {
 	if w := got[0].Warmth; got[0].Name != "b" || w < 0.25 || w > 0.45 || got[1].Warmth != 1 {
 		t.Errorf("%+v", got)
 	}
-	// An agent that says what it keeps is believed over what was seen.
+	// The list of an agent counts more than its past builds.
 	b := buildsIDF("b")
 	b.Status.Warm = []string{}
 	f.set(b, now)
@@ -106,12 +107,12 @@ func TestFarmPrefersTheWarm(t *testing.T) {
 	c.Status.Warm = []string{idf.Project}
 	f.set(c, now)
 	if got := f.firsts(idf, now); got["c"] < 190 {
-		t.Errorf("first of 200, with a workspace that the agent tells of: %v", got)
+		t.Errorf("first of 200, with a workspace that the agent lists: %v", got)
 	}
 }
 
-// TestFirstBuildIsNotAWarmOne: by the time that a result is known, the agent
-// says that the project is warm, which the job itself has made it.
+// TestFirstBuildIsNotAWarmOne: when a result arrives, the agent already lists the
+// project as warm, because the job itself has made it so.
 func TestFirstBuildIsNotAWarmOne(t *testing.T) {
 	a, b := buildsIDF("a"), buildsIDF("b")
 	f := farmOf(a, b)
@@ -135,17 +136,17 @@ func TestFirstBuildIsNotAWarmOne(t *testing.T) {
 	last.Project = "p19"
 	got := f.Choose(last, options(1))
 	if got[0].Name != "a" || got[0].Score.Warmth > 0.3 || got[1].Score.Warmth != 1 {
-		t.Errorf("warm builds take a sixth, and it has learned %+v", got)
+		t.Errorf("warm builds take a sixth; learned: %+v", got)
 	}
 	if w := f.Warmth("SHA256:nobody", last); w != Unknown {
-		t.Errorf("an agent that is not known has warmth %v", w)
+		t.Errorf("an unknown agent has warmth %v", w)
 	}
 	if last.Project = ""; f.Warmth(a.Fingerprint, last) != Unknown {
 		t.Error("no project is warm")
 	}
 }
 
-func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
+func TestBrokenAgentsRestAndAreTriedAgain(t *testing.T) {
 	f := farmOf(buildsIDF("good"), buildsIDF("best"))
 	for range 30 {
 		f.built("good", 60, 1)
@@ -153,7 +154,7 @@ func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
 	}
 	f.failed("best", 1, now)
 	if got := f.firsts(idf, now); got["best"] == 0 {
-		t.Errorf("one failure made an agent that had done well an outcast: %v", got)
+		t.Errorf("a good agent is not chosen after one failure: %v", got)
 	}
 	f.failed("best", 3, now)
 	if got := f.firsts(idf, now.Add(time.Second)); got["best"] != 0 {
@@ -163,23 +164,23 @@ func TestFarmLeavesTheBrokenAndTriesAgain(t *testing.T) {
 	if got := f.firsts(idf, later); got["best"] < 195 {
 		t.Errorf("after its rest: %v", got)
 	}
-	// One trial at a time.
+	// Only one trial runs at a time.
 	if !f.dir.Reserve("SHA256:best", directory.Reservation{Job: "trial", Need: capacity.Capacity{Cores: 1, MemoryMB: 1}, Since: later, Until: later.Add(time.Hour), Done: later.Add(time.Minute)}) {
 		t.Fatal("no room for the trial")
 	}
 	if got := f.firsts(idf, later); got["best"] != 0 {
-		t.Errorf("while it is on trial: %v", got)
+		t.Errorf("during its trial: %v", got)
 	}
 	f.dir.Release("SHA256:best", "trial", later)
 	f.built("best", 20, 3)
 	if got := f.firsts(idf, later); got["best"] < 195 {
-		t.Errorf("after it did well again: %v", got)
+		t.Errorf("after three good builds: %v", got)
 	}
 }
 
-// TestFarmIsCuriousWhenIdle: chance widens the scores as far as there are agents
-// with room, and not at all for those that have none.
-func TestFarmIsCuriousWhenIdle(t *testing.T) {
+// TestIdleFarmExplores: the draws are as wide as the share of agents with room, and
+// nothing is drawn for agents without room.
+func TestIdleFarmExplores(t *testing.T) {
 	names := []string{"a", "b", "c", "d"}
 	for _, taken := range []int{0, 1, 3} {
 		f := newTestFarm()
@@ -234,7 +235,7 @@ func TestFarmWeighsWaitingAgainstSpeed(t *testing.T) {
 		}
 		got := f.Choose(idf, options(1))
 		if tt.want == "fast" && (len(got) != 1 || got[0].Wait < 4 || got[0].Wait > 6) {
-			t.Errorf("a slow one would take the job away, or the wait is wrong: %+v", got)
+			t.Errorf("a slow agent is among the candidates, or the wait is wrong: %+v", got)
 		}
 	}
 }
@@ -268,7 +269,7 @@ func TestFarmMeetsNeeds(t *testing.T) {
 	}
 	f.unlist("SHA256:a")
 	if got := f.Choose(idf, options(1)); len(got) != 0 {
-		t.Errorf("an agent that is not listed any more: %+v", got)
+		t.Errorf("chose an agent that is not listed any more: %+v", got)
 	}
 }
 
@@ -282,8 +283,8 @@ func TestSameSeedSameChoice(t *testing.T) {
 	}
 }
 
-// TestTwoOffersNeverOversell races claims for the same agents.
-func TestTwoOffersNeverOversell(t *testing.T) {
+// TestConcurrentClaimsNeverOversell claims the same agents from many goroutines.
+func TestConcurrentClaimsNeverOversell(t *testing.T) {
 	f := farmOf(buildsIDF("a"), buildsIDF("b"))
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -321,7 +322,7 @@ func TestTwoOffersNeverOversell(t *testing.T) {
 	}
 }
 
-// largeFarm has agents of different speeds, a third of them busy.
+// largeFarm returns a farm of agents with different speeds, a third of them busy.
 func largeFarm(size int) (*testFarm, *rand.Rand) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	f := newTestFarm()
@@ -352,15 +353,15 @@ func BenchmarkFarmChoose(b *testing.B) {
 				n := idf
 				n.Project = fmt.Sprint(i % 1000)
 				if len(f.Choose(n, options(uint64(i)))) == 0 {
-					b.Fatal("nobody")
+					b.Fatal("no agent was chosen")
 				}
 			}
 		})
 	}
 }
 
-// BenchmarkFarmChooseParallel chooses on all cores at once, beside polls and
-// results. -cpu says on how many.
+// BenchmarkFarmChooseParallel chooses, claims and learns on as many cores as -cpu
+// says.
 func BenchmarkFarmChooseParallel(b *testing.B) {
 	for _, size := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint("agents=", size), func(b *testing.B) {
@@ -375,7 +376,7 @@ func BenchmarkFarmChooseParallel(b *testing.B) {
 					n.Project = fmt.Sprint(i % 1000)
 					got := f.Choose(n, options(i))
 					if len(got) == 0 {
-						b.Fatal("nobody")
+						b.Fatal("no agent was chosen")
 					}
 					f.churn(got[0].Fingerprint, i)
 				}
@@ -384,7 +385,7 @@ func BenchmarkFarmChooseParallel(b *testing.B) {
 	}
 }
 
-// churn is a claim and the end of its job, and now and then a result.
+// churn claims an agent for a job and ends the job; each eighth job has a result.
 func (f *testFarm) churn(fingerprint string, i uint64) {
 	job := fmt.Sprint(i)
 	if f.dir.Reserve(fingerprint, directory.Reservation{Job: job, Need: idf.Capacity, Since: now, Until: now.Add(time.Hour), Done: now.Add(time.Minute)}) {

@@ -9,13 +9,12 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// testFarm is a farm that observes a directory, on which a test plays what agents
-// do.
+// testFarm is a farm that observes a directory. Tests play the agents.
 type testFarm struct {
 	*Farm
 	dir    *directory.Directory
 	listed []identity.Authorized
-	polls  map[string]directory.Poll // that are parked
+	polls  map[string]directory.Poll // the parked ones, by fingerprint
 }
 
 func newTestFarm() *testFarm {
@@ -52,7 +51,7 @@ func (f *testFarm) unlist(fingerprint string) {
 	f.dir.Replace(f.listed)
 }
 
-// set brings an agent that is listed into the state that a describes.
+// set brings a listed agent into the state that a describes.
 func (f *testFarm) set(a directory.Agent, at time.Time) {
 	if p, ok := f.polls[a.Fingerprint]; ok {
 		p.End(at)
@@ -74,7 +73,7 @@ func (f *testFarm) set(a directory.Agent, at time.Time) {
 	p.Break()
 }
 
-// info returns what users may know of an agent.
+// info returns what users may know about an agent.
 func (f *testFarm) info(fingerprint string, o *Options) api.AgentInfo {
 	a, _ := f.dir.Agent(fingerprint)
 	return f.Info(&a, o)

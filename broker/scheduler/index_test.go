@@ -18,7 +18,7 @@ func cores(n int) func(*directory.Agent) {
 	return func(a *directory.Agent) { a.Status.TotalCores, a.Status.FreeCores = n, n }
 }
 
-// many returns agents that are alike.
+// many returns n agents that are alike.
 func many(n int, name string, change ...func(*directory.Agent)) []directory.Agent {
 	var all []directory.Agent
 	for i := range n {
@@ -31,8 +31,8 @@ func many(n int, name string, change ...func(*directory.Agent)) []directory.Agen
 	return all
 }
 
-// TestFreeAgentIsFoundAmongMany hides the one agent that is free for the job among
-// more others than a choice scores, of each sort that could hide it.
+// TestFreeAgentIsFoundAmongMany hides the one agent with room for the job among more
+// others than a choice scores, for each reason that others have no room.
 func TestFreeAgentIsFoundAmongMany(t *testing.T) {
 	large := idf
 	large.Capacity = capacity.Capacity{Cores: 8, MemoryMB: 8192}
@@ -65,7 +65,7 @@ func TestFreeAgentIsFoundAmongMany(t *testing.T) {
 	}
 }
 
-// TestBusyAgentIsFoundAmongMany: it is the only one that can do the job at all.
+// TestBusyAgentIsFoundAmongMany: the busy agent is the only able one.
 func TestBusyAgentIsFoundAmongMany(t *testing.T) {
 	f := farmOf(append(many(2000, "offline", lost), with(buildsIDF("busy"), busy))...)
 	for seed := range uint64(50) {
@@ -75,7 +75,7 @@ func TestBusyAgentIsFoundAmongMany(t *testing.T) {
 	}
 }
 
-// TestEditsOfTheListCountAtOnce: no poll is needed in between.
+// TestEditsOfTheListCountAtOnce, without a poll in between.
 func TestEditsOfTheListCountAtOnce(t *testing.T) {
 	a := buildsIDF("a")
 	f := farmOf(a)
@@ -117,9 +117,9 @@ func TestEditsOfTheListCountAtOnce(t *testing.T) {
 	}
 }
 
-// TestIndexUnderConcurrentUse lets agents poll, claim, fail, learn new targets,
-// leave and come back while choices run, and then compares the index with the
-// agents themselves.
+// TestIndexUnderConcurrentUse makes agents poll, claim, fail, change targets, leave
+// the list and return while choices run, and then compares the index with the
+// directory.
 func TestIndexUnderConcurrentUse(t *testing.T) {
 	const size = 150
 	f := newTestFarm()
@@ -131,7 +131,7 @@ func TestIndexUnderConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			rnd := rand.New(rand.NewPCG(7, uint64(g)))
 			for i := range 600 {
-				a := agents[g+8*rnd.IntN(size/8)] // each is one goroutine's
+				a := agents[g+8*rnd.IntN(size/8)] // no other goroutine uses it
 				at := now.Add(time.Duration(i) * time.Second)
 				switch rnd.IntN(8) {
 				case 0:
@@ -169,7 +169,7 @@ func TestIndexUnderConcurrentUse(t *testing.T) {
 		f.unlist(a.Fingerprint)
 	}
 	if n := len(*f.classes.Load()); n != 0 {
-		t.Errorf("%d classes are left without any agent", n)
+		t.Errorf("%d classes have no agent", n)
 	}
 }
 
@@ -197,12 +197,12 @@ func (f *testFarm) checkIndex(t *testing.T) {
 				taken++
 				a := m.facts.Load()
 				if seated[m] || a == nil || a.class != c || m.seat != (seat{c, at, b, i}) {
-					t.Errorf("%s sits where it should not", m.fingerprint)
+					t.Errorf("%s has the wrong seat", m.fingerprint)
 					continue
 				}
 				seated[m] = true
 				if want := a.parked && a.free.Cores > 0; isOpen && !want || isOpen && unpack(b.room[i%seats].Load()) != a.free {
-					t.Errorf("%s: its seat is open with %+v, it has %+v and is parked: %v", m.fingerprint, unpack(b.room[i%seats].Load()), a.free, a.parked)
+					t.Errorf("%s: its seat is open with %+v, but it has %+v and parked is %v", m.fingerprint, unpack(b.room[i%seats].Load()), a.free, a.parked)
 				}
 			}
 			if openHere != int(s.open.Load()) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestGoodBuildsBringAnAgentBack however often it has failed before.
+// TestGoodBuildsBringAnAgentBack, however often it has failed before.
 func TestGoodBuildsBringAnAgentBack(t *testing.T) {
 	for _, failures := range []int{4, 17, 1000} {
 		f := farmOf(buildsIDF("good"), buildsIDF("best"))
@@ -30,7 +30,7 @@ func TestGoodBuildsBringAnAgentBack(t *testing.T) {
 	}
 }
 
-// TestSizesOutlastAPause: how long builds take does not change while nobody builds.
+// TestSizesOutlastAPause: estimates of build times stay while nothing is built.
 func TestSizesOutlastAPause(t *testing.T) {
 	const minutes = 20
 	for _, pause := range []time.Duration{0, 24 * time.Hour, 30 * 24 * time.Hour, 365 * 24 * time.Hour} {
@@ -50,12 +50,12 @@ func TestSizesOutlastAPause(t *testing.T) {
 			}
 		}
 		if got := f.Start([]string{"SHA256:b"}, idf, 1, later).Minutes(); got < 0.1*minutes || got > 1.4*minutes {
-			t.Errorf("after %v, a place behind one job is worth %.1f minutes", pause, got)
+			t.Errorf("after %v, the wait behind one job is %.1f minutes", pause, got)
 		}
 	}
 }
 
-// TestAPauseLeavesDoubt: the first results after it count for more.
+// TestAPauseLeavesDoubt: the first results after a pause count for more.
 func TestAPauseLeavesDoubt(t *testing.T) {
 	expect := func(pause time.Duration) float64 {
 		f := farmOf(buildsIDF("a"))

@@ -15,9 +15,9 @@ func behind(kind string) func(*directory.Agent) {
 	return func(a *directory.Agent) { a.Status.NAT = kind }
 }
 
-// TestWhoCanMeetComesFirst has a client behind a symmetric NAT: it meets an open
-// agent directly, and another symmetric one through a relay only.
-func TestWhoCanMeetComesFirst(t *testing.T) {
+// TestDirectAgentsComeFirst has a client behind a symmetric NAT: it connects to an
+// open agent directly, and to a symmetric one through a relay only.
+func TestDirectAgentsComeFirst(t *testing.T) {
 	n := Need{Capacity: capacity.Capacity{Cores: 1, MemoryMB: 1}, NAT: nat.Parse("port/port")}
 	far := with(agent("far"), behind("port/port"))
 	open := with(agent("open"), behind("open"))
@@ -28,10 +28,10 @@ func TestWhoCanMeetComesFirst(t *testing.T) {
 			t.Fatalf("seed %d: %+v", seed, ranked)
 		}
 		if got := farmOf(far, unknown).Choose(n, options(seed)); got[0].Name != "unknown" {
-			t.Fatalf("seed %d: what is unknown is hoped for, got %+v", seed, got)
+			t.Fatalf("seed %d: an unknown NAT is assumed reachable, got %+v", seed, got)
 		}
 	}
-	// A relay now is better than a long wait, and than nothing.
+	// A relay now is better than a long wait, and than no agent.
 	f := farmOf(far, open)
 	if !f.dir.Reserve(open.Fingerprint, directory.Reservation{Job: "J", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Done: now.Add(30 * time.Minute), Until: now.Add(time.Hour)}) {
 		t.Fatal("the open agent cannot be reserved")
@@ -42,14 +42,14 @@ func TestWhoCanMeetComesFirst(t *testing.T) {
 	if got := farmOf(far).Choose(n, options(1)); len(got) != 1 || !got[0].Relay {
 		t.Errorf("alone: %+v", got)
 	}
-	// Who needs no relay is not told of one.
+	// For a client of unknown NAT no agent is marked as one that needs a relay.
 	if got := farmOf(far, open).Choose(small, options(1)); slices.ContainsFunc(got, func(r Ranked) bool { return r.Relay }) {
 		t.Errorf("a client of unknown NAT: %+v", got)
 	}
 }
 
-// TestOneThatCanMeetIsFoundAmongMany hides it among more than are listed.
-func TestOneThatCanMeetIsFoundAmongMany(t *testing.T) {
+// TestDirectAgentIsFoundAmongMany hides it among more agents than a choice scores.
+func TestDirectAgentIsFoundAmongMany(t *testing.T) {
 	n := Need{Capacity: capacity.Capacity{Cores: 1, MemoryMB: 1}, NAT: nat.Parse("port/port")}
 	var f []directory.Agent
 	for i := range 300 {

@@ -15,7 +15,7 @@ import (
 
 type fleet []directory.Agent
 
-// Choose is what the broker does: the best, or why there is none.
+// Choose does what the broker does: it returns the best agents, or why there is none.
 func Choose(f fleet, n Need, o Options) ([]api.Candidate, *Unmet) {
 	ranked := farmOf(f...).Choose(n, o)
 	if len(ranked) == 0 {
@@ -33,8 +33,8 @@ func (f fleet) At(i int) directory.Agent { return f[i] }
 
 var now = time.Unix(1_000_000, 0)
 
-// agent describes one that is parked, has 8 cores and 8192 MiB, all free, and
-// the capabilities, each "target toolchain version".
+// agent describes a parked agent with 8 cores and 8192 MiB, all free, and the given
+// capabilities, each "target toolchain version".
 func agent(name string, caps ...string) directory.Agent {
 	s := &api.Status{TotalCores: 8, FreeCores: 8, TotalMemMB: 8192, FreeMemMB: 8192}
 	for _, c := range caps {
@@ -53,10 +53,10 @@ func free(cores int) func(*directory.Agent) {
 	return func(a *directory.Agent) { a.Status.FreeCores = cores }
 }
 
-func busy(a *directory.Agent)     { a.Parked = false }
-func drains(a *directory.Agent)   { a.Status.Draining = true }
-func lost(a *directory.Agent)     { a.Parked, a.LastSeen = false, now.Add(-time.Hour) }
-func neverSaw(a *directory.Agent) { a.Parked, a.Status = false, nil }
+func busy(a *directory.Agent)        { a.Parked = false }
+func drains(a *directory.Agent)      { a.Status.Draining = true }
+func lost(a *directory.Agent)        { a.Parked, a.LastSeen = false, now.Add(-time.Hour) }
+func neverPolled(a *directory.Agent) { a.Parked, a.Status = false, nil }
 
 func limited(a *directory.Agent) { a.Targets = []string{"esp32c3"} }
 
@@ -245,9 +245,9 @@ func TestUnmetNeedsAreNamed(t *testing.T) {
 		detail string
 		hints  []string
 	}{
-		{"nobody", nil, small, api.CodeNoAgent, "no agent is online",
+		{"no agents", nil, small, api.CodeNoAgent, "no agent is online",
 			[]string{"start a proxy-agent whose key is in the broker's list of agents; one that runs already comes back within seconds"}},
-		{"all lost", fleet{with(agent("a"), lost), with(agent("b"), neverSaw)}, small, api.CodeNoAgent, "no agent is online",
+		{"all lost", fleet{with(agent("a"), lost), with(agent("b"), neverPolled)}, small, api.CodeNoAgent, "no agent is online",
 			[]string{"start a proxy-agent whose key is in the broker's list of agents; one that runs already comes back within seconds"}},
 		{"draining", fleet{with(agent("a"), drains)}, small, api.CodeNoAgent, "1 agent is online, but shutting down", nil},
 		{"pinned", two, Need{Agents: []string{"c"}}, api.CodeNoAgent, "the agent c is not online",

@@ -10,13 +10,13 @@ import (
 )
 
 func TestStart(t *testing.T) {
-	// one has a lane for jobs of two cores, two has two.
+	// The agent one runs one job of two cores at a time, the agent two runs two.
 	cores := func(n int) func(*directory.Agent) {
 		return func(a *directory.Agent) { a.Status.TotalCores, a.Status.FreeCores = n, n }
 	}
 	f := farmOf(with(buildsIDF("one"), cores(2)), with(buildsIDF("two"), cores(4)), with(buildsIDF("free"), cores(4)),
 		with(buildsIDF("late"), cores(2)), with(buildsIDF("due"), cores(2)), with(with(buildsIDF("other"), cores(2)), free(0)), with(buildsIDF("away"), func(a *directory.Agent) { a.Parked = false }))
-	f.built("stranger", 60, 1) // its results are known, itself it is not
+	f.built("stranger", 60, 1) // its results are known, but it is not listed
 	run := func(agent, job string, since, done time.Duration) {
 		t.Helper()
 		if !f.dir.Reserve("SHA256:"+agent, directory.Reservation{Job: job, Need: capacity.Capacity{Cores: 2, MemoryMB: 1},
@@ -36,7 +36,7 @@ func TestStart(t *testing.T) {
 		want       time.Duration
 	}{
 		{"no candidates", nil, 3, 0},
-		{"nobody known", []string{"nobody", "stranger"}, 3, 0},
+		{"unknown candidates", []string{"nobody", "stranger"}, 3, 0},
 		{"room", []string{"one", "free"}, 0, 0},
 		{"busy, next", []string{"one"}, 0, 80 * time.Second},
 		{"busy, two ahead", []string{"one"}, 2, 280 * time.Second},
@@ -58,7 +58,7 @@ func TestStart(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	// Who has room, but for those ahead: a share of a job of the usual length.
+	// An agent with room and jobs ahead: a share of a job of average length.
 	if got := f.Start([]string{"SHA256:free"}, idf, 1, now); got < 10*time.Second || got > time.Minute {
 		t.Errorf("behind one where two fit: %v", got)
 	}
@@ -70,8 +70,8 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestLanesAreBoundByMemoryToo: eight cores are one lane for jobs that each need
-// all of the memory.
+// TestLanesAreBoundByMemoryToo: an agent of eight cores runs one job at a time if each
+// needs all of its memory.
 func TestLanesAreBoundByMemoryToo(t *testing.T) {
 	for _, tt := range []struct {
 		need  capacity.Capacity

@@ -10,8 +10,8 @@ import (
 
 func vanished(a *directory.Agent) { a.Parked, a.Vanished = false, true }
 
-// TestVanishedAgentsAreNotChosen: neither by the farm nor where it explains; and
-// who is the only one is told of as one that may come back.
+// TestVanishedAgentsAreNotChosen: if the only able agent has vanished, the error says
+// that it may come back.
 func TestVanishedAgentsAreNotChosen(t *testing.T) {
 	gone, other := with(buildsIDF("gone"), vanished), agent("other", "esp32 arduino 3.0")
 	if got := farmOf(gone, buildsIDF("here")).Choose(idf, options(1)); len(got) != 1 || got[0].Name != "here" {
@@ -25,7 +25,7 @@ func TestVanishedAgentsAreNotChosen(t *testing.T) {
 		"alone":            {fleet{gone}, api.CodeNoAgent, "the only agent that is able to build this has just lost its connection"},
 		"the only able":    {fleet{other, gone}, api.CodeNoAgent, "the only agent that is able to build this"},
 		"two":              {fleet{gone, gone}, api.CodeNoAgent, "each of the 2 agents"},
-		"it could not":     {fleet{other, with(other, vanished)}, api.CodeNoTarget, "no agent can build for esp32c3"},
+		"it is not able":   {fleet{other, with(other, vanished)}, api.CodeNoTarget, "no agent can build for esp32c3"},
 		"a long while ago": {fleet{with(gone, lost)}, api.CodeNoAgent, "no agent is online"},
 	} {
 		if got := farmOf(tt.fleet...).Choose(idf, options(1)); len(got) > 0 {

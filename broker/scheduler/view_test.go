@@ -22,7 +22,7 @@ func TestInfo(t *testing.T) {
 		want   func(*api.AgentInfo)
 	}{
 		"idle": {want: func(i *api.AgentInfo) { i.State = api.AgentIdle }},
-		"busy by its own word": {
+		"busy by its status": {
 			change: func(a *directory.Agent) {
 				a.Status.RunningJobs, a.Status.FreeCores, a.Status.FreeMemMB = []string{"x", "y"}, 1, 96
 			},
@@ -34,7 +34,7 @@ func TestInfo(t *testing.T) {
 				i.State, i.RunningJobs, i.FreeCores, i.FreeMemMB = api.AgentBusy, 1, 5, 16384-1000
 			},
 		},
-		"a job that both know of": {
+		"a job that is listed and reserved": {
 			change: func(a *directory.Agent) {
 				a.Status.RunningJobs, a.Status.FreeCores, a.Status.FreeMemMB = []string{"x"}, 5, 15384
 			},
@@ -118,8 +118,8 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-// TestWhatExpiresIsCounted whoever finds it out: here a look at the agent.
-func TestWhatExpiresIsCounted(t *testing.T) {
+// TestExpiredReservationsAreCounted, and do not count as promised.
+func TestExpiredReservationsAreCounted(t *testing.T) {
 	a := buildsIDF("a")
 	f := farmOf(a)
 	if !f.dir.Reserve(a.Fingerprint, directory.Reservation{Job: "x", Need: capacity.Capacity{Cores: 8, MemoryMB: 1}, Since: now, Until: now.Add(time.Second)}) {
@@ -127,7 +127,7 @@ func TestWhatExpiresIsCounted(t *testing.T) {
 	}
 	later := now.Add(2 * time.Second)
 	if i := f.info(a.Fingerprint, &Options{Now: later, Grace: time.Minute}); i.State != api.AgentIdle || i.FreeCores != 8 {
-		t.Errorf("it holds on to a reservation whose time is over: %+v", i)
+		t.Errorf("a reservation whose time is over still counts: %+v", i)
 	}
 	if s := f.dir.Totals(later); s.Reservations != 0 || s.Expired != 1 {
 		t.Errorf("%+v", s)
@@ -152,6 +152,6 @@ func TestMeets(t *testing.T) {
 	}
 	silent := directory.Agent{Tags: []string{"eu"}}
 	if Meets(&silent, &Need{Target: "esp32"}) || !Meets(&silent, &Need{Tags: []string{"eu"}}) || silent.Status != nil {
-		t.Error("an agent that was never heard of")
+		t.Error("an agent that has never polled")
 	}
 }

@@ -34,7 +34,7 @@ func (r *Recent[K, V]) Add(key K, v V) bool {
 	return r.Replace(key, v, func(V) bool { return false })
 }
 
-// Replace sets the value of a key that has none, or one that may be replaced.
+// Replace sets the value of a key that has none, or whose value may be replaced.
 // It reports whether it did. The map is locked while may runs.
 func (r *Recent[K, V]) Replace(key K, v V, may func(old V) bool) bool {
 	r.mu.Lock()

@@ -7,6 +7,6 @@
 //	Put ──▶ young ──(is full)──▶ old ──(young is full again)──▶ forgotten
 //
 // [Sharded] is a map that is locked in parts, for entries that many requests use
-// at once. Its user holds the lock of one part while it looks an entry up, makes
-// it or deletes it.
+// concurrently. The caller holds the lock of one part while it looks up, adds or
+// deletes an entry.
 package tables

@@ -9,10 +9,10 @@ import (
 
 var loads = []float64{0.3, 0.7, 0.95}
 
-// BenchmarkFarm plays every policy at every load, prints tables, and draws the
-// steady state as SVG into the folder that SIMULATION_PLOTS names, or else a
-// temporary one. Its metrics are ratios to the oracle and to the least loaded,
-// in the steady state and, where they say so, in the cold start.
+// BenchmarkFarm runs every policy at every load, prints tables, and plots the steady
+// state as SVG files in the folder SIMULATION_PLOTS, or else in a temporary one.
+// Its metrics are ratios to the oracle and to the least loaded: in the cold start if
+// the name says so, else in the steady state.
 func BenchmarkFarm(b *testing.B) {
 	dir := os.Getenv("SIMULATION_PLOTS")
 	if dir == "" {
@@ -44,8 +44,8 @@ func BenchmarkFarm(b *testing.B) {
 					b.ReportMetric(f.Cold.P95/o.Cold.P95, "cold-p95/oracle")
 				})
 			}
-			if len(table["oracle"]) == len(loads) { // or a pattern left some out
-				tell(table, fmt.Sprintf("%d agents, %s arrivals", size.agents, arrivals))
+			if len(table["oracle"]) == len(loads) { // -bench may have selected only some
+				printTables(table, fmt.Sprintf("%d agents, %s arrivals", size.agents, arrivals))
 				for _, m := range []struct {
 					name string
 					of   func(Summary) float64
@@ -61,7 +61,7 @@ func BenchmarkFarm(b *testing.B) {
 	fmt.Println("plots are in", dir)
 }
 
-func tell(table map[string][]Summary, title string) {
+func printTables(table map[string][]Summary, title string) {
 	for _, phase := range []struct {
 		name string
 		of   func(Summary) Times

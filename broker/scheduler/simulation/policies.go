@@ -15,10 +15,10 @@ import (
 	"github.com/farforge/farforge/common/toolchain"
 )
 
-// width is how many candidates a job has at most. The broker's default is 8.
+// width is the largest number of candidates of a job. The broker's default is 8.
 const width = 4
 
-// blind is what most policies have in common: they learn nothing.
+// blind is the common part of most policies: they learn nothing.
 type blind struct{}
 
 func (blind) changed(*run, int)      {}
@@ -26,7 +26,7 @@ func (blind) queued(*run, *job, int) {}
 func (blind) began(*run, *job)       {}
 func (blind) ended(*run, *job, bool) {}
 
-// uniform takes any agents.
+// uniform chooses random agents.
 type uniform struct {
 	blind
 	rnd *rand.Rand
@@ -44,7 +44,7 @@ func (p *uniform) some(r *run, n int) []int {
 	return c
 }
 
-// roundRobin takes the agents in turn.
+// roundRobin chooses the agents in turn.
 type roundRobin struct {
 	blind
 	next int
@@ -59,8 +59,8 @@ func (p *roundRobin) choose(r *run, _ *job) []int {
 	return c
 }
 
-// leastLoaded takes those with the largest share of their slots left, waiting
-// jobs counted; chance among equals.
+// leastLoaded chooses the agents with the largest share of free slots, waiting jobs
+// included, and at random among equals.
 type leastLoaded struct {
 	blind
 	rnd *rand.Rand
@@ -75,7 +75,7 @@ func (p *leastLoaded) choose(r *run, _ *job) []int {
 	return lowest(r, width, func(a int) float64 { return r.load(a) + 1e-6*p.rnd.Float64() })
 }
 
-// twoChoices draws two agents and takes the less loaded first.
+// twoChoices draws two agents and prefers the less loaded one.
 type twoChoices struct{ uniform }
 
 func (p *twoChoices) choose(r *run, _ *job) []int {
@@ -87,10 +87,10 @@ func (p *twoChoices) choose(r *run, _ *job) []int {
 }
 
 // snowflake is the rule of Snowflake's broker: of the proxies that poll at this
-// moment, the one that says it serves the fewest clients, from a heap. It
-// knows neither how many a proxy could serve nor how well. Where its clients
-// are turned away when nobody polls, here they wait for whoever polls next,
-// which favours it.
+// moment, it chooses the one that serves the fewest clients by its own count. It
+// considers neither a proxy's capacity nor its speed. Snowflake refuses a client
+// when no proxy polls; here the client waits for the next one, which is to this
+// policy's advantage.
 type snowflake struct {
 	blind
 	rnd *rand.Rand
@@ -130,15 +130,13 @@ func lowest(r *run, n int, f func(agent int) float64) []int {
 	return c
 }
 
-// oracle knows the truth: each agent's present speed and reliability, the
-// sizes of the projects and where they are warm. Only the luck of a single
-// build is hidden from it. It uses the scheduler's formula, over all agents. It
-// is greedy: it does the best for each job in turn, not for the farm, and so can
-// be beaten.
+// oracle uses the scheduler's formula for all agents, with their true speeds and
+// reliabilities, the true sizes of projects and the true warm workspaces. It does
+// not know the luck of a single build. It is greedy: it chooses the best for each
+// job in turn and not for the farm, so that other policies can beat it.
 type oracle struct{ blind }
 
-// oracleCut is the scheduler's closeTo for the oracle. From 0.02 to 0.4 it does not
-// matter much.
+// oracleCut is the oracle's closeTo. Values from 0.02 to 0.4 make little difference.
 const oracleCut = 0.2
 
 func (o oracle) choose(r *run, j *job) []int {
@@ -186,7 +184,7 @@ type learned struct {
 	names []string
 	warm  map[int]scheduler.Warmth // by job, since its claim
 	dir   *directory.Directory
-	polls []*directory.Poll // that are parked, by agent; nil: none
+	polls []*directory.Poll // the parked poll of each agent, or nil
 	index map[string]int
 }
 
@@ -224,7 +222,7 @@ func (p *learned) choose(r *run, j *job) []int {
 	return c
 }
 
-// changed is a poll: it says what runs, and is parked if there is room.
+// changed polls for the agent. The poll parks if there is room.
 func (p *learned) changed(r *run, agent int) {
 	s, slots := &r.agents[agent], r.machines[agent].slots
 	status := &api.Status{TotalCores: slots, FreeCores: slots - len(s.running), TotalMemMB: slots, FreeMemMB: slots - len(s.running), Capabilities: caps}

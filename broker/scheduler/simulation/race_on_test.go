@@ -2,6 +2,6 @@
 
 package simulation
 
-// short: what runs in one goroutine has no races to find; under the detector a
-// part of it is enough.
+// short: a run is one goroutine and cannot have races, so the race detector needs
+// only a part of it.
 const short = true

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// policy chooses agents. run tells it what a broker would know.
+// policy chooses agents. Its other methods report the events that a broker sees.
 type policy interface {
-	// choose returns candidates, best first; none means anyone who has room
-	// next.
+	// choose returns candidates, best first; none means the next agent that has
+	// room.
 	choose(r *run, j *job) []int
 	// changed: the agent began or ended jobs.
 	changed(r *run, agent int)
@@ -25,7 +25,7 @@ type job struct {
 	id         int
 	order      *order
 	tries      int
-	agent      int // that runs it, or −1
+	agent      int // the one that runs it, or −1
 	candidates []int
 	waits      bool
 	began      float64
@@ -46,7 +46,7 @@ type run struct {
 	policy policy
 	now    float64
 	agents []state
-	open   []*job // waits for anyone
+	open   []*job // jobs that wait for any agent
 	events events
 
 	times     []float64 // seconds from arrival to success, by order; NaN: given up
@@ -57,7 +57,7 @@ type run struct {
 	back      int
 }
 
-// maxTries is when a client gives up.
+// maxTries is the number of attempts after which a client gives up.
 const maxTries = 25
 
 func play(w *world, p policy) *run {
@@ -85,7 +85,7 @@ func (r *run) room(agent int) bool {
 	return len(r.agents[agent].running) < r.machines[agent].slots
 }
 
-// place finds an agent for the job, as the broker's meeting point does.
+// place finds an agent for the job, as the broker's rendezvous does.
 func (r *run) place(j *job) {
 	j.candidates = r.policy.choose(r, j)
 	for _, a := range j.candidates {
@@ -192,8 +192,8 @@ func (r *run) refill(agent int) {
 	}
 }
 
-// The victim's story: which share of the attempts it gets once it is broken,
-// the first 20 of the whole farm aside, and when it is back at work.
+// watchBegin and watchSuccess follow the machine that breaks: how many attempts it
+// gets while it is broken, and when it works again.
 func (r *run) watchBegin(agent int) {
 	f := r.machines[r.victim].faults[0]
 	if r.now >= f.from && r.now < f.to {
@@ -210,8 +210,8 @@ func (r *run) watchSuccess(j *job) {
 	}
 }
 
-// brokenShare is the victim's share of the attempts between its breaking and
-// its recovery, after the first 20.
+// brokenShare returns the victim's share of the attempts while it is broken, without
+// the first 20 attempts of the farm.
 func (r *run) brokenShare() float64 {
 	if len(r.afterFail) <= 20 {
 		return math.NaN()
@@ -225,14 +225,14 @@ func (r *run) brokenShare() float64 {
 	return float64(n) / float64(len(r.afterFail)-20)
 }
 
-// Summary is what became of a run's jobs.
+// Summary is the result of a run.
 type Summary struct {
-	// Cold is of the jobs in which the farm is new: from the 10th for each agent
-	// to the 40th. Steady is of those in which it is known: from the 100th on.
+	// Cold covers the 10th to the 40th job for each agent, while the agents are
+	// unknown. Steady covers the jobs from the 100th for each agent on.
 	Cold, Steady Times
 	Attempts     float64 // per job
 	GaveUp       int
-	// Warm is the share of attempts that met a warm workspace.
+	// Warm is the share of attempts in warm workspaces.
 	Warm float64
 }
 
@@ -261,7 +261,7 @@ func (r *run) summary() Summary {
 	return s
 }
 
-// timesOf leaves out what was given up; it is NaN if nothing is left.
+// timesOf ignores jobs that were given up. It returns NaN if no job is left.
 func timesOf(times []float64) Times {
 	times = slices.DeleteFunc(slices.Clone(times), math.IsNaN)
 	if len(times) == 0 {

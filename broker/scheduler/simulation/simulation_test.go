@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// contender is a policy by its name; one is made for each run.
+// contender is a named policy. make returns a new one for each run.
 type contender struct {
 	name string
 	make func(w *world) policy
@@ -30,8 +30,8 @@ var contenders = []contender{
 	{"oracle", func(*world) policy { return oracle{} }},
 }
 
-// compare lets the named contenders loose on worlds of one setting, with the
-// seeds 0 to n−1, and returns the averages of their summaries.
+// compare runs the named contenders in worlds of one setting, with the seeds 0 to
+// n−1, and returns the averages of their summaries.
 func compare(s Setting, n uint64, names ...string) map[string]Summary {
 	all := map[string]Summary{}
 	for seed := range n {
@@ -95,8 +95,8 @@ func TestCloseToOracle(t *testing.T) {
 	}
 }
 
-// TestBrokenAgent breaks the best agent of each farm, which then fails
-// whatever it gets within seconds and so is always free for more.
+// TestBrokenAgent breaks the best agent of each farm. It then fails each job within
+// seconds, so that it is always free for more.
 func TestBrokenAgent(t *testing.T) {
 	for _, load := range loads {
 		if short && load != 0.7 {
@@ -117,7 +117,7 @@ func TestBrokenAgent(t *testing.T) {
 	}
 }
 
-// TestSameSeedSameDay: a run can be repeated to the last bit.
+// TestSameSeedSameDay repeats a run, with the same result to the last bit.
 func TestSameSeedSameDay(t *testing.T) {
 	s := Setting{Agents: 20, Jobs: 1000, Load: 0.8, Drift: true, Bursty: true, Seed: 7}
 	for _, c := range contenders {
@@ -128,7 +128,7 @@ func TestSameSeedSameDay(t *testing.T) {
 	}
 }
 
-// TestPlotsAreXML reads a plot as a browser does.
+// TestPlotsAreXML parses a plot.
 func TestPlotsAreXML(t *testing.T) {
 	table := map[string][]Summary{}
 	for i, c := range contenders {

@@ -1,15 +1,15 @@
-// Package simulation plays whole days of a build farm in seconds, event by
-// event, with the broker's real scheduler in it, to see whether it chooses well.
+// Package simulation simulates days of a build farm in seconds, event by event, with
+// the broker's real scheduler and directory, to measure how well it chooses.
 //
 //	arrival ─▶ policy.choose ─▶ first candidate with room ─▶ runs ─▶ built
 //	              ▲                 none: the lines of all         └▶ failed ─┐
 //	              └───────────────────────────────────────────────────────────┘
 //
-// The world is made before the run, from a seed: agents with their speeds,
-// slots and faults, projects with their sizes, arrivals, and the luck of each
-// attempt. Every policy meets the very same world, under the broker's rules:
-// a job goes to the first of its candidates that has room, or waits in the
-// lines of all; who becomes free takes the oldest.
+// A world is made from a seed before the run: agents with their speeds, slots and
+// faults, projects with their sizes, arrivals, and the luck of each attempt. Every
+// policy runs in the same world under the broker's rules: a job goes to the first
+// of its candidates that has room, or waits in the lines of all of them; an agent
+// that becomes free takes the oldest job in its line.
 package simulation
 
 import (
@@ -18,12 +18,12 @@ import (
 	"slices"
 )
 
-// Setting is what kind of world to make.
+// Setting describes a world.
 type Setting struct {
 	Agents int
 	Jobs   int
-	// Load is the work that arrives, as a share of what all agents could do if
-	// every other build met a warm workspace.
+	// Load is the arriving work, as a share of what all agents could do if every
+	// other build had a warm workspace.
 	Load   float64
 	Bursty bool
 	// Drift lets agents become slow, break and recover.
@@ -34,7 +34,7 @@ type Setting struct {
 	Seed  uint64
 }
 
-// machine is the truth about one agent.
+// machine is the true state of one agent.
 type machine struct {
 	slots    int
 	speed    float64
@@ -45,7 +45,7 @@ type machine struct {
 // fault is a time in which a machine works slowly or, with slow = 0, not at all.
 type fault struct{ from, to, slow float64 }
 
-// order is one job to come.
+// order is one future job.
 type order struct {
 	at      float64 // seconds
 	project int
@@ -57,14 +57,14 @@ type world struct {
 	machines []machine
 	sizes    []float64 // of projects, in seconds on a machine of speed 1
 	orders   []order
-	victim   int // which breaks, or -1
+	victim   int // the machine that breaks, or -1
 	end      float64
 }
 
 const (
 	spread      = 0.25     // deviation of the logarithm of one build's time
-	meanLuck    = 1.031743 // e^(spread²/2), what luck makes of a build's time on average
-	warmFactor  = 0.4      // of a build in a workspace that is warm
+	meanLuck    = 1.031743 // e^(spread²/2), the mean factor of luck in a build's time
+	warmFactor  = 0.4      // factor of a build in a warm workspace
 	warmShare   = 0.5
 	warmRoom    = 12  // workspaces that a machine keeps
 	failsWithin = 2.0 // seconds until a broken machine fails a job
