@@ -12,38 +12,38 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Ports that the protocols are known by.
+// The protocols' well-known ports.
 const (
 	DefaultPort    = 3478
 	DefaultTLSPort = 5349
 )
 
-// Config is the options of a relay, which [Config.Register] defines as flags, and
-// what a [Server] needs besides. Fields without a default must be set.
+// Config has the options of a relay, which [Config.Register] defines as flags,
+// and the other settings of a [Server]. Fields without a default must be set.
 type Config struct {
-	// On serves a relay of the broker's own. [Listen] does not look at it.
+	// On enables the broker's own relay. [Listen] ignores it.
 	On bool
-	// TURNServers and TURNSecretFile are for a relay of somebody else's.
+	// TURNServers and TURNSecretFile configure an external relay instead.
 	TURNServers    []string
 	TURNSecretFile string
-	// Addr is where the API listens; [Open] takes the public address from it
-	// where PublicIPs is empty.
+	// Addr is the address of the API; [Open] derives the public address from it
+	// if PublicIPs is empty.
 	Addr net.Addr
-	// Secret makes credentials; at least 16 bytes.
+	// Secret authenticates credentials; at least 16 bytes.
 	Secret []byte
-	// Host is the name that the certificate is for, for TURN over TLS.
+	// Host is the name in the certificate, for TURN over TLS.
 	Host string
-	// PublicIPs are where peers reach the relay: one address, or two of one
-	// family, both of this machine, for all tests of RFC 5780.
+	// PublicIPs are the addresses by which peers reach the relay: one, or two of
+	// one family, both of this machine, for all tests of RFC 5780.
 	PublicIPs []netip.Addr
-	// Port serves UDP and TCP, and the next one UDP for tests of NATs. 0 takes
+	// Port serves UDP and TCP, and the next port UDP for tests of NATs. 0 selects
 	// free ports.
 	Port uint16
-	// TLS, if set, is served at TLSPort.
+	// TLS, if set, is served on TLSPort.
 	TLS     *tls.Config
 	TLSPort uint16
-	// Shared, if set, is the API's listener, where TURN over TCP is served
-	// beside it: for networks that open no other port. See [Server.API].
+	// Shared, if set, is the API's listener. The relay serves TURN over TCP on
+	// it, for networks that allow no other port. See [Server.API].
 	Shared net.Listener
 	// MinPort and MaxPort are the relayed ports. Default: 49152 to 49231.
 	MinPort, MaxPort uint16
@@ -56,10 +56,10 @@ type Config struct {
 	// MaxPerParty bounds the allocations of one user's jobs, and those from one
 	// network. Default: half of the ports, but at least MaxAllocations.
 	MaxPerParty int
-	// JobKbps and TotalKbps bound the rate, in 1000 bits a second and in each
-	// direction. Defaults: 50 000 and 400 000.
+	// JobKbps and TotalKbps bound the rate in each direction, in 1000 bits a
+	// second. Defaults: 50 000 and 400 000.
 	JobKbps, TotalKbps int
-	// Registerer takes the metrics. Nil: nobody sees them.
+	// Registerer registers the metrics, unless it is nil.
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 }
@@ -77,7 +77,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	for _, ip := range c.PublicIPs {
 		if !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() {
-			return c, fmt.Errorf("relay: %v is no address that peers could reach", ip)
+			return c, fmt.Errorf("relay: %v is not an address that peers can reach", ip)
 		}
 	}
 	orDefault(&c.MinPort, 49152)
@@ -87,7 +87,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.JobKbps, 50_000)
 	orDefault(&c.TotalKbps, 400_000)
 	if c.MinPort > c.MaxPort {
-		return c, fmt.Errorf("relay: the ports %d-%d are no range", c.MinPort, c.MaxPort)
+		return c, fmt.Errorf("relay: %d-%d is not a range of ports", c.MinPort, c.MaxPort)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -101,8 +101,8 @@ func orDefault[T int | uint16](v *T, fallback T) {
 	}
 }
 
-// localHost returns what to bind to for a public address: the address itself
-// where this machine has it, and all addresses behind a one-to-one NAT.
+// localHost returns the address to bind for a public address: the same one if
+// this machine has it, and all addresses behind a one-to-one NAT.
 func localHost(ip netip.Addr, local []netip.Addr) string {
 	if slices.Contains(local, ip) {
 		return ip.String()
@@ -113,7 +113,7 @@ func localHost(ip netip.Addr, local []netip.Addr) string {
 	return netip.IPv6Unspecified().String()
 }
 
-// localAddresses lists this machine's.
+// localAddresses returns the addresses of this machine.
 func localAddresses() ([]netip.Addr, error) {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {

@@ -18,13 +18,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "farforge_relay_" + name, Help: help})
 	}
 	m := &metrics{
-		allocations: counter("allocations_total", "Allocations that were made."),
-		bytes:       counter("bytes_total", "Bytes of payload that were passed on."),
-		dropped:     counter("dropped_bytes_total", "Bytes of payload that were dropped for going beyond the rate."),
-		open:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "farforge_relay_allocations", Help: "Allocations that are open."}),
+		allocations: counter("allocations_total", "Allocations made."),
+		bytes:       counter("bytes_total", "Bytes of payload relayed."),
+		dropped:     counter("dropped_bytes_total", "Bytes of payload dropped because they exceeded the rate."),
+		open:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "farforge_relay_allocations", Help: "Open allocations."}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "farforge_relay_refusals_total",
-			Help: "What was refused: credentials, quota, ports (none is free) or peer (an address that is not relayed to).",
+			Help: "Refusals by reason: credentials, quota, ports (none is free) or peer (an address that the relay does not send to).",
 		}, []string{"reason"}),
 	}
 	if r != nil {
@@ -33,7 +33,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-// pass tells whether n more bytes are within both limits, and counts them.
+// pass reports whether n more bytes are within both limits, and counts them.
 func (s *Server) pass(job, total *rate.Limiter, n int) bool {
 	now := time.Now()
 	if job.AllowN(now, n) && total.AllowN(now, n) {

@@ -39,17 +39,17 @@ func (c *Config) Register(f *pflag.FlagSet) {
 func (c *Config) Validate() error {
 	switch external := len(c.TURNServers) > 0; {
 	case !c.On && (c.AllowPrivate || len(c.PublicIPs) > 0):
-		return cli.Usagef("--relay-public-ip and --relay-allow-private say how to relay, and nothing is relayed").Hint("give --relay too")
+		return cli.Usagef("--relay-public-ip and --relay-allow-private configure the relay, which is off").Hint("add --relay")
 	case external != (c.TURNSecretFile != ""):
-		return cli.Usagef("--turn-server and --turn-secret-file go together").Hint("give both")
+		return cli.Usagef("--turn-server and --turn-secret-file need each other").Hint("give both")
 	case c.On && external:
-		return cli.Usagef("--relay and --turn-server exclude each other").Hint("leave one of the two out")
+		return cli.Usagef("--relay and --turn-server exclude each other").Hint("remove one of the two")
 	case len(c.PublicIPs) > 2:
 		return cli.Usagef("--relay-public-ip is given more than twice").Hint("one address is enough; two complete the tests of NATs")
 	}
 	for _, u := range c.TURNServers {
 		if !strings.HasPrefix(u, "turn:") && !strings.HasPrefix(u, "turns:") {
-			return cli.Usagef("--turn-server: %q is not a TURN URL", u).Hint("it looks like turn:turn.example.org:3478?transport=udp")
+			return cli.Usagef("--turn-server: %q is not a TURN URL", u).Hint("give a URL such as turn:turn.example.org:3478?transport=udp")
 		}
 	}
 	return cmp.Or(cli.Require(!c.On || c.JobKbps > 0, "--relay-kbps", "more than 0"))
@@ -62,10 +62,10 @@ type Service interface {
 	ICEServers(jobID, owner string, life time.Duration) []api.ICEServer
 }
 
-// Open starts the relay that the options ask for. It returns nil if they ask for
-// none, a *[Server] for the broker's own, and an [External] otherwise. Fields
-// that Register does not set must be filled in; of Secret a key of the relay's
-// own is derived.
+// Open starts the relay of the options. It returns nil if there is none, a
+// *[Server] for the broker's own, and an [External] otherwise. The caller fills
+// in the fields that Register does not set; the relay derives its own key from
+// Secret.
 func Open(c Config) (Service, error) {
 	switch {
 	case len(c.TURNServers) > 0:
@@ -93,7 +93,7 @@ func Open(c Config) (Service, error) {
 	c.Secret = mac.Sum(nil)
 	s, err := Listen(c)
 	if err != nil {
-		return nil, cli.Fail(cli.Usage, err, "is another program listening there? --relay-port and --relay-tls-port choose others")
+		return nil, cli.Fail(cli.Usage, err, "end the program that listens there, or choose other ports with --relay-port and --relay-tls-port")
 	}
 	return s, nil
 }
@@ -138,7 +138,7 @@ func (r *portRange) Set(text string) error {
 	low, err := strconv.ParseUint(from, 10, 16)
 	high, err2 := strconv.ParseUint(to, 10, 16)
 	if err != nil || err2 != nil || low == 0 || low > high {
-		return cli.Usagef("%q is no range of ports", text).Hint("it looks like 49152-49231")
+		return cli.Usagef("%q is not a range of ports", text).Hint("give a range such as 49152-49231")
 	}
 	*r.low, *r.high = uint16(low), uint16(high)
 	return nil

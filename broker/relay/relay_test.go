@@ -99,8 +99,7 @@ func allocate(t *testing.T, c *turn.Client) net.PacketConn {
 	return conn
 }
 
-// wantEcho sends a packet through the relay to a peer and waits for it to come
-// back the same way.
+// wantEcho sends a packet to a peer through the relay, and back.
 func wantEcho(t *testing.T, relayed net.PacketConn) {
 	t.Helper()
 	peer := packetConn(t)
@@ -157,7 +156,7 @@ func TestRelaysOverTCPAndTLS(t *testing.T) {
 	}
 }
 
-// TestSharesTheAPIsPort has HTTP, HTTPS and TURN on one port.
+// TestSharesTheAPIsPort serves HTTPS and TURN on one port.
 func TestSharesTheAPIsPort(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -174,7 +173,7 @@ func TestSharesTheAPIsPort(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	// One that says nothing must not hold up the others, nor the end.
+	// A silent connection delays neither the others nor the end.
 	silent, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +205,7 @@ func TestRefusesCredentials(t *testing.T) {
 	old, oldPassword := s.credentials(someJob, time.Now().Add(-time.Second))
 	forged, forgedPassword := Credentials([]byte("another secret of 16"), name(s.cfg.Secret, someJob, "key:alice"), time.Now().Add(time.Minute))
 	expiry, _, _ := strings.Cut(good, ":")
-	// What has no right form comes with the password that would go with it.
+	// A malformed username comes with its correct password.
 	misshapen := func(username string) [2]string { return [2]string{username, passwordOf(s.cfg.Secret, username)} }
 	for name, c := range map[string][2]string{
 		"expired":          {old, oldPassword},
@@ -232,8 +231,7 @@ func TestRefusesCredentials(t *testing.T) {
 	allocate(t, s.udpClient(t, good, password))
 }
 
-// TestRefusesPeersHere asks for permissions to send to what is behind the
-// relay, which must not be had.
+// TestRefusesPeersHere requests permissions for addresses behind the relay.
 func TestRefusesPeersHere(t *testing.T) {
 	s := listen(t, func(*Config) {})
 	client := s.forJob(t, someJob)
@@ -246,7 +244,7 @@ func TestRefusesPeersHere(t *testing.T) {
 		&net.UDPAddr{IP: net.IPv4(168, 63, 129, 16), Port: 80}, &net.UDPAddr{IP: net.IPv4zero, Port: 53}, &net.UDPAddr{IP: net.IPv4bcast, Port: 53},
 	} {
 		if err := client.CreatePermission(to); err == nil {
-			t.Errorf("a permission for %v was given", to)
+			t.Errorf("the relay gave a permission for %v", to)
 		}
 		if _, err := conn.WriteTo([]byte("x"), to); err == nil {
 			t.Errorf("a packet to %v was sent", to)
@@ -275,11 +273,11 @@ func TestMayReach(t *testing.T) {
 		}
 	}
 	if mayReach(netip.Addr{}, true) {
-		t.Error("no address at all may be reached")
+		t.Error("the zero address may be reached")
 	}
 }
 
-// TestGuardsItsOwnPorts: on the relay's own address only relayed ports are peers.
+// On the relay's own address only relayed ports are peers.
 func TestGuardsItsOwnPorts(t *testing.T) {
 	own := netip.MustParseAddr("203.0.113.1")
 	s := &Server{cfg: Config{PublicIPs: []netip.Addr{own}, MinPort: 49152, MaxPort: 49231}, local: []netip.Addr{netip.MustParseAddr("198.51.100.1")}}
@@ -314,7 +312,7 @@ func TestQuota(t *testing.T) {
 	allocate(t, s.forJob(t, someJob))
 }
 
-// TestRateIsCapped floods and counts what comes through.
+// TestRateIsCapped counts the bytes of a flood that pass.
 func TestRateIsCapped(t *testing.T) {
 	s := listen(t, func(c *Config) { c.AllowPrivate = true; c.JobKbps = 8 })
 	conn := allocate(t, s.forJob(t, someJob))
@@ -329,7 +327,7 @@ func TestRateIsCapped(t *testing.T) {
 	for value(t, s.metrics.bytes)+value(t, s.metrics.dropped) < 200_000*0.9 && time.Now().Before(wait) {
 		time.Sleep(time.Millisecond)
 	}
-	// 64 KiB at once, and 1 kB a second.
+	// The limit is 64 KiB at once and 1 kB a second.
 	if got := value(t, s.metrics.bytes); got < 60_000 || got > 75_000 {
 		t.Errorf("%v bytes came through", got)
 	}
@@ -340,13 +338,13 @@ func TestRateIsCapped(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	for name, c := range map[string]Config{
-		"no secret":      {PublicIPs: []netip.Addr{loopback}},
-		"no address":     {Secret: make([]byte, 16)},
-		"no real one":    {Secret: make([]byte, 16), PublicIPs: []netip.Addr{netip.IPv4Unspecified()}},
-		"twice the same": {Secret: make([]byte, 16), PublicIPs: []netip.Addr{loopback, loopback}},
-		"two families":   {Secret: make([]byte, 16), PublicIPs: []netip.Addr{loopback, netip.IPv6Loopback()}},
-		"TLS for nobody": {Secret: make([]byte, 16), PublicIPs: []netip.Addr{loopback}, TLS: &tls.Config{}},
-		"no range":       {Secret: make([]byte, 16), PublicIPs: []netip.Addr{loopback}, MinPort: 2000, MaxPort: 1000},
+		"no secret":              {PublicIPs: []netip.Addr{loopback}},
+		"no address":             {Secret: make([]byte, 16)},
+		"an unspecified address": {Secret: make([]byte, 16), PublicIPs: []netip.Addr{netip.IPv4Unspecified()}},
+		"one address twice":      {Secret: make([]byte, 16), PublicIPs: []netip.Addr{loopback, loopback}},
+		"two families":           {Secret: make([]byte, 16), PublicIPs: []netip.Addr{loopback, netip.IPv6Loopback()}},
+		"TLS without a host":     {Secret: make([]byte, 16), PublicIPs: []netip.Addr{loopback}, TLS: &tls.Config{}},
+		"no range":               {Secret: make([]byte, 16), PublicIPs: []netip.Addr{loopback}, MinPort: 2000, MaxPort: 1000},
 	} {
 		if s, err := Listen(c); err == nil {
 			_ = s.Close()
@@ -355,8 +353,8 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// FuzzOpen looks for usernames that panic, and for any that is good without
-// being ours.
+// FuzzOpen looks for usernames that panic, and for valid ones that we did not
+// make.
 func FuzzOpen(f *testing.F) {
 	secret, now := []byte("0123456789abcdef"), time.Unix(1_800_000_000, 0)
 	good, _ := Credentials(secret, name(secret, someJob, "key:alice"), now.Add(time.Minute))
@@ -384,7 +382,7 @@ func addrOf(port int) string {
 	return netip.AddrPortFrom(loopback, uint16(port)).String()
 }
 
-// certificate is for localhost, with what to check it against.
+// certificate is a certificate for localhost, and its roots.
 func certificate(t *testing.T) *tls.Config {
 	t.Helper()
 	ca := fronttest.NewCA(t)

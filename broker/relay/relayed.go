@@ -65,7 +65,7 @@ type relayed struct {
 	closed func() error
 }
 
-// ReadFrom returns the next packet from a peer that is within the rate.
+// ReadFrom returns the next packet of a peer within the rate.
 func (c *relayed) ReadFrom(p []byte) (int, net.Addr, error) {
 	for {
 		n, from, err := c.PacketConn.ReadFrom(p)

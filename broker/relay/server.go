@@ -1,3 +1,37 @@
+// Package relay is the broker's own STUN and TURN server (RFC 8489, RFC 8656):
+// the last resort for two peers without a direct way. It relays DTLS between the
+// peers and can neither read nor change it.
+//
+//	client ── UDP or TCP 3478, TLS 5349, TCP on the API's port ──▶ relay ◀── … ── agent
+//	            allocation on one port of --relay-ports
+//
+// # Who may use it
+//
+// Peers of a job. The broker makes credentials for each job in the form that
+// coturn and others share (draft-uberti-behave-turn-rest): the username is
+// "EXPIRY:JOB.OWNER" and the password an HMAC of it, so the relay stores nothing.
+// They go out with the grant and with the job, and expire a little later than
+// the session.
+//
+// A job has few allocations and a bounded rate; packets beyond the rate are
+// dropped, as on a congested link. The jobs of one user share a bound on
+// allocations, and so do the peers of one network: nobody takes all ports. A TCP
+// or TLS connection without an allocation ends after some seconds.
+//
+// # Where it sends
+//
+// Never to this machine's own network: loopback, link-local, multicast, private,
+// reserved and cloud platforms' ranges are refused, and on the relay's own
+// address every port that is not a relayed one. Otherwise the relay would be a
+// way around its own firewall.
+//
+// # Tests of NATs
+//
+// A second port, one above the first, answers STUN only. A peer that asks both
+// learns whether its NAT maps it to one address or to several. The relay
+// understands OTHER-ADDRESS and CHANGE-REQUEST of RFC 5780. Two public addresses
+// allow all tests of that document; with one, OTHER-ADDRESS repeats the address
+// with another port.
 package relay
 
 import (
@@ -17,7 +51,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// Server is a running relay. Its methods may be called concurrently.
+// Server is a running relay. It is safe for concurrent use.
 type Server struct {
 	cfg     Config
 	local   []netip.Addr // of this machine

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// shareTime is how long a connection may take to send its first byte.
+// shareTime is the time in which a connection must send its first byte.
 const shareTime = 10 * time.Second
 
-// share takes the connections of one listener apart by their first byte. The
-// first two bits of STUN are zero (RFC 8489, section 5); a TLS handshake begins
+// share divides the connections of one listener by their first byte. The first
+// two bits of STUN are zero (RFC 8489, section 5); a TLS handshake begins
 // with 22 (RFC 8446, section 5.1), and HTTP with a letter.
 type share struct {
 	net.Listener
@@ -33,25 +33,26 @@ func (s *share) accept() {
 		if err != nil {
 			var passing interface{ Temporary() bool }
 			if errors.As(err, &passing) && passing.Temporary() {
-				time.Sleep(5 * time.Millisecond) // out of descriptors, say
+				time.Sleep(5 * time.Millisecond) // for example, there are too many open files
 				continue
 			}
 			s.turn.fail(err)
 			s.api.fail(err)
 			return
 		}
-		s.pending.Go(func() { s.judge(conn) })
+		s.pending.Go(func() { s.divide(conn) })
 	}
 }
 
-func (s *share) judge(conn net.Conn) {
+// divide reads the first byte of a connection and passes the connection on.
+func (s *share) divide(conn net.Conn) {
 	_ = conn.SetReadDeadline(time.Now().Add(shareTime))
 	stop := make(chan struct{})
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
 		select {
-		case <-s.api.over: // do not hold up the end of the server
+		case <-s.api.over: // the server ends
 			_ = conn.SetReadDeadline(time.Unix(1, 0))
 		case <-stop:
 		}
@@ -66,13 +67,13 @@ func (s *share) judge(conn net.Conn) {
 	}
 	_ = conn.SetReadDeadline(time.Time{})
 	to := &s.api
-	if first[0] < 4 { // the class and method bits of all that TURN sends; channel data needs an allocation first
+	if first[0] < 4 { // TURN's requests; its channel data comes after an allocation
 		to = &s.turn
 	}
 	to.put(&begun{Conn: conn, first: first})
 }
 
-// begun is a connection whose first byte was read already.
+// begun is a connection whose first byte was read.
 type begun struct {
 	net.Conn
 	first []byte
@@ -87,7 +88,7 @@ func (c *begun) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// queue is a listener that is fed.
+// queue is a listener whose connections come from put.
 type queue struct {
 	from  net.Listener
 	conns chan net.Conn
@@ -129,7 +130,8 @@ func (q *queue) Close() error {
 	return nil
 }
 
-// apiHalf closes the whole, because the API's server owns the listener.
+// apiHalf is the API's half. Closing it closes the listener, because the API's
+// server owns it.
 type apiHalf struct{ *share }
 
 // Accept implements net.Listener.

@@ -3,10 +3,14 @@ package relay
 import (
 	"net"
 	"net/netip"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/pion/turn/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 )
 
@@ -40,7 +44,7 @@ func TestUsageIsBounded(t *testing.T) {
 		u.give(p)
 	}
 	if len(u.jobs)+len(u.owners)+len(u.networks) != 0 {
-		t.Errorf("what has ended is remembered: %+v", u)
+		t.Errorf("ended allocations are still counted: %+v", u)
 	}
 }
 
@@ -103,5 +107,32 @@ func TestEvenPortsAreRefused(t *testing.T) {
 	s := listen(t, func(c *Config) { c.AllowPrivate = true })
 	if _, _, err := (generator{s: s}).AllocatePacketConn(turn.AllocateListenerConfig{Network: "udp4"}); err == nil {
 		t.Error("a port without a user was opened")
+	}
+}
+
+// TestMetricsAreInTheManual compares the metrics with those in doc/operating.md.
+func TestMetricsAreInTheManual(t *testing.T) {
+	page, err := os.ReadFile("../../doc/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := prometheus.NewRegistry()
+	newMetrics(r)
+	descs := make(chan *prometheus.Desc)
+	go func() {
+		defer close(descs)
+		r.Describe(descs)
+	}()
+	name, served := regexp.MustCompile(`fqName: "(\w+)"`), map[string]bool{}
+	for d := range descs {
+		n := name.FindStringSubmatch(d.String())[1]
+		if served[n] = true; !strings.Contains(string(page), "`"+n+"`") {
+			t.Errorf("the page lacks %s", n)
+		}
+	}
+	for _, n := range regexp.MustCompile("`(farforge_relay_\\w+)`").FindAllStringSubmatch(string(page), -1) {
+		if !served[n[1]] {
+			t.Errorf("the page has %s, which does not exist", n[1])
+		}
 	}
 }

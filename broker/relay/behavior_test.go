@@ -11,8 +11,8 @@ import (
 	"github.com/farforge/farforge/common/nat"
 )
 
-// TestNATsAreProbed has the two sides of RFC 5780 that were written here meet,
-// with one address and with two; on loopback there is no NAT.
+// TestNATsAreProbed runs our client of RFC 5780 against our server, with one
+// address and with two. There is no NAT on loopback.
 func TestNATsAreProbed(t *testing.T) {
 	for name, ips := range map[string][]netip.Addr{
 		"one address": {loopback}, "two addresses": {loopback, netip.MustParseAddr("127.0.0.1").Next()},
@@ -33,7 +33,7 @@ func listenOn(t *testing.T, ips []netip.Addr) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// 127.0.0.2 is not listed as this machine's, but can be bound to.
+	// 127.0.0.2 is not in the list of this machine's addresses, but can be bound.
 	addrs = append(addrs, ips...)
 	c, err := listenCorners(ips, addrs, 0)
 	if err != nil {
@@ -49,14 +49,14 @@ func listenOn(t *testing.T, ips []netip.Addr) *Server {
 	return s
 }
 
-// TestAnswersComeFromWhereTheyShould tries all that CHANGE-REQUEST may say.
-func TestAnswersComeFromWhereTheyShould(t *testing.T) {
+// TestAnswersComeFromTheRequestedCorner tries all flags of CHANGE-REQUEST.
+func TestAnswersComeFromTheRequestedCorner(t *testing.T) {
 	one := listenOn(t, []netip.Addr{loopback})
 	two := listenOn(t, []netip.Addr{loopback, loopback.Next()})
 	for _, c := range []struct {
 		s      *Server
 		change []byte
-		i, j   int // -1: silence
+		i, j   int // -1: no answer
 	}{
 		{one, nil, 0, 0}, {one, []byte{0, 0, 0, 2}, 0, 1}, {one, []byte{0, 0, 0, 6}, -1, 0}, {one, []byte{0, 0, 0, 4}, -1, 0},
 		{two, nil, 0, 0}, {two, []byte{0, 0, 0, 2}, 0, 1}, {two, []byte{0, 0, 0, 4}, 1, 0}, {two, []byte{0, 0, 0, 6}, 1, 1},
@@ -91,7 +91,7 @@ func TestAnswersComeFromWhereTheyShould(t *testing.T) {
 		}
 		var origin stun.ResponseOrigin
 		if err := origin.GetFrom(&m); err != nil || origin.String() != from.(*net.UDPAddr).String() {
-			t.Errorf("%v says that it is from %v, and is from %v", c.change, origin, from)
+			t.Errorf("%v names the origin %v, but comes from %v", c.change, origin, from)
 		}
 	}
 }

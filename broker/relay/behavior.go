@@ -22,8 +22,8 @@ const (
 //	address 1    STUN             STUN
 type corners [][2]net.PacketConn
 
-// respond answers a STUN Binding request that came to the corner i, j, and
-// tells whether it was one. Everything else is TURN's.
+// respond answers a STUN Binding request at the corner i, j, and reports whether
+// the packet is one. All other packets are TURN's.
 func (s *Server) respond(i, j int, packet []byte, from net.Addr) bool {
 	if len(packet) < 20 || binary.BigEndian.Uint16(packet) != stun.BindingRequest.Value() || !stun.IsMessage(packet) {
 		return false
@@ -31,7 +31,7 @@ func (s *Server) respond(i, j int, packet []byte, from net.Addr) bool {
 	udp, ok := from.(*net.UDPAddr)
 	var request stun.Message
 	if !ok || stun.Decode(packet, &request) != nil {
-		return true // malformed: silence
+		return true // malformed: no answer
 	}
 	ti, tj := i, j
 	if change, err := request.Get(stun.AttrChangeRequest); err == nil {
@@ -40,7 +40,7 @@ func (s *Server) respond(i, j int, packet []byte, from net.Addr) bool {
 		}
 		if change[3]&changeIP != 0 {
 			if len(s.corners) < 2 {
-				return true // cannot, and must not answer from elsewhere
+				return true // an answer from the same address would be wrong
 			}
 			ti = 1 - i
 		}
@@ -72,7 +72,7 @@ func (s *Server) portOf(i, j int) int {
 	return s.corners[i][j].LocalAddr().(*net.UDPAddr).Port
 }
 
-// serveSTUN answers on a corner without TURN, until it is closed.
+// serveSTUN answers at a corner without TURN until it is closed.
 func (s *Server) serveSTUN(i, j int) {
 	packet := make([]byte, 1500)
 	for {
@@ -84,7 +84,7 @@ func (s *Server) serveSTUN(i, j int) {
 	}
 }
 
-// withSTUN is the corner that has TURN, too.
+// withSTUN is the corner that also serves TURN.
 type withSTUN struct {
 	net.PacketConn
 	s *Server
@@ -100,8 +100,8 @@ func (c withSTUN) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
-// listenCorners opens all UDP sockets, or none. Port 0 takes free ports for
-// the first address, which the second must have free, too.
+// listenCorners opens all UDP sockets, or none. Port 0 selects free ports of the
+// first address; they must be free on the second one, too.
 func listenCorners(public []netip.Addr, local []netip.Addr, port uint16) (c corners, err error) {
 	defer func() {
 		if err != nil {
