@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// KeyPattern is what an access key looks like, for secret scanners.
+// KeyPattern is the form of an access key, for secret scanners.
 const KeyPattern = `ff_[a-z2-7]{16}_[a-z2-7]{52}`
 
 const (
@@ -24,8 +24,8 @@ var (
 	alphabet = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 )
 
-// AccessKey is a bearer token that its holder keeps secret. Its zero value is
-// none.
+// AccessKey is a bearer token that its holder keeps secret. The zero value is no
+// key.
 type AccessKey struct{ text string }
 
 // NewAccessKey makes a key from the system's random numbers.
@@ -35,8 +35,7 @@ func NewAccessKey() AccessKey {
 	return AccessKey{keyPrefix + alphabet.EncodeToString(b[:idBytes]) + "_" + alphabet.EncodeToString(b[idBytes:])}
 }
 
-// ParseAccessKey reads a key as a user presents it. It tells only whether the
-// form is right.
+// ParseAccessKey reads a key as a user presents it. It checks the form only.
 func ParseAccessKey(text string) (AccessKey, error) {
 	if !keyForm.MatchString(text) {
 		return AccessKey{}, fmt.Errorf("not an access key of the form %s<id>_<secret>", keyPrefix)
@@ -44,17 +43,17 @@ func ParseAccessKey(text string) (AccessKey, error) {
 	return AccessKey{text}, nil
 }
 
-// LooksLikeAccessKey tells whether a token claims to be an access key.
+// LooksLikeAccessKey reports whether a token begins like an access key.
 func LooksLikeAccessKey(token string) bool { return strings.HasPrefix(token, keyPrefix) }
 
-// ID is the part that is no secret and names the key in the users file.
+// ID returns the public part, which names the key in the users file.
 func (k AccessKey) ID() string { return k.text[len(keyPrefix) : len(keyPrefix)+16] }
 
-// Hash is what is stored of the key: the SHA-256 of all its text, so that a key
-// is good in one spelling only.
+// Hash returns the SHA-256 of the whole text, which the users file stores. So a
+// key is valid in one spelling only.
 func (k AccessKey) Hash() [sha256.Size]byte { return sha256.Sum256([]byte(k.text)) }
 
-// Reveal returns the key itself, to be shown once.
+// Reveal returns the text of the key, to be printed once.
 func (k AccessKey) Reveal() string { return k.text }
 
 // String hides the secret, for logs.

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestAccessKeysAreRecognisedAndHidden(t *testing.T) {
+func TestAccessKeysAreRecognizedAndHidden(t *testing.T) {
 	key := NewAccessKey()
 	text := key.Reveal()
 	again, err := ParseAccessKey(text)
@@ -27,7 +27,7 @@ func TestAccessKeysAreRecognisedAndHidden(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoAccessKey(t *testing.T) {
+func TestMalformedAccessKeys(t *testing.T) {
 	good := NewAccessKey().Reveal()
 	for name, text := range map[string]string{
 		"nothing": "", "the prefix": "ff_", "upper case": strings.ToUpper(good), "a space in front": " " + good,
@@ -40,7 +40,7 @@ func TestWhatIsNoAccessKey(t *testing.T) {
 	}
 }
 
-// A key is good in exactly one spelling, and no error tells it.
+// A key is valid in exactly one spelling, and no error contains it.
 func FuzzAccessKey(f *testing.F) {
 	good := "ff_" + strings.Repeat("a", 16) + "_" + strings.Repeat("b", 52)
 	f.Add(good)

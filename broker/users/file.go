@@ -11,8 +11,7 @@ import (
 	"github.com/farforge/farforge/broker/quota"
 )
 
-// File is a users file, read again when it changes. It is safe for concurrent
-// use.
+// File is a users file and follows its changes. It is safe for concurrent use.
 type File struct{ watched[table] }
 
 type table struct {
@@ -20,7 +19,7 @@ type table struct {
 	byKey  map[string]*Entry
 }
 
-// OpenFile reads a users file. The logger gets later changes.
+// OpenFile reads a users file. Later changes and faults are logged.
 func OpenFile(path string, logger *slog.Logger) (*File, error) {
 	w, err := watch(path, logger, func(data []byte) (table, error) {
 		entries, err := ParseFile(data)
@@ -66,16 +65,15 @@ func (w watched[T]) log(read bool) {
 	}
 }
 
-// Len is how many users have an access key.
+// Len returns the number of access keys.
 func (f *File) Len() int { return len(f.Value().byKey) }
 
-// authenticate returns the user whose access key it is. It fails with
-// ErrUnknown, whatever is wrong, or ErrExpired for the holder of a key that has
-// ended.
+// authenticate returns the user of an access key. It fails with ErrExpired for a
+// right key that has ended, and with ErrUnknown for any other.
 func (f *File) authenticate(key AccessKey, now time.Time) (*Entry, error) {
 	hash := key.Hash()
 	e, listed := f.Value().byKey[key.ID()]
-	stored := [sha256.Size]byte{} // which is the hash of nothing known
+	stored := [sha256.Size]byte{} // the hash of no known key
 	if listed {
 		stored = e.Hash
 	}
@@ -97,7 +95,7 @@ func (f *File) limits(user string) quota.Limits {
 	return quota.Limits{}
 }
 
-// knows tells whether the user has an access key that has not ended.
+// knows reports whether the user has an access key that has not ended.
 func (f *File) knows(user string, now time.Time) bool {
 	e, ok := f.Value().byUser[user]
 	return ok && e.KeyID != "" && !e.Expired(now)

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
-// write puts a file into a folder of the test and returns its path.
+// write creates a file in a folder of the test and returns its path.
 func write(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "users")
@@ -31,7 +31,7 @@ func rewrite(t testing.TB, path, text string) {
 	}
 }
 
-// logs is a log that can be read while it is written.
+// logs is a log for concurrent reading and writing.
 type logs struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

@@ -108,8 +108,8 @@ func TestOIDCTokens(t *testing.T) {
 	}
 }
 
-// The keys are fetched once, again when a new one appears, and not for every
-// token that somebody made up.
+// The keys are fetched once, and again when a new one appears, but not for every
+// made-up token.
 func TestKeysAreCached(t *testing.T) {
 	i := issuer.New(t)
 	o := newOIDC(t, i, "repository=acme/*")
@@ -143,13 +143,12 @@ func TestKeysAreCached(t *testing.T) {
 		t.Errorf("made-up tokens made the broker fetch the keys %d times", n)
 	}
 	if err := verify(); err != nil {
-		t.Errorf("the flood locked an honest user out: %v", err)
+		t.Errorf("the flood locks an honest user out: %v", err)
 	}
 }
 
-// awaitCache waits until keys that were fetched are in the cache. go-oidc hands
-// them out a moment before, and in that moment knows neither that they are there
-// nor that others could be fetched.
+// awaitCache waits until fetched keys are in go-oidc's cache. It returns keys a
+// moment before it caches them, and then neither uses them nor fetches others.
 func awaitCache(t *testing.T) {
 	t.Helper()
 	stacks := make([]byte, 1<<20)
@@ -158,7 +157,7 @@ func awaitCache(t *testing.T) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatal("the keys never come into the cache")
+			t.Fatal("the keys are not in the cache after a minute")
 		}
 	}
 }
@@ -180,16 +179,16 @@ func TestAnIssuerThatIsDown(t *testing.T) {
 	awaitCache(t)
 	i.Down.Store(true)
 	if _, err := o.Verify(t.Context(), token, time.Now()); err != nil {
-		t.Errorf("with the keys at hand: %v", err)
+		t.Errorf("with cached keys: %v", err)
 	}
 	i.Rotate(t, "second")
 	if _, err := o.Verify(t.Context(), i.Token(t, audience, nil), time.Now()); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("with a new key that cannot be had: %v", err)
+		t.Errorf("with a new key that cannot be fetched: %v", err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := o.Verify(gone, i.Token(t, audience, nil), time.Now()); !errors.Is(err, context.Canceled) {
-		t.Errorf("for a client that is gone: %v", err)
+		t.Errorf("for a client that has hung up: %v", err)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// Config says who may ask for grants. [Open] makes a [Registry] of it.
+// Config configures a [Registry].
 type Config struct {
 	Open       bool
 	File       string // of users with access keys
@@ -36,16 +36,16 @@ func (c *Config) Validate() error {
 			set  bool
 		}{{"--oidc-audience", c.OIDC.Audience != ""}, {"--oidc-allow", len(c.OIDC.Allow) > 0}} {
 			if f.set {
-				return cli.Usagef("%s is given without --oidc-issuer", f.flag).Hint("name the issuer whose tokens are taken, or leave it out")
+				return cli.Usagef("%s needs --oidc-issuer", f.flag).Hint("name the issuer, or remove " + f.flag)
 			}
 		}
 	} else if _, err := c.oidc(); err != nil {
 		return err
 	}
 	if !c.Open && c.File == "" && c.Authorized == "" && c.OIDC.Issuer == "" {
-		return cli.Usagef("nobody could ask for grants: there is no way to tell who may").Hint(
-			"give --users for access keys, --authorized-users for SSH keys, or --oidc-issuer for CI; they go together",
-			"or --open to give grants to anyone")
+		return cli.Usagef("nobody can request grants: there is no way to authenticate").Hint(
+			"add --users for access keys, --authorized-users for SSH keys, or --oidc-issuer for CI jobs, or several of them",
+			"add --open to give grants to anyone")
 	}
 	return nil
 }
@@ -53,11 +53,11 @@ func (c *Config) Validate() error {
 func (c *Config) oidc() (*OIDC, error) {
 	switch {
 	case c.OIDC.Audience == "":
-		return nil, cli.Usagef("--oidc-issuer goes with --oidc-audience: else tokens that were made for another service would be taken").
-			Hint("give the audience that clients ask the issuer for, such as --oidc-audience https://broker.example.org")
+		return nil, cli.Usagef("--oidc-issuer needs --oidc-audience: otherwise tokens for other services would be accepted").
+			Hint("name the audience that clients request, such as --oidc-audience https://broker.example.org")
 	case len(c.OIDC.Allow) == 0:
-		return nil, cli.Usagef("--oidc-issuer goes with --oidc-allow: else everybody with an account at the issuer could use this broker, which for GitHub is everybody").
-			Hint("name who may, such as --oidc-allow 'repository=acme/*'")
+		return nil, cli.Usagef("--oidc-issuer needs --oidc-allow: otherwise everybody with an account at the issuer could use this broker").
+			Hint("name the allowed tokens, such as --oidc-allow 'repository=acme/*'")
 	}
 	o, err := NewOIDC(c.OIDC)
 	if err != nil {
@@ -66,13 +66,13 @@ func (c *Config) oidc() (*OIDC, error) {
 	return o, nil
 }
 
-// Open opens what a valid config names.
+// Open opens the files and the issuer of a valid config.
 func Open(c Config, logger *slog.Logger) (*Registry, error) {
 	r := &Registry{Open: c.Open}
 	var err error
 	if c.File != "" {
 		if r.File, err = OpenFile(c.File, logger); err != nil {
-			hint := "make it with: broker users add NAME --users " + c.File
+			hint := "create it with: broker users add NAME --users " + c.File
 			if errors.Is(err, fs.ErrPermission) {
 				hint = "let the broker's user read it: chmod 644 " + c.File + "; it holds hashes of keys, not the keys"
 			}
@@ -81,7 +81,7 @@ func Open(c Config, logger *slog.Logger) (*Registry, error) {
 	}
 	if c.Authorized != "" {
 		if r.Authorized, err = OpenAuthorized(c.Authorized, logger); err != nil {
-			return nil, cli.Usagef("--authorized-users: %w", err).Hint("the file has one public key a line, as ssh-keygen writes it to NAME.pub")
+			return nil, cli.Usagef("--authorized-users: %w", err).Hint("write one public key a line, as ssh-keygen writes it to NAME.pub")
 		}
 	}
 	if c.OIDC.Issuer != "" {

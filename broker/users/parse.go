@@ -15,7 +15,7 @@ import (
 // MaxFile bounds a users file and an authorized_users file, in bytes.
 const MaxFile = 4 << 20
 
-// Prefixes of user ids, and the id of who needs none.
+// Prefixes of user ids, and the id of users without a token.
 const (
 	prefixKey  = "key:"
 	prefixSSH  = "ssh:"
@@ -34,20 +34,20 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$`)
 type Entry struct {
 	// User is the stable id, such as "key:alice".
 	User string
-	// KeyID and Hash are of the access key; both are zero for users who are
-	// known in another way.
+	// KeyID and Hash are those of the access key; both are zero for users who
+	// authenticate in another way.
 	KeyID string
 	Hash  [sha256.Size]byte
 	// Created is when the key was made; Expires, if not zero, when it ends.
 	Created, Expires time.Time
-	// Limits are the user's own; what is not set is the broker's default.
+	// Limits are the user's own. The broker's defaults fill in the others.
 	Limits quota.Limits
 }
 
 // Name is the user's name in commands: without "key:".
 func (e *Entry) Name() string { return strings.TrimPrefix(e.User, prefixKey) }
 
-// Expired tells whether the key has ended.
+// Expired reports whether the key has ended.
 func (e *Entry) Expired(now time.Time) bool { return !e.Expires.IsZero() && !now.Before(e.Expires) }
 
 // String writes the line.
@@ -67,15 +67,15 @@ func (e *Entry) String() string {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// line is one line as it stands; entry is nil for blanks and comments.
+// line is one line of the file; entry is nil for blanks and comments.
 type line struct {
 	text  string
 	entry *Entry
 }
 
 // ParseFile reads a users file: one [Entry] a line. Blank lines and lines that
-// begin with # are passed over. Whatever else is wrong, or stands twice, is an
-// error that names the line.
+// begin with # are ignored. Any other fault, and a user or key on two lines, is
+// an error that names the line.
 func ParseFile(data []byte) ([]*Entry, error) {
 	lines, err := parseLines(data)
 	if err != nil {
@@ -105,7 +105,7 @@ func parseLines(data []byte) ([]line, error) {
 			}
 			for _, id := range []string{e.User, e.KeyID} {
 				if first, dup := seen[id]; dup && id != "" {
-					return nil, fmt.Errorf("line %d: %s stands on line %d already", len(lines)+1, id, first)
+					return nil, fmt.Errorf("line %d: %s is on line %d already", len(lines)+1, id, first)
 				}
 				seen[id] = len(lines) + 1
 			}
@@ -126,7 +126,7 @@ func parseEntry(text string) (*Entry, error) {
 	for _, word := range words[1:] {
 		name, value, ok := strings.Cut(word, "=")
 		if !ok || seen[name] {
-			return nil, fmt.Errorf("%q is not NAME=VALUE, or stands twice", word)
+			return nil, fmt.Errorf("%q is not NAME=VALUE, or is in the line twice", word)
 		}
 		seen[name] = true
 		if err := e.set(name, value); err != nil {
@@ -136,7 +136,7 @@ func parseEntry(text string) (*Entry, error) {
 	isKey := strings.HasPrefix(e.User, prefixKey)
 	for _, name := range []string{"id", "sha256", "created"} {
 		if seen[name] != isKey {
-			return nil, fmt.Errorf("%s: %s= goes with %s, and only there", e.User, name, prefixKey)
+			return nil, fmt.Errorf("%s: %s= belongs to a user with %s, and only there", e.User, name, prefixKey)
 		}
 	}
 	if seen["expires"] && !isKey {

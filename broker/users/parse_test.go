@@ -41,22 +41,22 @@ func TestEntriesAreWrittenAsTheyAreRead(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	if end := time.Date(2027, 11, 20, 0, 0, 0, 0, time.UTC); !e.Expired(end) || e.Expired(end.Add(-time.Second)) {
-		t.Error("it does not expire when it says")
+		t.Error("it expires at another time than it says")
 	}
 }
 
-func TestBadRowsAreNamed(t *testing.T) {
+func TestErrorsNameTheLine(t *testing.T) {
 	for _, tt := range []struct{ row, want string }{
 		{"alice", `"alice" is not a user`},
 		{"key:", "not a user's name"},
 		{"key:al/ice jobs=1", "not a user's name"},
-		{"key:alice", "id= goes with key:"},
-		{"ssh:SHA256:x id=" + someID, "id= goes with key:"},
+		{"key:alice", "id= belongs to a user with key:"},
+		{"ssh:SHA256:x id=" + someID, "id= belongs to a user with key:"},
 		{"ssh:MD5:x", "is not a user"},
 		{"oidc:http://x#y", "is not a user"},
 		{"anyone expires=2027-11-20T00:00:00Z", "only an access key expires"},
 		{"anyone jobs", `"jobs" is not NAME=VALUE`},
-		{"anyone jobs=1 jobs=2", "stands twice"},
+		{"anyone jobs=1 jobs=2", "is in the line twice"},
 		{"anyone jobs=-1", "jobs: "},
 		{"anyone jobs=99999999", "jobs: "},
 		{"anyone grants=many", "grants: "},
@@ -66,8 +66,8 @@ func TestBadRowsAreNamed(t *testing.T) {
 		{strings.Replace(aliceRow, someID, "x", 1), "id: "},
 		{strings.Replace(aliceRow, someHash, "00", 1), "sha256: "},
 		{strings.Replace(aliceRow, "T18:55:56Z", "", 1), "created: "},
-		{aliceRow + "\n" + strings.Replace(aliceRow, someID, "aaaaaaaaaaaaaaaa", 1), "key:alice stands on line 2 already"},
-		{aliceRow + "\n" + strings.Replace(aliceRow, "alice", "bob", 1), someID + " stands on line 2 already"},
+		{aliceRow + "\n" + strings.Replace(aliceRow, someID, "aaaaaaaaaaaaaaaa", 1), "key:alice is on line 2 already"},
+		{aliceRow + "\n" + strings.Replace(aliceRow, "alice", "bob", 1), someID + " is on line 2 already"},
 		{"oidc:https://x#\u00e9", "not plain ASCII"},
 		{"oidc:https://x#" + strings.Repeat("y", 512), "longer than 512"},
 	} {
@@ -81,7 +81,7 @@ func TestBadRowsAreNamed(t *testing.T) {
 	}
 }
 
-// What can be read can be written, and says the same.
+// Every file that can be read can be written with the same meaning.
 func FuzzUsersFile(f *testing.F) {
 	f.Add([]byte(aliceRow + " expires=2027-11-20T00:00:00Z jobs=2 grants=0 sessions=4h\n"))
 	f.Add([]byte("# comment\n\nanyone jobs=4\nssh:SHA256:x\n"))
@@ -107,8 +107,8 @@ func FuzzUsersFile(f *testing.F) {
 	})
 }
 
-// An authorized_users file never crashes its reader, and every key has its
-// own fingerprint.
+// No authorized_users file makes its parser panic, and every key has its own
+// fingerprint.
 func FuzzAuthorizedUsers(f *testing.F) {
 	f.Add([]byte("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBCfeZF6F7AN2pFl8DrQhOSVrjSXQnLwF9h6mTOBDVdf alice\n"))
 	f.Add([]byte("expiry-time=\"20271231\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBCfeZF6F7AN2pFl8DrQhOSVrjSXQnLwF9h6mTOBDVdf alice\n"))

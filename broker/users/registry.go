@@ -1,3 +1,25 @@
+// Package users authenticates the users who may request grants. A broker offers
+// one or more of four ways:
+//
+//	access key   ff_<id>_<secret>      --users             key:NAME
+//	SSH key      session by challenge  --authorized-users  ssh:SHA256:…
+//	OIDC token   signed by an issuer   --oidc-issuer       oidc:ISSUER#SUBJECT
+//	none                               --open              anyone
+//
+// The last column is the user's id, the subject of grants. It is stable: a new
+// key for NAME, another comment of an SSH key or another name of a repository
+// does not change it.
+//
+//	users file ───────▶ File ───────┐
+//	authorized_users ─▶ Authorized ─┼──▶ Registry ──▶ broker/login
+//	issuer ───────────▶ OIDC ───────┘
+//
+// Check reads changed files again. A file with an error is logged and changes
+// nothing.
+//
+// Of an access key the file holds a SHA-256. That suffices, because the secret
+// has 256 bits: nobody can try them all. Secrets are compared in constant time,
+// and an unknown id costs as much as a wrong secret and gets the same error.
 package users
 
 import (
@@ -12,34 +34,34 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// What is wrong with who asks. Every error of Registry wraps one of them.
+// Every error of Registry but a context's wraps one of these.
 var (
-	// ErrUnknown: nobody is known by that. It does not tell what was wrong.
+	// ErrUnknown: the token belongs to no user. It does not say what is wrong.
 	ErrUnknown = errors.New("the token is not one that this broker accepts, or not any more")
-	// ErrExpired: its holder proved who it is, but too late.
+	// ErrExpired: the access key is right, but has ended.
 	ErrExpired = errors.New("the access key ended")
-	// ErrNotAllowed: the issuer vouches for who asks, and no rule lets it in.
+	// ErrNotAllowed: the token is valid, and no rule admits it.
 	ErrNotAllowed = errors.New("no rule of this broker admits this identity")
-	// ErrUnavailable: the issuer's keys cannot be had.
+	// ErrUnavailable: the issuer's keys cannot be fetched.
 	ErrUnavailable = errors.New("the issuer of OIDC tokens does not answer the broker")
 )
 
-// User is somebody who may ask for grants.
+// User is a user who may request grants.
 type User struct {
-	// ID is stable: the subject of grants.
+	// ID is stable. It is the subject of grants.
 	ID string
 	// Limits are the user's own.
 	Limits quota.Limits
 }
 
-// Registry is everybody who may ask for grants. Fields that are nil are ways
-// in that the broker does not offer; the zero value admits nobody. It is safe
-// for concurrent use once it is filled.
+// Registry has the users of a broker. A nil field is a way to authenticate that
+// the broker does not offer; the zero value admits nobody. It is safe for
+// concurrent use once its fields are set.
 type Registry struct {
 	File       *File
 	Authorized *Authorized
 	OIDC       *OIDC
-	// Open admits who presents nothing, as [Anyone].
+	// Open admits requests without a token, as [Anyone].
 	Open bool
 }
 
@@ -53,7 +75,7 @@ func (r *Registry) Reload() {
 	}
 }
 
-// Check reads those files again that have changed.
+// Check reads the changed files again.
 func (r *Registry) Check() {
 	if r.File != nil {
 		r.File.Check()
@@ -63,19 +85,20 @@ func (r *Registry) Check() {
 	}
 }
 
-// Close closes idle connections to the issuer.
+// Close ends requests to the issuer.
 func (r *Registry) Close() {
 	if r.OIDC != nil {
 		r.OIDC.Close()
 	}
 }
 
-// TakesTokens tells whether there is any way in with a token.
+// TakesTokens reports whether any token can be valid.
 func (r *Registry) TakesTokens() bool {
 	return r.File != nil || r.Authorized != nil || r.OIDC != nil
 }
 
-// Anybody returns the user who presents nothing, if the broker is open.
+// Anybody returns the user of requests without a token, and whether the broker
+// is open.
 func (r *Registry) Anybody() (User, bool) {
 	return r.user(Anyone), r.Open
 }
@@ -102,7 +125,7 @@ func (r *Registry) SSHKey(fingerprint string, now time.Time) (identity.Authorize
 	return r.Authorized.lookup(fingerprint, now)
 }
 
-// Session returns the user whose session is for the SSH key.
+// Session returns the user of a session for the SSH key.
 func (r *Registry) Session(fingerprint string, now time.Time) (User, error) {
 	if _, ok := r.SSHKey(fingerprint, now); !ok {
 		return User{}, ErrUnknown
@@ -131,10 +154,10 @@ func (r *Registry) Listed() []string {
 	return slices.Collect(maps.Keys(r.File.Value().byUser))
 }
 
-// Still tells whether the user may still have what was granted before, and
-// with which limits. Grants are renewed while an offer waits; a user who was
-// taken off the lists is not waited with. An OIDC token spoke for its holder
-// when the grant was asked for, and is not at hand any more.
+// Still returns the user's present limits, and whether the user may still use
+// its grants. Grants are renewed while an offer waits, but not those of a removed
+// user. An OIDC token was checked when it came with the request, and the broker
+// does not keep it.
 func (r *Registry) Still(id string, now time.Time) (User, bool) {
 	known := false
 	switch {
@@ -150,9 +173,8 @@ func (r *Registry) Still(id string, now time.Time) (User, bool) {
 	return r.user(id), known
 }
 
-// user fills in the limits. Anyone is not one user but all who present
-// nothing, so no limit of a user applies to it unless the file has a line for
-// it.
+// user fills in the limits. Anyone stands for many users, so the limits of one
+// user do not apply to it: it has those of its line in the file, or none.
 func (r *Registry) user(id string) User {
 	u := User{ID: id}
 	if r.File != nil {

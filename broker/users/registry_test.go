@@ -91,11 +91,11 @@ func TestSSHKeys(t *testing.T) {
 		t.Errorf("an unlisted key: %v", err)
 	}
 
-	// Without the key in the list the session is worth nothing.
+	// Without the key in the list the session is void.
 	rewrite(t, list, "rubbish\n")
 	r.Check()
 	if _, ok := r.Still("ssh:"+fp, noon); !ok || !strings.Contains(l.String(), "line 1") {
-		t.Errorf("a list that is wrong changed something: %s", l)
+		t.Errorf("a wrong list changed something: %s", l)
 	}
 	rewrite(t, list, `expiry-time="20261120120000Z" `+key.PublicLine("")+"\n")
 	r.Check()
@@ -161,15 +161,15 @@ func TestAFileThatOthersCanChangeIsRefused(t *testing.T) {
 	if !strings.Contains(l.String(), "the old one stays") {
 		t.Errorf("log: %s", l)
 	}
-	// One that is gone is told once, and taken again when it is back.
+	// A missing file is logged once, and read when it is back.
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	r.Check()
-	told := l.String()
+	logged := l.String()
 	r.Check()
-	if l.String() != told {
-		t.Errorf("told twice: %s", l)
+	if l.String() != logged {
+		t.Errorf("logged twice: %s", l)
 	}
 	key := NewAccessKey()
 	if err := AddUser(path, Add{Name: "alice"}, key, noon); err != nil {
@@ -184,7 +184,7 @@ func TestAFileThatOthersCanChangeIsRefused(t *testing.T) {
 func TestAnyoneHasOnlyTheLimitsOfTheFile(t *testing.T) {
 	r, _ := registry(t, write(t, "anyone jobs=7\n"), "")
 	if _, ok := r.Anybody(); ok {
-		t.Error("a broker is open that was not opened")
+		t.Error("a closed broker admits anyone")
 	}
 	r.Open = true
 	none := quota.Limits{Jobs: quota.Unlimited, Grants: quota.Unlimited, Sessions: quota.Unlimited}

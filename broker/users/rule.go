@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Rule admits tokens by their claims: all of its terms must hold.
+// Rule admits tokens by their claims. All terms of a rule must match.
 type Rule struct{ terms []term }
 
 type term struct {
@@ -18,8 +18,8 @@ type term struct {
 var claimForm = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,128}$`)
 
 // ParseRule reads CLAIM=GLOB[,CLAIM=GLOB]…. In a glob * stands for any run of
-// characters without a slash, ** for any run, and ? for one character that is
-// no slash. A rule that would admit everybody is refused.
+// characters without a slash, ** for any run, and ? for one character but a
+// slash. A rule that admits everybody is refused.
 func ParseRule(text string) (Rule, error) {
 	var r Rule
 	selective := false
@@ -36,7 +36,7 @@ func ParseRule(text string) (Rule, error) {
 		r.terms = append(r.terms, term{claim, re})
 	}
 	if !selective {
-		return Rule{}, fmt.Errorf("%q admits everybody with an account at the issuer; name something", text)
+		return Rule{}, fmt.Errorf("%q admits everybody with an account at the issuer; name a value", text)
 	}
 	return r, nil
 }
@@ -66,9 +66,9 @@ func globPattern(glob string) string {
 	return b.String()
 }
 
-// Admits tells whether the claims of a verified token satisfy the rule. Of a
-// claim with many values, such as groups, one must match. A claim that is not
-// there matches nothing.
+// Admits reports whether the claims of a verified token match the rule. Of a
+// claim with many values, such as groups, one must match. A missing claim
+// matches nothing.
 func (r Rule) Admits(claims map[string]any) bool {
 	for _, t := range r.terms {
 		if !t.holds(claims[t.claim]) {

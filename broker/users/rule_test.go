@@ -23,13 +23,13 @@ func TestRules(t *testing.T) {
 		{"repository=acme/lamp", true},
 		{"repository=acme/*", true},
 		{"repository=acme/l?mp", true},
-		{"repository=acme*", false}, // a star takes no slash
+		{"repository=acme*", false}, // * matches no slash
 		{"repository=acme**", true},
 		{"repository=*/lamp", true},
 		{"repository=acme/lam", false},
 		{"repository=cme/lamp", false},
 		{"repository=ACME/lamp", false},
-		{"repository=acme.lamp", false}, // a dot is a dot
+		{"repository=acme.lamp", false}, // . matches a dot only
 		{"repository=acme/[a-z]*", false},
 		{"ref=refs/heads/release/*", true},
 		{"ref=refs/heads/*", false},
@@ -75,7 +75,7 @@ func TestBadRules(t *testing.T) {
 	}
 }
 
-// Any glob compiles, and one without wildcards matches itself alone.
+// Every glob compiles, and one without wildcards matches only itself.
 func FuzzRule(f *testing.F) {
 	f.Add("repository=acme/*", "acme/lamp")
 	f.Add("a=\xff?", "\xff\xff")
