@@ -28,7 +28,7 @@ func TestClientAgents(t *testing.T) {
 	if r.want(t, 0); strings.Count(r.stdout, "\n") != 3 {
 		t.Errorf("agents for esp32c3:\n%s", r.stdout)
 	}
-	f.client(t.Context(), "agents", "--target", "esp32s3").want(t, 0, "no agent that is online fits")
+	f.client(t.Context(), "agents", "--target", "esp32s3").want(t, 0, "no online agent matches")
 
 	f.agents[1].Stop(t, os.Kill)
 	watch.WaitFor(t, `"name":"bench","state":"offline"`)

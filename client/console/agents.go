@@ -3,22 +3,23 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/farforge/farforge/common/api"
 )
 
-// Listing is the agents of a broker at one moment, in the order in which they are
-// shown: by name, those that are offline last.
+// Listing is the agents of a broker at one moment, in the order of the table: by name,
+// offline agents last.
 type Listing struct {
 	everyone   []api.AgentInfo
-	live       int // how many of them are not offline; these come first
+	live       int // number of agents that are not offline; they come first
 	all, asked bool
 }
 
-// NewListing makes one of what a broker has answered. all shows also agents that
-// are offline; asked says that only some were asked for.
+// NewListing sorts the agents of a broker's response. all shows offline agents, too;
+// asked says that the request was for some agents only.
 func NewListing(agents []api.AgentInfo, all, asked bool) *Listing {
 	sorted := slices.SortedStableFunc(slices.Values(agents), func(a, b api.AgentInfo) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Fingerprint, b.Fingerprint))
@@ -37,7 +38,7 @@ func NewListing(agents []api.AgentInfo, all, asked bool) *Listing {
 	return l
 }
 
-// shown is the agents to show.
+// shown returns the agents of the table.
 func (l *Listing) shown() []api.AgentInfo {
 	if l.all {
 		return l.everyone
@@ -45,21 +46,21 @@ func (l *Listing) shown() []api.AgentInfo {
 	return l.everyone[:l.live]
 }
 
-// AgentCount is how many agents fit what was asked for.
+// AgentCount is the number of agents that match the request.
 type AgentCount struct {
 	Online  int `json:"online"`
 	Offline int `json:"offline"`
 }
 
-// Count counts, also those that are not shown.
+// Count counts all agents, also those that the table leaves out.
 func (l *Listing) Count() *AgentCount { return &AgentCount{l.live, len(l.everyone) - l.live} }
 
-// note is what there is to say beside the table; it may be empty.
+// note returns the line beside the table; it may be empty.
 func (l *Listing) note() string {
 	var parts []string
 	switch {
 	case l.live == 0 && l.asked:
-		parts = append(parts, "no agent that is online fits")
+		parts = append(parts, "no online agent matches")
 	case l.live == 0:
 		parts = append(parts, "no agent is online")
 	}
@@ -69,16 +70,17 @@ func (l *Listing) note() string {
 	return strings.Join(parts, "; ")
 }
 
-// table is the lines of the table; the first is its head.
-func (l *Listing) table() []string {
+// rows returns the rows of the table; the first is its head.
+func (l *Listing) rows() [][]string {
 	rows := [][]string{{"NAME", "STATE", "CORES", "MEMORY", "JOBS", "BUILDS FOR", "TAGS"}}
 	for _, a := range l.shown() {
 		rows = append(rows, row(&a))
 	}
-	return table(rows)
+	return rows
 }
 
-// row is the cells of an agent: free capacity before the slash, all of it behind.
+// row returns the cells of an agent: free capacity before the slash, total capacity
+// behind it.
 func row(a *api.AgentInfo) []string {
 	cores, mem := "-", "-"
 	if a.TotalCores > 0 {
@@ -136,8 +138,8 @@ type (
 	}
 )
 
-// Agents shows a listing once: the table on standard output, and what there is to
-// say beside it on standard error.
+// Agents shows a listing once: the table on standard output, and the note beside it on
+// standard error. The table fits a terminal.
 func (c *Console) Agents(l *Listing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -145,21 +147,25 @@ func (c *Console) Agents(l *Listing) {
 		c.emit(agentEvent{"agent", a})
 	}
 	if !c.json {
-		fmt.Fprintln(c.stdout, strings.Join(c.dimmed(l, l.table()), "\n"))
+		width := math.MaxInt
+		if c.redraws {
+			width, _ = c.screen()
+		}
+		for n, lines := range tableWithin(l.rows(), width, false, 1, 2, 3, 4) {
+			for _, line := range lines {
+				fmt.Fprintln(c.stdout, c.dimmed(line, n > l.live))
+			}
+		}
 	}
 	if note := l.note(); note != "" {
 		c.say("%s", note)
 	}
 }
 
-// dimmed greys the lines of agents that are offline, where that can be. lines are
-// those of the table, or the first of them.
-func (c *Console) dimmed(l *Listing, lines []string) []string {
-	if !c.dims {
-		return lines
+// dimmed makes the line of an offline agent gray on a terminal.
+func (c *Console) dimmed(line string, offline bool) string {
+	if !offline || !c.dims {
+		return line
 	}
-	for i := l.live + 1; i < len(lines); i++ {
-		lines[i] = "\x1b[2m" + lines[i] + "\x1b[0m"
-	}
-	return lines
+	return "\x1b[2m" + line + "\x1b[0m"
 }

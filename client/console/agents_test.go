@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// agentNamed is one that runs nothing.
+// agentNamed returns an idle agent.
 func agentNamed(name string) api.AgentInfo {
 	return api.AgentInfo{
 		Fingerprint: "SHA256:" + name, Name: name, State: api.AgentIdle,
@@ -63,7 +63,7 @@ anvil    offline  0/8    0M/16G     0     -                                     
 		t.Errorf("got\n%s%swant\n%s", out, err, want)
 	}
 	if out, err := show(Options{}, NewListing(farm, false, false)); strings.Count(out, "\n") != 3 || strings.Contains(out, "anvil") || err != "2 offline (listed with --all)\n" {
-		t.Errorf("without those that are offline:\n%s%s", out, err)
+		t.Errorf("without offline agents:\n%s%s", out, err)
 	}
 	if out, err := show(Options{Quiet: true}, NewListing(nil, false, false)); strings.Count(out, "\n") != 1 || err != "" {
 		t.Errorf("quiet:\n%s%s", out, err)
@@ -74,7 +74,7 @@ anvil    offline  0/8    0M/16G     0     -                                     
 		want       string
 	}{
 		{nil, false, false, "no agent is online\n"},
-		{nil, true, true, "no agent that is online fits\n"},
+		{nil, true, true, "no online agent matches\n"},
 		{farm[:1], false, false, "no agent is online; 1 offline (listed with --all)\n"},
 		{farm[:1], true, false, "no agent is online\n"},
 	} {
@@ -84,7 +84,7 @@ anvil    offline  0/8    0M/16G     0     -                                     
 	}
 }
 
-func TestOfflineAgentsAreGrey(t *testing.T) {
+func TestOfflineAgentsAreGray(t *testing.T) {
 	for _, dims := range []bool{true, false} {
 		var out bytes.Buffer
 		c := New(Options{Stdout: &out, Stderr: io.Discard, Getenv: os.Getenv})
@@ -92,7 +92,7 @@ func TestOfflineAgentsAreGrey(t *testing.T) {
 		c.Agents(NewListing(farm, true, false))
 		for line := range strings.Lines(out.String()) {
 			want := dims && strings.Contains(line, "offline")
-			if grey := strings.HasPrefix(line, "\x1b[2m") && strings.HasSuffix(line, "\x1b[0m\n"); grey != want || !want && strings.Contains(line, "\x1b") {
+			if gray := strings.HasPrefix(line, "\x1b[2m") && strings.HasSuffix(line, "\x1b[0m\n"); gray != want || !want && strings.Contains(line, "\x1b") {
 				t.Errorf("dims %v: %q", dims, line)
 			}
 		}
@@ -159,13 +159,13 @@ func TestWatchAsJSON(t *testing.T) {
 	looks("agent a|agent b", false, a, b, off)
 	looks("", false, like(a, func(a *api.AgentInfo) { a.LastSeen = &seen }), b, off)
 	looks("agent a", false, like(a, func(a *api.AgentInfo) { a.FreeCores-- }), b, off)
-	looks("agent a|agent b", false, a, like(b, goesOffline), off) // was told of, so its end is, too
+	looks("agent a|agent b", false, a, like(b, goesOffline), off) // its end is written, because it was listed
 	looks("agent b", false, a, b, off)
 	looks("agent c", true, a, b, off)
 	looks("agent_gone a|agent_gone b", true, off)
 }
 
-// drawn is a watch on a screen.
+// drawn returns a watch on a screen.
 func drawn(t *testing.T, width, height int, o Options) (*AgentWatch, *screen.Screen) {
 	t.Helper()
 	s := screen.New(width, height)
@@ -187,7 +187,7 @@ func TestWatchInPlace(t *testing.T) {
 		}
 		w.Show(NewListing(append(agents, like(agentNamed("z"), goesOffline)), n%2 == 0, false))
 		if !s.AtRest() {
-			t.Fatalf("with %d agents the cursor is left somewhere", n)
+			t.Fatalf("with %d agents the terminal is not ready for a shell", n)
 		}
 	}
 	want := []string{"NAME  STATE  CORES  MEMORY     JOBS  BUILDS FOR  TAGS"}
@@ -224,17 +224,17 @@ func TestWatchOnSmallTerminals(t *testing.T) {
 	}
 }
 
-func TestWhatIsSaidStandsAboveTheTable(t *testing.T) {
+func TestLinesAppearAboveTheTable(t *testing.T) {
 	w, s := drawn(t, 60, 8, Options{})
 	w.c.block.beside = true
 	w.Show(NewListing([]api.AgentInfo{agentNamed("a")}, false, false))
-	w.c.Say("the broker is away, which is said in so many words that the line is longer than the screen is wide")
+	w.c.Say("the broker is away, says a sentence with so many words that the line is longer than the screen is wide")
 	w.c.Say("it is back")
 	w.Show(NewListing([]api.AgentInfo{agentNamed("a"), agentNamed("b")}, false, false))
 	w.Close()
 	w.c.Say("the end")
-	want := `the broker is away, which is said in so many words that the
-line is longer than the screen is wide
+	want := `the broker is away, says a sentence with so many words that
+the line is longer than the screen is wide
 it is back
 NAME  STATE  CORES  MEMORY     JOBS  BUILDS FOR  TAGS
 a     idle   8/8    12.5G/16G  0     -           -
@@ -260,5 +260,38 @@ func TestWatchAfterAResize(t *testing.T) {
 	w.Redraw() // nothing to do
 	if got := s.String(); got != want || !s.AtRest() {
 		t.Errorf("then it has\n%s", got)
+	}
+}
+
+// TestTablesFitTheTerminal: no line is wider than the terminal, and nothing is lost.
+func TestTablesFitTheTerminal(t *testing.T) {
+	many := like(agentNamed("a-machine-with-a-long-name.example.org"), func(a *api.AgentInfo) {
+		for _, chip := range []string{"esp32", "esp32c3", "esp32s3", "esp8266"} {
+			a.Capabilities = append(a.Capabilities, api.Capability{Target: chip, Toolchain: "esp-idf", Version: "5.3.1"})
+		}
+		a.Tags = []string{"eu", "reviewed", "fast"}
+	})
+	explained := [][]string{{"AGENT", "EXPECTED", "WAIT", "BUILD", "SUCCESS", "LOST", "SPEED", "WARM", "LUCK", ""}, {"bench", "61.9 s", "0 s", "1 min", "97 %", "30 s", "×1.00", "×0.40", "×1.05", "relay"}}
+	for _, width := range []int{20, 40, 60, 80, 200} {
+		for name, groups := range map[string][][]string{
+			"agents":    tableWithin(NewListing(append(farm, many), true, false).rows(), width, false, 1, 2, 3, 4),
+			"explained": tableWithin(explained, width, true, 1, 2, 3, 4, 5, 6, 7, 8),
+		} {
+			text := ""
+			for _, lines := range groups {
+				for _, line := range lines {
+					if n := len([]rune(line)); n > width {
+						t.Errorf("%s on %d columns: %d in %q", name, width, n, line)
+					}
+					text += line
+				}
+			}
+			text = strings.NewReplacer(" ", "").Replace(text)
+			for _, want := range map[string][]string{"agents": {"reviewed", "12.5G/16G"}, "explained": {"61.9s", "×1.05", "relay"}}[name] {
+				if !strings.Contains(text, want) && width >= 40 {
+					t.Errorf("%s on %d columns: %q is lost in %q", name, width, want, text)
+				}
+			}
+		}
 	}
 }

@@ -17,7 +17,7 @@ type bar struct {
 	total int64
 	pool  *mpb.Progress
 	bar   *mpb.Bar
-	note  atomic.Pointer[string] // behind the bar
+	note  atomic.Pointer[string] // text behind the bar
 }
 
 func newBar(w io.Writer, name string, total int64) *bar {
@@ -48,7 +48,7 @@ func (b *bar) print(text string) {
 	_, _ = b.pool.Write([]byte(text)) // above the bar, at the next refresh
 }
 
-// end leaves the bar as it is: complete, or where it was given up.
+// end ends the bar: complete, or at its last state.
 func (b *bar) end(complete bool) {
 	if complete {
 		b.bar.SetCurrent(b.total)
@@ -59,8 +59,8 @@ func (b *bar) end(complete bool) {
 	b.pool.Wait()
 }
 
-// progress draws how far something called name has come. Each name has its own
-// bar; a new one ends the one before.
+// progress draws the progress of a transfer with this name. A transfer with another name
+// ends the bar and gets a new one.
 func (c *Console) progress(name string, done, total int64, note string) {
 	if !c.bars || total <= 0 {
 		return

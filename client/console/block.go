@@ -7,27 +7,27 @@ import (
 	"strings"
 )
 
-// block is some lines on a terminal that are drawn again in place. The cursor is
-// always on the line below it, visible, when a method returns, so that nothing is
-// to be restored however the program ends.
+// block is some lines on a terminal that are redrawn in place. When a method returns,
+// the cursor is visible and on the line below, so that the terminal is in order however
+// the program ends.
 //
-// Each drawing is one write: the terminal shows no half of it. Lines are cut at
-// the right edge, and no more are drawn than there is room for, because a line that
-// has left the screen cannot be drawn again. When the size changes, terminals
-// disagree on where lines go; then the screen is cleared.
+// Each drawing is one write, so that the terminal never shows half of it. Lines are cut
+// at the right edge, and their number at the height of the screen, because a line that
+// has scrolled away cannot be redrawn. Terminals move lines in different ways when their
+// size changes; then the screen is cleared.
 type block struct {
 	out  io.Writer
 	size func() (width, height int)
-	// beside: standard error is a terminal, so likely the same.
+	// beside: standard error is a terminal, too, most likely this one.
 	beside bool
 
-	lines         []string // as drawn
+	lines         []string // the last drawing
 	width, height int
 }
 
 const (
 	hideCursor, showCursor = "\x1b[?25l", "\x1b[?25h"
-	wrapOff, wrapOn        = "\x1b[?7l", "\x1b[?7h" // for what is wider than it counts
+	wrapOff, wrapOn        = "\x1b[?7l", "\x1b[?7h" // for characters that are wider than they count
 	clearLine, clearBelow  = "\x1b[K", "\x1b[J"
 	home                   = "\x1b[H"
 )
@@ -40,8 +40,8 @@ func (b *block) above() string {
 	return fmt.Sprintf("\r\x1b[%dA", len(b.lines))
 }
 
-// draw draws what fit returns for the terminal's size: lines that are not longer
-// than width, and fewer than height.
+// draw draws the lines that fit returns for the terminal's size: not longer than width
+// and fewer than height.
 func (b *block) draw(fit func(width, height int) []string) {
 	width, height := b.size()
 	lines := fit(width, height)
@@ -65,8 +65,8 @@ func (b *block) text() string {
 	return text.String() + clearBelow
 }
 
-// print runs what writes whole lines to the same terminal, and puts them above the
-// block.
+// print calls lines, which writes whole lines to the same terminal, and keeps the block
+// below them.
 func (b *block) print(lines func()) {
 	b.write(b.above() + clearBelow)
 	lines()
@@ -74,5 +74,5 @@ func (b *block) print(lines func()) {
 }
 
 func (b *block) write(text string) {
-	_, _ = io.WriteString(b.out, hideCursor+wrapOff+text+wrapOn+showCursor) // nobody is left to tell
+	_, _ = io.WriteString(b.out, hideCursor+wrapOff+text+wrapOn+showCursor) // a closed terminal cannot be reported
 }

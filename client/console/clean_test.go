@@ -16,6 +16,11 @@ func TestClean(t *testing.T) {
 		{"main.c:1:\terror", "main.c:1:\terror", "main.c:1:\terror"},
 		{"\x1b[1;31merror\x1b[0m: x", "error: x", "\x1b[1;31merror\x1b[0m: x\x1b[0m"},
 		{"\x1b[2Jgone", "gone", "gone"},
+		{"\x1b[8mhidden", "hidden", "hidden"},
+		{"\x1b[1;08;31mhidden", "hidden", "hidden"},
+		{"\x1b[38;5;8mgray", "gray", "\x1b[38;5;8mgray\x1b[0m"},
+		{"\x1b[48;2;8;8;8;31mx", "x", "\x1b[48;2;8;8;8;31mx\x1b[0m"},
+		{"\x1b[38;5;8;8mhidden", "hidden", "hidden"},
 		{"\x1b[31;?mx", "x", "x"},
 		{"\x1b]0;title\x07x", "x", "x"},
 		{"\x1b]8;;http://x\x1b\\link", "link", "link"},
@@ -33,7 +38,7 @@ func TestClean(t *testing.T) {
 			t.Errorf("%q is %q, want %q", tt.in, got, tt.plain)
 		}
 		if got := Clean(tt.in, true); got != tt.color {
-			t.Errorf("%q in colour is %q, want %q", tt.in, got, tt.color)
+			t.Errorf("%q in color is %q, want %q", tt.in, got, tt.color)
 		}
 	}
 }
@@ -53,14 +58,14 @@ func FuzzClean(f *testing.F) {
 				break
 			}
 			if end := strings.TrimLeft(after, "0123456789;:"); !strings.HasPrefix(end, "m") {
-				t.Fatalf("%q in colour has a sequence that is no colour: %q", s, rest)
+				t.Fatalf("%q in color has a sequence that is not a color: %q", s, rest)
 			}
 			rest = after
 		}
 	})
 }
 
-// TestErrorsAreCleaned: some of their words are a broker's or an agent's.
+// TestErrorsAreCleaned: an error can have text from a broker or an agent.
 func TestErrorsAreCleaned(t *testing.T) {
 	var stderr bytes.Buffer
 	c := New(Options{Stdout: io.Discard, Stderr: &stderr, Getenv: os.Getenv})

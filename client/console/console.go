@@ -1,4 +1,4 @@
-// Package console is what a user sees of a command.
+// Package console writes the output of a command.
 //
 //	           stdout                        stderr
 //	terminal   results                       build log, bars, summary
@@ -6,14 +6,15 @@
 //	--quiet    results                       nothing; errors only
 //	--json     one JSON object a line        nothing; errors only
 //
-// Results are few and plain, so that a shell can use them. Everything on
-// standard error is for people. A table that is watched is drawn again in place
-// if standard output is a terminal, and written anew to a pipe. What an agent or a
-// board says is stripped of control characters before it reaches a terminal; see
-// [Clean].
+// Results are few and plain, so that a shell can use them. Everything on standard
+// error is for people: colors mark errors and warnings on terminals, and NO_COLOR
+// (no-color.org) turns them off. A watched table is redrawn in place on a terminal, and
+// written anew to a pipe. Tables fit the width of a terminal. Text from an agent or a
+// board loses its control characters before it reaches a terminal; see [Clean].
 package console
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,37 +29,37 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// Options tell where and how to show things.
+// Options are the two outputs and the flags about them.
 type Options struct {
 	Stdout, Stderr io.Writer
 	// JSON and Quiet are the flags of the same names.
 	JSON, Quiet bool
-	// Getenv is os.Getenv, or a test's.
+	// Getenv is os.Getenv, or a stand-in of a test.
 	Getenv func(string) string
 }
 
-// Console shows things. Its methods may be called from several goroutines.
+// Console writes output. Its methods may be called from several goroutines.
 type Console struct {
 	stdout, stderr io.Writer
 	json, quiet    bool
-	bars           bool // progress is drawn
-	color          bool // colours of a build's log are kept
-	redraws        bool // what is on standard output can be drawn again
-	dims           bool // and can be grey
+	bars           bool // standard error shows progress bars
+	color          bool // standard error shows colors
+	redraws        bool // standard output is a terminal that can redraw
+	dims           bool // standard output shows gray text
 
 	mu      sync.Mutex
 	encoder *json.Encoder
-	bar     *bar                 // the one that is drawn now
-	block   *block               // what is drawn now on standard output
-	told    map[string]time.Time // when progress was last told as JSON
-	since   map[string]time.Time // when a transfer began
+	bar     *bar                 // the current bar on standard error
+	block   *block               // the current block on standard output
+	told    map[string]time.Time // times of the last progress as JSON
+	since   map[string]time.Time // times at which transfers began
 
-	waiting  bool // the last that was said of the line
+	waiting  bool // a place in line was shown, with this position
 	position int
 }
 
-// New returns a console. Bars are drawn when standard error is a terminal that
-// can: TERM=dumb cannot. NO_COLOR (no-color.org) takes colours away.
+// New returns a console. It draws bars if standard error is a terminal other than
+// TERM=dumb.
 func New(o Options) *Console {
 	able := o.Getenv("TERM") != "dumb"
 	terminal := isTerminal(o.Stderr) && able
@@ -84,23 +85,22 @@ func isTerminal(w io.Writer) bool {
 // JSON tells whether results are JSON.
 func (c *Console) JSON() bool { return c.json }
 
-// Say writes a line of chatter.
+// Say writes a line for people to standard error.
 func (c *Console) Say(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.say(format, args...)
 }
 
-// say must be called with the lock held, like all methods below that begin in
-// lower case.
+// say is Say for callers that hold the lock, like all methods in lower case.
 func (c *Console) say(format string, args ...any) {
 	if !c.quiet {
 		c.line(fmt.Sprintf(format, args...))
 	}
 }
 
-// line writes above the bar or the block, if there is one. What cannot be written
-// to a closed terminal is lost, which is no reason to stop a build.
+// line writes a line above the bar or the block, if there is one. It ignores errors,
+// because a closed terminal is no reason to stop a build.
 func (c *Console) line(text string) {
 	if c.bar != nil {
 		c.bar.print(text + "\n")
@@ -123,10 +123,10 @@ func (c *Console) Result(format string, args ...any) {
 	}
 }
 
-// emit writes one JSON object to standard output, if --json asks for it.
+// emit writes one JSON object to standard output if --json is set.
 func (c *Console) emit(object any) {
 	if c.json {
-		_ = c.encoder.Encode(object) // nobody is left to tell
+		_ = c.encoder.Encode(object) // a closed output cannot be reported
 	}
 }
 
@@ -136,11 +136,25 @@ func (c *Console) Fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.emit(newErrorEvent(err))
-	cli.Print(c.stderr, cleanError(err))
+	if !c.color {
+		cli.Print(c.stderr, cleanError(err))
+		return
+	}
+	var text bytes.Buffer
+	cli.Print(&text, cleanError(err))
+	for line := range strings.Lines(text.String()) {
+		switch head, rest, _ := strings.Cut(line, ":"); head {
+		case "error":
+			line = "\x1b[1;31merror:\x1b[0m" + rest
+		case "hint":
+			line = "\x1b[36mhint:\x1b[0m" + rest
+		}
+		_, _ = io.WriteString(c.stderr, line)
+	}
 }
 
-// cleanError is the error as a terminal may get it: some of its words may be a
-// broker's or an agent's.
+// cleanError returns the error without control characters, because parts of its text
+// may come from a broker or an agent.
 func cleanError(err error) error {
 	lines := func(text string) string {
 		var out []string
@@ -156,7 +170,7 @@ func cleanError(err error) error {
 	return clean
 }
 
-// Close takes an unfinished bar off the terminal's hands.
+// Close ends an unfinished bar.
 func (c *Console) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

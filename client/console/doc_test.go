@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// objects are all that --json can write, by event.
+// objects are the objects of --json, by event.
 var objects = map[string]func() any{
 	"grant":      func() any { return new(grantEvent) },
 	"explained":  func() any { return new(explainedEvent) },
@@ -36,8 +36,8 @@ var objects = map[string]func() any{
 	"result":     func() any { return new(Report) },
 }
 
-// TestExamplesOfJSON reads each example of the document into the object that it
-// is an example of, and writes it again: nothing may be lost or added.
+// TestExamplesOfJSON reads each example of the document into its object and writes it
+// again: nothing is lost or added.
 func TestExamplesOfJSON(t *testing.T) {
 	text, err := os.ReadFile("../../doc/client-json.md")
 	if err != nil {

@@ -9,14 +9,14 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// slow is how long a transfer takes before it is worth a line on a pipe.
+// slow is the duration from which a transfer gets a line on a pipe.
 const slow = time.Second
 
-// jsonEvery is how often progress is told as JSON, at most. The last of each
-// transfer is always told.
+// jsonEvery is the least time between two events of progress as JSON. The last event of
+// each transfer is always written.
 const jsonEvery = 100 * time.Millisecond
 
-// Event shows what happens during a job.
+// Event shows an event of a job.
 func (c *Console) Event(e remote.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -46,7 +46,7 @@ func (c *Console) Event(e remote.Event) {
 		c.transfer("download", e.Done, e.Total)
 	case remote.Canceling:
 		c.endBar(false)
-		c.say("canceling the build; once more to leave at once")
+		c.say("canceling the build; interrupt again to leave at once")
 	}
 }
 
@@ -91,7 +91,7 @@ func way(relayed bool) string {
 	return "directly"
 }
 
-// Bytes writes a number of bytes for people.
+// Bytes returns a number of bytes with its unit.
 func Bytes(n int64) string {
 	switch {
 	case n == 1:

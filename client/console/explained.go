@@ -2,7 +2,11 @@ package console
 
 import (
 	"fmt"
+	"math"
+	"os"
 	"strings"
+
+	"golang.org/x/term"
 
 	"github.com/farforge/farforge/client/remote"
 	"github.com/farforge/farforge/common/api"
@@ -14,6 +18,17 @@ type explainedEvent struct {
 	Candidates []api.Explained `json:"candidates"`
 }
 
+// widthBeside returns the width of the terminal on standard error; on a pipe there is
+// no bound.
+func (c *Console) widthBeside() int {
+	if f, ok := c.stderr.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return math.MaxInt
+}
+
 // explained shows the candidates as a table, best first.
 func (c *Console) explained(e remote.Explained) {
 	rows := [][]string{{"AGENT", "EXPECTED", "WAIT", "BUILD", "SUCCESS", "LOST", "SPEED", "WARM", "LUCK", ""}}
@@ -23,8 +38,10 @@ func (c *Console) explained(e remote.Explained) {
 			factor(x.Speed), factor(x.Warmth), factor(x.Luck), strings.Join(remarks(&x.Score), ", "),
 		})
 	}
-	for _, line := range table(rows, 1, 2, 3, 4, 5, 6, 7, 8) {
-		c.say("%s", line)
+	for _, lines := range tableWithin(rows, c.widthBeside(), true, 1, 2, 3, 4, 5, 6, 7, 8) {
+		for _, line := range lines {
+			c.say("%s", line)
+		}
 	}
 	c.say("EXPECTED is the time to a good result; SPEED, WARM and LUCK are factors in BUILD, below 1 is faster")
 }
@@ -42,7 +59,7 @@ func remarks(s *api.Score) (all []string) {
 	return all
 }
 
-// span writes seconds for people, as exactly as they are worth it.
+// span returns seconds as text, with a precision that fits their size.
 func span(seconds float64) string {
 	switch s := int64(seconds + 0.5); {
 	case seconds <= 0:

@@ -10,8 +10,8 @@ import (
 	"github.com/farforge/farforge/common/flash"
 )
 
-// The objects of --json. doc/client-json.md describes them; its examples are
-// checked against these.
+// The objects of --json. doc/client-json.md describes them; a test compares its
+// examples with these.
 type (
 	grantEvent struct {
 		Event      string  `json:"event"` // "grant"
@@ -27,7 +27,7 @@ type (
 	stageEvent struct {
 		Event string            `json:"event"` // "stage"
 		Stage channel.StageName `json:"stage"`
-		// The rest is set with the stage "build".
+		// The other members are set for the stage "build".
 		Recipe    string   `json:"recipe,omitempty"`
 		Target    string   `json:"target,omitempty"`
 		Toolchain string   `json:"toolchain,omitempty"`
@@ -87,7 +87,7 @@ type (
 	}
 )
 
-// Agent is who did a job.
+// Agent is the agent that did a job.
 type Agent struct {
 	Name        string `json:"name"`
 	Fingerprint string `json:"fingerprint"`
@@ -134,7 +134,7 @@ func (c *Console) jsonTransfer(name string, done, total int64) {
 	}
 }
 
-// due keeps progress from flooding the reader.
+// due tells whether progress should be written now.
 func (c *Console) due(name string, last bool) bool {
 	if !last && time.Since(c.told[name]) < jsonEvery {
 		return false
@@ -151,22 +151,21 @@ func (c *Console) File(f channel.File) {
 	c.emit(fileEvent{"file", f})
 }
 
-// MonitorLine tells programs what the board has printed. People see it as it
-// comes.
+// MonitorLine writes a line of the board as JSON. The monitor shows it to people.
 func (c *Console) MonitorLine(line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.emit(monitorEvent{"monitor", line})
 }
 
-// Board shows the board that was found on the port.
+// Board shows the board on the port.
 func (c *Console) Board(port string, info flash.Info) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.emit(boardEvent{"board", port, info.Chip, info.MAC.String(), info.FlashSize})
 	text := info.Title
 	if info.FlashSize > 0 {
-		// Flash sizes are powers of two, and everyone writes them so: 4MB.
+		// Flash sizes are powers of two, and by custom 4 MB means 4 MiB.
 		text += fmt.Sprintf(", %d MB of flash", info.FlashSize>>20)
 	}
 	if len(info.MAC) > 0 {
@@ -175,7 +174,7 @@ func (c *Console) Board(port string, info flash.Info) {
 	c.say("found %s at %s", text, port)
 }
 
-// Flash shows how flashing goes on.
+// Flash shows the progress of flashing.
 func (c *Console) Flash(p flash.Progress) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

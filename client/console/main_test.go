@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// job is what a session tells of a small job.
+// job returns the events of a small job.
 func job() []remote.Event {
 	return []remote.Event{
 		remote.Waiting{Position: 3, Estimate: 2 * time.Minute},
@@ -47,7 +47,7 @@ func play(c *Console) {
 	c.Close()
 }
 
-// onTerminal returns what a terminal gets to see.
+// onTerminal returns the bytes that a terminal gets.
 func onTerminal(t *testing.T, quiet bool, environment map[string]string) string {
 	t.Helper()
 	master, tty, err := pty.Open()
@@ -90,7 +90,7 @@ func TestTerminalGetsBars(t *testing.T) {
 	}
 }
 
-func TestTerminalsThatWantLess(t *testing.T) {
+func TestTerminalsWithoutColors(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		quiet       bool
@@ -99,7 +99,7 @@ func TestTerminalsThatWantLess(t *testing.T) {
 		without     []string
 	}{
 		{"dumb", false, map[string]string{"TERM": "dumb"}, "cc main.c", []string{"[===", "\x1b"}},
-		{"no colour", false, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, "cc main.c", []string{"\x1b[31m"}},
+		{"no color", false, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, "cc main.c", []string{"\x1b[31m"}},
 		{"quiet", true, map[string]string{"TERM": "xterm"}, "", []string{"c", "\x1b"}},
 	} {
 		out := onTerminal(t, tt.quiet, tt.environment)

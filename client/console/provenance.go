@@ -9,15 +9,13 @@ import (
 	"github.com/farforge/farforge/common/provenance"
 )
 
-// Provenance is what an agent has signed about a build.
+// Provenance is an agent's signed statement about a build.
 type Provenance struct {
 	JobID string `json:"job_id"`
-	// Agent is the fingerprint of the builder's key, and User who asked for it,
-	// as the grant named them.
+	// Agent is the fingerprint of the builder's key, and User the user of the grant.
 	Agent string `json:"agent"`
 	User  string `json:"user,omitempty"`
-	// Source is the digest of the source tree or, of a source by reference, of
-	// the archive.
+	// Source is the digest of the source tree or, for a source by URL, of the archive.
 	Source    string    `json:"source"`
 	Recipe    string    `json:"recipe"`
 	Target    string    `json:"target"`
@@ -39,18 +37,18 @@ func newProvenance(b *provenance.Build) *Provenance {
 	}
 }
 
-// Verified is a folder that holds what a known agent has signed.
+// Verified is a folder with artifacts that a known agent has signed.
 type Verified struct {
 	Dir string `json:"dir"`
-	// By are the names under which the agent is known, NAME@BROKER.
+	// By are the agent's principals in known_agents, NAME@BROKER.
 	By         []string       `json:"by"`
 	Provenance *Provenance    `json:"provenance"`
 	Artifacts  []api.Artifact `json:"artifacts"`
-	// Beside are files that are in the folder too, and signed by nobody.
+	// Beside are other files in the folder, which nobody has signed.
 	Beside []string `json:"beside,omitempty"`
 }
 
-// NewVerified tells of a folder.
+// NewVerified returns the report of a verification.
 func NewVerified(v *artifacts.Verified) *Verified {
 	return &Verified{
 		Dir: v.Dir, By: v.By, Provenance: newProvenance(v.Statement), Artifacts: append([]api.Artifact{}, v.Statement.Artifacts...), Beside: v.Beside,
@@ -79,7 +77,7 @@ func orNobody(user string) string {
 	return user
 }
 
-// Known is an agent that is trusted.
+// Known is an agent that the user trusts.
 type Known struct {
 	// Principal is NAME@BROKER.
 	Principal   string `json:"principal"`

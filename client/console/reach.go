@@ -5,15 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// The objects of how a broker is reached.
+// The objects about the way to the broker.
 type (
-	// reachedEvent tells which way to the broker is in use.
+	// reachedEvent names the way to the broker that is in use.
 	reachedEvent struct {
 		Event string `json:"event"` // "rendezvous"
 		Leg   string `json:"leg"`
 		Via   string `json:"via,omitempty"`
 	}
-	// Way is what client doctor found about one way to the broker.
+	// Way is the finding of client doctor about one way to the broker.
 	Way struct {
 		Event string `json:"event"` // "way"
 		Leg   string `json:"leg"`
@@ -24,7 +24,7 @@ type (
 		// Title names the way for people.
 		Title string `json:"-"`
 	}
-	// Step is one thing that was tried on a way.
+	// Step is one step of the test of a way.
 	Step struct {
 		Step   string `json:"step"`
 		OK     bool   `json:"ok"`
@@ -32,31 +32,31 @@ type (
 		MS     int64  `json:"ms"`
 		Hint   string `json:"hint,omitempty"`
 	}
-	// Diagnosis is what client doctor found in all.
+	// Diagnosis is the result of client doctor.
 	Diagnosis struct {
 		Works bool `json:"works"`
-		// Leg and Via are what a job would use now.
+		// Leg and Via are the way that a job would use now.
 		Leg string `json:"leg,omitempty"`
 		Via string `json:"via,omitempty"`
-		// Agents are those that could do a job, by name; Problem says why there
-		// are none, or why they are not known.
+		// Agents are the names of the agents that could do a job; Problem says why
+		// there are none, or why they are unknown.
 		Agents  []string `json:"agents"`
 		Problem string   `json:"problem,omitempty"`
 	}
 )
 
-// Reached tells which way to the broker is in use. It is worth a line for people
-// only where it is not the plain one.
+// Reached names the way to the broker that is in use. People get a line only if it is
+// not the plain way.
 func (c *Console) Reached(leg, via, text string, plain bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.emit(reachedEvent{"rendezvous", leg, via})
 	if !plain {
-		c.say("the broker is reached %s", text)
+		c.say("the client reaches the broker %s", text)
 	}
 }
 
-// Way shows what was found about one way: results, so to standard output.
+// Way shows the finding about one way, as a result on standard output.
 func (c *Console) Way(w Way) {
 	w.Event = "way"
 	verdict := "works"

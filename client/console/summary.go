@@ -10,8 +10,8 @@ import (
 	"github.com/farforge/farforge/common/flash"
 )
 
-// Report is what a command has done: the last object of --json, and the
-// summary for people.
+// Report is the result of a command: the last object of --json, and the summary for
+// people.
 type Report struct {
 	Event      string      `json:"event"` // "result"
 	Build      *Built      `json:"build,omitempty"`
@@ -56,37 +56,36 @@ type Setting struct {
 	Origin string `json:"origin"`
 }
 
-// Listed tells how much a project is.
+// Listed is the size of a project.
 type Listed struct {
 	Count int   `json:"count"`
 	Bytes int64 `json:"bytes"`
 }
 
-// Built tells of a build that succeeded.
+// Built is a build that succeeded.
 type Built struct {
 	JobID   string `json:"job_id"`
 	Agent   Agent  `json:"agent"`
 	Relayed bool   `json:"relayed"`
-	// BytesUp and BytesDown are all that went over the connection's channels.
+	// BytesUp and BytesDown count all bytes on the connection's channels.
 	BytesUp   int64 `json:"bytes_up"`
 	BytesDown int64 `json:"bytes_down"`
-	// SetupMS is from the start of the command to that of the build on the
-	// agent, BuildMS how long that ran, TotalMS until the artifacts were here.
+	// SetupMS is the time from the start of the command until the build on the agent,
+	// BuildMS the time of that build, TotalMS the time until the artifacts were here.
 	SetupMS int64 `json:"setup_ms"`
 	BuildMS int64 `json:"build_ms"`
 	TotalMS int64 `json:"total_ms"`
-	// Dir is where the artifacts are.
+	// Dir is the folder of the artifacts.
 	Dir       string         `json:"dir"`
 	Artifacts []api.Artifact `json:"artifacts"`
 	FlashMap  string         `json:"flash_map,omitempty"`
-	// Image is the artifact that is the program itself.
+	// Image is the artifact with the program itself.
 	Image *api.Artifact `json:"image,omitempty"`
-	// Provenance is what the agent has signed; it is left out when it was
-	// allowed to sign nothing.
+	// Provenance is the agent's signed statement; an unsigned build has none.
 	Provenance *Provenance `json:"provenance,omitempty"`
 }
 
-// NewBuilt puts together what session and artifacts know.
+// NewBuilt returns the report of a build.
 func NewBuilt(o *remote.Outcome, set *artifacts.Set, setup, total time.Duration) *Built {
 	b := &Built{
 		JobID: o.JobID, Agent: newAgent(o.Agent), Relayed: o.Relayed, BytesUp: o.Up, BytesDown: o.Down,
@@ -102,7 +101,7 @@ func NewBuilt(o *remote.Outcome, set *artifacts.Set, setup, total time.Duration)
 	return b
 }
 
-// Flashed tells of a board that was flashed and verified.
+// Flashed is a board that was flashed and verified.
 type Flashed struct {
 	Port    string          `json:"port"`
 	Chip    string          `json:"chip"`
@@ -120,7 +119,7 @@ type FlashedRegion struct {
 	Skipped bool   `json:"skipped,omitempty"`
 }
 
-// NewFlashed puts together what the flasher knows.
+// NewFlashed returns the report of a flash.
 func NewFlashed(port, chip string, r flash.Result) *Flashed {
 	f := &Flashed{Port: port, Chip: chip, TookMS: r.Took.Milliseconds(), Regions: []FlashedRegion{}}
 	for _, region := range r.Regions {
@@ -129,7 +128,7 @@ func NewFlashed(port, chip string, r flash.Result) *Flashed {
 	return f
 }
 
-// Done shows what the command has done.
+// Done shows the result of the command.
 func (c *Console) Done(r Report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -163,7 +162,7 @@ func (c *Console) Done(r Report) {
 	}
 }
 
-// Millis writes milliseconds for people.
+// Millis returns a number of milliseconds as a duration for people.
 func Millis(ms int64) string {
 	switch {
 	case ms < 1000:

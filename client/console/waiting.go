@@ -20,8 +20,8 @@ func newWaitingEvent(w remote.Waiting) waitingEvent {
 	return waitingEvent{"waiting", w.Position, int(w.Estimate / time.Second)}
 }
 
-// inLine shows the place in line. On a terminal that is one line that is drawn
-// anew each time; elsewhere a line for each new place.
+// inLine shows the place in line: on a terminal in one line that is redrawn, elsewhere
+// in a new line for each new place.
 func (c *Console) inLine(w remote.Waiting) {
 	text := "all able agents are busy; waiting"
 	if place := w.String(); place != "" {
@@ -33,7 +33,7 @@ func (c *Console) inLine(w remote.Waiting) {
 	case c.bars:
 		c.endBar(true)
 		c.bar = newLine(c.stderr, text)
-	case c.waiting && w.Position == c.position: // said already
+	case c.waiting && w.Position == c.position: // no new place
 	default:
 		c.say("%s", text)
 	}
@@ -42,7 +42,7 @@ func (c *Console) inLine(w remote.Waiting) {
 
 const waitingLine = "waiting"
 
-// newLine is a bar that is all note.
+// newLine returns a bar that consists of its note.
 func newLine(stderr io.Writer, text string) *bar {
 	b := &bar{name: waitingLine}
 	b.note.Store(&text)

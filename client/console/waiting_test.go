@@ -14,8 +14,8 @@ import (
 	"github.com/farforge/farforge/client/remote"
 )
 
-// TestPlaceIsDrawnAnew: on a terminal the line changes where it is.
-func TestPlaceIsDrawnAnew(t *testing.T) {
+// TestPlaceIsRedrawn: on a terminal the line changes in place.
+func TestPlaceIsRedrawn(t *testing.T) {
 	master, tty, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -43,24 +43,24 @@ func TestPlaceIsDrawnAnew(t *testing.T) {
 	shows("all able agents are busy; 3rd in line, about 2 min")
 	c.Event(remote.Waiting{Position: 3, Estimate: 20 * time.Second})
 	shows("all able agents are busy; 3rd in line, less than a minute")
-	c.Say("a word in between")
-	shows("a word in between\nall able agents are busy; 3rd in line, less than a minute")
+	c.Say("a line in between")
+	shows("a line in between\nall able agents are busy; 3rd in line, less than a minute")
 	c.Event(remote.Waiting{})
-	shows("a word in between\nall able agents are busy; waiting")
+	shows("a line in between\nall able agents are busy; waiting")
 	c.Event(remote.Connected{Agent: remote.Agent{Name: "bench"}})
-	shows("a word in between\nall able agents are busy; waiting\nconnected to bench, directly")
+	shows("a line in between\nall able agents are busy; waiting\nconnected to bench, directly")
 	c.Close()
 	if err := tty.Close(); err != nil {
 		t.Fatal(err)
 	}
 	<-copied
 	if !s.AtRest() {
-		t.Error("the terminal is left in disorder")
+		t.Error("the terminal is not ready for a shell")
 	}
 }
 
-// TestPlaceIsSaidOnce: a pipe gets a line for each place, not for each wait.
-func TestPlaceIsSaidOnce(t *testing.T) {
+// TestPlaceIsWrittenOnce: a pipe gets a line for each place, not for each wait.
+func TestPlaceIsWrittenOnce(t *testing.T) {
 	var err strings.Builder
 	c := New(Options{Stdout: io.Discard, Stderr: &err, Getenv: os.Getenv})
 	for _, w := range []remote.Waiting{{}, {}, {Position: 2, Estimate: time.Minute}, {Position: 2, Estimate: time.Second}, {Position: 1}, {Position: 1, Estimate: time.Second}, {}} {

@@ -14,18 +14,18 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// AgentWatch shows the agents again and again: on a terminal in place, on a pipe
-// each time that something has changed, and as JSON the agents that have. Its
+// AgentWatch shows changes of the agents: on a terminal it redraws the table in place,
+// on a pipe it writes a new table after each change, and as JSON the changed agents. Its
 // methods are not for concurrent use; the console's may be called meanwhile.
 type AgentWatch struct {
 	c    *Console
 	last *Listing
-	text string // of the last table on a pipe
+	text string // the last table on a pipe
 	note string
-	told map[string]api.AgentInfo // as JSON, by fingerprint
+	told map[string]api.AgentInfo // the last JSON of each, by fingerprint
 }
 
-// WatchAgents begins to watch. Close ends it.
+// WatchAgents returns a watch. The caller ends it with Close.
 func (c *Console) WatchAgents() *AgentWatch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -35,7 +35,7 @@ func (c *Console) WatchAgents() *AgentWatch {
 	return &AgentWatch{c: c, told: map[string]api.AgentInfo{}}
 }
 
-// screen is the size of the terminal on standard output.
+// screen returns the size of the terminal on standard output.
 func (c *Console) screen() (width, height int) {
 	if f, ok := c.stdout.(*os.File); ok {
 		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 1 {
@@ -45,14 +45,14 @@ func (c *Console) screen() (width, height int) {
 	return 80, 24
 }
 
-// Close leaves what is shown where it is.
+// Close ends the watch and leaves the last table on the terminal.
 func (w *AgentWatch) Close() {
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	w.c.block = nil
 }
 
-// Count is that of what was shown last, or nil.
+// Count returns the count of the last listing, or nil.
 func (w *AgentWatch) Count() *AgentCount {
 	if w.last == nil {
 		return nil
@@ -60,7 +60,7 @@ func (w *AgentWatch) Count() *AgentCount {
 	return w.last.Count()
 }
 
-// Show shows how the agents are now.
+// Show shows a new listing.
 func (w *AgentWatch) Show(l *Listing) {
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
@@ -75,7 +75,7 @@ func (w *AgentWatch) Show(l *Listing) {
 	}
 }
 
-// Redraw fits the table to a terminal whose size may have changed.
+// Redraw fits the table to the terminal after its size has changed.
 func (w *AgentWatch) Redraw() {
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
@@ -84,8 +84,8 @@ func (w *AgentWatch) Redraw() {
 	}
 }
 
-// tell writes the agents that have changed since the last look. One that was told
-// of and goes offline is told of again, also where those that are offline are not.
+// tell writes the agents that have changed since the last listing. An agent that goes
+// offline is written once more, also where offline agents are left out.
 func (w *AgentWatch) tell() {
 	now := map[string]bool{}
 	for i, a := range w.last.everyone {
@@ -105,8 +105,8 @@ func (w *AgentWatch) tell() {
 	}
 }
 
-// same compares all but the time at which an agent that is online was last seen,
-// which always changes.
+// same compares all but the time at which the broker last saw the agent, which always
+// changes.
 func same(a, b api.AgentInfo) bool {
 	a.LastSeen, b.LastSeen = nil, nil
 	return reflect.DeepEqual(a, b)
@@ -114,7 +114,7 @@ func same(a, b api.AgentInfo) bool {
 
 // print writes the table if it has changed.
 func (w *AgentWatch) print() {
-	text := strings.Join(w.last.table(), "\n")
+	text := strings.Join(table(w.last.rows()), "\n")
 	if text != w.text {
 		if w.text != "" {
 			fmt.Fprintln(w.c.stdout)
@@ -129,10 +129,10 @@ func (w *AgentWatch) print() {
 	w.note = note
 }
 
-// fit cuts the table to the terminal. Below it are lines that say what is left
-// out, and the one with the cursor.
+// fit cuts the table to the terminal. Below it are the number of rows that were cut,
+// the note, and the line with the cursor.
 func (w *AgentWatch) fit(width, height int) []string {
-	lines, note, more := w.last.table(), w.last.note(), ""
+	lines, note, more := table(w.last.rows()), w.last.note(), ""
 	if w.c.quiet {
 		note = ""
 	}
@@ -145,9 +145,8 @@ func (w *AgentWatch) fit(width, height int) []string {
 		more = fmt.Sprintf("and %d more", len(w.last.shown())-max(len(lines)-1, 0))
 	}
 	for i := range lines {
-		lines[i] = cut(lines[i], width)
+		lines[i] = w.c.dimmed(cut(lines[i], width), i > w.last.live)
 	}
-	lines = w.c.dimmed(w.last, lines)
 	for _, line := range []string{more, note} {
 		if line != "" {
 			lines = append(lines, cut(line, width))
@@ -156,7 +155,7 @@ func (w *AgentWatch) fit(width, height int) []string {
 	return lines[:min(len(lines), height-1)]
 }
 
-// cut makes a line fit, with an ellipsis where it does not.
+// cut shortens a line to the width, with an ellipsis.
 func cut(line string, width int) string {
 	if utf8.RuneCountInString(line) <= width {
 		return line

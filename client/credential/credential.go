@@ -11,37 +11,37 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-// Variables of the environment that hold a secret themselves.
+// Variables of the environment that hold a secret.
 const (
 	AccessKeyVariable = "FARFORGE_ACCESS_KEY"
 	OIDCTokenVariable = "FARFORGE_OIDC_TOKEN"
 )
 
-// Options tell which credential to use; at most one of the first four is set.
+// Options select the credential; at most one of the first four is set.
 type Options struct {
-	// AccessKeyFile and OIDCTokenFile hold the secret as their only line.
+	// AccessKeyFile and OIDCTokenFile are files with the secret as their only line.
 	AccessKeyFile, OIDCTokenFile string
 	// UserKey is an SSH key: a private one, or the public half of one that
 	// ssh-agent holds.
 	UserKey string
-	// OIDC is where to get a token from: "github".
+	// OIDC is the issuer to fetch a token from: "github".
 	OIDC string
-	// Audience is who an OIDC token is for; empty is the broker's origin.
+	// Audience is the audience of an OIDC token; empty is the broker's origin.
 	Audience string
 }
 
-// Credential is a way to prove who asks.
+// Credential proves an identity to a broker.
 type Credential struct {
-	// Name tells people which it is, such as "the SSH key SHA256:…". It is
-	// empty for nobody in particular.
+	// Name names the credential for people, such as "the SSH key SHA256:…". It is empty
+	// for none.
 	Name string
-	// Token returns the bearer token for a request; it is nil for nobody.
+	// Token returns the bearer token for a request; it is nil for none.
 	Token func(context.Context) (string, error)
 
 	close func()
 }
 
-// Close releases what the credential holds.
+// Close releases the credential's connections.
 func (c *Credential) Close() {
 	if c.close != nil {
 		c.close()
@@ -61,20 +61,19 @@ func (o *Options) Validate() error {
 	switch {
 	case len(given) > 1:
 		return cli.Failf(cli.Usage, "--access-key-file, --user-key, --oidc-token-file and --oidc contradict each other").
-			Hint("a broker is told one identity; choose one of them")
+			Hint("choose one of them: a request carries one identity")
 	case o.OIDC != "" && o.OIDC != "github":
-		return cli.Failf(cli.Usage, "--oidc: there is no way to get a token from %q", o.OIDC).
-			Hint("github is known; for any other issuer, put its token into a file and name that with --oidc-token-file")
+		return cli.Failf(cli.Usage, "--oidc: the client cannot fetch a token from %q", o.OIDC).
+			Hint("use github, or put the token of another issuer into a file and name that with --oidc-token-file")
 	case o.Audience != "" && o.OIDC == "":
-		return cli.Failf(cli.Usage, "--oidc-audience means nothing without --oidc")
+		return cli.Failf(cli.Usage, "--oidc-audience needs --oidc")
 	}
 	return nil
 }
 
-// Open prepares the credential for the broker that the configuration names:
-// what the options say, or else what the environment holds. ask gets a
-// passphrase from the user; getenv is os.Getenv, or a test's. Errors are for
-// the user.
+// Open prepares the credential for the broker that the configuration names: that of the
+// options, or else that of the environment. ask gets a passphrase from the user; getenv
+// is os.Getenv, or a stand-in of a test. Errors are for the user.
 func (o *Options) Open(broker signaling.Config, ask func(path string) ([]byte, error), getenv func(string) string) (*Credential, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -91,7 +90,7 @@ func (o *Options) Open(broker signaling.Config, ask func(path string) ([]byte, e
 		return fromGitHub(broker.URL, o.Audience, getenv)
 	case key != "" && token != "":
 		return nil, cli.Failf(cli.Usage, "%s and %s are both set", AccessKeyVariable, OIDCTokenVariable).
-			Hint("a broker is told one identity; unset one of them")
+			Hint("unset one of them: a request carries one identity")
 	case key != "":
 		return fromVariable("the access key in ", AccessKeyVariable, key)
 	case token != "":
@@ -100,6 +99,8 @@ func (o *Options) Open(broker signaling.Config, ask func(path string) ([]byte, e
 		return &Credential{}, nil
 	}
 }
+
+var errRedirect = errors.New("it redirects")
 
 // fromKey opens sessions with an SSH key.
 func fromKey(broker signaling.Config, path string, loader identity.Loader) (*Credential, error) {
@@ -129,8 +130,8 @@ func fromGitHub(broker, audience string, getenv func(string) string) (*Credentia
 		http: &http.Client{
 			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true},
 			Timeout:   30 * time.Second,
-			// The runner's token must not follow a redirect to somebody else.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("it redirects") },
+			// The runner's token must not follow a redirect to another host.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return errRedirect },
 		},
 	}
 	if err := g.check(); err != nil {

@@ -50,8 +50,8 @@ func environment(pairs ...string) func(string) string {
 	}
 }
 
-// asked opens the credential, asks a broker for a grant with it and returns
-// the token that came there.
+// asked opens the credential, requests a grant with it and returns the token that the
+// broker got.
 func asked(t *testing.T, b *fakefarm.Broker, o Options, ask func(string) ([]byte, error), getenv func(string) string) (token, name string, err error) {
 	t.Helper()
 	config := signaling.Config{URL: b.URL}
@@ -103,6 +103,13 @@ func TestSecretsReachTheBroker(t *testing.T) {
 	}
 }
 
+// TestByteOrderMarkInASecret: editors on Windows write one.
+func TestByteOrderMarkInASecret(t *testing.T) {
+	if got, err := readSecret("the key", write(t, "\ufeffsecret\r\n", 0o600)); err != nil || got != "secret" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	good := write(t, "key", 0o600)
@@ -120,8 +127,8 @@ func TestRefusals(t *testing.T) {
 		{"user key readable for others", Options{UserKey: write(t, "x", 0o640)}, environment(), "chmod 600", ""},
 		{"missing", Options{AccessKeyFile: good + "-not"}, environment(), "no such file", ""},
 		{"a folder", Options{AccessKeyFile: t.TempDir()}, environment(), "not a regular file", ""},
-		{"empty", Options{AccessKeyFile: write(t, "\n", 0o600)}, environment(), "nothing in it", ""},
-		{"two lines", Options{AccessKeyFile: write(t, "a\nb\n", 0o600)}, environment(), "not one line", ""},
+		{"empty", Options{AccessKeyFile: write(t, "\n", 0o600)}, environment(), "it is empty", ""},
+		{"two lines", Options{AccessKeyFile: write(t, "a\nb\n", 0o600)}, environment(), "not a single line", ""},
 		{"endless", Options{AccessKeyFile: write(t, strings.Repeat("x", 1<<20), 0o600)}, environment(), "longer than", ""},
 		{"unknown issuer", Options{OIDC: "gitlab"}, environment(), `"gitlab"`, "--oidc-token-file"},
 		{"audience for nothing", Options{Audience: "x"}, environment(), "--oidc-audience", ""},
@@ -141,7 +148,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestTokenFileIsReadAgain: whoever issues tokens replaces the file.
+// TestTokenFileIsReadAgain: issuers of tokens replace the file.
 func TestTokenFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	path := write(t, "first", 0o600)
@@ -176,7 +183,7 @@ func TestUserKey(t *testing.T) {
 	}
 }
 
-// TestUserKeyInSSHAgent names the public half; a real socket holds the private
+// TestUserKeyInSSHAgent names the public half; an agent on a real socket holds the private
 // one.
 func TestUserKeyInSSHAgent(t *testing.T) {
 	t.Parallel()
@@ -256,15 +263,21 @@ func TestPassphrase(t *testing.T) {
 	}
 }
 
-// TestGitHub asks a real HTTP server that answers as GitHub's does.
+// TestGitHub requests tokens from a real HTTP server that stands in for GitHub's.
 func TestGitHub(t *testing.T) {
 	t.Parallel()
 	var audience string
-	status := http.StatusOK
+	status, busy := http.StatusOK, 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		audience = r.URL.Query().Get("audience")
 		if r.Header.Get("Authorization") != "Bearer runner" || r.URL.Query().Get("api-version") != "2.0" || r.Method != http.MethodGet {
 			t.Errorf("GitHub is asked with %s %s, %q", r.Method, r.URL, r.Header)
+		}
+		if busy > 0 {
+			busy--
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader([]int{http.StatusTooManyRequests, http.StatusServiceUnavailable}[busy%2])
+			return
 		}
 		if status == http.StatusFound {
 			w.Header().Set("Location", "/elsewhere?api-version=2.0")
@@ -281,6 +294,10 @@ func TestGitHub(t *testing.T) {
 	}
 	if token, _, err := asked(t, b, Options{OIDC: "github", Audience: "farm"}, nil, getenv); err != nil || token != "jwt-for-farm" {
 		t.Errorf("token %q, %v", token, err)
+	}
+	busy = 2
+	if token, _, err := asked(t, b, Options{OIDC: "github"}, nil, getenv); err != nil || token != "jwt-for-"+b.URL || busy != 0 {
+		t.Errorf("from a service that was busy twice: token %q, %v", token, err)
 	}
 	for _, status = range []int{http.StatusForbidden, http.StatusFound} {
 		_, _, err := asked(t, b, Options{OIDC: "github"}, nil, getenv)

@@ -9,19 +9,22 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/signaling"
 )
 
-// Where a GitHub Actions job finds the service that issues its OIDC tokens, as
-// GitHub's "OpenID Connect reference" documents it.
+// The variables that name the service for OIDC tokens in a GitHub Actions job, as
+// GitHub's "OpenID Connect reference" documents them.
 const (
 	githubURL   = "ACTIONS_ID_TOKEN_REQUEST_URL"
 	githubToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 )
 
-// github asks the runner's service for tokens. They live for some minutes, so
-// each request gets its own.
+// github fetches tokens from the runner's service. They live for some minutes, so each
+// request gets its own. A service that is busy or breaks off is asked again.
 type github struct {
 	url, secret string
 	audience    string
@@ -31,31 +34,58 @@ type github struct {
 func (g *github) check() error {
 	if g.url == "" || g.secret == "" {
 		return cli.Failf(cli.Usage, "--oidc github: %s and %s are not set", githubURL, githubToken).
-			Hint("this works in a GitHub Actions job that has the permission:  permissions: { id-token: write }")
+			Hint("use it in a GitHub Actions job with the permission:  permissions: { id-token: write }")
 	}
 	u, err := url.Parse(g.url)
 	if err != nil {
-		return cli.Failf(cli.Usage, "--oidc github: %s is no URL: %w", githubURL, err)
+		return cli.Failf(cli.Usage, "--oidc github: %s is not a URL: %w", githubURL, err)
 	}
 	if ip := net.ParseIP(u.Hostname()); u.Scheme != "https" && !(ip != nil && ip.IsLoopback()) {
-		return cli.Failf(cli.Usage, "--oidc github: %s is not an https URL, and a secret goes there", githubURL)
+		return cli.Failf(cli.Usage, "--oidc github: %s is not an https URL, and the client would send a secret there", githubURL)
 	}
 	return nil
 }
 
 func (g *github) token(ctx context.Context) (string, error) {
-	token, err := g.ask(ctx)
-	if err != nil {
-		if ctx.Err() != nil {
+	backoff := signaling.Backoff{Base: time.Second, Max: maxPause}
+	for try := 1; ; try++ {
+		token, err := g.fetch(ctx)
+		var passing *passingError
+		switch {
+		case err == nil:
+			return oneToken("the OIDC token of this GitHub Actions job", token)
+		case ctx.Err() != nil:
 			return "", ctx.Err()
+		case !errors.As(err, &passing):
+			return "", cli.Failf(cli.Broker, "GitHub gives this job no OIDC token: %w", err).
+				Hint("give the job the permission:  permissions: { id-token: write }")
+		case try == maxTries:
+			return "", cli.Failf(cli.Broker, "GitHub gives this job no OIDC token: %w, %d times", err, try).
+				Hint("run the job again later; githubstatus.com tells whether GitHub has a problem")
 		}
-		return "", cli.Failf(cli.Broker, "GitHub gives this job no OIDC token: %w", err).
-			Hint("the job needs the permission:  permissions: { id-token: write }")
+		if err := signaling.Sleep(ctx, max(passing.pause, backoff.Next(err))); err != nil {
+			return "", err
+		}
 	}
-	return oneToken("the OIDC token of this GitHub Actions job", token)
 }
 
-func (g *github) ask(ctx context.Context) (string, error) {
+// maxTries bounds the requests for one token, and maxPause the pause between two.
+const (
+	maxTries = 5
+	maxPause = 10 * time.Second
+)
+
+// passingError is the error of a service that may work again soon. pause is the pause
+// that it wants; 0 leaves that to the client.
+type passingError struct {
+	err   error
+	pause time.Duration
+}
+
+func (p *passingError) Error() string { return p.err.Error() }
+func (p *passingError) Unwrap() error { return p.err }
+
+func (g *github) fetch(ctx context.Context) (string, error) {
 	u, err := url.Parse(g.url)
 	if err != nil {
 		return "", err
@@ -75,14 +105,25 @@ func (g *github) ask(ctx context.Context) (string, error) {
 		if errors.As(err, &outer) {
 			err = outer.Err
 		}
-		return "", err
+		if errors.Is(err, errRedirect) {
+			return "", err
+		}
+		return "", &passingError{err: err}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 4*maxSecret))
 	if err != nil {
-		return "", err
+		return "", &passingError{err: err}
 	}
-	if resp.StatusCode != http.StatusOK {
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+		return "", &passingError{
+			err:   fmt.Errorf("its service answers %s", resp.Status),
+			pause: min(max(time.Duration(seconds), 0)*time.Second, maxPause),
+		}
+	default:
 		return "", fmt.Errorf("its service answers %s", resp.Status)
 	}
 	var answer struct {

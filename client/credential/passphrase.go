@@ -13,12 +13,11 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// terminal is the one that the process belongs to, whatever its standard input
-// is.
+// terminal is the terminal of the process, whatever its standard input is.
 const terminal = "/dev/tty"
 
-// AskOnTerminal returns a way to ask for the passphrase of a key file, or nil
-// when there is no terminal to ask on. The end of ctx ends the asking.
+// AskOnTerminal returns a function that asks for the passphrase of a key file, or nil
+// without a terminal. The end of ctx ends the question.
 func AskOnTerminal(ctx context.Context) func(path string) ([]byte, error) {
 	tty, err := os.OpenFile(terminal, os.O_RDWR, 0)
 	if err != nil {
@@ -40,7 +39,8 @@ func ask(ctx context.Context, path string) (answer []byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask for the passphrase: %w", err)
 	}
-	// Without echo, and with Ctrl-C as a key: a signal would leave the echo off.
+	// Raw mode turns the echo off and makes Ctrl-C a key, because a signal would leave
+	// the echo off.
 	var before *term.State
 	if controlErr := conn.Control(func(fd uintptr) { before, err = term.MakeRaw(int(fd)) }); controlErr != nil {
 		err = controlErr

@@ -11,18 +11,19 @@ import (
 
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
 const (
 	// maxSecret bounds a secret, in bytes. Tokens of large issuers have 4 KiB.
 	maxSecret = 16 << 10
-	// passphraseTries is how often a passphrase may be mistyped.
+	// passphraseTries bounds the questions for one passphrase.
 	passphraseTries = 3
 )
 
-// fromFile reads the secret for every request anew, because whoever issues
-// short-lived tokens replaces the file. It reads it once at the start, so that
-// what is wrong with it is said before anything else is done.
+// fromFile reads the secret anew for every request, because issuers of short-lived
+// tokens replace the file. It also reads it at the start, so that an error comes before
+// anything else is done.
 func fromFile(what, path string) (*Credential, error) {
 	name := what + path
 	if _, err := readSecret(name, path); err != nil {
@@ -39,7 +40,7 @@ func fromVariable(what, variable, value string) (*Credential, error) {
 	return &Credential{Name: what + variable, Token: func(context.Context) (string, error) { return token, nil }}, nil
 }
 
-// readSecret reads a file that only its owner may read.
+// readSecret reads a secret from a file that other users cannot read.
 func readSecret(name, path string) (string, error) {
 	fail := func(err error) error { return cli.Failf(cli.Usage, "cannot use %s: %w", name, err) }
 	f, err := os.Open(path)
@@ -66,26 +67,29 @@ func readSecret(name, path string) (string, error) {
 	if err != nil {
 		return "", fail(err)
 	}
+	if text, err = wholefile.Text(text); err != nil {
+		return "", fail(err)
+	}
 	return oneToken(name, string(text))
 }
 
-// oneToken accepts what fits into an Authorization header (RFC 6750, section
-// 2.1). It never shows the secret.
+// oneToken accepts a token that fits into an Authorization header (RFC 6750, section
+// 2.1). Its errors never show the secret.
 func oneToken(name, text string) (string, error) {
 	token := strings.TrimSpace(text)
 	outside := func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }
 	switch {
 	case token == "":
-		return "", cli.Failf(cli.Usage, "cannot use %s: there is nothing in it", name)
+		return "", cli.Failf(cli.Usage, "cannot use %s: it is empty", name)
 	case len(token) > maxSecret:
 		return "", cli.Failf(cli.Usage, "cannot use %s: it is longer than %d bytes", name, maxSecret)
 	case strings.ContainsFunc(token, outside):
-		return "", cli.Failf(cli.Usage, "cannot use %s: it is not one line with a key or token and nothing else", name)
+		return "", cli.Failf(cli.Usage, "cannot use %s: it is not a single line with a key or token", name)
 	}
 	return token, nil
 }
 
-// load reads the SSH key and lets a passphrase be mistyped.
+// load reads the SSH key, and asks again after a mistyped passphrase.
 func load(path string, loader identity.Loader) (*identity.Key, error) {
 	for try := 1; ; try++ {
 		key, err := loader.Load(path)
@@ -101,7 +105,7 @@ func load(path string, loader identity.Loader) (*identity.Key, error) {
 		}
 		e := cli.Fail(cli.Usage, err)
 		if loader.Passphrase == nil && protected(path) {
-			e.Hint("in a terminal the passphrase is asked for")
+			e.Hint("run the client in a terminal, where it can ask for the passphrase")
 		}
 		return nil, e
 	}

@@ -16,18 +16,20 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/flash/chips"
+	"github.com/farforge/farforge/common/wholefile"
 )
 
-// Config is a project file, farforge.toml. Every key may be left out; a flag of
-// the same name wins over it.
+// Config is a project file, farforge.toml. Every key is optional; a flag of the same name
+// outweighs it.
 //
 //	name = "blink"
 //	target = "esp32c3"           # the chip
 //	toolchain = "esp-idf@~5.3"   # NAME or NAME@CONSTRAINT
-//	tags = ["eu"]                # what the agent must have, all of them
-//	recipe = "esp-idf"           # how to build; else the agent recognises it
-//	outputs = ["build"]          # what a build here makes; never sent
-//	cores = 4                    # what the build may use
+//	tags = ["eu"]                # tags that the agent must have, all of them
+//	recipe = "esp-idf"           # how to build; without it, the agent decides
+//	outputs = ["build"]          # outputs of a build here; never sent
+//	cores = 4                    # limits of the build
 //	memory = "2G"
 //	timeout = "10m"
 type Config struct {
@@ -45,16 +47,20 @@ type Config struct {
 // maxConfig bounds a project file, in bytes.
 const maxConfig = 64 << 10
 
-// ParseConfig reads a project file. Keys that it does not know are errors, and
-// say on which line they are.
+// ParseConfig reads a project file. An unknown key is an error with its line.
 func ParseConfig(text []byte) (Config, error) {
 	if len(text) > maxConfig {
 		return Config{}, fmt.Errorf("it is longer than %d bytes", maxConfig)
+	}
+	text, err := wholefile.Text(text)
+	if err != nil {
+		return Config{}, err
 	}
 	var c Config
 	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&c); err != nil {
 		return Config{}, located(err)
 	}
+	c.Target = Chip(c.Target)
 	if err := c.validate(); err != nil {
 		return Config{}, err
 	}
@@ -64,7 +70,16 @@ func ParseConfig(text []byte) (Config, error) {
 	return c, nil
 }
 
-// located says where an error is.
+// Chip returns the name of a chip in the spelling of agents: ESP32-C3 becomes esp32c3. A
+// name with a blank stays as it is, and is invalid.
+func Chip(name string) string {
+	if strings.Contains(name, " ") {
+		return name
+	}
+	return chips.Normal(name)
+}
+
+// located adds the place of an error in the file.
 func located(err error) error {
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) && len(strict.Errors) > 0 {
@@ -97,8 +112,8 @@ func (c *Config) validate() error {
 	if c.Cores < 0 || c.Memory < 0 || c.Timeout < 0 {
 		return errors.New("cores, memory and timeout cannot be negative")
 	}
-	// The broker's own rules decide about the rest. The fields that a project
-	// file does not have are given values that pass.
+	// The rules of the broker's API decide about the other keys. Fields that a project
+	// file does not have get valid values.
 	request := api.GrantRequest{
 		PeerFingerprint:  strings.Repeat("00:", 31) + "00",
 		RequiredChannels: []string{channel.LabelControl},

@@ -30,6 +30,15 @@ timeout = "10m"
 	}
 }
 
+// TestSpellings: a byte order mark is skipped, and a chip has one name.
+func TestSpellings(t *testing.T) {
+	for _, text := range []string{"target = \"ESP32-C3\"\n", "\ufefftarget = \"esp32_c3\"\r\n"} {
+		if c, err := ParseConfig([]byte(text)); err != nil || c.Target != "esp32c3" {
+			t.Errorf("%q: %+v, %v", text, c, err)
+		}
+	}
+}
+
 func TestParseConfigErrors(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"name = \"x\"\ntool = \"y\"\n", `line 2: unknown key "tool"`},
@@ -68,7 +77,7 @@ func FuzzParseConfig(f *testing.F) {
 	})
 }
 
-func TestStateIsKeptFromGitAndFromOthers(t *testing.T) {
+func TestStateIsIgnoredByGit(t *testing.T) {
 	dir := tree(t, map[string]string{"a.c": ""})
 	p := open(t, dir)
 	var keys []string

@@ -11,8 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// tree makes a folder with the given files. A path that ends with a slash is a
-// folder.
+// tree makes a folder with these files. A path that ends with a slash is a folder.
 func tree(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -44,7 +43,7 @@ func open(t testing.TB, dir string) *Project {
 	return p
 }
 
-// list returns the paths that would be sent, in one string.
+// list returns the paths to send, in one string.
 func list(t testing.TB, dir string) string {
 	t.Helper()
 	files, err := open(t, dir).List(t.Context())

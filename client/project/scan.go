@@ -14,8 +14,7 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// List returns the files that would be sent, sorted by folder and name,
-// without their hashes.
+// List returns the files to send, sorted by folder and name, without their hashes.
 func (p *Project) List(ctx context.Context) ([]channel.File, error) {
 	files, err := p.walk(ctx)
 	if err != nil {
@@ -28,9 +27,9 @@ func (p *Project) List(ctx context.Context) ([]channel.File, error) {
 	return files, nil
 }
 
-// Scan returns the manifest of the files to be sent. It reads every file once,
-// several at a time, and ends early with the context's error. Errors are for
-// the user and name the file.
+// Scan returns the manifest of the files to send. It reads every file once, several at a
+// time, and ends early with the context's error. Errors are for the user and name the
+// file.
 func (p *Project) Scan(ctx context.Context) (*channel.Manifest, error) {
 	files, err := p.List(ctx)
 	if err != nil {
@@ -69,7 +68,7 @@ func manifestError(dir string, err error) error {
 	return e.Hint("rename it, or leave it out with a rule in " + IgnoreName)
 }
 
-// hash sets a file's size and hash from one reading of it.
+// hash reads a file once and sets its size and hash.
 func (p *Project) hash(ctx context.Context, f *channel.File) error {
 	file, err := p.open(f.Path)
 	if err != nil {

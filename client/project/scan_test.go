@@ -127,7 +127,7 @@ func TestSymlinkToFolderIsNotFollowed(t *testing.T) {
 	if got, want := list(t, dir), "a.c again sub/b.c"; got != want {
 		t.Errorf("sent are %q, want %q", got, want)
 	}
-	// A folder that turns into a symlink out after it was listed.
+	// A folder becomes a symlink that leads out after it was listed.
 	p := open(t, dir)
 	m, err := p.Scan(t.Context())
 	if err != nil {
@@ -148,8 +148,8 @@ func TestSymlinkToFolderIsNotFollowed(t *testing.T) {
 	}
 }
 
-// TestPipeInAFilesPlaceDoesNotBlock: the pipe has no writer.
-func TestPipeInAFilesPlaceDoesNotBlock(t *testing.T) {
+// TestPipeInPlaceOfAFile: a pipe without a writer does not block the client.
+func TestPipeInPlaceOfAFile(t *testing.T) {
 	dir := tree(t, map[string]string{"a.c": ""})
 	p := open(t, dir)
 	if err := os.Remove(filepath.Join(dir, "a.c")); err != nil {

@@ -21,8 +21,8 @@ const (
 	cacheKeyName = "cache-key"
 )
 
-// State opens the folder that the client keeps beside the project's files, and
-// makes it if need be. git ignores what is in it. The caller closes it.
+// State opens the client's own folder in the project, and makes it if it does not exist.
+// git ignores its contents. The caller closes it.
 func (p *Project) State() (*os.Root, error) {
 	fail := func(err error) (*os.Root, error) {
 		return nil, cli.Failf(cli.Usage, "cannot use %s, where artifacts go: %w", filepath.Join(p.Dir, StateName), err)
@@ -42,14 +42,14 @@ func (p *Project) State() (*os.Root, error) {
 	return state, nil
 }
 
-// Key returns an opaque name for the project that stays the same from build to
-// build, so that an agent that still has something of it is preferred. It is
-// random and tells nothing about the project. Brokers see it.
+// Key returns an opaque name for the project that stays the same from build to build, so
+// that the broker prefers an agent with a warm workspace of it. It is random and says
+// nothing about the project. Brokers see it.
 func Key(state *os.Root) (string, error) { return random(state, keyName) }
 
-// CacheKeys returns what to show each agent, by its fingerprint, so that it may
-// use and keep what makes the next build of the project quicker. An agent that
-// has seen its own learns nothing of another's, and brokers see none.
+// CacheKeys returns a function that returns an agent's cache key, by the agent's
+// fingerprint. With it the agent may use and keep a cache for the project. An agent
+// learns nothing from its key about those of others, and brokers see none.
 func CacheKeys(state *os.Root) (func(agent string) string, error) {
 	secret, err := random(state, cacheKeyName)
 	if err != nil {
@@ -62,8 +62,8 @@ func CacheKeys(state *os.Root) (func(agent string) string, error) {
 	}, nil
 }
 
-// random reads a random text of 130 bits, which it writes first if it is not
-// there yet. Only the user can read it.
+// random returns a random text of 130 bits from a file, and makes the file if it does not
+// exist. Only the user can read it.
 func random(state *os.Root, name string) (string, error) {
 	text, err := state.ReadFile(name)
 	if key := strings.TrimSpace(string(text)); err == nil && len(key) == 26 {

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// What agents are shown stays the same from build to build, is another for each
-// agent and each copy of the project, and none tells of another or of the name
-// that brokers see.
+// TestCacheKeys: a cache key stays the same from build to build, and differs for each
+// agent and each copy of the project. It also differs from the name that brokers see.
 func TestCacheKeys(t *testing.T) {
 	folder := func() *os.Root {
 		root, err := os.OpenRoot(t.TempDir())

@@ -7,7 +7,7 @@ import (
 	"github.com/farforge/farforge/client/internal/fakefarm"
 )
 
-// The agent that does the job is shown its own key, and none without one.
+// TestAgentsGetTheirOwnCacheKey: the agent of the job gets its own key, or none.
 func TestAgentsGetTheirOwnCacheKey(t *testing.T) {
 	t.Parallel()
 	seen := make(chan string, 1)

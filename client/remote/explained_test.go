@@ -65,8 +65,8 @@ func TestExplainedOnce(t *testing.T) {
 	}
 }
 
-// TestGivingUpTellsThePlace: the last that is known, as far as it is.
-func TestGivingUpTellsThePlace(t *testing.T) {
+// TestErrorNamesThePlaceInLine: the error has the last known place.
+func TestErrorNamesThePlaceInLine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		last api.Waiting

@@ -17,8 +17,7 @@ import (
 	"github.com/farforge/farforge/common/peer"
 )
 
-// untouched is an agent that must get no connection with a build on it: it
-// runs only if a client sends one.
+// untouched is an agent that must not get a build. It runs only if a client sends one.
 func untouched(t *testing.T) fakefarm.Agent {
 	return func(context.Context, *fakefarm.Session) error {
 		t.Error("a build was sent to an agent that was refused")
@@ -26,8 +25,8 @@ func untouched(t *testing.T) fakefarm.Agent {
 	}
 }
 
-// swapSDP has the broker answer in the agent's stead, with a DTLS certificate
-// of its own, and leave the agent's proof on the answer.
+// swapSDP makes the broker answer in place of the agent, with a DTLS certificate of its
+// own, and keep the agent's signature on the answer.
 func swapSDP(t *testing.T) func(job string, offer, answer []byte) []byte {
 	return func(_ string, offer, answer []byte) []byte {
 		var sent struct{ SDP peer.Description }
@@ -55,8 +54,8 @@ func swapSDP(t *testing.T) func(job string, offer, answer []byte) []byte {
 	}
 }
 
-// TestAttacks plays the attacks of a broker or a proxy. Each must be refused
-// with exit code 7 before anything of the project is sent, and what is said.
+// TestAttacks: the client refuses each attack of a broker or a proxy with exit code 7,
+// before it sends anything of the project.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -94,7 +93,7 @@ func TestAttacks(t *testing.T) {
 			if err := x.known.Trust(x.job.Trust.Principal(fakefarm.Name), fakefarm.NewKey(t).Public()); err != nil {
 				t.Fatal(err)
 			}
-		}, "WARNING: THE IDENTITY OF THE AGENT bench@127.0.0.1:", "SOMEBODY MAY BE POSING AS THIS AGENT"},
+		}, "WARNING: THE IDENTITY OF THE AGENT bench@127.0.0.1:", "ANOTHER MACHINE MAY BE POSING AS THIS AGENT"},
 		{"known agent with another key, which the broker does not tell", func(t *testing.T, b *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing, c[0].PublicKey = nil, ""; return c }
@@ -166,8 +165,8 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// TestReplayedAnswer: an answer that was good for one job is worth nothing for
-// another, even to the same offer.
+// TestReplayedAnswer: a valid answer for one job is invalid for another, even to the same
+// offer.
 func TestReplayedAnswer(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
@@ -193,7 +192,7 @@ func TestReplayedAnswer(t *testing.T) {
 	}
 }
 
-// TestBrokerSeesNothing taps what goes through the broker.
+// TestBrokerSeesNothing reads all that goes through the broker.
 func TestBrokerSeesNothing(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
@@ -211,7 +210,7 @@ func TestBrokerSeesNothing(t *testing.T) {
 	}
 }
 
-// TestTrustOnFirstUse: once told, then not again; the key stays.
+// TestTrustOnFirstUse: the first meeting causes one notice; the key stays.
 func TestTrustOnFirstUse(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
@@ -242,8 +241,9 @@ func TestTrustOnFirstUse(t *testing.T) {
 	}
 }
 
-// TestUnsealedByTheUsersWord: for agents that are not ours. The user is told.
-func TestUnsealedByTheUsersWord(t *testing.T) {
+// TestUnsealedIfAllowed: an agent without a sealing key gets the job, with a notice to the
+// user.
+func TestUnsealedIfAllowed(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
 	b.Set(func(s *fakefarm.Settings) {

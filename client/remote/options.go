@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/channel"
@@ -122,11 +123,14 @@ func (o *Options) contradiction() error {
 	return nil
 }
 
+// Chip returns the target in the spelling of agents.
+func (o *Options) Chip() string { return project.Chip(o.Target) }
+
 // Need returns the request for a grant. [Run] fills in the rest.
 func (o *Options) Need() api.GrantRequest {
 	return api.GrantRequest{
 		CPUCores: capacity.CoreShare(o.Cores), MemoryMB: int(o.Memory), TimeoutSecs: int((o.Timeout + time.Second - 1) / time.Second),
-		Target: o.Target, Toolchain: o.Toolchain, Tags: o.Tags,
+		Target: o.Chip(), Toolchain: o.Toolchain, Tags: o.Tags,
 		Agents: o.Agents, ExcludeAgents: o.ExcludeAgents, Explain: o.Explain,
 	}
 }

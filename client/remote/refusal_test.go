@@ -13,7 +13,7 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// TestRefusedUsers: which identity was used, and what to do.
+// TestRefusedUsers: the hints name the identity and what to do.
 func TestRefusedUsers(t *testing.T) {
 	t.Parallel()
 	problem := func(status int, code api.Code, retry int) *api.Problem {
@@ -54,8 +54,8 @@ func TestRefusedUsers(t *testing.T) {
 	}
 }
 
-// TestShortRetryAfterIsHonoured: the user notices nothing but the wait.
-func TestShortRetryAfterIsHonoured(t *testing.T) {
+// TestShortRetryAfterIsHonored: the client waits and asks again.
+func TestShortRetryAfterIsHonored(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
 	b.Set(func(s *fakefarm.Settings) {

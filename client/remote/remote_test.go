@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// try is one job against the far end, and what came of it.
+// try is one job at the farm, with its events.
 type try struct {
 	job    Job
 	dir    string // where artifacts go
@@ -144,8 +144,8 @@ func TestSuccess(t *testing.T) {
 	}
 }
 
-// TestSourceByReference: the agent is told where the source is, and nothing
-// goes up.
+// TestSourceByReference: the agent gets the URL of the source, and the client sends no
+// files.
 func TestSourceByReference(t *testing.T) {
 	t.Parallel()
 	source := channel.Source{URL: "https://example.org/hello.tar.gz", SHA256: strings.Repeat("ab", 32), StripComponents: 1}
@@ -166,8 +166,7 @@ func TestSourceByReference(t *testing.T) {
 	}
 }
 
-// TestFailures shows for each way in which a job can end what the user is told
-// and with which exit code.
+// TestFailures: each end of a job has its message and its exit code.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	result := func(outcome api.Outcome, code channel.ProblemCode, text string) fakefarm.Agent {
@@ -288,7 +287,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// lie sends a content that is not the one of the manifest.
+// lie sends a content that differs from the manifest's.
 func lie(ctx context.Context, m channel.Messages) error {
 	files := fakefarm.Artifacts(map[string]string{"a.bin": "good"})
 	manifest := &channel.Manifest{Files: []channel.File{{Path: "a.bin", Kind: channel.KindFile, Size: 4, SHA256: files[0].SHA256}}}
@@ -302,8 +301,8 @@ func lie(ctx context.Context, m channel.Messages) error {
 	return channel.WriteObject(ctx, m, channel.ObjectContents, 4, strings.NewReader("evil"))
 }
 
-// TestAgentThatClosesFirst: all has arrived, the result even early. That the
-// agent does not wait for the client to close the connection changes nothing.
+// TestAgentThatClosesFirst: the job succeeds if all has arrived, also if the agent does
+// not wait for the client to close the connection.
 func TestAgentThatClosesFirst(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
@@ -352,7 +351,7 @@ func TestCancelStopsTheBuild(t *testing.T) {
 	said(t, b, api.OutcomeCanceled)
 }
 
-// TestCancelDoesNotWaitForASilentAgent: it never sends its result.
+// TestCancelDoesNotWaitForASilentAgent: the agent never sends its result.
 func TestCancelDoesNotWaitForASilentAgent(t *testing.T) {
 	t.Parallel()
 	started := make(chan struct{})

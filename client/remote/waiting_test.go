@@ -34,8 +34,8 @@ func TestWaitingInWords(t *testing.T) {
 	}
 }
 
-// TestWaitingOfABrokerThatLies: no number of its own makes nonsense.
-func TestWaitingOfABrokerThatLies(t *testing.T) {
+// TestWaitingWithAbsurdNumbers: no number of a broker makes a wrong text.
+func TestWaitingWithAbsurdNumbers(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{math.MinInt, -1, 0} {
 		if got := newWaiting(&api.Waiting{Position: n, EstimateSecs: n}); got != (Waiting{}) {

@@ -13,7 +13,7 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// said checks what the broker was told, once at most.
+// said checks the outcomes that the broker got.
 func said(t *testing.T, b *fakefarm.Broker, want ...api.Outcome) {
 	t.Helper()
 	var got []api.Outcome
@@ -26,9 +26,9 @@ func said(t *testing.T, b *fakefarm.Broker, want ...api.Outcome) {
 	}
 }
 
-// TestTheCallerHasTheLastWord: what has arrived is judged before the broker hears
-// of it.
-func TestTheCallerHasTheLastWord(t *testing.T) {
+// TestAcceptDecidesTheOutcome: the caller judges the artifacts before the client confirms
+// the job to the broker.
+func TestAcceptDecidesTheOutcome(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -62,9 +62,9 @@ func TestTheCallerHasTheLastWord(t *testing.T) {
 	}
 }
 
-// TestWhoIsNotTrustedIsNotAccused: an agent cannot help it that a client knows
-// another by its name; that it is not who has signed, it can.
-func TestWhoIsNotTrustedIsNotAccused(t *testing.T) {
+// TestUntrustedIsNotAFailure: a client that knows another agent by this name does not
+// report a failure of the agent; a wrong certificate is one.
+func TestUntrustedIsNotAFailure(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -98,7 +98,7 @@ func TestWhoIsNotTrustedIsNotAccused(t *testing.T) {
 	}
 }
 
-// TestErrorsAsOutcomes has those that take long to come about.
+// TestErrorsAsOutcomes has the outcomes that would take long to reach.
 func TestErrorsAsOutcomes(t *testing.T) {
 	agent := Agent{Name: "bench"}
 	canceled, cancel := context.WithCancel(t.Context())
@@ -118,8 +118,9 @@ func TestErrorsAsOutcomes(t *testing.T) {
 	}
 }
 
-// TestABrokerThatDoesNotListen neither fails a build nor holds it up.
-func TestABrokerThatDoesNotListen(t *testing.T) {
+// TestDeafBroker: a broker that does not take confirmations neither fails nor delays a
+// build.
+func TestDeafBroker(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
 	b.Set(func(s *fakefarm.Settings) { s.Deaf = true })

@@ -1,15 +1,14 @@
-// Package trust is which agents a client believes. It keeps known_agents as ssh
-// keeps known_hosts, so that a broker, which only introduces, cannot put itself
-// in an agent's place:
+// Package trust decides which agents a client trusts. It keeps known_agents as ssh keeps
+// known_hosts, so that a broker cannot pose as an agent:
 //
-//	key that is listed           go on
-//	name that is not listed      trusted on first use, and the user is told;
-//	                             refused with --strict-agents
-//	name with another key        refused, loudly
+//	known name and key      trusted
+//	unknown name            trusted on first use, with a notice to the user;
+//	                        refused with --strict-agents
+//	known name, other key   refused, with a warning
 //
-// An agent is judged before anything is sent to it, and remembered only after
-// it has proved, by a signed answer and by its DTLS certificate, that the key is
-// its own. A client that meets an agent for the first time through a hostile
-// broker is deceived, as a user of ssh is; the operator's fingerprint, told by
-// another way, and client agents trust are for that.
+// The client judges an agent before it sends anything, and adds it to known_agents after
+// the agent has proved, by a signed answer and by its DTLS certificate, that it holds the
+// key. A hostile broker can deceive a client at its first meeting with an agent, as with
+// ssh. Against that, the user gets the agent's key from its operator by another way and
+// adds it with client agents trust.
 package trust

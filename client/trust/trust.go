@@ -12,24 +12,24 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// FileName is what the file is called in the user's configuration folder.
+// FileName is the name of the file in the user's configuration folder.
 const FileName = "known_agents"
 
 // Agents judges the agents of one broker. It is safe for concurrent use.
 type Agents struct {
-	// Known is the user's file.
+	// Known is the user's known_agents file.
 	Known *identity.KnownAgents
 	// Broker is the broker's origin.
 	Broker string
-	// Strict refuses agents that are not listed.
+	// Strict refuses unknown agents.
 	Strict bool
 }
 
-// DefaultFile returns where known_agents is unless the user says otherwise:
-// $XDG_CONFIG_HOME/farforge, or what the system has for that.
+// DefaultFile returns the usual path of known_agents: in $XDG_CONFIG_HOME/farforge, or
+// in the system's place for configuration.
 func DefaultFile(getenv func(string) string) (string, error) {
 	dir := getenv("XDG_CONFIG_HOME")
-	if !filepath.IsAbs(dir) { // the XDG specification has others ignored
+	if !filepath.IsAbs(dir) { // the XDG specification ignores relative paths
 		var err error
 		if dir, err = os.UserConfigDir(); err != nil {
 			return "", cli.Failf(cli.Usage, "there is no place for %s: %w", FileName, err).
@@ -39,10 +39,10 @@ func DefaultFile(getenv func(string) string) (string, error) {
 	return filepath.Join(dir, "farforge", FileName), nil
 }
 
-// Principal returns what the agent is called in the file.
+// Principal returns the agent's name in the file.
 func (a *Agents) Principal(name string) string { return identity.Principal(name, a.Broker) }
 
-// Vet judges an agent by its key, before anything is sent to it. Errors are for
+// Vet judges an agent by its key, before the client sends anything to it. Errors are for
 // the user.
 func (a *Agents) Vet(name string, key ssh.PublicKey) error {
 	principal := a.Principal(name)
@@ -59,8 +59,8 @@ func (a *Agents) Vet(name string, key ssh.PublicKey) error {
 	return a.explain(err)
 }
 
-// Meet remembers an agent that has proved to hold the key, and tells whether it
-// is new.
+// Meet adds an agent that has proved to hold the key to the file, and tells whether it is
+// new.
 func (a *Agents) Meet(name string, key ssh.PublicKey) (first bool, err error) {
 	principal := a.Principal(name)
 	err = a.Known.Check(principal, key)
@@ -70,8 +70,8 @@ func (a *Agents) Meet(name string, key ssh.PublicKey) (first bool, err error) {
 	return true, a.explain(a.Known.Trust(principal, key))
 }
 
-// Remember trusts an agent by the user's own word. It does not replace another
-// key: that has to be forgotten first.
+// Remember adds an agent that the user trusts. It does not replace another key, which the
+// user has to forget first.
 func Remember(known *identity.KnownAgents, principal string, key ssh.PublicKey) error {
 	err := known.Trust(principal, key)
 	var changed *identity.ChangedError
@@ -87,9 +87,9 @@ func Remember(known *identity.KnownAgents, principal string, key ssh.PublicKey) 
 
 func (a *Agents) unknown(principal string, key ssh.PublicKey) error {
 	return cli.Failf(cli.Verification, "the agent %s is not known, and --strict-agents trusts no other", principal).Hint(
-		"it has the key "+ssh.FingerprintSHA256(key)+"; ask its operator, by another way than this broker, whether that is right",
-		fmt.Sprintf("if it is:  client agents trust%s %s '%s'", fileFlag(a.Known.Path()), principal, publicLine(key)),
-		"or ask for agents that are known with --agent",
+		"ask its operator, by another way than this broker, whether its key is "+ssh.FingerprintSHA256(key),
+		fmt.Sprintf("if it is, trust it:  client agents trust%s %s '%s'", fileFlag(a.Known.Path()), principal, publicLine(key)),
+		"or choose known agents with --agent",
 	)
 }
 

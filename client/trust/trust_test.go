@@ -39,8 +39,8 @@ func TestDefaultFile(t *testing.T) {
 	}
 }
 
-// TestFirstMeeting: vetting alone remembers nobody, because the agent has not
-// proved anything yet.
+// TestFirstMeeting: Vet alone adds no agent, because the agent has not proved its identity
+// yet.
 func TestFirstMeeting(t *testing.T) {
 	a, key := newAgents(t), newKey(t)
 	if err := a.Vet("bench", key); err != nil {
@@ -64,7 +64,7 @@ func TestFirstMeeting(t *testing.T) {
 	}
 }
 
-// TestRefused: the message has all that is needed to judge it.
+// TestRefused: the message has all that a user needs to judge it.
 func TestRefused(t *testing.T) {
 	a, known, other := newAgents(t), newKey(t), newKey(t)
 	if _, err := a.Meet("bench", known); err != nil {
@@ -112,8 +112,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestHostileNames: a broker chooses what agents are called, and must not write
-// lines of the user's file with it.
+// TestHostileNames: a broker chooses the names of agents, and cannot add lines to the
+// user's file with them.
 func TestHostileNames(t *testing.T) {
 	a, key := newAgents(t), newKey(t)
 	for _, name := range []string{"x\nbench@other.example.org ssh-ed25519 AAAA", "*", "a,b", "# x", "bench@other.example.org"} {

@@ -1,17 +1,16 @@
-// Package toolchain says which toolchains a job accepts. A requirement is
+// Package toolchain defines the toolchains that a job accepts. A requirement is
 //
 //	esp-idf            any version
-//	esp-idf@5.3        5.3 and all that begin with 5.3., such as 5.3.1
+//	esp-idf@5.3        5.3 and all versions that begin with 5.3., such as 5.3.1
 //	esp-idf@~5.3.1     5.3.1 and later patches of 5.3
 //	esp-idf@^5.1       5.1 and later, up to the next major version
 //	esp-idf@>=5.1,<5.4 a range; || between ranges means or
-//	esp-idf@==5.3      just what calls itself 5.3, letter for letter
+//	esp-idf@==5.3      the version with the name 5.3, letter for letter
 //
 // Constraints are those of Masterminds/semver; a pre-release such as 5.4.0-beta1
-// is accepted only by one that names a pre-release. Not every vendor numbers
-// releases as Semantic Versioning wants: a version of another form is accepted if
-// it is spelled like the requirement, or goes on from it behind a dot, as
-// esp-2021r2 is by esp-2021r2, and 8.4.0.1 by 8.4.
+// is accepted only by one that names a pre-release. Some vendors do not follow Semantic
+// Versioning: a version of another form is accepted if it equals the requirement or
+// continues it after a dot. So esp-2021r2 accepts esp-2021r2, and 8.4 accepts 8.4.0.1.
 package toolchain
 
 import (
@@ -26,12 +25,12 @@ import (
 	"github.com/farforge/farforge/common/lexical"
 )
 
-// Requirement is what a job asks of a toolchain. The zero value accepts any. It
-// is not changed after it was parsed, and safe for concurrent use.
+// Requirement is a job's requirement of a toolchain. The zero value accepts any. It is
+// immutable and safe for concurrent use.
 type Requirement struct {
-	// Name is the toolchain's; empty is any.
+	// Name is the toolchain's name; empty accepts any.
 	Name string
-	// Version is the constraint as it was written; empty is any.
+	// Version is the constraint as written; empty accepts any.
 	Version string
 
 	constraint *semver.Constraints // nil: Version is no constraint but a spelling
@@ -46,7 +45,7 @@ func isExact(s string) bool {
 }
 
 // Parse reads NAME or NAME@CONSTRAINT; the empty text is the zero Requirement.
-// Its errors say what is wrong with the text, in words for whoever wrote it.
+// Its errors are for the author of the text.
 func Parse(s string) (Requirement, error) {
 	if s == "" {
 		return Requirement{}, nil
@@ -79,8 +78,7 @@ func constraint(s string) (*semver.Constraints, error) {
 	return semver.NewConstraint(s)
 }
 
-// Accepts tells whether the requirement is met by this version of the toolchain
-// that it names.
+// Accepts tells whether this version of the named toolchain meets the requirement.
 func (r *Requirement) Accepts(version string) bool {
 	if r.Version == "" || version == r.Version {
 		return true
@@ -94,10 +92,10 @@ func (r *Requirement) Accepts(version string) bool {
 	return strings.HasPrefix(version, r.Version+".")
 }
 
-// Exactly asks for this version and no other, in the form that Parse reads.
+// Exactly returns the requirement of this one version, in the form that Parse reads.
 func Exactly(name, version string) string { return name + "@==" + version }
 
-// String is what Parse reads.
+// String returns the requirement in the form that Parse reads.
 func (r *Requirement) String() string {
 	if r.Version == "" {
 		return r.Name

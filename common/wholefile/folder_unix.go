@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// syncFolder makes what was created, renamed and removed in a folder last. Some
-// network file systems do so by themselves and know no sync of folders.
+// syncFolder makes changes of a folder's entries permanent. Some network file systems do
+// that by themselves and have no sync of folders.
 func syncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -23,8 +23,8 @@ func syncFolder(dir string) error {
 	return errors.Join(err, f.Close())
 }
 
-// keepOwner gives the file the owner of the old one. Only root may; for others
-// the file is theirs, as with every editor.
+// keepOwner gives the file the owner of the old one. Only root may do that; a file that
+// another user replaces gets that user, as with every editor.
 func keepOwner(f *os.File, old fs.FileInfo) {
 	if old == nil {
 		return

@@ -25,7 +25,7 @@ func TestModeIsExact(t *testing.T) {
 	}
 }
 
-// Whoever edits another's file with root's rights does not take it away.
+// TestOwner: root replaces a user's file, and it stays the user's.
 func TestOwner(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give files away")

@@ -1,26 +1,25 @@
-// Package wholefile writes files that are there whole or not at all.
+// Package wholefile writes files whole or not at all, and reads texts.
 //
 //	.name.123456 ── write ── mode ── sync ──▶ rename ──▶ name ── sync the folder
 //
 // The data goes into a temporary file in the same folder, which then takes the
 // name in one step.
 //
-// Readers need no lock: whoever opens the file gets the old contents or the new
-// ones, and who has it open keeps what he opened. Writers do not wait for each
-// other: the last one wins, whole. Who changes what he has read before needs a
-// lock of his own.
+// Readers need no lock: a program that opens the file gets the old contents or the new
+// ones, and keeps them while the file is open. Writers do not wait for each other: the
+// last one wins, whole. A program that reads, changes and writes a file needs a lock of
+// its own.
 //
 // After a crash or a power cut, the file is the old one or the new one; once a
-// function has returned without an error, it is the new one. What a crash may
-// leave behind is the temporary file, named after the file with a dot before
-// it: whoever keeps secrets so removes ".name.*" when he starts.
+// function has returned without an error, it is the new one. A crash can leave the
+// temporary file, which has the file's name with a dot before it: a program with secrets
+// in such files removes ".name.*" when it starts.
 //
 // An error leaves the old file and no temporary one. The exception is an error
-// of the folder's sync, after which the new file is there but might not survive
-// a power cut. That the folder does not exist is an error that wraps
-// fs.ErrNotExist.
+// of the folder's sync, after which the new file has its name but may be lost in
+// a power cut. A missing folder is an error that wraps fs.ErrNotExist.
 //
-// A file's mode is exact, whatever the umask. It has it before it has its name;
+// A file's mode is exact, whatever the umask. It is set before the file gets its name;
 // until then only its owner can read it.
 package wholefile
 
@@ -32,18 +31,17 @@ import (
 	"path/filepath"
 )
 
-// Write makes the file at path, or another in its place: with this mode, and
-// owned by whoever runs the program. It trusts nothing that was there before: a
-// symbolic link is not followed, but replaced. That is for files that are the
-// program's own.
+// Write makes or replaces the file at path, with this mode and the owner of the process.
+// It replaces a symbolic link instead of following it. Use it for files that belong to
+// the program.
 func Write(path string, data []byte, mode fs.FileMode) error {
 	return write(path, data, mode, nil, os.Rename)
 }
 
-// Replace is Write for a file that its user also looks after. One that is there
-// keeps its mode, and its owner if we may give files away; a new one gets this
-// mode. A symbolic link stays one, and the file that it points to is replaced;
-// one that points nowhere is an error.
+// Replace is Write for a file that the user edits, too. An existing file keeps its mode
+// and, if the process may set that, its owner; a new file gets this mode. A symbolic link
+// stays, and the file that it points to is replaced; a link that points nowhere is an
+// error.
 func Replace(path string, data []byte, mode fs.FileMode) error {
 	target, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,14 +60,14 @@ func Replace(path string, data []byte, mode fs.FileMode) error {
 	return write(target, data, old.Mode().Perm(), old, os.Rename)
 }
 
-// Create makes a new file. It never overwrites: whatever is at path, be it a
-// link that points nowhere, is an error that wraps fs.ErrExist. Of two who
-// create the same file, one succeeds. The file system must have hard links.
+// Create makes a new file. It never overwrites: anything at path, even a link that points
+// nowhere, is an error that wraps fs.ErrExist. Of two processes that create the same
+// file, one succeeds. The file system must have hard links.
 func Create(path string, data []byte, mode fs.FileMode) error {
 	return write(path, data, mode, nil, os.Link)
 }
 
-// Remove removes the file, if it is there, so that it stays removed.
+// Remove removes the file, if it exists, and syncs the folder.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -80,14 +78,14 @@ func Remove(path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// write puts the data into a temporary file and then in its place.
+// write writes the data to a temporary file and then calls place.
 func write(path string, data []byte, mode fs.FileMode, old fs.FileInfo, place func(from, to string) error) error {
 	dir := filepath.Dir(path)
 	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) // what was renamed is not there any more
+	defer os.Remove(temp.Name()) // fails after a rename
 	keepOwner(temp, old)
 	_, err = temp.Write(data)
 	if err = errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close()); err != nil {

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// ways are the functions that put a file at a path where there is one.
+// ways are the functions that replace a file.
 var ways = map[string]func(string, []byte, fs.FileMode) error{"write": Write, "replace": Replace}
 
-// holds checks contents and mode of a file, and that it is alone in its folder
-// but for other files that the test knows of.
+// holds checks the contents and mode of a file, and that its folder holds no others but
+// these.
 func holds(t *testing.T, path, text string, mode fs.FileMode, others ...string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -136,7 +136,7 @@ func TestRemove(t *testing.T) {
 	alone(t, dir)
 }
 
-// A failure, here of the very last step, leaves what was there.
+// TestFailures: a failure, here of the last step, leaves the old file.
 func TestFailures(t *testing.T) {
 	dir := t.TempDir()
 	folder := filepath.Join(dir, "folder")
@@ -158,9 +158,9 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// What is in the making can be told from other files by its name, so that what
-// a crash has left can be removed.
-func TestNameInTheMaking(t *testing.T) {
+// TestTemporaryName: the name of a temporary file differs from those of other files, so
+// that a program can remove what a crash has left.
+func TestTemporaryName(t *testing.T) {
 	dir := t.TempDir()
 	err := write(filepath.Join(dir, "keys"), []byte("secret"), 0o644, nil, func(from, _ string) error {
 		if base := filepath.Base(from); filepath.Dir(from) != dir || !strings.HasPrefix(base, ".keys.") {
@@ -177,7 +177,8 @@ func TestNameInTheMaking(t *testing.T) {
 	alone(t, dir)
 }
 
-// Readers without a lock see one of the versions whole, while several write.
+// TestReadersSeeItWhole: readers without a lock get one version whole while several
+// processes write.
 func TestReadersSeeItWhole(t *testing.T) {
 	for name, put := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -221,8 +222,8 @@ func TestReadersSeeItWhole(t *testing.T) {
 	}
 }
 
-// A process that is killed while it writes leaves a whole file, and beside it at
-// most what its package's documentation says.
+// TestKilled: a process that is killed while it writes leaves a whole file, and at most
+// the temporary files that the package comment names.
 func TestKilled(t *testing.T) {
 	if path := os.Getenv("WHOLEFILE_TEST_PATH"); path != "" {
 		for i := 0; ; i++ { // until killed

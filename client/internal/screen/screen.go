@@ -1,7 +1,7 @@
-// Package screen is a small terminal for tests: it tells what somebody sees who
-// watches a program draw. It knows the few control sequences of ECMA-48 that this
-// client writes, and panics on others. Lines that leave it at the top are gone, as
-// they are for a program that wants to draw them again.
+// Package screen stands in for a terminal in tests: it shows what a program has drawn. It
+// knows the few control sequences of ECMA-48 that the client writes, and panics on
+// others. Lines that scroll away at the top are lost, as they are for a program that
+// redraws.
 package screen
 
 import (
@@ -45,7 +45,7 @@ func (s *Screen) Resize(width, height int) {
 	}
 }
 
-// String is what is to be seen, without blank lines at the end.
+// String returns the visible text, without blank lines at the end.
 func (s *Screen) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,16 +56,15 @@ func (s *Screen) String() string {
 	return strings.TrimRight(text.String(), "\n")
 }
 
-// AtRest tells whether the cursor is to be seen, at the start of a line, and
-// long lines wrap: as a shell wants it.
+// AtRest tells whether the terminal is ready for a shell: the cursor is visible and at
+// the start of a line, and long lines wrap.
 func (s *Screen) AtRest() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.hidden && s.wraps && s.column == 0 && len(s.rest) == 0
 }
 
-// Await returns once what is to be seen is as wanted, or false once done is
-// closed.
+// Await waits until the visible text is as wanted. It returns false once done is closed.
 func (s *Screen) Await(done <-chan struct{}, wanted func(text string) bool) bool {
 	for {
 		s.mu.Lock()
@@ -82,7 +81,7 @@ func (s *Screen) Await(done <-chan struct{}, wanted func(text string) bool) bool
 	}
 }
 
-// Write shows what a program writes.
+// Write implements io.Writer for the program's output.
 func (s *Screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +89,7 @@ func (s *Screen) Write(p []byte) (int, error) {
 	for len(s.rest) > 0 {
 		n := s.step()
 		if n == 0 {
-			break // the rest of it comes later
+			break // the rest arrives with the next write
 		}
 		s.rest = s.rest[n:]
 	}
@@ -99,7 +98,7 @@ func (s *Screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// step does what is next in rest, and returns how long that is.
+// step executes the next item of rest, and returns its length.
 func (s *Screen) step() int {
 	switch c := s.rest[0]; {
 	case c == '\r':
@@ -145,7 +144,7 @@ func (s *Screen) put(r rune) {
 	s.column++
 }
 
-// sequence does "ESC [ numbers letter".
+// sequence executes "ESC [ numbers letter".
 func (s *Screen) sequence() int {
 	end := 2
 	for end < len(s.rest) && (s.rest[end] < '@' || s.rest[end] > '~') {
@@ -158,7 +157,7 @@ func (s *Screen) sequence() int {
 	switch sequence := arguments + string(letter); {
 	case s.rest[1] != '[':
 		panic(fmt.Sprintf("the screen got the sequence %q", s.rest[:end+1]))
-	case letter == 'm': // colours are not seen here
+	case letter == 'm': // colors are ignored
 	case letter == 'A':
 		n, err := strconv.Atoi(arguments)
 		if err != nil {
