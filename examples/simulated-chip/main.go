@@ -1,7 +1,6 @@
-// Command simulated-chip is a simulated ESP32-C3 or ESP32 on a pseudo-terminal
-// or a TCP port, to try flashing and monitoring without a board. It is a
-// simulation: see the package documentation of examples/simulated-chip/simulator for what
-// it models and what it does not.
+// Command simulated-chip is a simulated Espressif chip on a pseudo-terminal or a TCP
+// port, to try flashing and monitoring without a board. The documentation of the package
+// simulator says what it simulates and what it leaves out.
 package main
 
 import (
