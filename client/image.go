@@ -56,9 +56,9 @@ func (a *app) imageCommand() *cobra.Command {
 
 func (a *app) imageInfoCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "info FILE",
-		Short:   "Print what a firmware image says about itself",
-		Long:    `Check the image of a bootloader or an app as a chip does before it starts it, and
+		Use:   "info FILE",
+		Short: "Print what a firmware image says about itself",
+		Long: `Check the image of a bootloader or an app as a chip does before it starts it, and
 print its header, its segments and its description.`,
 		Aliases: []string{"image-info"},
 		Args: func(cmd *cobra.Command, args []string) error {

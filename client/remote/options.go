@@ -14,6 +14,7 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
+	"github.com/farforge/farforge/common/flash/chips"
 	"github.com/farforge/farforge/common/peer"
 	"github.com/farforge/farforge/common/toolchain"
 )
@@ -40,9 +41,19 @@ type Options struct {
 	AllowUnsealed bool
 }
 
+// chipName is the flag of a chip, in any spelling.
+type chipName string
+
+func (c *chipName) String() string { return string(*c) }
+func (c *chipName) Type() string   { return "string" }
+func (c *chipName) Set(name string) error {
+	*c = chipName(chips.Canonical(name))
+	return nil
+}
+
 // RegisterTarget defines --target, for verbs that build nothing.
 func (o *Options) RegisterTarget(f *pflag.FlagSet) {
-	f.StringVar(&o.Target, "target", "", "build for this `CHIP`, such as esp32c3")
+	f.Var((*chipName)(&o.Target), "target", "build for this `CHIP`, such as esp32c3")
 }
 
 // RegisterAble defines the flags about what an agent can do and has.

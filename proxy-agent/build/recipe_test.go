@@ -187,3 +187,11 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+func TestTargetsInAnySpelling(t *testing.T) {
+	text := strings.Replace(minimal, `["esp32"]`, `["ESP32-C3", "esp32_s3", "linux-x86"]`, 1)
+	r, err := Parse("r.toml", []byte(text))
+	if err != nil || strings.Join(r.Targets, " ") != "esp32c3 esp32s3 linux-x86" {
+		t.Errorf("%v, %v", r, err)
+	}
+}

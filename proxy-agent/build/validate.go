@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/farforge/farforge/common/flash/chips"
 	"github.com/farforge/farforge/common/flashmap"
 )
 
@@ -34,10 +35,11 @@ func (r *Recipe) validateNames() error {
 	if len(r.Targets) == 0 {
 		return errors.New("targets: none given; name the chips that it builds for")
 	}
-	for _, t := range r.Targets {
+	for i, t := range r.Targets {
 		if !name.MatchString(t) {
 			return fmt.Errorf("targets: %q is not a chip name such as esp32c3", t)
 		}
+		r.Targets[i] = chips.Canonical(t)
 	}
 	return nil
 }

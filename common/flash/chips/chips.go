@@ -115,6 +115,15 @@ func Normal(name string) string {
 	return strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(name))
 }
 
+// Canonical returns the Name of a chip in any spelling, such as "esp32c3" for "ESP32-C3".
+// The name of anything else, such as "linux-x86", comes back as it is.
+func Canonical(name string) string {
+	if c, ok := ByName(name); ok {
+		return c.Name
+	}
+	return name
+}
+
 // NameOfImageID names the chip that an image is for. An unknown id gives the number.
 func NameOfImageID(id uint16) string {
 	if c, ok := ByImageID(id); ok {

@@ -56,6 +56,17 @@ func TestLookUp(t *testing.T) {
 	}
 }
 
+func TestCanonical(t *testing.T) {
+	for name, want := range map[string]string{
+		"ESP32-C3": "esp32c3", "esp32_c3": "esp32c3", "ESP32": "esp32", "esp32-s3": "esp32s3",
+		"linux-x86": "linux-x86", "ATmega328P": "ATmega328P", "": "",
+	} {
+		if got := Canonical(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
 func TestESP32Revision(t *testing.T) {
 	for bits, want := range map[uint32]string{0: "v0.1", 1: "v1.1", 3: "v2.1", 7: "v3.1", 5: "v0.1"} {
 		r := memory{esp32Efuse + 12: bits & 1 << 15, esp32Efuse + 20: bits>>1&1<<20 | 1<<24, esp32APBDate: bits >> 2 & 1 << 31}
