@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -51,6 +52,8 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) cli.E
 		if err := a.output.validate(); err != nil {
 			a.output = outputOptions{}
 		}
+		// The parser may have stopped before --json.
+		a.output.JSON = a.output.JSON || slices.Contains(args, "--json")
 		a.start()
 	}
 	if err != nil {

@@ -64,11 +64,14 @@ what surrounds it is proved not to have changed.`,
 			if err != nil {
 				return err
 			}
+			if err := board.port.Close(); err != nil {
+				return boardError(err)
+			}
 			for _, r := range board.flashed.Regions {
 				a.ui.Result("0x%x  %s", r.Offset, r.Path)
 			}
 			a.ui.Done(console.Report{Flash: board.flashed})
-			return boardError(board.port.Close())
+			return nil
 		},
 	}
 	cli.Section(cmd.Flags(), "Board", c.portOptions.register, c.loaderOptions.register, c.writeOptions.register)

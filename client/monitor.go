@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/farforge/farforge/client/console"
 	"github.com/farforge/farforge/client/monitor"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/flash"
@@ -62,7 +63,11 @@ over before, it ends with exit code 7.`,
 				return err
 			}
 			err = a.monitor(cmd.Context(), name, &board{port: port}, c.monitorOptions)
-			return boardError(errors.Join(err, port.Close()))
+			if err := errors.Join(err, port.Close()); err != nil {
+				return boardError(err)
+			}
+			a.ui.Done(console.Report{})
+			return nil
 		},
 	}
 	cli.Section(cmd.Flags(), "Board", c.portOptions.register)

@@ -87,7 +87,8 @@ func (a *app) run(ctx context.Context, c runConfig) error {
 	if err != nil {
 		return err
 	}
-	a.ui.Done(console.Report{Build: built, Flash: b.flashed})
+	report := console.Report{Build: built, Flash: b.flashed}
+	a.ui.Built(report)
 	if c.Monitor {
 		if rate, ok := b.port.(interface{ SetBaudRate(int) error }); ok && c.monitorOptions.Baud != flash.DefaultBaud {
 			err = rate.SetBaudRate(c.monitorOptions.Baud)
@@ -96,5 +97,9 @@ func (a *app) run(ctx context.Context, c runConfig) error {
 			err = a.monitor(ctx, name, b, c.monitorOptions)
 		}
 	}
-	return boardError(errors.Join(err, b.port.Close()))
+	if err := errors.Join(err, b.port.Close()); err != nil {
+		return boardError(err)
+	}
+	a.ui.Finish(report)
+	return nil
 }

@@ -13,7 +13,7 @@ import (
 // Report is the result of a command: the last object of --json, and the summary for
 // people.
 type Report struct {
-	Event      string      `json:"event"` // "result"
+	Event      string      `json:"event"` // "result", or "built" before a monitor
 	Build      *Built      `json:"build,omitempty"`
 	Flash      *Flashed    `json:"flash,omitempty"`
 	Verified   *Verified   `json:"verified,omitempty"`
@@ -135,6 +135,30 @@ func (c *Console) Done(r Report) {
 	c.endBar(true)
 	r.Event = "result"
 	c.emit(r)
+	c.summary(r)
+}
+
+// Built shows what a command has done before it goes on: the event "built" of
+// --json. The result follows with [Console.Finish].
+func (c *Console) Built(r Report) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endBar(true)
+	r.Event = "built"
+	c.emit(r)
+	c.summary(r)
+}
+
+// Finish writes the last object of --json for what Built has shown.
+func (c *Console) Finish(r Report) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.Event = "result"
+	c.emit(r)
+}
+
+// summary writes what people read. The caller holds the lock.
+func (c *Console) summary(r Report) {
 	if b := r.Build; b != nil {
 		c.say("  agent    %s (%s), %s", Clean(b.Agent.Name, false), b.Agent.Fingerprint, way(b.Relayed))
 		c.say("  traffic  %s up, %s down", Bytes(b.BytesUp), Bytes(b.BytesDown))
