@@ -162,7 +162,7 @@ func TestACME(t *testing.T) {
 			serial := map[string]*big.Int{}
 			for _, host := range []string{first, second} {
 				waitFor(t, "there is a certificate for "+host, func() error {
-					if !strings.Contains(log.String(), `msg="there is a certificate" host=`+host) {
+					if !strings.Contains(log.String(), `msg="certificate obtained" host=`+host) {
 						return fmt.Errorf("not yet")
 					}
 					return nil

@@ -26,29 +26,29 @@ import (
 	"github.com/farforge/farforge/broker/disk"
 )
 
-// ACMEConfig says which certificates to get, and where.
+// ACMEConfig configures an [ACME].
 type ACMEConfig struct {
-	// Hostnames are the names to get certificates for, each its own. A client
-	// that names none gets the first one's.
+	// Hostnames are the names, each with a certificate of its own. A client that
+	// sends no name gets the first one's.
 	Hostnames []string
-	// Email may be told by the server of trouble with a certificate. Optional.
+	// Email is where the server may send warnings. Optional.
 	Email string
-	// Cache is the folder that keeps the account's key and the certificates;
-	// it is made if need be, and only its owner may read it.
+	// Cache is the folder for the account's key and the certificates. A missing
+	// one is created, and only its owner may read it.
 	Cache string
 	// Directory is the server's URL. Default: Let's Encrypt.
 	Directory string
-	// CAFile has the CA certificates, in PEM, that the server's own certificate
-	// is checked against. Default: the system's.
+	// CAFile has the CA certificates, in PEM, that verify the server's own
+	// certificate. Default: the system's.
 	CAFile string
 	// HTTPAddr is where the broker answers HTTP-01 challenges; empty for nowhere.
 	// [NewACME] does not look at it.
 	HTTPAddr string
-	// Logger gets what becomes of the certificates.
+	// Logger gets the events of certificates.
 	Logger *slog.Logger
 }
 
-// ACME gets certificates and renews them. It is safe for concurrent use.
+// ACME obtains certificates and renews them. It is safe for concurrent use.
 type ACME struct {
 	hosts   []string
 	allowed autocert.HostPolicy
@@ -59,8 +59,8 @@ type ACME struct {
 	end   context.CancelFunc
 }
 
-// NewACME does not connect yet; see Keep. By it the operator accepts the
-// server's terms of service.
+// NewACME does not connect yet; see Keep. Calling it accepts the server's terms of
+// service.
 func NewACME(cfg ACMEConfig) (*ACME, error) {
 	a := &ACME{logger: cfg.Logger}
 	for _, name := range cfg.Hostnames {
@@ -73,7 +73,7 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 		}
 	}
 	if len(a.hosts) == 0 {
-		return nil, errors.New("there is no host name to get a certificate for")
+		return nil, errors.New("ACME needs a host name")
 	}
 	if cfg.Directory == "" {
 		cfg.Directory = autocert.DefaultACMEDirectory
@@ -91,8 +91,8 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 	a.ended, a.end = context.WithCancel(context.Background())
 	whitelist := autocert.HostWhitelist(a.hosts...)
 	a.allowed = func(ctx context.Context, host string) error { return whitelist(ctx, withoutPort(host)) }
-	// Left to autocert: it renews a third of a certificate's life before the end,
-	// at most 30 days.
+	// autocert renews a certificate before the last third of its life, at most 30
+	// days before its end.
 	a.manager = &autocert.Manager{
 		Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(cfg.Cache), Email: cfg.Email,
 		HostPolicy: a.allowed,
@@ -101,9 +101,9 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 	return a, nil
 }
 
-// Hostname brings a host name into the form that certificates have: lower case
-// and ASCII. An address, a wildcard or a name without a dot is an error: no
-// ACME server gives a certificate for it by the challenges used here.
+// Hostname returns a host name as certificates have it: lower case and ASCII. An
+// address, a wildcard or a name without a dot is an error: no ACME server issues
+// a certificate for it by the challenges used here.
 func Hostname(name string) (string, error) {
 	host, err := idna.Lookup.ToASCII(name)
 	if err != nil || !strings.Contains(strings.Trim(host, "."), ".") {
@@ -115,8 +115,7 @@ func Hostname(name string) (string, error) {
 	return strings.TrimSuffix(host, "."), nil
 }
 
-// withoutPort takes the port from a Host header, which has one when the port is
-// not the usual one.
+// withoutPort removes the port of a Host header.
 func withoutPort(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -139,8 +138,8 @@ func caFile(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// ownFolder makes a folder that nobody else can read, or refuses one that
-// others can: private keys go there.
+// ownFolder creates a folder for private keys, or refuses one that others can
+// read.
 func ownFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -155,7 +154,7 @@ func ownFolder(dir string) error {
 	return nil
 }
 
-// httpClient reaches the ACME server. autocert does not let its callers end an
+// httpClient returns the client for the ACME server. autocert has no way to end an
 // order, so the end of a ends its requests.
 func (a *ACME) httpClient(roots *x509.CertPool) *http.Client {
 	return &http.Client{
@@ -171,7 +170,7 @@ func (a *ACME) httpClient(roots *x509.CertPool) *http.Client {
 	}
 }
 
-// endable lets no request outlive a context, nor its response.
+// endable ends requests and their responses with a context.
 type endable struct {
 	ended context.Context
 	next  *http.Transport
@@ -194,5 +193,5 @@ func (e endable) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections is for http.Client.
+// CloseIdleConnections is called by http.Client.
 func (e endable) CloseIdleConnections() { e.next.CloseIdleConnections() }

@@ -45,7 +45,7 @@ func pair(t *testing.T, serial int64, notAfter time.Time) (cert, key []byte) {
 
 func write(t *testing.T, path string, data []byte) {
 	t.Helper()
-	// A new file each time, as certificate tools do it.
+	// It makes a new file, as certificate tools do.
 	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-// serveOne says a word to the next client, and then how that went.
+// serveOne sends a byte to the next client and returns the result.
 func serveOne(l net.Listener) <-chan error {
 	done := make(chan error, 1)
 	go func() {
@@ -68,7 +68,7 @@ func serveOne(l net.Listener) <-chan error {
 	return done
 }
 
-// served is the serial number of what a client is shown.
+// served returns the serial number of the certificate that a client gets.
 func served(t *testing.T, c *tls.Config) int64 {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", c)
@@ -123,7 +123,7 @@ func TestFilesAreFollowed(t *testing.T) {
 	write(t, keyFile, key1)
 	check("a key of another certificate", 2, 0)
 	check("which stays", 2, 1)
-	check("is said once", 2, 1)
+	check("is logged once", 2, 1)
 	write(t, certFile, []byte("rubbish"))
 	check("no certificate", 2, 1)
 	check("which stays", 2, 2)
@@ -141,7 +141,7 @@ func TestFilesAreFollowed(t *testing.T) {
 	write(t, keyFile, key)
 	check("expired", 3, 3)
 	if !strings.Contains(log.String(), "has expired") {
-		t.Errorf("nobody is told of an expired certificate:\n%s", &log)
+		t.Errorf("an expired certificate is not logged:\n%s", &log)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestACMEConfig(t *testing.T) {
 		name, want string
 		change     func(*ACMEConfig)
 	}{
-		{"no names", "no host name", func(c *ACMEConfig) { c.Hostnames = nil }},
+		{"no names", "needs a host name", func(c *ACMEConfig) { c.Hostnames = nil }},
 		{"an address", "an address", func(c *ACMEConfig) { c.Hostnames = []string{"192.0.2.1"} }},
 		{"a wildcard", "not a full host name", func(c *ACMEConfig) { c.Hostnames = []string{"*.example.org"} }},
 		{"no dot", "not a full host name", func(c *ACMEConfig) { c.Hostnames = []string{"localhost"} }},

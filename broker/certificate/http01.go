@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Limits of the listener for HTTP-01, where nothing is ever held.
+// Limits of the listener for HTTP-01. It holds no request.
 const (
 	readTimeout    = 5 * time.Second
 	writeTimeout   = 10 * time.Second
@@ -17,9 +17,9 @@ const (
 	maxHeaderBytes = 8 << 10
 )
 
-// HTTP01 returns a server that answers HTTP-01 challenges and sends everybody
-// else to origin, such as https://broker.example.org. Until it is called, only
-// TLS-ALPN-01 is used. errorLog gets what net/http complains about.
+// HTTP01 returns a server that answers HTTP-01 challenges and redirects all other
+// requests to origin, such as https://broker.example.org. ACME uses only
+// TLS-ALPN-01 until the first call. errorLog gets the errors of net/http.
 func (a *ACME) HTTP01(origin string, errorLog *log.Logger) *http.Server {
 	return &http.Server{
 		Handler:           a.manager.HTTPHandler(a.toHTTPS(origin)),
@@ -32,15 +32,15 @@ func (a *ACME) HTTP01(origin string, errorLog *log.Logger) *http.Server {
 	}
 }
 
-// toHTTPS redirects what can be asked for again without harm. A request with a
-// body is refused: what was secret in it has already gone in clear, and its
-// sender should be told rather than served.
+// toHTTPS redirects requests that can be repeated without harm. It refuses a
+// request with a body: its secrets have already gone in clear, and its sender must
+// know that.
 func (a *ACME) toHTTPS(origin string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			w.WriteHeader(http.StatusForbidden)
-			_, _ = io.WriteString(w, "This broker takes requests over https only: "+origin+"\n")
+			_, _ = io.WriteString(w, "This broker accepts requests over https only: "+origin+"\n")
 			return
 		}
 		target := origin

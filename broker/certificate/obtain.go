@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	// A certificate that cannot be had is asked for again after firstRetry, and
-	// ever more rarely, so that the server's limits are not reached. What
-	// failed is remembered by autocert for a minute.
+	// A failed order is retried after firstRetry and then less and less often,
+	// within the server's limits. autocert remembers a failure for a minute.
 	firstRetry = 65 * time.Second
 	lastRetry  = time.Hour
 )
@@ -27,9 +26,9 @@ func (a *ACME) TLS() *tls.Config {
 	return c
 }
 
-// certificate is autocert's GetCertificate, with the first name for clients
-// that give none, and without its RSA certificates for clients that predate
-// ECDSA: anybody could have one ordered by such a handshake.
+// certificate is autocert's GetCertificate, with the first host for clients that
+// send no name, and without RSA certificates for clients that predate ECDSA:
+// otherwise any such handshake would order one.
 func (a *ACME) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := hello.ServerName
 	if name == "" {
@@ -42,9 +41,9 @@ func (a *ACME) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	})
 }
 
-// Keep orders the certificates that the cache lacks, so that no client has to
-// wait for them, and tells of each that comes, is renewed or fails to be. The
-// listeners that answer challenges must be open. It returns once ctx has ended.
+// Keep orders the certificates that are not in the cache, so that no client waits
+// for them, and logs new, renewed and failed ones. The listeners that answer
+// challenges must be open. It returns when ctx has ended.
 func (a *ACME) Keep(ctx context.Context) {
 	defer a.manager.Client.HTTPClient.CloseIdleConnections()
 	defer a.end()
@@ -64,8 +63,8 @@ func (a *ACME) keep(ctx context.Context, host string) {
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			a.logger.Error("there is no certificate for a host name", "host", host, "err", err, "again_in", retry,
-				"hint", "its DNS must lead here, and port 443 (TLS-ALPN-01) or 80 (HTTP-01) be reachable from the ACME server")
+			a.logger.Error("a certificate cannot be obtained", "host", host, "err", err, "retry_in", retry,
+				"hint", "let the name's DNS point to this machine, and open port 443 (TLS-ALPN-01) or 80 (HTTP-01) for the ACME server")
 			pause(ctx, retry)
 			retry = min(2*retry, lastRetry)
 		default:
@@ -77,15 +76,15 @@ func (a *ACME) keep(ctx context.Context, host string) {
 	}
 }
 
-// tell logs what has changed since the last look. autocert renews by itself,
-// and is silent when it fails.
+// tell logs a change since the last call. autocert renews certificates itself and
+// does not report failures.
 func (a *ACME) tell(host string, last, now *x509.Certificate) {
 	switch life := now.NotAfter.Sub(now.NotBefore); {
 	case last == nil || !last.Equal(now):
-		a.logger.Info("there is a certificate", "host", host, "renewed", last != nil, "not_after", now.NotAfter)
+		a.logger.Info("certificate obtained", "host", host, "renewed", last != nil, "not_after", now.NotAfter)
 	case time.Until(now.NotAfter) < min(life/5, 20*24*time.Hour):
-		a.logger.Error("a certificate is due, and was not renewed", "host", host, "not_after", now.NotAfter,
-			"hint", "the host name's DNS must lead here, and the challenge's port be reachable from the ACME server")
+		a.logger.Error("a certificate expires soon and was not renewed", "host", host, "not_after", now.NotAfter,
+			"hint", "let the name's DNS point to this machine, and open the challenge's port for the ACME server")
 	}
 }
 

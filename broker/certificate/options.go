@@ -14,8 +14,7 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// Config says where the broker's certificate comes from: files, ACME, or
-// nowhere, on purpose.
+// Config selects the source of the broker's certificate: files, ACME, or none.
 type Config struct {
 	Cert, Key string // PEM files
 	Disable   bool
@@ -38,27 +37,27 @@ func (c *Config) Register(f *pflag.FlagSet) {
 func parseHostname(name string) (string, error) {
 	host, err := Hostname(name)
 	if err != nil {
-		return "", cli.Fail(cli.Usage, err, "give the names that agents and clients will dial, without https:// and port")
+		return "", cli.Fail(cli.Usage, err, "give the names that agents and clients use, without https:// and port")
 	}
 	return host, nil
 }
 
-// Validate demands exactly one way to have certificates, or none on purpose.
+// Validate requires exactly one source of certificates, or --disable-tls.
 func (c *Config) Validate() error {
 	files, acme := c.Cert != "" || c.Key != "", len(c.ACME.Hostnames) > 0
 	switch {
 	case !c.Disable && !files && !acme:
-		return cli.Usagef("there is no certificate to serve TLS with").Hint(
-			"give --acme-hostnames to get one by itself, or --cert and --key",
-			"or --disable-tls, if a proxy ends TLS or all is on one machine")
+		return cli.Usagef("TLS needs a certificate").Hint(
+			"add --acme-hostnames to obtain one automatically, or --cert and --key",
+			"add --disable-tls if a proxy ends TLS, or on a single machine")
 	case c.Disable && files:
-		return cli.Usagef("--disable-tls contradicts --cert and --key").Hint("leave one of the two out")
+		return cli.Usagef("--disable-tls contradicts --cert and --key").Hint("remove one of the two")
 	case c.Disable && acme:
-		return cli.Usagef("--disable-tls contradicts --acme-hostnames").Hint("leave one of the two out")
+		return cli.Usagef("--disable-tls contradicts --acme-hostnames").Hint("remove one of the two")
 	case files && acme:
-		return cli.Usagef("--acme-hostnames contradicts --cert and --key").Hint("leave one of the two out")
+		return cli.Usagef("--acme-hostnames contradicts --cert and --key").Hint("remove one of the two")
 	case (c.Cert == "") != (c.Key == ""):
-		return cli.Usagef("--cert and --key go together").Hint("give both")
+		return cli.Usagef("--cert and --key need each other").Hint("give both")
 	}
 	return c.ACME.validate()
 }
@@ -69,7 +68,7 @@ func (c *ACMEConfig) validate() error {
 			{"--acme-email", c.Email}, {"--acme-cert-cache", c.Cache}, {"--acme-directory", c.Directory}, {"--acme-ca-file", c.CAFile},
 		} {
 			if f.value != "" {
-				return cli.Usagef("%s is given without --acme-hostnames", f.flag).Hint("name the hosts to get certificates for, or leave it out")
+				return cli.Usagef("%s needs --acme-hostnames", f.flag).Hint("name the hosts, or remove " + f.flag)
 			}
 		}
 		return nil
@@ -90,7 +89,7 @@ func (c *Config) Origin() string {
 	return "https://" + c.ACME.Hostnames[0]
 }
 
-// HTTP01Addr returns where HTTP-01 challenges arrive, or "" where none will.
+// HTTP01Addr returns the address for HTTP-01 challenges, or "".
 func (c *Config) HTTP01Addr() string {
 	if len(c.ACME.Hostnames) == 0 {
 		return ""
@@ -98,14 +97,13 @@ func (c *Config) HTTP01Addr() string {
 	return c.ACME.HTTPAddr
 }
 
-// Source is where the listener's certificates come from. The zero value has
-// none.
+// Source is the source of the listener's certificates. The zero value has none.
 type Source struct {
 	files *Files
 	acme  *ACME
 }
 
-// Open opens what a valid config names. ACME certificates are kept in cache
+// Open opens the source of a valid config. ACME certificates are stored in cache
 // unless the config names a folder.
 func Open(c Config, cache string, logger *slog.Logger) (s Source, err error) {
 	switch {
@@ -125,7 +123,7 @@ func Open(c Config, cache string, logger *slog.Logger) (s Source, err error) {
 	return s, nil
 }
 
-// TLS returns the listener's configuration, or nil where TLS is disabled.
+// TLS returns the listener's configuration, or nil if TLS is disabled.
 func (s Source) TLS() *tls.Config {
 	switch {
 	case s.files != nil:

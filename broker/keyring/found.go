@@ -20,20 +20,20 @@ import (
 	"github.com/farforge/farforge/common/wholefile"
 )
 
-// oldKeyFile held the one key of brokers before there were rotations: PKCS #8
-// in PEM. The session secret followed from it.
+// oldKeyFile held the only key of brokers before there were rotations, as PKCS #8
+// in PEM. They derived the session secret from it.
 const oldKeyFile = "grant-key.pem"
 
-// founder brings a state folder into its form. step is called before each
-// change; tests stop there as a crash would.
+// founder creates the files of a state folder. It calls step before each change;
+// tests return an error from it, as if the broker had crashed.
 type founder struct {
 	dir  string
 	now  time.Time
 	step func(what string) error
 }
 
-// found makes what is missing, in an order in which every prefix is a good
-// start for the next try.
+// found creates missing files, in an order that the next start can continue after
+// a crash at any step.
 func (f founder) found() error {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return err
@@ -41,7 +41,7 @@ func (f founder) found() error {
 	if info, err := os.Stat(f.dir); err != nil {
 		return err
 	} else if info.Mode().Perm()&0o002 != 0 {
-		return fmt.Errorf("anybody may write into %s; run: chmod o-w %s", f.dir, f.dir)
+		return fmt.Errorf("everybody can write into %s; run: chmod o-w %s", f.dir, f.dir)
 	}
 	unlock, err := disk.Lock(filepath.Join(f.dir, keysFile))
 	if err != nil {
@@ -70,7 +70,7 @@ func (f founder) found() error {
 	return wholefile.Remove(filepath.Join(f.dir, oldKeyFile))
 }
 
-// sweep removes what a crash has left half written: it may hold secrets.
+// sweep removes temporary files that a crash has left: they may hold secrets.
 func (f founder) sweep() error {
 	entries, err := os.ReadDir(f.dir)
 	if err != nil {
@@ -120,8 +120,8 @@ func parsePEM(data []byte) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// secret makes the session secret. The one that followed from an old key is
-// kept, so that its sessions go on.
+// secret creates the session secret. The one derived from an old key is kept, so
+// that sessions continue.
 func (f founder) secret(old ed25519.PrivateKey) error {
 	path := filepath.Join(f.dir, secretFile)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -132,7 +132,7 @@ func (f founder) secret(old ed25519.PrivateKey) error {
 	if old != nil {
 		var err error
 		if secret, err = hkdf.Key(sha256.New, old.Seed(), nil, "farforge broker sessions v1", secretSize); err != nil {
-			return fmt.Errorf("take over the session secret: %w", err)
+			return fmt.Errorf("derive the session secret: %w", err)
 		}
 	}
 	if err := f.step("write the session secret"); err != nil {
@@ -151,19 +151,19 @@ func readSecret(dir string) ([]byte, error) {
 	}
 	secret, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(data)))
 	if err != nil || len(secret) != secretSize {
-		return nil, fmt.Errorf("%s: not %d bytes in base64; remove it to make another, which ends all sessions", path, secretSize)
+		return nil, fmt.Errorf("%s: not %d bytes in base64; remove it to create another, which ends all sessions", path, secretSize)
 	}
 	return secret, nil
 }
 
-// keys makes the file of keys, with the old key in it if there is one.
+// keys creates the file of keys, with the old key if there is one.
 func (f founder) keys(old ed25519.PrivateKey) error {
 	s, err := readState(f.dir)
 	if err == nil {
 		if old == nil || s.knows(old.Public().(ed25519.PublicKey)) {
 			return nil
 		}
-		return fmt.Errorf("%s and %s hold different keys; remove the one that is not wanted from %s", keysFile, oldKeyFile, f.dir)
+		return fmt.Errorf("%s and %s hold different keys; remove the wrong one from %s", keysFile, oldKeyFile, f.dir)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err

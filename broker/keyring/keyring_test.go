@@ -32,7 +32,7 @@ func open(t testing.TB, dir string) *Ring {
 	return r
 }
 
-// grantBy signs a grant with the ring's key of now.
+// grantBy signs a grant with the ring's present key.
 func grantBy(t testing.TB, r *Ring) string {
 	t.Helper()
 	now := time.Now()
@@ -47,7 +47,7 @@ func grantBy(t testing.TB, r *Ring) string {
 	return token
 }
 
-// published goes through JSON, as agents see it.
+// published returns the key set as agents parse it.
 func published(t testing.TB, r *Ring) *grant.Published {
 	t.Helper()
 	data, err := json.Marshal(r.Current().Published)
@@ -73,20 +73,20 @@ func rotate(t testing.TB, dir string, overlap time.Duration, now time.Time) Key 
 func TestRotation(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	r := open(t, dir)
-	var told []Current
-	r.OnChange(func(c Current) { told = append(told, c) })
+	var changes []Current
+	r.OnChange(func(c Current) { changes = append(changes, c) })
 	secret := bytes.Clone(r.Secret())
-	pinned := published(t, r).Keys // by an agent, at its first enrolment
+	pinned := published(t, r).Keys // by an agent at its first contact
 	before := grantBy(t, r)
-	if r.Check(); len(told) != 0 {
-		t.Error("a change was told of that was none")
+	if r.Check(); len(changes) != 0 {
+		t.Error("Check reported a change that did not happen")
 	}
 
 	now := time.Now()
 	oldSeed := bytes.Clone(r.state.signing().Seed)
 	fresh := rotate(t, dir, time.Hour, now)
-	if r.Check(); len(told) != 1 || grant.KeyID(told[0].Signer.Public()) != fresh.ID {
-		t.Fatalf("told of %d changes", len(told))
+	if r.Check(); len(changes) != 1 || grant.KeyID(changes[0].Signer.Public()) != fresh.ID {
+		t.Fatalf("%d changes", len(changes))
 	}
 	p := published(t, r)
 	if ids := p.Keys.KeyIDs(); len(ids) != 2 || ids[0] != fresh.ID {
@@ -107,20 +107,20 @@ func TestRotation(t *testing.T) {
 		t.Error("the old private half is still there")
 	}
 
-	// When the overlap ends only the new key is left, and a newcomer as well as
-	// one that slept through it all can follow.
+	// After the overlap only the new key is left. A new agent and one that missed
+	// the overlap can follow.
 	r.now = func() time.Time { return now.Add(time.Hour) }
-	if r.Check(); len(told) != 2 || len(published(t, r).Keys.Keys()) != 1 || len(published(t, r).Rotations) != 1 {
-		t.Fatalf("told of %d changes; published: %+v", len(told), published(t, r))
+	if r.Check(); len(changes) != 2 || len(published(t, r).Keys.Keys()) != 1 || len(published(t, r).Rotations) != 1 {
+		t.Fatalf("%d changes; published: %+v", len(changes), published(t, r))
 	}
-	if r.Check(); len(told) != 2 {
-		t.Error("the same change was told of twice")
+	if r.Check(); len(changes) != 2 {
+		t.Error("the same change was reported twice")
 	}
 	if _, err := published(t, r).Keys.Verify(before, time.Now(), 0); !errors.Is(err, grant.ErrSignature) {
 		t.Errorf("a grant of a retired key: %v", err)
 	}
 	if followed, err = pinned.Follow(published(t, r)); err != nil || len(followed.Keys()) != 1 {
-		t.Errorf("who slept: %v", err)
+		t.Errorf("an agent that missed the overlap: %v", err)
 	}
 	again := open(t, dir)
 	if !bytes.Equal(again.Secret(), secret) || !bytes.Equal(r.Secret(), secret) {
@@ -168,7 +168,7 @@ func TestRotationsAreBounded(t *testing.T) {
 
 var errKilled = errors.New("killed")
 
-// oldFolder is the state folder of a broker from before there were rotations.
+// oldFolder makes the state folder of a broker before there were rotations.
 func oldFolder(t *testing.T) (dir string, key ed25519.PrivateKey) {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
@@ -186,9 +186,9 @@ func oldFolder(t *testing.T) (dir string, key ed25519.PrivateKey) {
 	return dir, key
 }
 
-// A broker that is killed before any step goes on at the next start with the
-// key that agents have pinned and the secret that sessions hang on.
-func TestCrashesWhileTakingOverAnOldFolder(t *testing.T) {
+// After a crash at any step, the next start continues with the key that agents
+// have pinned and the secret of the sessions.
+func TestCrashesWhileConvertingAnOldFolder(t *testing.T) {
 	steps := 0
 	for crash := 1; ; crash++ {
 		dir, key := oldFolder(t)
@@ -206,30 +206,30 @@ func TestCrashesWhileTakingOverAnOldFolder(t *testing.T) {
 		if !errors.Is(err, errKilled) {
 			t.Fatalf("crash %d: %v", crash, err)
 		}
-		// What a kill in the middle of a step leaves behind.
+		// A temporary file of a write that was killed.
 		left := filepath.Join(dir, fmt.Sprintf(".%s.%d", keysFile, crash))
 		if err := os.WriteFile(left, []byte("half a ke"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		checkTakenOver(t, dir, key)
+		checkConverted(t, dir, key)
 	}
 	if steps != 3 {
 		t.Errorf("%d steps were crashed before", steps)
 	}
 	dir, key := oldFolder(t)
-	checkTakenOver(t, dir, key)
-	checkTakenOver(t, dir, key)
+	checkConverted(t, dir, key)
+	checkConverted(t, dir, key)
 }
 
-func checkTakenOver(t *testing.T, dir string, key ed25519.PrivateKey) {
+func checkConverted(t *testing.T, dir string, key ed25519.PrivateKey) {
 	t.Helper()
 	r := open(t, dir)
 	want, err := hkdf.Key(sha256.New, key.Seed(), nil, "farforge broker sessions v1", 32)
 	if err != nil || !bytes.Equal(r.Secret(), want) {
-		t.Error("the sessions of before are void")
+		t.Error("earlier sessions are void")
 	}
 	if !r.Current().Signer.Public().Equal(key.Public()) {
-		t.Error("another key signs than was pinned")
+		t.Error("a key signs that is not the pinned one")
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil || len(files) != 2 {
@@ -258,8 +258,8 @@ func TestCrashesWhileFounding(t *testing.T) {
 	}
 }
 
-// A rotation is one replacement of one file: what a crash leaves is the old
-// state, with rubbish beside it that the next start removes.
+// A rotation replaces one file: a crash leaves the old state and a temporary
+// file, which the next start removes.
 func TestCrashesWhileRotating(t *testing.T) {
 	dir := t.TempDir()
 	r := open(t, dir)
@@ -301,10 +301,10 @@ func TestRefusals(t *testing.T) {
 		"its version is 2":             spoiled(func(s *state) { s.Version = 2 }),
 		"it holds 0 keys":              spoiled(func(s *state) { s.Keys = nil }),
 		"65 rotations":                 spoiled(func(s *state) { s.Rotations = make([]string, 65) }),
-		"key 1 is no Ed25519 key":      spoiled(func(s *state) { s.Keys[0].Public = s.Keys[0].Public[1:] }),
+		"key 1 is not an Ed25519 key":  spoiled(func(s *state) { s.Keys[0].Public = s.Keys[0].Public[1:] }),
 		"lacks its private half":       spoiled(func(s *state) { s.Keys[1].Seed = nil }),
 		"halves of the last key":       spoiled(func(s *state) { s.Keys[1].Seed[0] ^= 1 }),
-		"key 1 signs no more, but has": spoiled(func(s *state) { s.Keys[0].Seed = s.Keys[1].Seed }),
+		"key 1 does not sign, but has": spoiled(func(s *state) { s.Keys[0].Seed = s.Keys[1].Seed }),
 		"or never retires":             spoiled(func(s *state) { s.Keys[0].Retires = time.Time{} }),
 	} {
 		if _, err := parseState(text); err == nil || !strings.Contains(err.Error(), want) {
@@ -312,7 +312,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 
-	// A broken or readable file changes nothing under a running broker.
+	// A broken or readable file changes nothing in a running broker.
 	var log bytes.Buffer
 	r, err := Open(good, origin, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
@@ -343,14 +343,14 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Open(open777, origin, r.log); err == nil || !strings.Contains(err.Error(), "run: chmod o-w "+open777) {
-		t.Errorf("a folder for everybody: %v", err)
+		t.Errorf("a folder that everybody can write: %v", err)
 	}
 	both, _ := oldFolder(t)
 	if err := os.WriteFile(filepath.Join(both, keysFile), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(both, origin, r.log); err == nil || !strings.Contains(err.Error(), "hold different keys") {
-		t.Errorf("two keys that do not belong together: %v", err)
+		t.Errorf("two different keys: %v", err)
 	}
 }
 
@@ -370,7 +370,7 @@ func FuzzParseState(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Whatever is accepted can sign, and what it signs is verified.
+		// Every accepted state can sign, and verifies its signatures.
 		if id := grant.KeyID(s.signer().Public()); s.published().Keys.KeyIDs()[0] != id {
 			t.Errorf("%s signs, but is not published first", id)
 		}

@@ -1,3 +1,23 @@
+// Package keyring stores a broker's secrets in its state folder: the keys that
+// sign grants, the signature of each for its successor, and the secret of
+// challenges and sessions.
+//
+//	grant-keys.json   the keys and rotations, all in one file     0600
+//	session-secret    32 bytes in base64                          0600
+//
+//	key 1 ──signs grants──┤ verifies │ forgotten
+//	                      └ rotation ┐
+//	key 2                            ├──signs grants──┤ verifies │ …
+//	        Rotate ───────▲          ▲ overlap ends
+//
+// Rotate makes a key, signs it with the old one and erases the old private half,
+// all in one replacement of one file. So a crash leaves the state before or the
+// state after. From then on the new key signs; grants of the old one are valid
+// until the overlap ends. Agents that have pinned an old key follow the
+// rotations, which stay.
+//
+// A running broker checks the file every second. The session secret does not
+// depend on the keys: a rotation ends no session.
 package keyring
 
 import (
@@ -32,8 +52,8 @@ type Ring struct {
 	change func(Current)
 }
 
-// Open reads the folder, and makes what is missing in it. issuer is the
-// broker's origin; rotations name it.
+// Open reads the folder and creates what is missing. issuer is the broker's
+// origin; rotations name it.
 func Open(dir, issuer string, log *slog.Logger) (*Ring, error) {
 	f := founder{dir: dir, now: time.Now(), step: func(string) error { return nil }}
 	if err := f.found(); err != nil {

@@ -12,19 +12,17 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// MinOverlap is the shortest time that an old key must still verify: grants
-// that it has signed are under way.
+// MinOverlap is the shortest overlap: grants of the old key are still in use.
 const MinOverlap = 5 * time.Minute
 
-// ErrTooMany: as many keys as can be published are still in their overlap.
+// ErrTooMany: the overlaps of as many keys as can be published have not ended.
 var ErrTooMany = errors.New("too many keys are in their overlap")
 
-// Key is what anybody may know of a key.
+// Key is the public description of a key.
 type Key struct {
 	ID      string
 	Created time.Time
-	// Retires is when an old key stops to verify; zero is that of the key that
-	// signs.
+	// Retires is the end of an old key's overlap; zero for the key that signs.
 	Retires time.Time
 }
 
@@ -32,8 +30,8 @@ func (k *key) view() Key {
 	return Key{ID: grant.KeyID(k.Public), Created: k.Created, Retires: k.Retires}
 }
 
-// List returns the keys in the folder, the one that signs last, and how many
-// rotations lead to it.
+// List returns the keys in the folder, with the one that signs at the end, and
+// the number of rotations that lead to it.
 func List(dir string, now time.Time) (keys []Key, rotations int, err error) {
 	s, err := readState(dir)
 	if err != nil {
@@ -46,8 +44,8 @@ func List(dir string, now time.Time) (keys []Key, rotations int, err error) {
 	return keys, len(s.Rotations), nil
 }
 
-// Rotate makes a new key that signs from now on. The old one vouches for it, is
-// good for overlap longer, and its private half is erased at once.
+// Rotate makes a new key that signs from now on. The old one signs it, verifies
+// for the overlap, and loses its private half at once.
 func Rotate(dir string, overlap time.Duration, now time.Time) (old, fresh Key, err error) {
 	fail := func(err error) (Key, Key, error) {
 		return Key{}, Key{}, fmt.Errorf("rotate the grant signing key: %w", err)
@@ -72,7 +70,7 @@ func Rotate(dir string, overlap time.Duration, now time.Time) (old, fresh Key, e
 	if err != nil {
 		return fail(err)
 	}
-	word, err := s.signer().SignRotation(public, s.Issuer, now)
+	rotation, err := s.signer().SignRotation(public, s.Issuer, now)
 	if err != nil {
 		return fail(err)
 	}
@@ -80,7 +78,7 @@ func Rotate(dir string, overlap time.Duration, now time.Time) (old, fresh Key, e
 	last.Seed, last.Retires = nil, now.Add(overlap).UTC().Truncate(time.Second)
 	old = last.view()
 	s.Keys = append(s.Keys, newKey(private, now))
-	s.Rotations = append(s.Rotations, word)
+	s.Rotations = append(s.Rotations, rotation)
 	if n := len(s.Rotations) - maxRotations; n > 0 {
 		s.Rotations = s.Rotations[n:]
 	}

@@ -19,17 +19,17 @@ const (
 	secretFile = "session-secret"
 	// maxFile bounds each file, in bytes.
 	maxFile = 1 << 20
-	// maxRotations is how many rotations a key set may be published with. Who
-	// has pinned a key that is further back must be told of the new one.
+	// maxRotations bounds the rotations in a published key set. An agent that has
+	// pinned an older key must be given the new one by its operator.
 	maxRotations = 64
 )
 
-// state is what grant-keys.json holds.
+// state is the contents of grant-keys.json.
 type state struct {
 	Version int `json:"version"`
-	// Issuer is the origin that the broker last ran with.
+	// Issuer is the origin of the broker's last start.
 	Issuer string `json:"issuer,omitempty"`
-	// Keys are in the order in which they were made. The last one signs.
+	// Keys are sorted by age. The last one signs.
 	Keys []key `json:"keys"`
 	// Rotations are tokens of grant.SignRotation, oldest first.
 	Rotations []string `json:"rotations,omitempty"`
@@ -40,7 +40,7 @@ type key struct {
 	Created time.Time         `json:"created"`
 	// Seed is the private half (RFC 8032); only the last key still has it.
 	Seed []byte `json:"seed,omitempty"`
-	// Retires is when a key that signs no more stops to count.
+	// Retires is the end of an old key's overlap.
 	Retires time.Time `json:"retires,omitzero"`
 }
 
@@ -54,7 +54,8 @@ func (s *state) signer() *grant.Signer {
 	return grant.NewSigner(ed25519.NewKeyFromSeed(s.signing().Seed))
 }
 
-// retire drops the keys whose time is over, and tells whether there were any.
+// retire drops the keys whose overlap has ended, and reports whether there were
+// any.
 func (s *state) retire(now time.Time) bool {
 	var kept []key
 	for i, k := range s.Keys {
@@ -67,7 +68,7 @@ func (s *state) retire(now time.Time) bool {
 	return dropped
 }
 
-// due is when the next key retires; zero is never.
+// due returns when the next key retires; zero is never.
 func (s *state) due() time.Time {
 	var first time.Time
 	for _, k := range s.Keys[:len(s.Keys)-1] {
@@ -78,7 +79,7 @@ func (s *state) due() time.Time {
 	return first
 }
 
-// published is what verifiers get: the key that signs first.
+// published returns the public keys, with the one that signs first.
 func (s *state) published() *grant.Published {
 	var keys []ed25519.PublicKey
 	for i := len(s.Keys) - 1; i >= 0; i-- {
@@ -93,7 +94,7 @@ func parseState(data []byte) (*state, error) {
 		return nil, err
 	}
 	if s.Version != 1 {
-		return nil, fmt.Errorf("its version is %d, this broker knows only 1", s.Version)
+		return nil, fmt.Errorf("its version is %d, and this broker reads version 1", s.Version)
 	}
 	if len(s.Keys) == 0 || len(s.Keys) > grant.MaxKeys || len(s.Rotations) > maxRotations {
 		return nil, fmt.Errorf("it holds %d keys and %d rotations", len(s.Keys), len(s.Rotations))
@@ -101,13 +102,13 @@ func parseState(data []byte) (*state, error) {
 	for i, k := range s.Keys {
 		switch last := i == len(s.Keys)-1; {
 		case len(k.Public) != ed25519.PublicKeySize:
-			return nil, fmt.Errorf("key %d is no Ed25519 key", i+1)
+			return nil, fmt.Errorf("key %d is not an Ed25519 key", i+1)
 		case last && len(k.Seed) != ed25519.SeedSize:
 			return nil, errors.New("the last key lacks its private half")
 		case last && !k.Public.Equal(ed25519.NewKeyFromSeed(k.Seed).Public()):
-			return nil, errors.New("the halves of the last key do not fit")
+			return nil, errors.New("the halves of the last key do not match")
 		case !last && (len(k.Seed) > 0 || k.Retires.IsZero()):
-			return nil, fmt.Errorf("key %d signs no more, but has its private half or never retires", i+1)
+			return nil, fmt.Errorf("key %d does not sign, but has its private half or never retires", i+1)
 		}
 	}
 	return &s, nil
