@@ -2,7 +2,9 @@ package remote
 
 import (
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -88,5 +90,21 @@ func TestWrongClockIsNamed(t *testing.T) {
 		if told != (want != "") {
 			t.Errorf("a clock %v off: told %v", ahead, told)
 		}
+	}
+}
+
+// TestSilentBroker: a server that accepts connections and never responds is a broker that
+// cannot be reached, not a lack of agents.
+func TestSilentBroker(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	x := newTry(t, &fakefarm.Broker{URL: server.URL})
+	x.job.Patience = time.Second
+	if _, err := Run(t.Context(), x.job); cli.Code(err) != cli.Broker || len(cli.Hints(err)) == 0 {
+		t.Errorf("exit code %d, %v", cli.Code(err), err)
 	}
 }

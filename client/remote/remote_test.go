@@ -180,6 +180,7 @@ func TestFailures(t *testing.T) {
 		change func(*fakefarm.Settings, *try)
 		exit   cli.Exit
 		want   string
+		hint   string
 		within time.Duration
 		says   api.Outcome // to the broker; empty: nothing
 	}{
@@ -262,8 +263,28 @@ func TestFailures(t *testing.T) {
 		}, exit: cli.Broker, want: "the broker refuses: not for you (403 forbidden)"},
 		{name: "nobody takes it", change: func(b *fakefarm.Settings, x *try) {
 			b.Hold = true
-			x.job.Patience = 100 * time.Millisecond
-		}, exit: cli.NoAgent, want: "no agent took the job within 100ms"},
+			x.job.Patience = 3 * time.Second
+		}, exit: cli.NoAgent, want: "no agent took the job within 3s"},
+		{name: "no recipe for the kind", change: func(b *fakefarm.Settings, x *try) {
+			b.Problem = &api.Problem{Status: 503, Code: api.CodeNoRecipe, Detail: "no agent offers esp-idf", Hints: []string{"2 agents are online; they offer make"}}
+			x.job.Need.Kind = "esp-idf"
+		}, exit: cli.NoAgent, want: "this is a project for ESP-IDF; no agent offers esp-idf"},
+		{name: "file that another program appends to", agent: func(ctx context.Context, s *fakefarm.Session) error {
+			if err := s.Source(ctx); err == nil {
+				return errors.New("a changed file was received")
+			}
+			<-s.Canceled
+			return s.End(ctx, channel.Result{Outcome: api.OutcomeCanceled})
+		}, change: func(_ *fakefarm.Settings, x *try) {
+			open := x.job.Open
+			x.job.Open = func(f channel.File) (io.ReadCloser, error) {
+				file, err := open(f)
+				return struct {
+					io.Reader
+					io.Closer
+				}{io.MultiReader(file, strings.NewReader("one line more")), file}, err
+			}
+		}, exit: cli.Usage, want: "main.c changed while it was being sent", hint: "leave it out:  echo '/main.c' >> .farforgeignore", says: api.OutcomeCanceled},
 		{name: "bad need", change: func(_ *fakefarm.Settings, x *try) { x.job.Need.Target = "esp 32" }, exit: cli.Usage, want: "target"},
 	}
 	for _, tt := range tests {
@@ -278,6 +299,12 @@ func TestFailures(t *testing.T) {
 			_, err := Run(t.Context(), x.job)
 			if cli.Code(err) != tt.exit || err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got exit code %d, %v\nwant %d, %q", cli.Code(err), err, tt.exit, tt.want)
+			}
+			if hints := strings.Join(cli.Hints(err), "\n"); !strings.Contains(hints, tt.hint) {
+				t.Errorf("hints %q, want %q", hints, tt.hint)
+			}
+			if strings.Count(err.Error(), tt.want) != 1 {
+				t.Errorf("the error is said twice: %v", err)
 			}
 			if took := time.Since(start); tt.within > 0 && took > tt.within {
 				t.Errorf("it took %v to notice", took)
