@@ -25,15 +25,15 @@ import (
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
-// farm is a broker and the state of an agent that can be started as a process
-// of its own, again and again.
+// farm is a broker, and the state of an agent that a test can start repeatedly as a
+// process of its own.
 type farm struct {
 	t      *testing.T
 	broker *fakebroker.Broker
 	dir    string
 }
 
-// newFarm makes a farm whose agent has its key where it is looked for.
+// newFarm makes a farm whose agent has its key in the state directory.
 func newFarm(t *testing.T) *farm {
 	t.Helper()
 	f := &farm{t: t, dir: t.TempDir()}
@@ -45,7 +45,7 @@ func newFarm(t *testing.T) *farm {
 	return f
 }
 
-// newFarmFor makes a farm for an agent that is told where its key is.
+// newFarmFor makes a farm for an agent whose key is elsewhere.
 func newFarmFor(t *testing.T, key *identity.Key) *farm {
 	t.Helper()
 	f := &farm{t: t, dir: t.TempDir()}
@@ -95,7 +95,7 @@ func (f *farm) start(args ...string) *process {
 	return p
 }
 
-// build starts a job whose script tells "up" and does not end.
+// build starts a job whose script prints "up" and does not end.
 func (f *farm) build(mark string) *fakebroker.Client {
 	f.t.Helper()
 	c := f.broker.NewClient("01"+strings.ToUpper(mark), func(g *grant.Grant) { g.CPUCores = 1 })
@@ -149,7 +149,7 @@ func TestKilledAgentLeavesNoProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-p.ended
-	// The kernel kills the rest without being waited for, so look until a bound.
+	// The kernel kills the other processes a moment later.
 	for end := time.Now().Add(patience); len(running(t, mark)) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("still running: %q", running(t, mark))
@@ -183,7 +183,7 @@ func TestSignalsDrainThenStop(t *testing.T) {
 	if len(running(t, mark)) == 0 {
 		t.Error("the first signal stopped the job")
 	}
-	time.Sleep(cli.SignalGap) // or it would count as the same signal
+	time.Sleep(cli.SignalGap) // two signals within it count as one
 	p.Process.Signal(syscall.SIGINT)
 	if r := c.Result(); r.Outcome != api.OutcomeAgentFailed {
 		t.Errorf("result %+v", r)
@@ -278,7 +278,7 @@ func TestHangupReloadsRecipes(t *testing.T) {
 	}) {
 		t.Errorf("it announces %+v", status.Recipes)
 	}
-	// A folder without any recipe leaves it with those it has.
+	// A reload without any usable recipe changes nothing.
 	for _, name := range []string{"a.toml", "b.toml"} {
 		write(name, "name = ")
 	}

@@ -71,7 +71,7 @@ var bombs = map[string]func() (int64, io.Reader){
 		return repeated(`{"files":[`, `{"path":"`+strings.Repeat("a/", 30)+`x","kind":"file","size":0,"sha256":"`+zeros+`"},`, 150_000, `{}]}`)
 	},
 	"deep links": func() (int64, io.Reader) { return links(70_000, 450) },
-	"links":      func() (int64, io.Reader) { return links(3000, 3) },
+	"links":      func() (int64, io.Reader) { return links(1000, 3) },
 }
 
 // TestBombsAreCheap sends the agent's program messages that are made to be

@@ -11,7 +11,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-func TestControlGoesThereAndBack(t *testing.T) {
+func TestControlRoundTrip(t *testing.T) {
 	a, b := pipe()
 	defer a.Close()
 	want := &Message{Type: TypeStage, Stage: &Stage{Name: StageBuild, Recipe: "r", Command: []string{"make", "-j2"}}}
@@ -24,7 +24,7 @@ func TestControlGoesThereAndBack(t *testing.T) {
 	}
 }
 
-func TestControlThatIsRefused(t *testing.T) {
+func TestParseControlRefuses(t *testing.T) {
 	for _, text := range []string{``, `[]`, `{}`, `{"type":"build"}`, `{"type":"result","build":{}}`, `{"type":5}`, "\xff"} {
 		_, err := ParseControl([]byte(text))
 		var p *Problem

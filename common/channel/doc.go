@@ -42,7 +42,7 @@
 // decoded by common/bounded: it is limited in bytes, elements, depth and length
 // of strings. A manifest is limited in files, folders, depth and bytes of paths
 // ([MaxFiles], [MaxDepth], [MaxPaths]), and it is decoded file by file. An object
-// may be at most 256 times as long as its compressed form, plus 256 MiB. All
+// may be at most 256 times as long as its compressed form, plus 128 MiB. All
 // work ends with its context.
 package channel
 

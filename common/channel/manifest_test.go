@@ -107,7 +107,7 @@ func TestManifestsThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestManifestsThatAreTooLarge counts what 100 000 files can add up to.
+// TestManifestsThatAreTooLarge has few bytes on the wire and much to check.
 func TestManifestsThatAreTooLarge(t *testing.T) {
 	var deep, long []File
 	for i := range 70_000 {

@@ -24,7 +24,7 @@ const (
 	maxWindow = 8 << 20 // bytes of memory
 	// An object may have freeExpansion bytes, and maxExpansion times as many as
 	// came over the channel. Only text made for the purpose compresses better.
-	freeExpansion = 256 << 20
+	freeExpansion = 128 << 20
 	maxExpansion  = 256
 )
 

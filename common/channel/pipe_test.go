@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// pipe joins two ends of a channel in memory, with the promises of Messages.
+// pipe returns the two ends of a channel in memory.
 func pipe() (a, b Messages) {
 	x, y := make(chan []byte, 4), make(chan []byte, 4)
 	done := make(chan struct{})

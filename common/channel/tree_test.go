@@ -91,7 +91,7 @@ func TestTreeArrivesWhole(t *testing.T) {
 		t.Error("main.c is not executable", err)
 	}
 
-	// The second time, only what has changed goes.
+	// The second time, only changed contents are sent.
 	p["src/b.c"] = "other"
 	sent, sendErr, receiveErr = transfer(t, p, p.manifest(), dir)
 	if sendErr != nil || receiveErr != nil || sent.Bytes != int64(len("other")) {
@@ -118,7 +118,7 @@ func TestChangedFileIsNoticed(t *testing.T) {
 	}
 }
 
-// TestLyingSenderIsRefused drives the receiver by hand.
+// TestLyingSenderIsRefused sends the receiver wrong messages.
 func TestLyingSenderIsRefused(t *testing.T) {
 	p := project{"a.c": "four"}
 	contents := func(text string) func(context.Context, Messages) error {
@@ -211,9 +211,9 @@ func TestLyingSenderIsRefused(t *testing.T) {
 	}
 }
 
-// TestFileThatIsCalledLikeAPartialOne has a project use the names that the
-// receiver would.
-func TestFileThatIsCalledLikeAPartialOne(t *testing.T) {
+// TestFilesWithPartialNames has a project use the receiver's names for partial
+// files.
+func TestFilesWithPartialNames(t *testing.T) {
 	for _, p := range []project{
 		{".farforge-partial": "mine", "a": "a", "z": "z", ".farforge-partial-1": "too"},
 		{".farforge-partial/a": "mine", "b": "b"},
@@ -230,7 +230,7 @@ func TestFileThatIsCalledLikeAPartialOne(t *testing.T) {
 	}
 }
 
-// TestSinkStaysInItsDirectory plants symlinks where files are to be written.
+// TestSinkStaysInItsDirectory puts symlinks where the sink writes files.
 func TestSinkStaysInItsDirectory(t *testing.T) {
 	outside := t.TempDir()
 	dir := t.TempDir()

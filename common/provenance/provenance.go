@@ -1,5 +1,5 @@
-// Package provenance is an agent's signed word on what it built: from which
-// source, with which recipe and toolchain, when, for whom, and what came out.
+// Package provenance is an agent's signed statement about a build: its source,
+// recipe, toolchain, time, user and artifacts.
 //
 // The statement is an in-toto Statement v1 with a SLSA provenance v1 predicate.
 // It is signed as SSHSIG over its exact bytes, in the namespace [Namespace], so
@@ -8,8 +8,8 @@
 //	ssh-keygen -Y verify -f known_agents -I AGENT \
 //	    -n build-provenance@farforge -s provenance.json.sig < provenance.json
 //
-// Both files travel and stay beside the artifacts. The statement names every
-// artifact by its SHA-256, and is not itself among them.
+// Both files travel with the artifacts and are stored beside them. The statement
+// names every artifact by its SHA-256, and is not an artifact itself.
 package provenance
 
 import (
@@ -32,7 +32,7 @@ import (
 // Namespace is that of the SSHSIG over a statement.
 const Namespace = "build-provenance@farforge"
 
-// Where the statement and its signature are among the artifacts.
+// The paths of the statement and its signature beside the artifacts.
 const (
 	FileName      = "provenance.json"
 	SignatureName = "provenance.json.sig"
@@ -47,14 +47,14 @@ const (
 	maxStatement  = 16 << 20
 )
 
-// cacheWarm says in a statement that the build had a cache from earlier ones.
+// cacheWarm in a statement means that the build had a cache of earlier builds.
 const cacheWarm = "warm"
 
-// ErrUntrusted is wrapped by every error that means that a statement, its
-// signature or the artifacts are not what they claim to be.
+// ErrUntrusted is wrapped by every error about a statement, a signature or
+// artifacts that do not match.
 var ErrUntrusted = errors.New("the build's provenance does not hold")
 
-// Build is what a statement says, in plain terms.
+// Build is the content of a statement.
 type Build struct {
 	JobID string
 	User  string // the grant's subject
@@ -68,8 +68,7 @@ type Build struct {
 	Version   string // of the toolchain
 	Sandbox   string
 	Command   []string
-	// Cached: earlier builds of the project had left something in a cache, which
-	// this one could use.
+	// Cached reports that the build had a cache of earlier builds of the project.
 	Cached     bool
 	Started    time.Time
 	Finished   time.Time
@@ -88,7 +87,7 @@ type statement struct {
 type subject struct {
 	Name   string    `json:"name"`
 	Digest digestSet `json:"digest"`
-	// Size is ours, as an annotation.
+	// The size is an annotation of ours.
 	Annotations map[string]int64 `json:"annotations,omitempty"`
 }
 
@@ -130,7 +129,7 @@ type dependency struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// Marshal returns the statement's bytes: what is signed, stored and checked.
+// Marshal returns the statement's bytes, which are signed, stored and checked.
 func (b *Build) Marshal() ([]byte, error) {
 	s := statement{Type: statementType, PredicateType: predicateType, Subject: []subject{}}
 	for _, a := range b.Artifacts {
@@ -159,14 +158,14 @@ func (b *Build) Marshal() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// Parse reads a statement. It wraps ErrUntrusted if it is not one of ours.
+// Parse reads a statement. The error for anything else wraps ErrUntrusted.
 func Parse(data []byte) (*Build, error) {
 	if len(data) > maxStatement {
 		return nil, fmt.Errorf("%w: the statement is longer than %d bytes", ErrUntrusted, maxStatement)
 	}
 	var s statement
 	if err := json.Unmarshal(data, &s); err != nil {
-		return nil, fmt.Errorf("%w: the statement is no JSON as expected: %w", ErrUntrusted, err)
+		return nil, fmt.Errorf("%w: the statement is not the JSON that was expected: %w", ErrUntrusted, err)
 	}
 	def, run := &s.Predicate.BuildDefinition, &s.Predicate.RunDetails
 	agent, isAgent := strings.CutPrefix(run.Builder.ID, builderPrefix)
@@ -174,7 +173,7 @@ func Parse(data []byte) (*Build, error) {
 	case s.Type != statementType || s.PredicateType != predicateType || def.BuildType != buildType:
 		return nil, fmt.Errorf("%w: it is a %q with a %q of a %q", ErrUntrusted, s.Type, s.PredicateType, def.BuildType)
 	case !isAgent:
-		return nil, fmt.Errorf("%w: the builder %q is no agent", ErrUntrusted, run.Builder.ID)
+		return nil, fmt.Errorf("%w: the builder %q is not an agent", ErrUntrusted, run.Builder.ID)
 	case len(def.Dependencies) != 2 || def.Dependencies[0].Name != "source" || def.Dependencies[0].Digest == nil:
 		return nil, fmt.Errorf("%w: it does not name its source", ErrUntrusted)
 	}
@@ -196,8 +195,8 @@ func Parse(data []byte) (*Build, error) {
 // Sign returns the signature over a statement's bytes.
 func Sign(agent *identity.Key, data []byte) (string, error) { return agent.Sign(Namespace, data) }
 
-// Verify checks that the agent has signed these bytes, and that they name it as
-// the builder.
+// Verify checks that the agent has signed these bytes, and that they name the
+// agent as the builder.
 func Verify(agent ssh.PublicKey, data []byte, signature string) (*Build, error) {
 	if err := identity.Verify(agent, Namespace, data, signature); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
@@ -212,8 +211,8 @@ func Verify(agent ssh.PublicKey, data []byte, signature string) (*Build, error) 
 	return b, nil
 }
 
-// CheckArtifacts compares what is there with what the statement says: every
-// artifact named must be there with its digest, and no other.
+// CheckArtifacts compares artifacts with the statement: they must be exactly those
+// that it names, with their digests.
 func (b *Build) CheckArtifacts(there []api.Artifact) error {
 	byPath := make(map[string]api.Artifact, len(there))
 	for _, a := range there {
@@ -232,14 +231,14 @@ func (b *Build) CheckArtifacts(there []api.Artifact) error {
 		delete(byPath, want.Path)
 	}
 	for path := range byPath {
-		return fmt.Errorf("%w: %s is not among what the agent signed", ErrUntrusted, path)
+		return fmt.Errorf("%w: the agent did not sign %s", ErrUntrusted, path)
 	}
 	return nil
 }
 
-// SourceDigest returns the SHA-256, in hexadecimal, that names a source tree: of
-// one line for each file in the order of paths. It does not depend on how the
-// tree was sent.
+// SourceDigest returns the SHA-256, in hexadecimal, that identifies a source tree:
+// that of one line for each file, in the order of paths. It does not depend on how
+// the tree was sent.
 func SourceDigest(m *channel.Manifest) string {
 	files := slices.Clone(m.Files)
 	slices.SortFunc(files, func(a, b channel.File) int { return strings.Compare(a.Path, b.Path) })

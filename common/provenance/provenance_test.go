@@ -35,7 +35,7 @@ func sample(agent *identity.Key) *Build {
 	}
 }
 
-func TestStatementThereAndBack(t *testing.T) {
+func TestStatementRoundTrip(t *testing.T) {
 	key := newKey(t)
 	want := sample(key)
 	data, err := want.Marshal()
@@ -111,7 +111,7 @@ func TestSourceDigestNamesTheTree(t *testing.T) {
 	}
 }
 
-// TestOpenSSHVerifies is the command of the package comment.
+// TestOpenSSHVerifies runs the command of the package comment.
 func TestOpenSSHVerifies(t *testing.T) {
 	keygen, err := exec.LookPath("ssh-keygen")
 	if err != nil {

@@ -18,13 +18,13 @@ import (
 	"github.com/farforge/farforge/common/provenance"
 )
 
-// Caps on what a job sends back.
+// Limits of what a job sends back.
 const (
 	MaxArtifacts     = 256
 	MaxArtifactBytes = 512 << 20 // of all artifacts together
 )
 
-// Artifacts are the files of a finished build, by the names the client sees.
+// Artifacts are the files of a finished build, by the client's names for them.
 // Close it after use.
 type Artifacts struct {
 	// List is sorted by path.
@@ -36,9 +36,9 @@ type Artifacts struct {
 	flash []byte   // contents of FlashMap
 }
 
-// Collect finds the artifacts that the recipe promises in the workspace of a
-// build that has ended. One that is missing, and a flash map that is wrong or
-// names a file that is not there, are a *channel.Problem.
+// Collect finds the artifacts that the recipe promises, in the workspace of a
+// build that has ended. A missing artifact is a *channel.Problem, and so is a
+// flash map that is wrong or names a missing file.
 func (c *Choice) Collect(ws *Workspace) (*Artifacts, error) {
 	out := c.Recipe.Build.Out
 	root, err := ws.Root.OpenRoot(out)
@@ -119,15 +119,15 @@ func (a *Artifacts) digest(files map[string]bool) error {
 	return nil
 }
 
-// checkName refuses an artifact that could pass for the agent's own statement,
-// also on systems that do not tell upper from lower case.
+// checkName refuses an artifact with the name of the agent's own statement, also
+// on systems that do not distinguish upper and lower case.
 func checkName(path string) error {
 	first, _, _ := strings.Cut(path, "/")
 	for _, reserved := range []string{provenance.FileName, provenance.SignatureName} {
 		if strings.EqualFold(first, reserved) {
 			return &channel.Problem{
 				Code:    channel.ProblemNoArtifacts,
-				Message: fmt.Sprintf("the build made an artifact %s, and %s is what the agent's own statement about the build is called", path, reserved),
+				Message: fmt.Sprintf("the build made an artifact %s, but %s is the name of the agent's own statement about the build", path, reserved),
 				Hints:   []string{"have the build give that file another name, or the recipe leave it out"},
 			}
 		}
@@ -140,8 +140,8 @@ func (a *Artifacts) Open(path string) (io.ReadCloser, error) {
 	if path == a.FlashMap && a.FlashMap != "" {
 		return io.NopCloser(bytes.NewReader(a.flash)), nil
 	}
-	// Looking first keeps a FIFO from blocking the agent. Nothing can change
-	// in between: the build has ended and nothing of it runs.
+	// Looking first keeps a FIFO from blocking the agent. Nothing changes in
+	// between: no process of the build is left.
 	info, err := a.root.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, missing("the build made no file %s", path)
@@ -174,8 +174,8 @@ func (a *Artifacts) OpenFile(f channel.File) (io.ReadCloser, error) { return a.O
 // Close releases the directory.
 func (a *Artifacts) Close() error { return a.root.Close() }
 
-// match returns the regular files that the pattern matches, at least one.
-// Symlinks do not count: they could name what is not the build's.
+// match returns the regular files that the pattern matches, at least one. It
+// ignores symlinks, which could lead to files of others.
 func (a *Artifacts) match(pattern string) ([]string, error) {
 	paths, err := fs.Glob(a.root.FS(), pattern)
 	if err != nil {

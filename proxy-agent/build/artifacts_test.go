@@ -15,8 +15,8 @@ import (
 	"github.com/farforge/farforge/common/flashmap"
 )
 
-// collect lays files into a workspace and collects by a recipe that differs
-// from the minimal one by what follows the artifacts' patterns.
+// collect writes files into a workspace and collects by the minimal recipe with
+// more text after the artifacts' patterns.
 func collect(t *testing.T, recipe string, lay func(out string)) (*Artifacts, error) {
 	t.Helper()
 	ws := newWorkspace(t)

@@ -8,15 +8,15 @@ import (
 	"path/filepath"
 )
 
-// Cache is a folder that a build may write and that can outlive it. It is one
-// job's own until it is closed.
+// Cache is a folder that a build may write and that can outlive it. It belongs to
+// one job until it is closed.
 type Cache struct {
-	// Dir is the absolute path of what the build may write.
+	// Dir is the absolute path of the folder that the build may write.
 	Dir string
 
 	caches *Caches
 	ws     *Workspace
-	id     string // empty: it belongs to nobody and dies with the job
+	id     string // empty: it has no owner and is removed with the job
 	note   note
 	warm   bool
 }
@@ -30,7 +30,7 @@ func (w *Workspaces) NewCache() (*Cache, error) {
 	return c, c.make()
 }
 
-// cache makes the place for one.
+// cache makes the workspace of a cache.
 func (w *Workspaces) cache() (*Cache, error) {
 	ws, err := w.New()
 	if err != nil {
@@ -49,18 +49,18 @@ func (c *Cache) make() error {
 	return nil
 }
 
-// Warm tells whether an earlier build has left something in it.
+// Warm reports whether an earlier build has left something in it.
 func (c *Cache) Warm() bool { return c.warm }
 
-// dir is the folder that moves: Dir and the agent's note.
+// dir is the folder that moves between jobs: Dir and the agent's note.
 func (c *Cache) dir() string { return filepath.Join(c.ws.Dir, "cache") }
 
-// Keep gives the cache back to be used by the next build, which is for the
-// caller to decide: only what a build has left that came to its own end is
-// worth keeping. The error says why it is not kept, and nothing is wrong then.
+// Keep stores the cache for the next build. The caller decides whether to: a build
+// that was stopped may have left it half-written. The error says why it is not
+// kept, and is no fault.
 func (c *Cache) Keep() error {
 	if c.id == "" {
-		return errors.New("it belongs to no project, or none are kept")
+		return errors.New("it has no owner, or no caches are kept")
 	}
 	n, err := weigh(c.ws.Root, filepath.Join("cache", cacheFiles), c.caches.limits.Bytes)
 	if err != nil {
@@ -76,20 +76,20 @@ func (c *Cache) Keep() error {
 	return c.caches.put(c)
 }
 
-// Close removes the cache unless it was kept. Nothing may run in it any more.
+// Close removes the cache unless it was kept. No process may use it.
 func (c *Cache) Close() error { return c.ws.Close() }
 
 const (
-	// block is what the smallest file is counted as: it takes an inode, and a
-	// place in a folder.
+	// block is the least that a file counts: it takes an inode, and a place in a
+	// folder.
 	block = 4096
-	// maxCacheDepth bounds how deep folders nest in a cache. Whoever digs a
-	// million of them into each other does not keep the agent busy with them.
+	// maxCacheDepth bounds how deep folders nest in a cache, so that a million
+	// nested folders do not keep the agent busy.
 	maxCacheDepth = 64
 )
 
-// weigh counts the bytes of a tree, the smallest file as a block. It follows no
-// symlink. A tree of more than limit is an error.
+// weigh counts the bytes of a tree, each file as at least a block. It follows no
+// symlink. A tree of more than limit bytes is an error.
 func weigh(root *os.Root, path string, limit int64) (int64, error) {
 	dir, err := root.OpenRoot(path)
 	if err != nil {
@@ -137,7 +137,7 @@ func (w *weighing) one(dir *os.Root, name string, depth int) error {
 		w.bytes += min(info.Size(), w.limit+1) - block
 	}
 	if w.bytes > w.limit {
-		return fmt.Errorf("it is larger than the %d MiB that all together may have", w.limit>>20)
+		return fmt.Errorf("it is larger than the %d MiB that all caches together may have", w.limit>>20)
 	}
 	if !info.IsDir() {
 		return nil

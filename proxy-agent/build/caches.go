@@ -20,23 +20,23 @@ import (
 // cachePrefix begins the name of every folder that is kept.
 const cachePrefix = "cache-"
 
-// Inside such a folder: what the build sees of it, and what the agent notes.
+// Inside such a folder: the build's files and the agent's note.
 const (
 	cacheFiles = "files"
 	cacheNote  = "note.json"
 )
 
-// Caches are folders that outlive their jobs: what a build leaves in one makes
-// the next build of the same project quicker. There is one for each user,
-// project, recipe, toolchain version and target.
+// Caches are folders that outlive their jobs: what a build leaves in one speeds up
+// the next build of the same project. There is one for each user, project, recipe,
+// toolchain version and target.
 //
 //	Take ── moved to the job ──▶ the build uses it ──▶ Keep ── moved back
 //	                                    │
 //	                                    └──▶ Close without Keep: removed
 //
-// A folder is either kept or some job's own, never both. What is in use when
-// the agent dies is among the jobs' folders, which the next start removes. All
-// methods are safe for concurrent use.
+// A folder is either kept or belongs to one job, never both. One that is in use
+// when the agent dies is among the jobs' folders, which the next start removes.
+// All methods are safe for concurrent use.
 type Caches struct {
 	workspaces *Workspaces
 	limits     CacheLimits
@@ -45,32 +45,32 @@ type Caches struct {
 	kept []kept // the longest unused first
 }
 
-// CacheLimits bound what is kept; those longest unused go first.
+// CacheLimits bound what is kept. The longest unused caches are removed first.
 type CacheLimits struct {
 	Number int   // of caches; 0 keeps none
-	Bytes  int64 // of all together, as weigh counts
+	Bytes  int64 // of all caches together, as weigh counts
 }
 
-// Owner is whose cache it is. Where one of these is missing, nothing is kept.
+// Owner identifies the owner of a cache. If a field is empty, nothing is kept.
 type Owner struct {
 	Issuer  string // the broker that knows the user
 	Subject string // the user
 	Project string // as grants name it
-	// Secret is what only the user's client and this agent know. Without it, a
+	// Secret is known to the user's client and this agent only. Without it, a
 	// broker could issue itself a grant and look into a user's cache.
 	Secret string
 }
 
-// kept is one folder that waits for its project's next build.
+// kept is one stored folder.
 type kept struct {
 	id   string
 	note note
 	used time.Time
 }
 
-// note is what the agent remembers of a folder.
+// note is what the agent records about a folder.
 type note struct {
-	Project   string `json:"project"` // of the grant, for the agent's status
+	Project   string `json:"project"` // of the grant; the agent's status lists it
 	Recipe    string `json:"recipe"`
 	Toolchain string `json:"toolchain"`
 	Version   string `json:"version"`
@@ -78,9 +78,9 @@ type note struct {
 	Bytes     int64  `json:"bytes"`
 }
 
-// OpenCaches takes over the folders that earlier runs have kept in the
-// workspaces' directory. It removes those that no recipe of the catalog would
-// use, those that are damaged, and those beyond the limits.
+// OpenCaches opens the folders that earlier runs have kept in the workspaces'
+// directory. It removes damaged ones, those that no recipe of the catalog would
+// use, and those beyond the limits.
 func OpenCaches(w *Workspaces, c *Catalog, limits CacheLimits) (*Caches, error) {
 	k := &Caches{workspaces: w, limits: limits}
 	trash, err := w.New()
@@ -137,7 +137,7 @@ func readKept(dir, id string) (kept, error) {
 	return one, err
 }
 
-// keeps tells whether a build by the catalog could find the cache again.
+// keeps reports whether a build by the catalog could find the cache again.
 func (c *Catalog) keeps(n *note) bool {
 	return slices.ContainsFunc(c.Entries, func(e Entry) bool {
 		return e.Usable() && e.Recipe.Build.Cache && e.Recipe.Name == n.Recipe && e.Recipe.Toolchain.Name == n.Toolchain &&
@@ -145,9 +145,9 @@ func (c *Catalog) keeps(n *note) bool {
 	})
 }
 
-// Warm lists the projects whose caches are kept, as grants name them, of late
-// use first: what an agent's status says. It is never nil: of an agent that does
-// not tell, a broker guesses that what it has built is warm.
+// Warm returns the projects whose caches are kept, as grants name them, the last
+// used first, for the agent's status. It is never nil: if a status has no list, the
+// broker guesses that every project the agent has built is warm.
 func (k *Caches) Warm() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -160,18 +160,18 @@ func (k *Caches) Warm() []string {
 	return warm
 }
 
-// maxProject is how long a project may be that a status names, in bytes.
+// maxProject bounds the name of a project in a status, in bytes.
 const maxProject = 128
 
 func (o *Owner) complete() bool {
 	return o.Issuer != "" && o.Subject != "" && o.Project != "" && len(o.Project) <= maxProject && o.Secret != ""
 }
 
-// id names the owner's folder for builds like n: one that nobody can find who
-// lacks any of these.
+// id names the owner's folder for builds like n. Without knowing every field nobody
+// can compute it.
 func (o *Owner) id(n *note) string {
 	all := []string{"farforge cache 1", o.Issuer, o.Subject, o.Project, o.Secret, n.Recipe, n.Toolchain, n.Version, n.Target}
-	data, err := json.Marshal(all) // so that no two lists make the same text
+	data, err := json.Marshal(all) // no two lists have the same JSON
 	if err != nil {
 		panic(err) // strings always can
 	}
@@ -179,8 +179,8 @@ func (o *Owner) id(n *note) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Take gives the job the cache that is kept for it, or an empty one. It must be
-// closed when nothing of the job runs any more.
+// Take gives the job the cache that is kept for it, or an empty one. The caller
+// must close it after the job's last process has ended.
 func (k *Caches) Take(o Owner, c *Choice) (*Cache, error) {
 	if k.limits.Number < 1 || !o.complete() {
 		return k.workspaces.NewCache()
@@ -198,7 +198,7 @@ func (k *Caches) Take(o Owner, c *Choice) (*Cache, error) {
 	return cache, cache.make()
 }
 
-// moveTo hands a kept folder over, if there is one.
+// moveTo moves a kept folder to path, if there is one.
 func (k *Caches) moveTo(id, path string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -207,18 +207,18 @@ func (k *Caches) moveTo(id, path string) bool {
 		return false
 	}
 	k.kept = slices.Delete(k.kept, i, i+1)
-	return os.Rename(k.path(id), path) == nil // else somebody has removed it by hand
+	return os.Rename(k.path(id), path) == nil // an error: the operator has removed it
 }
 
-// put takes over a folder that a job gives back. What it replaces and what is
-// too much is removed with the job's folder. A cache that started empty replaces
-// none: the other has more in it.
+// put stores a folder that a job gives back. The folders that it replaces or that
+// exceed the limits are removed with the job's folder. A cache that started empty
+// replaces none: the other one has more in it.
 func (k *Caches) put(c *Cache) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if i := k.find(c.id); i >= 0 {
 		if !c.warm {
-			return errors.New("another build of the project has one by now")
+			return errors.New("another build of the project has stored one meanwhile")
 		}
 		k.discard(i, c.ws)
 	}
@@ -231,7 +231,7 @@ func (k *Caches) put(c *Cache) error {
 	return nil
 }
 
-// trim keeps to the limits. The lock must be held.
+// trim enforces the limits. The lock must be held.
 func (k *Caches) trim(trash *Workspace) {
 	total := int64(0)
 	for _, one := range k.kept {
@@ -243,8 +243,8 @@ func (k *Caches) trim(trash *Workspace) {
 	}
 }
 
-// discard moves the folder to where it will be removed, if it is there still.
-// The lock must be held.
+// discard moves the folder, if it still exists, to where it will be removed. The
+// lock must be held.
 func (k *Caches) discard(i int, trash *Workspace) {
 	name := cachePrefix + k.kept[i].id
 	_ = os.Rename(filepath.Join(k.workspaces.dir, name), filepath.Join(trash.Dir, name))
@@ -259,7 +259,7 @@ func (k *Caches) path(id string) string {
 	return filepath.Join(k.workspaces.dir, cachePrefix+id)
 }
 
-// write puts the note beside the files, where no build can reach it.
+// write stores the note beside the files, where no build can reach it.
 func (n *note) write(dir string) error {
 	data, err := json.Marshal(n)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// keeper is an agent's caches, and what it can build.
+// keeper is an agent's caches and catalog.
 type keeper struct {
 	*Caches
 	t       *testing.T
@@ -50,7 +50,7 @@ func (k *keeper) start(limits CacheLimits) {
 	}
 }
 
-// restart is the next process, however the last one ended.
+// restart opens the caches again, like the agent's next process.
 func (k *keeper) restart(limits CacheLimits) {
 	k.t.Helper()
 	k.ws.Close()
@@ -72,7 +72,7 @@ func (k *keeper) take(o Owner, choice *Choice) *Cache {
 	return c
 }
 
-// object is what a build has left in the cache; empty is nothing.
+// object returns the text that a build has left in the cache, or "".
 func object(t *testing.T, c *Cache) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(c.Dir, "object"))
@@ -93,7 +93,7 @@ func leave(t *testing.T, c *Cache, text string) error {
 	return kept
 }
 
-// build is a job that leaves text. It returns what it found.
+// build runs a job that leaves text, and returns the text that it found.
 func (k *keeper) build(project, text string) (found string) {
 	k.t.Helper()
 	c := k.take(owner(project), k.choice())
@@ -107,8 +107,7 @@ func (k *keeper) build(project, text string) (found string) {
 	return found
 }
 
-// wants checks which projects are warm, each with one folder, and that nothing
-// else lies about.
+// wants checks that exactly these projects are warm, each with one folder.
 func (k *keeper) wants(projects ...string) {
 	k.t.Helper()
 	if got := k.Warm(); got == nil || !slices.Equal(got, projects) {
@@ -140,9 +139,9 @@ func TestCacheOutlivesItsJob(t *testing.T) {
 	}
 }
 
-// TestCacheIsNobodyElses: who differs in any one thing finds nothing, and does
-// no harm.
-func TestCacheIsNobodyElses(t *testing.T) {
+// TestCacheHasOneOwner has jobs that differ from the owner in one field each: they
+// find an empty cache and leave the owner's alone.
+func TestCacheHasOneOwner(t *testing.T) {
 	k := newKeeper(t, plenty)
 	k.build("p", "ours")
 	for name, change := range map[string]func(*Owner, *Choice){
@@ -174,7 +173,7 @@ func TestCacheIsNobodyElses(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKept(t *testing.T) {
+func TestCachesThatAreNotKept(t *testing.T) {
 	k := newKeeper(t, CacheLimits{Number: 2, Bytes: 1 << 20})
 	for name, c := range map[string]struct {
 		owner Owner
@@ -200,7 +199,7 @@ func TestWhatIsNotKept(t *testing.T) {
 		}
 		k.wants()
 	}
-	// As after a cancelled job: it was there before, and is not to be trusted.
+	// A canceled job may have left the cache half-written.
 	k.build("p", "x")
 	if err := k.take(owner("p"), k.choice()).Close(); err != nil {
 		t.Error(err)
@@ -244,7 +243,7 @@ func TestLimitsOfAllCaches(t *testing.T) {
 	k.wants("b")
 }
 
-func TestNoneAreKept(t *testing.T) {
+func TestLimitOfZeroKeepsNone(t *testing.T) {
 	k := newKeeper(t, plenty)
 	k.build("p", "x")
 	k.restart(CacheLimits{Number: 0, Bytes: plenty.Bytes})
@@ -273,8 +272,8 @@ func TestTwoJobsOfOneProject(t *testing.T) {
 		t.Error("a cache that began empty has replaced another")
 	}
 	k.wants("p")
-	// One goes on with what is kept, the other begins with nothing and is done
-	// before it.
+	// The first job has the kept cache. The second starts with an empty one and
+	// ends first.
 	warm, cold := k.take(owner("p"), k.choice()), k.take(owner("p"), k.choice())
 	if object(t, warm) != "first" || object(t, cold) != "" || warm.Dir == cold.Dir {
 		t.Errorf("they find %q and %q", object(t, warm), object(t, cold))
@@ -314,7 +313,7 @@ func TestManyJobsAtOnce(t *testing.T) {
 				if err := os.WriteFile(c.Dir+"/object", nil, 0o600); err != nil {
 					t.Errorf("the folder is not the job's own: %v", err)
 				}
-				_ = c.Keep() // what loses against another is not
+				_ = c.Keep() // only one of them is kept
 				if err := c.Close(); err != nil {
 					t.Error(err)
 				}
@@ -329,8 +328,8 @@ func TestManyJobsAtOnce(t *testing.T) {
 	}
 }
 
-// TestAgentDies: what was in use is gone, what was not is there.
-func TestAgentDies(t *testing.T) {
+// TestKilledAgent loses the cache that was in use and keeps the other.
+func TestKilledAgent(t *testing.T) {
 	k := newKeeper(t, plenty)
 	k.build("p", "x")
 	k.build("q", "x")
@@ -344,7 +343,7 @@ func TestAgentDies(t *testing.T) {
 	}
 }
 
-func TestDamageAndWhatIsOutOfUse(t *testing.T) {
+func TestOpenRemovesDamagedAndUnusedCaches(t *testing.T) {
 	k := newKeeper(t, plenty)
 	folder := func(project string) string {
 		k.build(project, "x")
@@ -381,8 +380,8 @@ func TestDamageAndWhatIsOutOfUse(t *testing.T) {
 	k.wants()
 }
 
-// TestCacheThatLeadsOut has a build leave links to what is not its own, and
-// folders that nobody may enter.
+// TestCacheThatLeadsOut has a build leave links that lead out, and folders that
+// nobody may enter.
 func TestCacheThatLeadsOut(t *testing.T) {
 	k := newKeeper(t, CacheLimits{Number: 1, Bytes: 64 * block})
 	outside := t.TempDir()
@@ -420,8 +419,8 @@ func TestCacheThatLeadsOut(t *testing.T) {
 	}
 }
 
-// TestStatusFitsTheProtocol: no more projects than a status may name, and each
-// once, though it has a cache for each target.
+// TestStatusFitsTheProtocol lists at most as many projects as a status may name,
+// and each once, even if it has a cache for each target.
 func TestStatusFitsTheProtocol(t *testing.T) {
 	k := newKeeper(t, CacheLimits{Number: 2 * api.MaxWarm, Bytes: plenty.Bytes})
 	for i := range api.MaxWarm + 1 {
@@ -438,7 +437,7 @@ func TestStatusFitsTheProtocol(t *testing.T) {
 	}
 }
 
-// What is private stays so while it waits.
+// TestKeptCacheIsPrivate checks the modes of stored folders.
 func TestKeptCacheIsPrivate(t *testing.T) {
 	k := newKeeper(t, plenty)
 	k.build("p", "x")

@@ -31,10 +31,9 @@ func ccacheRecipe(t *testing.T) *Recipe {
 	return nil
 }
 
-// TestCcacheCompilesOnlyWhatHasChanged builds the example with the documented
-// recipe, the real compiler and the real sandbox, and believes ccache's own
-// count.
-func TestCcacheCompilesOnlyWhatHasChanged(t *testing.T) {
+// TestCcacheCompilesOnlyChangedFiles builds the example with the documented recipe,
+// the real compiler and the real sandbox, and reads ccache's statistics.
+func TestCcacheCompilesOnlyChangedFiles(t *testing.T) {
 	sb := sandbox.NewBubblewrap(t.Context()) // without it, each workspace has another path
 	if err := sb.Check(t.Context()); err != nil {
 		t.Skipf("no usable sandbox here: %v", err)

@@ -13,7 +13,7 @@ import (
 	"github.com/farforge/farforge/common/toolchain"
 )
 
-// Want is what the client asked for; empty fields accept anything.
+// Want is what the client wants; empty fields accept anything.
 type Want struct {
 	Target    string
 	Toolchain string // see common/toolchain
@@ -26,22 +26,22 @@ type Choice struct {
 	Target string
 }
 
-// recognitionBytes is how far into a file a recipe's text is looked for.
+// recognitionBytes is how far into a file the agent looks for a recipe's text.
 const recognitionBytes = 1 << 20
 
-// Choose finds the first usable recipe that fits want and recognises project.
-// When none does, the error is a *channel.Problem that tells what the recipes
+// Choose finds the first usable recipe that fits want and recognizes project.
+// If there is none, the error is a *channel.Problem that says what the recipes
 // here look for.
 func (c *Catalog) Choose(project fs.FS, want Want) (*Choice, error) {
 	chain, err := toolchain.Parse(want.Toolchain)
 	if err != nil {
-		return nil, &channel.Problem{Code: channel.ProblemNoRecipe, Message: "the toolchain that was asked for: " + err.Error()}
+		return nil, &channel.Problem{Code: channel.ProblemNoRecipe, Message: "the requested toolchain: " + err.Error()}
 	}
 	var near []string
 	for _, e := range c.Entries {
 		reason := e.fits(want, &chain)
 		if reason == "" {
-			reason = e.Recipe.recognise(project)
+			reason = e.Recipe.recognize(project)
 		}
 		if reason != "" {
 			near = append(near, fmt.Sprintf("%s %s", e.Recipe.Name, reason))
@@ -52,7 +52,7 @@ func (c *Catalog) Choose(project fs.FS, want Want) (*Choice, error) {
 			if len(e.Recipe.Targets) > 1 {
 				return nil, &channel.Problem{
 					Code:    channel.ProblemNoRecipe,
-					Message: fmt.Sprintf("the recipe %s builds for several chips and none was asked for", e.Recipe.Name),
+					Message: fmt.Sprintf("the recipe %s builds for several chips and the request names none", e.Recipe.Name),
 					Hints:   []string{"name one of them as the target: " + strings.Join(e.Recipe.Targets, ", ")},
 				}
 			}
@@ -62,16 +62,16 @@ func (c *Catalog) Choose(project fs.FS, want Want) (*Choice, error) {
 	}
 	return nil, &channel.Problem{
 		Code:    channel.ProblemNoRecipe,
-		Message: "no recipe on this agent recognises the project" + want.describe(),
+		Message: "no recipe on this agent recognizes the project" + want.describe(),
 		Hints:   near,
 	}
 }
 
-// fits returns "" if the entry serves what is wanted, or how it does not.
+// fits returns "" if the entry fits want, or the reason why it does not.
 func (e *Entry) fits(want Want, chain *toolchain.Requirement) string {
 	switch {
 	case want.Recipe != "" && want.Recipe != e.Recipe.Name:
-		return "is not the recipe asked for"
+		return "is not the requested recipe"
 	case want.Target != "" && !slices.Contains(e.Recipe.Targets, want.Target):
 		return "builds for " + strings.Join(e.Recipe.Targets, ", ")
 	case chain.Name != "" && chain.Name != e.Recipe.Toolchain.Name:
@@ -97,9 +97,8 @@ func (w Want) describe() string {
 	return " (" + strings.Join(parts, ", ") + ")"
 }
 
-// recognise returns "" if the project is one of the recipe's, or what is
-// missing.
-func (r *Recipe) recognise(project fs.FS) string {
+// recognize returns "" if the recipe recognizes the project, or what is missing.
+func (r *Recipe) recognize(project fs.FS) string {
 	for _, f := range r.Project.Files {
 		if info, err := fs.Stat(project, f); err != nil || !info.Mode().IsRegular() {
 			return "looks for a file " + f

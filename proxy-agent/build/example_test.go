@@ -58,7 +58,7 @@ func buildExample(t *testing.T, sb sandbox.Sandbox) *Artifacts {
 	if err := os.CopyFS(ws.Dir, os.DirFS("../../examples/esp32c3-hello")); err != nil {
 		t.Fatal(err)
 	}
-	// As if the project came with an old build, and that for another compiler.
+	// The project contains an old build by another compiler.
 	write(t, ws.Dir+"/build/old.bin", "stale")
 	write(t, ws.Dir+"/build/hello.bin", "stale")
 	choice, err := c.Choose(ws.Root.FS(), Want{Target: "esp32c3", Toolchain: "riscv64-unknown-elf-gcc"})

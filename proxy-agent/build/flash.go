@@ -7,9 +7,8 @@ import (
 	"github.com/farforge/farforge/common/flashmap"
 )
 
-// flashMap returns the map that the build wrote or that the recipe declares,
-// with paths relative to the output directory; nil when there is nothing to
-// flash.
+// flashMap returns the map that the build wrote or that the recipe declares, with
+// paths relative to the output directory. It is nil if there is nothing to flash.
 func (a *Artifacts) flashMap(c *Choice) (*flashmap.Map, error) {
 	f := &c.Recipe.Flash
 	switch {

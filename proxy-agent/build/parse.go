@@ -12,9 +12,9 @@ import (
 // MaxRecipeSize is the longest recipe that Parse reads, in bytes.
 const MaxRecipeSize = 64 << 10
 
-// Parse reads and checks a recipe. It is strict: an unknown key is an error,
-// because a mistyped key would otherwise be a rule that silently does not hold.
-// Errors begin with source and, where there is one, the line.
+// Parse reads and checks a recipe. An unknown key is an error, because a mistyped
+// key would otherwise have no effect. Errors begin with source and, if known, the
+// line.
 func Parse(source string, data []byte) (*Recipe, error) {
 	if len(data) > MaxRecipeSize {
 		return nil, fmt.Errorf("%s: %d bytes is too long for a recipe; the limit is %d", source, len(data), MaxRecipeSize)
@@ -32,7 +32,7 @@ func Parse(source string, data []byte) (*Recipe, error) {
 	return r, nil
 }
 
-// describe says where in the file the mistake is.
+// describe adds the place of the mistake in the file.
 func describe(source string, err error) error {
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {

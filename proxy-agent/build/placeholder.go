@@ -6,21 +6,21 @@ import (
 	"strconv"
 )
 
-// Values are what the placeholders in a recipe's command stand for.
+// Values are the values of the placeholders in a recipe's command.
 type Values struct {
 	Target string // {target}: the chip
-	Cores  int    // {cores}: how many jobs to run at once
+	Cores  int    // {cores}: the number of granted processor cores
 	Out    string // {out}: the directory for outputs, relative to the project
-	Cache  string // {cache}: the folder that is kept; only where a recipe asks for one
+	Cache  string // {cache}: the folder that is kept; only if the recipe uses one
 }
 
-// cacheWord stands for Values.Cache.
+// cacheWord is the placeholder for Values.Cache.
 const cacheWord = "{cache}"
 
-// placeholder matches {word}; other braces mean nothing.
+// placeholder matches {word}; other braces have no meaning.
 var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
 
-// expand replaces the placeholders in s. One that is unknown is an error.
+// expand replaces the placeholders in s. An unknown one is an error.
 func (v Values) expand(s string) (string, error) {
 	var unknown string
 	out := placeholder.ReplaceAllStringFunc(s, func(p string) string {

@@ -38,7 +38,7 @@ func TestMinimalRecipe(t *testing.T) {
 	}
 }
 
-func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
+func TestErrorsNameThePlace(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
 		{"unknown key", `name = "r"`, "name = \"r\"\nnmae = 1", `r.toml:2: unknown key "nmae"`},
 		{"unknown nested key", `files = ["Makefile"]`, `filez = ["Makefile"]`, `r.toml:8: unknown key "project.filez"`},
@@ -54,8 +54,8 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"regexp without group", `'([0-9.]+)'`, `'[0-9.]+'`, "0 groups"},
 		{"relative tool path", "name = \"cc\"", "name = \"cc\"\npaths = [\"opt\"]", "toolchain.paths"},
 		{"tool path that is all", "name = \"cc\"", "name = \"cc\"\npaths = [\"/\"]", "toolchain.paths"},
-		{"recognises all", `files = ["Makefile"]`, ``, "every directory"},
-		{"recognises outside", `["Makefile"]`, `["../Makefile"]`, "project.files"},
+		{"recognizes all", `files = ["Makefile"]`, ``, "every directory"},
+		{"recognizes outside", `["Makefile"]`, `["../Makefile"]`, "project.files"},
 		{"no command", `["make"]`, `[]`, "build.command"},
 		{"unknown placeholder", `["make"]`, `["make", "{home}"]`, "unknown placeholder {home}"},
 		{"unknown placeholder in env", `["make"]`, "[\"make\"]\nenv = { A = \"{b}\" }", "build.env.A"},

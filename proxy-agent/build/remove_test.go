@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestRemovesWhatLocksItselfUp(t *testing.T) {
+func TestRemovesLockedFolders(t *testing.T) {
 	ws := newWorkspace(t)
 	write(t, filepath.Join(ws.Dir, "a/b/c"), "x")
 	for _, dir := range []string{"a/b", "a"} {
@@ -16,8 +16,7 @@ func TestRemovesWhatLocksItselfUp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// newWorkspace closes it and looks. Root can remove it in any case; the
-	// sandbox's tests show what an unprivileged user needs.
+	// The cleanup of newWorkspace closes it and checks that it is removed.
 	if os.Getuid() != 0 {
 		if err := os.RemoveAll(ws.Dir); err == nil {
 			t.Error("this test removes nothing that is hard to remove")
@@ -25,9 +24,9 @@ func TestRemovesWhatLocksItselfUp(t *testing.T) {
 	}
 }
 
-// TestRemovesWhatIsTooDeep has a build dig folders into each other until their
+// TestRemovesDeepFolders has a build dig folders into each other until their
 // path is too long for the system, and lock the last ones.
-func TestRemovesWhatIsTooDeep(t *testing.T) {
+func TestRemovesDeepFolders(t *testing.T) {
 	for _, lockedFrom := range []int{0, 299} {
 		dir := filepath.Join(t.TempDir(), "tree")
 		outside := filepath.Join(t.TempDir(), "outside")
@@ -54,9 +53,9 @@ func TestRemovesWhatIsTooDeep(t *testing.T) {
 	}
 }
 
-// TestRemovesWhatUsesItsNames has a build make the names that a removal could
+// TestRemovesFoldersWithItsNames has a build make the names that a removal could
 // move folders to, so that nothing can be moved there.
-func TestRemovesWhatUsesItsNames(t *testing.T) {
+func TestRemovesFoldersWithItsNames(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tree")
 	for i := range 40 {
 		for _, at := range []string{"", "deep/er/"} {
@@ -70,7 +69,7 @@ func TestRemovesWhatUsesItsNames(t *testing.T) {
 			}
 		}
 	}
-	dig(t, filepath.Join(dir, "deep"), 300, 100, t.TempDir()) // so that root cannot remove it at once, either
+	dig(t, filepath.Join(dir, "deep"), 300, 100, t.TempDir()) // root cannot remove it at once, either
 	if err := removeTree(dir); err != nil {
 		t.Errorf("%.300v", err)
 	}

@@ -24,8 +24,8 @@ type Allowance struct {
 // maxProcesses of one build at a time.
 const maxProcesses = 4096
 
-// Command returns the recipe's build command with its placeholders replaced, as
-// it will run in that sandbox.
+// Command returns the recipe's build command for that sandbox, with its
+// placeholders replaced.
 func (c *Choice) Command(sb sandbox.Sandbox, allow Allowance) ([]string, error) {
 	return c.values(sb, allow).expandAll(c.Recipe.Build.Command)
 }
@@ -43,7 +43,7 @@ func (c *Choice) values(sb sandbox.Sandbox, allow Allowance) Values {
 // output directory, so that this build made every artifact.
 func (c *Choice) Run(ctx context.Context, sb sandbox.Sandbox, ws *Workspace, allow Allowance, output func(sandbox.Line)) (sandbox.Result, error) {
 	if c.Recipe.Build.Cache != (allow.Cache != "") {
-		return sandbox.Result{}, fmt.Errorf("run the recipe %s: whether it keeps a cache is %v, and its cache is %q", c.Recipe.Name, c.Recipe.Build.Cache, allow.Cache)
+		return sandbox.Result{}, fmt.Errorf("run the recipe %s: its cache setting is %v, but the cache is %q", c.Recipe.Name, c.Recipe.Build.Cache, allow.Cache)
 	}
 	argv, err := c.Command(sb, allow)
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *Choice) Run(ctx context.Context, sb sandbox.Sandbox, ws *Workspace, all
 	}
 	if _, err := ws.Root.Lstat(c.Recipe.Build.Out); err == nil {
 		output(sandbox.Line{Stream: sandbox.Stderr, Text: fmt.Sprintf(
-			"farforge: removed %s, which came with the project: the build makes its own", c.Recipe.Build.Out)})
+			"farforge: removed the project's %s: the build makes its own", c.Recipe.Build.Out)})
 	}
 	if err := ws.Root.RemoveAll(c.Recipe.Build.Out); err != nil {
 		return sandbox.Result{}, fmt.Errorf("clear the output directory: %w", err)

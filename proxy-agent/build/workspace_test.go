@@ -45,7 +45,7 @@ func TestWorkspaceIsPrivate(t *testing.T) {
 	}
 }
 
-func TestWorkspaceRootIsAWall(t *testing.T) {
+func TestWorkspaceRootConfines(t *testing.T) {
 	ws := newWorkspace(t)
 	outside := filepath.Join(filepath.Dir(ws.Dir), "outside")
 	write(t, filepath.Join(outside, "secret"), "x")

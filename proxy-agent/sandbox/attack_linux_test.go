@@ -175,8 +175,8 @@ func tryCalls() {
 	zero("socket", unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM)
 }
 
-// hard returns a sandbox with limits that control groups enforce, or ends the
-// test where this user may make none: then Soft must say why.
+// hard returns a sandbox whose limits control groups enforce. If this user may make
+// no groups, it checks that Soft says why, and skips the test.
 func hard(t *testing.T) *Bubblewrap {
 	t.Helper()
 	b := bubblewrap(t)
@@ -240,8 +240,8 @@ func TestBuildSeesItsProcessorsOnly(t *testing.T) {
 	}
 }
 
-// TestCoresAreSharedOut gives each of two jobs a processor of its own.
-func TestCoresAreSharedOut(t *testing.T) {
+// TestCoresAreShared gives each of two jobs a processor of its own.
+func TestCoresAreShared(t *testing.T) {
 	c := &cores{jobs: map[int]int{0: 0, 1: 0, 2: 0}}
 	first, release := c.take(1)
 	second, _ := c.take(2)
@@ -312,7 +312,7 @@ func TestDiskHoardersEnd(t *testing.T) {
 		_, err = tryScript(t.Context(), t, bubblewrap(t), "mkdir d; head -c 1000000 /dev/zero > d/big; chmod 0 d; sleep 100", limit)
 		expect(t, err, "locked")
 	}
-	// What stays below the limits goes on.
+	// A build below the limits is left alone.
 	if r := script(t, bubblewrap(t), "head -c 20000000 /dev/zero > big; sleep 1; exit 3", limit); r.ExitCode != 3 {
 		t.Errorf("a small build ended with %+v", r)
 	}
@@ -414,8 +414,8 @@ func TestMadeUpUsersAndHosts(t *testing.T) {
 	}
 }
 
-// TestToolchainsStillWork runs what builds use, with a gigabyte where the group
-// can give it.
+// TestToolchainsStillWork runs compilers and interpreters, with a gigabyte of memory
+// if control groups enforce it.
 func TestToolchainsStillWork(t *testing.T) {
 	b := bubblewrap(t)
 	for _, c := range []struct{ needs, text, want string }{

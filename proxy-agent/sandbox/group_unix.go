@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// awaitGroup waits until a killed process group is gone. The kernel offers no
-// notice of that, so it looks. It gives up after five seconds, which a process
-// stuck in a device driver can outlast.
+// awaitGroup waits until a killed process group has ended. The kernel offers no
+// notice of that, so it polls. It gives up after five seconds, because a process
+// can be stuck in a device driver.
 func awaitGroup(group int) {
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
 		if syscall.Kill(-group, 0) != nil || onlyZombies(group) {
@@ -23,9 +23,8 @@ func awaitGroup(group int) {
 	}
 }
 
-// onlyZombies reports whether every member of the group has ended and only
-// waits to be collected by its parent, which some containers' pid 1 never
-// does. Where there is no /proc it reports false.
+// onlyZombies reports whether every member of the group is a zombie, which the
+// pid 1 of some containers never collects. Without /proc it reports false.
 func onlyZombies(group int) bool {
 	paths, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range paths {

@@ -35,7 +35,7 @@ func TestNoNetwork(t *testing.T) {
 	}
 }
 
-func TestCannotReadWhatIsTheAgents(t *testing.T) {
+func TestCannotReadTheAgentsFiles(t *testing.T) {
 	b := bubblewrap(t)
 	state := t.TempDir()
 	secret := filepath.Join(state, "key")
@@ -61,7 +61,7 @@ func TestCannotReadWhatIsTheAgents(t *testing.T) {
 
 func TestCannotWriteOutsideTheWorkspace(t *testing.T) {
 	b := bubblewrap(t)
-	// Every knob of the kernel's that root could turn: nothing of it opens.
+	// No kernel setting that root could change can be opened.
 	r := script(t, b, `find /proc -path '/proc/[0-9]*' -prune -o -type f -perm /222 -print | while read -r f; do
 		(: >> "$f") 2>/dev/null && echo "can open $f"
 	done`)
@@ -76,8 +76,8 @@ func TestCannotWriteOutsideTheWorkspace(t *testing.T) {
 	}
 }
 
-// What lies beside the cache, such as the agent's notes about it, is out of
-// reach, and a job without a cache does not see that there could be one.
+// TestCacheShowsNothingElse looks for the agent's note beside the cache, and for a
+// cache in a job that has none.
 func TestCacheShowsNothingElse(t *testing.T) {
 	b := bubblewrap(t)
 	dir := t.TempDir()
@@ -164,7 +164,7 @@ func TestForkBombEndsWithItsTime(t *testing.T) {
 	mark := "farforge-test-bomb-" + itoa(os.Getpid())
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	// Bounded for root too, so that a failing test does not take the machine:
+	// The bomb is bounded for root too, so that a failing test spares the machine:
 	// each process doubles up to a depth of ten, then all sleep.
 	bomb := `f() { [ $1 -gt 10 ] && exec sleep 1000; (f $(($1+1))) & (f $(($1+1))) & wait; }; f 0`
 	_, err := tryScript(ctx, t, b, bomb, func(s *Spec) {

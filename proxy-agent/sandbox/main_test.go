@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// bubblewrap returns the real thing, or skips where it cannot run.
+// bubblewrap returns a working Bubblewrap, or skips the test.
 func bubblewrap(t *testing.T) *Bubblewrap {
 	t.Helper()
 	b := NewBubblewrap(t.Context())
@@ -32,7 +32,7 @@ func bubblewrap(t *testing.T) *Bubblewrap {
 	return b
 }
 
-// both runs a test in each kind of sandbox.
+// both runs a test in each sandbox.
 func both(t *testing.T, test func(t *testing.T, sb Sandbox)) {
 	t.Run("none", func(t *testing.T) { test(t, None{}) })
 	t.Run("bubblewrap", func(t *testing.T) { test(t, bubblewrap(t)) })

@@ -21,7 +21,7 @@ type None struct{}
 // Name returns "none".
 func (None) Name() string { return "none" }
 
-// CachePath returns dir: the command sees it where it is.
+// CachePath returns dir, because the command sees this machine's paths.
 func (None) CachePath(dir string) string { return dir }
 
 // Check implements Sandbox. None needs nothing.
@@ -34,8 +34,8 @@ func (None) Soft() error { return errors.New("builds run without a sandbox") }
 // process group and outlived the command.
 const leftoverGrace = time.Second
 
-// Run implements Sandbox, as far as a process group goes: a process that made
-// itself a new session is not found and not killed.
+// Run implements Sandbox, except that it does not find and kill a process that has
+// started a session of its own.
 func (None) Run(ctx context.Context, spec Spec) (Result, error) {
 	if err := spec.validate(); err != nil {
 		return Result{}, err

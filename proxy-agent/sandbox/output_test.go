@@ -69,14 +69,14 @@ func FuzzOutput(f *testing.F) {
 	})
 }
 
-func TestStreamsAreToldApartAndLive(t *testing.T) {
+func TestStreamsAreSeparateAndLive(t *testing.T) {
 	both(t, func(t *testing.T, sb Sandbox) {
 		r := script(t, sb, "echo out; echo err >&2")
 		if r.stdout != "out\n" || r.stderr != "err\n" {
 			t.Errorf("stdout %q, stderr %q", r.stdout, r.stderr)
 		}
-		// The command waits for a file that the receiver of its first line
-		// makes: it ends only if lines come while it runs.
+		// The command waits for a file that the receiver of its first line makes,
+		// so it ends only if lines arrive while it runs.
 		dir := t.TempDir()
 		r, err := tryScript(t.Context(), t, sb, "echo first; until [ -e go ]; do sleep 0.01; done", func(s *Spec) {
 			s.Dir = dir

@@ -18,7 +18,7 @@ type pipes struct {
 	pumps      sync.WaitGroup
 }
 
-// attach gives cmd pipes as stdout and stderr.
+// attach connects cmd's stdout and stderr to pipes.
 func (o *output) attach(cmd *exec.Cmd) (*pipes, error) {
 	p := &pipes{out: o}
 	var err error
@@ -53,7 +53,7 @@ func (p *pipes) finish(grace time.Duration) {
 	p.out.finish()
 }
 
-// abandon closes everything when the command did not start.
+// abandon closes the pipes of a command that did not start.
 func (p *pipes) abandon() { closeFiles(p.outR, p.outW, p.errR, p.errW) }
 
 func closeFiles(files ...*os.File) {

@@ -11,17 +11,17 @@ import (
 	"github.com/farforge/farforge/common/peer"
 )
 
-// leeway is how far a grant's times may be off the broker's clock as we know
-// it, which is to a second or so.
+// leeway is the tolerance for a grant's times. The agent knows the broker's clock
+// to about a second.
 const leeway = 5 * time.Second
 
 var (
-	// ErrUnknownKey is wrapped by the error for a grant that names a key that
-	// is not pinned. After RefreshKeys it may be.
+	// ErrUnknownKey is wrapped by the error for a grant whose key is not pinned.
+	// RefreshKeys may pin it.
 	ErrUnknownKey = errors.New("the agent has not pinned the key that the grant names")
-	// ErrPlainOffer is wrapped by the error for an offer that is not sealed
-	// where it must be.
-	ErrPlainOffer = errors.New("the offer is not sealed, and this agent was told to take no other (--require-sealed)")
+	// ErrPlainOffer is wrapped by the error for an offer that is not sealed but
+	// must be.
+	ErrPlainOffer = errors.New("the offer is not sealed, and this agent accepts only sealed offers (--require-sealed)")
 )
 
 // Admitted is a job that may be served.
@@ -29,11 +29,11 @@ type Admitted struct {
 	Grant *grant.Grant
 	offer *envelope.Received
 	ice   []api.ICEServer
-	near  bool // the client seems to be in the agent's network
+	near  bool // client and agent seem to share a network
 }
 
-// Admit checks whether a job that the broker handed over may be served, without
-// using up its grant.
+// Admit checks whether the agent may serve a job from the broker. It does not use
+// up the grant.
 func (h *Host) Admit(job *api.Job) (*Admitted, error) {
 	h.checkClock()
 	g, err := h.trust.verify(job.Grant, h.Clock.Now())
@@ -46,9 +46,10 @@ func (h *Host) Admit(job *api.Job) (*Admitted, error) {
 	if g.Issuer != h.Broker {
 		return nil, fmt.Errorf("the grant was issued by %s and came from %s", g.Issuer, h.Broker)
 	}
-	// Used grants are remembered for as long as they live, so that must be short.
+	// The agent remembers used grants for as long as they live, so that must be
+	// short.
 	if life := g.ExpiresAt.Sub(g.IssuedAt); life > api.GrantLife+leeway {
-		return nil, fmt.Errorf("the grant could be redeemed for %v, and no more than %v are accepted", life, api.GrantLife)
+		return nil, fmt.Errorf("the grant is valid for %v, and at most %v are accepted", life, api.GrantLife)
 	}
 	if err := g.CheckAudience(h.Key.Fingerprint()); err != nil {
 		return nil, err

@@ -60,8 +60,8 @@ func newOffer(t *testing.T, cert *peer.Certificate) *peer.Offer {
 	return offer
 }
 
-// resign makes a grant's token anew: same claims, but signed by method with key
-// and with another header.
+// resign returns a grant's token with the same claims, but with another header and
+// signed by method with key.
 func resign(t *testing.T, token string, method jwt.SigningMethod, key any, header map[string]any) string {
 	t.Helper()
 	claims := jwt.MapClaims{}
@@ -83,7 +83,7 @@ func resign(t *testing.T, token string, method jwt.SigningMethod, key any, heade
 	return text
 }
 
-func TestGrantsThatAreRefused(t *testing.T) {
+func TestAdmitRefusesGrants(t *testing.T) {
 	w := newWorld(t)
 	cert, other := newCertificate(t), newCertificate(t)
 	offer := newOffer(t, cert)
@@ -154,7 +154,7 @@ func TestGrantsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestGrantCountsOnce(t *testing.T) {
+func TestGrantIsUsedOnce(t *testing.T) {
 	file := t.TempDir() + "/used.json"
 	persistent := func(c *Config) { c.UsedGrants = file }
 	w := newWorld(t, persistent)
@@ -194,10 +194,10 @@ func TestGrantCountsOnce(t *testing.T) {
 	}
 }
 
-// TestOfferThatLiesAboutItsCertificate announces the certificate that the
-// grant names and then presents another one in DTLS, as somebody does who has
-// stolen a grant but not the client's key.
-func TestOfferThatLiesAboutItsCertificate(t *testing.T) {
+// TestOfferWithAnotherCertificate announces the certificate that the grant names
+// and then presents another one in DTLS, like a thief who has a grant but not the
+// client's key.
+func TestOfferWithAnotherCertificate(t *testing.T) {
 	w := newWorld(t)
 	victim, thief := newCertificate(t), newCertificate(t)
 	offer := newOffer(t, thief)
@@ -278,8 +278,8 @@ func TestOffersSealedAndPlain(t *testing.T) {
 	}
 }
 
-// TestOfferSealedToAnotherAgent is what a broker gets that hands a job to an
-// agent that the client did not seal to.
+// TestOfferSealedToAnotherAgent has a broker give a job to an agent that the client
+// did not seal to.
 func TestOfferSealedToAnotherAgent(t *testing.T) {
 	w, other := newWorld(t), newWorld(t)
 	cert := newCertificate(t)
@@ -349,7 +349,7 @@ func TestLifetimesAreJudgedByTheBrokersClock(t *testing.T) {
 			if n := strings.Count(log.String(), "the clocks differ"); n != 1 {
 				t.Errorf("warned %d times:\n%s", n, log.String())
 			}
-			_, err := w.host.Admit(w.job(w.grant(cert), plain(t, offer).Body)) // good by ours only
+			_, err := w.host.Admit(w.job(w.grant(cert), plain(t, offer).Body)) // valid by this machine's clock only
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v", err)
 			}
@@ -367,7 +367,7 @@ func TestLifetimesAreJudgedByTheBrokersClock(t *testing.T) {
 	})
 }
 
-func TestForeignKeySignsNothingOfOurs(t *testing.T) {
+func TestForeignKeyIsNotTrusted(t *testing.T) {
 	w := newWorld(t)
 	cert := newCertificate(t)
 	offer := plain(t, newOffer(t, cert), w.candidate())

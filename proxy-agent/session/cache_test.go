@@ -17,8 +17,7 @@ import (
 	"github.com/farforge/farforge/proxy-agent/build"
 )
 
-// newCachingWorld is an agent whose recipe tells the script of a folder that is
-// kept.
+// newCachingWorld returns an agent whose recipe passes the cache to the script.
 func newCachingWorld(t *testing.T, limits build.CacheLimits) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -32,7 +31,7 @@ func newCachingWorld(t *testing.T, limits build.CacheLimits) *world {
 
 var plenty = build.CacheLimits{Number: 4, Bytes: 1 << 20}
 
-// using asks for a build by a script and shows what is kept under.
+// using starts a build of a script with a secret for its cache.
 func (c *client) using(secret, script string) {
 	c.t.Helper()
 	c.send(&channel.Message{Type: channel.TypeBuild, Build: &channel.Build{Project: "test", Cache: secret}})
@@ -83,7 +82,7 @@ func (w *world) finds(id, secret, text string, change ...func(*grant.Grant)) (fo
 
 func inProject(name string) func(*grant.Grant) { return func(g *grant.Grant) { g.Project = name } }
 
-func TestCacheOfAProject(t *testing.T) {
+func TestCacheServesTheNextBuild(t *testing.T) {
 	w := newCachingWorld(t, plenty)
 	p := inProject("P")
 	for i, c := range []struct {
@@ -111,7 +110,7 @@ func TestCacheOfAProject(t *testing.T) {
 	}
 }
 
-func TestAgentWithoutCachesBuildsAllTheSame(t *testing.T) {
+func TestAgentWithoutCachesBuilds(t *testing.T) {
 	w := newCachingWorld(t, plenty)
 	w.host.Caches = nil
 	for _, id := range []string{"01A", "01B"} {
@@ -124,9 +123,9 @@ func TestAgentWithoutCachesBuildsAllTheSame(t *testing.T) {
 	}
 }
 
-// TestWhichEndsLeaveACache has a cache there before, and ends the next job in
-// many ways.
-func TestWhichEndsLeaveACache(t *testing.T) {
+// TestWhichEndingsKeepTheCache starts with a cache and ends the next job in many
+// ways.
+func TestWhichEndingsKeepTheCache(t *testing.T) {
 	for name, c := range map[string]struct {
 		script  string
 		stop    func(*client)

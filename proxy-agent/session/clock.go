@@ -11,11 +11,11 @@ import (
 
 // Clock is the broker's time as this machine knows it; *signaling.Client is
 // one. Grants are judged by it, because their times are the broker's, and the
-// clock of a build machine may be wrong. A broker that lies about its time can
-// only do so about grants that it signs anyway.
+// clock of a build machine may be wrong. A broker that lies about its time affects
+// only grants that it signs itself.
 type Clock interface {
 	Now() time.Time
-	// Skew is by how much the broker's clock is ahead of this machine's.
+	// Skew returns how far the broker's clock is ahead of this machine's.
 	Skew() time.Duration
 }
 
@@ -24,7 +24,7 @@ type localClock struct{}
 func (localClock) Now() time.Time      { return time.Now() }
 func (localClock) Skew() time.Duration { return 0 }
 
-// checkClock tells the operator once of a clock that is wrong.
+// checkClock warns the operator once of a wrong clock.
 func (h *Host) checkClock() {
 	if skew := h.Clock.Skew(); skew.Abs() > signaling.MaxSkew {
 		h.warnSkew.Do(func() {
@@ -33,7 +33,7 @@ func (h *Host) checkClock() {
 	}
 }
 
-// blameClock names the clocks in an error about times, if they differ.
+// blameClock mentions the clocks in an error about times, if they differ.
 func (h *Host) blameClock(err error) error {
 	skew := h.Clock.Skew()
 	if skew.Abs() <= signaling.MaxSkew || !(errors.Is(err, grant.ErrExpired) || errors.Is(err, grant.ErrNotYetValid)) {

@@ -17,8 +17,8 @@ import (
 // ends with 3.
 var chatter = map[string]string{"build.sh": "yes '" + strings.Repeat("x", 1000) + "' | head -n 4000; exit 3"}
 
-// TestClientThatStopsReading has a client that reads nothing more, and whose
-// second build message the agent wants to answer.
+// TestClientThatStopsReading has a client that stops reading and sends a second
+// build message, which the agent answers with a problem.
 func TestClientThatStopsReading(t *testing.T) {
 	w := newWorld(t)
 	w.host.farewells = farewells{idle: time.Second, most: 5 * time.Second, stopped: time.Second}
@@ -35,8 +35,8 @@ func TestClientThatStopsReading(t *testing.T) {
 	}
 }
 
-// TestSlowClientGetsItsResult has a client that takes longer to read the last
-// logs than the agent waits for one that reads nothing.
+// TestSlowClientGetsItsResult has a client that needs more time for the last logs
+// than the agent grants to a client that reads nothing.
 func TestSlowClientGetsItsResult(t *testing.T) {
 	const size, buffered = 4_000_000, 1 << 20
 	w := newWorld(t)
@@ -44,7 +44,7 @@ func TestSlowClientGetsItsResult(t *testing.T) {
 	c := w.connect(t.Context(), allChannels)
 	c.build(chatter)
 	read := 0
-	var slow time.Duration // spent while no more was left than the agent buffers
+	var slow time.Duration // time spent on the last logs
 	for {
 		began := time.Now()
 		msg, err := channel.ReadControl(t.Context(), c.control)
@@ -74,8 +74,8 @@ func TestSlowClientGetsItsResult(t *testing.T) {
 	c.conn.Close()
 }
 
-// TestMisbehaviorAfterTheBuildIsNoRefusal has a client take the firmware and
-// then send nonsense, to get the build for nothing.
+// TestMisbehaviorAfterTheBuildIsNoRefusal has a client take the firmware and then
+// send malformed messages, to avoid being charged for the build.
 func TestMisbehaviorAfterTheBuildIsNoRefusal(t *testing.T) {
 	w := newWorld(t)
 	c := w.connect(t.Context(), allChannels)
@@ -84,7 +84,7 @@ func TestMisbehaviorAfterTheBuildIsNoRefusal(t *testing.T) {
 		c.next(channel.TypeStage)
 	}
 	m := c.open(channel.LabelFirmware)
-	// All of a download but its last message, so that the agent still waits.
+	// A download without its last message, so that the agent still waits.
 	read := func(kind channel.ObjectKind) {
 		t.Helper()
 		for {

@@ -19,24 +19,24 @@ import (
 
 // Config is what all sessions of an agent share.
 type Config struct {
-	Key     *identity.Key // the agent's own; signs answers and provenance
+	Key     *identity.Key // the agent's own; it signs answers and provenance
 	Sealing *envelope.Key // opens sealed offers
 	// RequireSealed refuses offers that a broker could read.
 	RequireSealed bool
 
-	Broker string        // the broker's origin, which must be a grant's issuer
-	Keys   *grant.KeySet // that the broker signs grants with
-	// Refetch returns the broker's keys as they are now, so that the agent
-	// follows a rotation. Nil: they never change.
+	Broker string        // the broker's origin, the only accepted issuer of grants
+	Keys   *grant.KeySet // the broker's keys for grants
+	// Refetch returns the broker's present keys, so that the agent follows a
+	// rotation. Nil: they never change.
 	Refetch func(context.Context) (*grant.KeySet, error)
-	// Clock is the broker's; nil takes this machine's for it.
+	// Clock is the broker's; nil stands for this machine's.
 	Clock Clock
-	// UsedGrants is the file that keeps a grant from being used twice, also
-	// over a restart. Empty: over a restart it could.
+	// UsedGrants is the file that remembers used grants over a restart. Empty:
+	// they are remembered only until the agent ends.
 	UsedGrants string
 
 	// Sources fetches projects that clients name instead of uploading; nil
-	// fetches none.
+	// disables that.
 	Sources *source.Fetcher
 
 	// Catalog returns the recipes that work here; it may change between jobs.
@@ -44,13 +44,12 @@ type Config struct {
 	Sandbox    sandbox.Sandbox
 	Workspaces *build.Workspaces
 	Disk       build.Disk // what a job may use
-	// Caches are what recipes keep for a project's next build; nil: nothing is
-	// kept.
+	// Caches are what recipes keep for a project's next build; nil keeps none.
 	Caches  *build.Caches
 	Version string // of this program, for the provenance
 	// Loopback is for a broker and clients on this very machine; see peer.Config.
 	Loopback bool
-	// KeepLocal tells clients the agent's local addresses also where the two
+	// KeepLocal puts the agent's local addresses into answers even if the two
 	// do not seem to share a network.
 	KeepLocal bool
 	// PlainDTLS is for peer.Config.
@@ -67,7 +66,7 @@ type Host struct {
 	farewells farewells
 }
 
-// NewHost returns a host. An error is about the file of used grants.
+// NewHost returns a host. An error concerns the file of used grants.
 func NewHost(cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -98,7 +97,7 @@ func (h *Host) Answer(ctx context.Context, a *Admitted) (*Session, []byte, error
 	if err := h.used.take(g.JobID, h.Clock.Now(), g.ExpiresAt.Add(2*leeway)); err != nil {
 		return nil, nil, err
 	}
-	// Made here, so that what is signed is what will be presented.
+	// The answer is signed over the certificate that DTLS will present.
 	cert, err := peer.NewCertificate()
 	if err != nil {
 		return nil, nil, err

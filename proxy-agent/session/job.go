@@ -146,7 +146,7 @@ func (j *job) failed(command string, result sandbox.Result) error {
 	}
 	if signal := result.ExitCode - 128; signal > 0 && signal < 65 {
 		p.Message = fmt.Sprintf("the build failed: %s was ended by a signal (%v)", command, syscall.Signal(signal))
-		if j.host.Sandbox.Soft() != nil { // then no kernel says what the reason was
+		if j.host.Sandbox.Soft() != nil { // then the kernel does not say whether memory was the reason
 			p.Hints = []string{fmt.Sprintf("the grant allows each process %d MiB of memory", j.grant.MemoryMB)}
 		}
 	}

@@ -87,7 +87,7 @@ func TestJobsThatFail(t *testing.T) {
 		{"nothing built", map[string]string{"build.sh": "true"},
 			api.OutcomeBuildFailed, channel.ProblemNoArtifacts, 0, "no directory build"},
 		{"no recipe", map[string]string{"main.c": ""},
-			api.OutcomeRefused, channel.ProblemNoRecipe, 0, "no recipe on this agent recognises the project"},
+			api.OutcomeRefused, channel.ProblemNoRecipe, 0, "no recipe on this agent recognizes the project"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -105,7 +105,7 @@ func TestJobsThatFail(t *testing.T) {
 	}
 }
 
-// TestHostileManifests sends what SendTree would refuse to.
+// TestHostileManifests sends manifests that SendTree would refuse to send.
 func TestHostileManifests(t *testing.T) {
 	hash := strings.Repeat("0", 64)
 	file := func(path string) channel.File { return channel.File{Path: path, Kind: channel.KindFile, SHA256: hash} }
@@ -148,7 +148,7 @@ func TestHostileManifests(t *testing.T) {
 	}
 }
 
-func TestContentThatIsNotWhatItsHashSays(t *testing.T) {
+func TestContentWithAnotherHash(t *testing.T) {
 	w := newWorld(t)
 	c := w.connect(t.Context(), allChannels)
 	c.send(&channel.Message{Type: channel.TypeBuild, Build: &channel.Build{}})
@@ -205,7 +205,7 @@ func TestUngrantedChannels(t *testing.T) {
 	})
 }
 
-func TestControlMessagesThatMakeNoSense(t *testing.T) {
+func TestMalformedControlMessages(t *testing.T) {
 	w := newWorld(t)
 	c := w.connect(t.Context(), allChannels)
 	if err := c.control.WriteMessage(context.Background(), []byte("{nonsense")); err != nil {

@@ -16,28 +16,27 @@ import (
 	"github.com/farforge/farforge/common/wholefile"
 )
 
-// KeyChange is the error for a broker that no longer signs with any of the keys
-// that were pinned.
+// KeyChange is the error for a broker that has none of the pinned keys any more.
 type KeyChange struct {
 	Broker string
-	File   string // where they are pinned
+	File   string // of the pinned keys
 }
 
 func (e *KeyChange) Error() string {
 	return fmt.Sprintf("the broker at %s signs with other keys than those pinned in %s", e.Broker, e.File)
 }
 
-// Hint tells what to do about it.
+// Hint says what the operator can do.
 func (e *KeyChange) Hint() string {
-	return "somebody may be posing as the broker; if its operator says that the keys were replaced, delete the file and start again"
+	return "somebody may be posing as the broker; if its operator confirms that the keys were replaced, delete the file and start again"
 }
 
-// PinnedKeys returns the keys that the broker's grants are verified with. At
-// the first contact they are fetched and written to a file in dir, readable by
-// its owner only. From then on only those count, and those that they vouch for
-// by a rotation; then the file follows. Other keys that the broker serves are
-// passed to added and not trusted: whoever can change what the broker serves
-// could add one.
+// PinnedKeys returns the keys that verify the broker's grants. At the first
+// contact it fetches them and writes them to a file in dir, readable by its owner
+// only. From then on it accepts only those and keys that they vouch for by a
+// rotation, which it adds to the file. It passes other keys that the broker serves
+// to added and does not trust them: an attacker who can change the broker's
+// responses could add one.
 func PinnedKeys(ctx context.Context, dir, broker string, fetch func(context.Context) (*grant.Published, error), added func(ids []string)) (*grant.KeySet, error) {
 	sum := sha256.Sum256([]byte(broker))
 	file := filepath.Join(dir, "issuer-"+hex.EncodeToString(sum[:8])+".jwks")

@@ -17,12 +17,12 @@ import (
 	"github.com/farforge/farforge/proxy-agent/build"
 )
 
-// TestBandwidthOfARealConnection sends a megabyte that does not compress there
-// and back, at four megabits a second each way. A limit can only be kept from
-// below: how much longer it takes is the machine's affair.
+// TestBandwidthOfARealConnection sends an incompressible megabyte there and back,
+// at four megabits a second each way. It checks the least time; a slow machine takes
+// longer.
 func TestBandwidthOfARealConnection(t *testing.T) {
 	const size, bytesPerSecond = 1_000_000, 500_000
-	const least = (size - 2*channel.MaxMessage) * time.Second / bytesPerSecond // what may go at once does
+	const least = (size - 2*channel.MaxMessage) * time.Second / bytesPerSecond // less the burst
 	noise := make([]byte, size)
 	rand.Read(noise)
 	files := map[string]string{"build.sh": "mkdir $1; cp noise $1/app.bin", "noise": string(noise)}
@@ -55,8 +55,8 @@ func TestBandwidthOfARealConnection(t *testing.T) {
 	}
 }
 
-// TestMessageRateOfARealConnection floods the control channel: the agent reads
-// on at the granted pace, and so comes late to what stands behind the flood.
+// TestMessageRateOfARealConnection floods the control channel: the agent keeps
+// reading at the granted rate, so it reads the message after the flood late.
 func TestMessageRateOfARealConnection(t *testing.T) {
 	const rate, flood = 20, 60
 	w := newWorld(t)
@@ -75,8 +75,8 @@ func TestMessageRateOfARealConnection(t *testing.T) {
 	}
 }
 
-// TestBuildsThatTakeTooMuch run against the disk and memory that a job may use,
-// and against the size of a project.
+// TestBuildsThatTakeTooMuch exceeds the disk, the files and the memory of a job, and
+// the size of a project.
 func TestBuildsThatTakeTooMuch(t *testing.T) {
 	w := newWorld(t)
 	w.host.Disk = build.Disk{Bytes: 20 << 20, Files: 500}

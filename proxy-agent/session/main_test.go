@@ -103,7 +103,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	return w
 }
 
-// recipe makes the agent build by it, and no other.
+// recipe replaces the agent's recipes by one.
 func (w *world) recipe(text string) {
 	w.t.Helper()
 	r, err := build.Parse("test.toml", []byte(text))
@@ -117,7 +117,7 @@ func (w *world) recipe(text string) {
 	w.host.Catalog = func() *build.Catalog { return catalog }
 }
 
-// candidate is what a broker says of the agent.
+// candidate is a broker's description of the agent.
 func (w *world) candidate() api.Candidate {
 	w.t.Helper()
 	sealing, err := w.host.Sealing.Bind(w.host.Key)
@@ -129,7 +129,7 @@ func (w *world) candidate() api.Candidate {
 	}
 }
 
-// textLogger writes to w; for a test in one goroutine.
+// textLogger returns a logger that writes text to w.
 func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // testWriter shows the agent's log with the test it belongs to.
@@ -183,7 +183,7 @@ type client struct {
 	ending  chan Ending // one, when Serve has returned
 }
 
-// connect goes all the way to a served session. Agent's context is ctx.
+// connect makes a connection and has the agent serve it with ctx.
 func (w *world) connect(ctx context.Context, labels []string, change ...func(*grant.Grant)) *client {
 	w.t.Helper()
 	cert, err := peer.NewCertificate()
@@ -194,7 +194,7 @@ func (w *world) connect(ctx context.Context, labels []string, change ...func(*gr
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	// As our own client does: sealed, and the answer's signature checked.
+	// Like our own client, seal the offer and check the answer's signature.
 	sealed, err := envelope.SealOffer(string(offer.Description()), []api.Candidate{w.candidate()})
 	if err != nil {
 		w.t.Fatal(err)
@@ -242,7 +242,7 @@ func (c *client) send(msg *channel.Message) {
 	}
 }
 
-// build asks for a build of the files and sends them when they are wanted.
+// build starts a build and sends the files.
 func (c *client) build(files map[string]string) {
 	c.t.Helper()
 	c.send(&channel.Message{Type: channel.TypeBuild, Build: &channel.Build{Project: "test"}})
@@ -273,8 +273,8 @@ func (c *client) open(label string) channel.Messages {
 	return m
 }
 
-// next returns the next control message of a type, and fails on a result that
-// comes before it.
+// next returns the next control message of a type. A result before it fails the
+// test.
 func (c *client) next(want channel.Type) *channel.Message {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
@@ -305,7 +305,7 @@ func (c *client) untilLog(text string) {
 	}
 }
 
-// result reads the result, hangs up and returns how the agent saw it.
+// result reads the result, hangs up, and returns it with the agent's ending.
 func (c *client) result() (*channel.Result, Ending) {
 	c.t.Helper()
 	r := c.next(channel.TypeResult).Result

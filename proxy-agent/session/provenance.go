@@ -13,16 +13,16 @@ import (
 	"github.com/farforge/farforge/proxy-agent/build"
 )
 
-// built is what is known about a build beside its artifacts.
+// built describes a build, without its artifacts.
 type built struct {
 	source            string // digest
 	choice            *build.Choice
 	command           []string
-	started, finished time.Time // by this machine's clock: it is this agent's word
+	started, finished time.Time // by this machine's clock
 }
 
-// firmware is what goes over the firmware channel: the artifacts and, at the
-// root of the tree, the signed statement about them.
+// firmware is the tree for the firmware channel: the artifacts and, at its root,
+// the signed statement about them.
 type firmware struct {
 	artifacts *build.Artifacts
 	added     map[string][]byte // by path

@@ -100,7 +100,8 @@ func TestProvenanceComesWithTheArtifacts(t *testing.T) {
 	}
 }
 
-// TestBuildsThatForgeTheProvenance make files with the names of the agent's own.
+// TestBuildsThatForgeTheProvenance has builds make files with the names of the
+// agent's statement.
 func TestBuildsThatForgeTheProvenance(t *testing.T) {
 	recipe := strings.Replace(recipe, `files = ["*.bin"]`+"\n[flash]", `files = ["*.bin", "[pP]rovenance.*"]`+"\n[flash]", 1)
 	for name, script := range map[string]string{

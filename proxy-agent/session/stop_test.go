@@ -23,11 +23,11 @@ func endless(mark string) map[string]string {
 		sh -c 'trap "" TERM INT HUP; echo up; while :; do sleep 1; done' ` + mark + ` & wait`}
 }
 
-func TestWhateverStopsAJobStopsAllOfIt(t *testing.T) {
+func TestEveryStopEndsAllProcesses(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		stop    func(c *client, agent context.CancelFunc)
-		limited bool // to little more time than the build needs to begin
+		limited bool // the grant ends soon after the build has begun
 		hangUp  bool // the client cannot read a result
 		outcome api.Outcome
 		code    channel.ProblemCode
@@ -87,8 +87,8 @@ func TestWhateverStopsAJobStopsAllOfIt(t *testing.T) {
 	}
 }
 
-// timeToBegin returns in how many seconds a build is sure to begin on this
-// machine: many times what one takes that is begun now.
+// timeToBegin returns a number of seconds in which a build surely begins on this
+// machine: many times what a build takes now.
 func (w *world) timeToBegin(mark string) int {
 	w.t.Helper()
 	began := time.Now()

@@ -13,8 +13,8 @@ import (
 	"github.com/farforge/farforge/common/peer"
 )
 
-// limits bound what goes over all channels of a session together to what its
-// grant allows: bytes in each direction, and messages from the client.
+// limits bound the traffic of all channels of a session together to the grant's
+// rates: bytes in each direction, and messages from the client.
 type limits struct {
 	received, sent *rate.Limiter // bytes
 	messages       *rate.Limiter
@@ -34,10 +34,10 @@ func newLimits(g *grant.Grant) limits {
 	return l
 }
 
-// throttled is a channel of the connection that keeps to the limits. It is read late
-// instead of refusing what comes too fast: flow control then slows the client
-// down. Its errors wrap peer.ErrLost unless they are the context's, also where
-// the transport noticed the end before the connection did.
+// throttled is a channel of the connection that keeps to the limits. It reads late
+// instead of refusing data that comes too fast; flow control then slows the client
+// down. Its errors wrap peer.ErrLost unless they are the context's, even if the
+// transport notices the end before the connection does.
 type throttled struct {
 	channel.Messages
 	label  string
@@ -81,8 +81,8 @@ func (w *throttled) lost(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", peer.ErrLost, err)
 }
 
-// wait is rate.Limiter.WaitN that fails only with ctx: where the limiter sees
-// that ctx will end first, it does not wait for that.
+// wait is rate.Limiter.WaitN that fails only when ctx has ended. The limiter itself
+// fails at once if ctx will end too early.
 func wait(ctx context.Context, l *rate.Limiter, n int) error {
 	if l.WaitN(ctx, n) == nil {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/farforge/farforge/common/peer"
 )
 
-// endlessMessages is a sender that is as fast as it is let.
+// endlessMessages sends as fast as the reader allows.
 type endlessMessages struct {
 	channel.Messages
 	size int
@@ -41,14 +41,14 @@ func TestBothEndsAreSlowedDownToTheGrant(t *testing.T) {
 		{"unlimited out", grant.Grant{}, 0, send, 1000, 0},
 		{"messages", grant.Grant{MaxMessageRate: 10}, 1, receive, 31, 2100 * time.Millisecond}, // 10 at once, then 10 a second
 		{"messages of the agent are not counted", grant.Grant{MaxMessageRate: 10}, 0, send, 31, 0},
-		// 64 KiB at once, then a megabit is 125 000 bytes a second. What was
-		// received is paid for before the next is.
+		// 64 KiB at once, then a megabit is 125 000 bytes a second. Each message
+		// is paid for before the next one is read.
 		{"bandwidth", grant.Grant{MaxBandwidthKbps: 1000}, 50_000, receive, 11, (500_000 - 65_536) * time.Second / 125_000},
 		{"bandwidth out", grant.Grant{MaxBandwidthKbps: 1000}, 0, send, 10, (500_000 - 65_536) * time.Second / 125_000},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &Session{limits: newLimits(&c.grant)}
-			// Two channels of a session share what it is allowed.
+			// Two channels of a session share its rate.
 			wires := []*throttled{s.throttle(endlessMessages{size: c.size}, "source"), s.throttle(endlessMessages{size: c.size}, "espctl")}
 			if c.pass(t.Context(), wires[0]) != nil {
 				t.Fatal("the first message does not pass")

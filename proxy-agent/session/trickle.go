@@ -9,8 +9,8 @@ import (
 
 // Trickle exchanges ICE candidates with the client through the broker, and
 // returns when the two ends are connected, the connection has failed or ctx
-// ends. It does nothing for a client whose offer has all candidates: the answer
-// has all of the agent's then.
+// ends. It does nothing if the client's offer has all candidates: then the answer
+// has all of the agent's.
 func (s *Session) Trickle(ctx context.Context, broker signaling.Trickle) {
 	if !s.trickles {
 		return
@@ -26,10 +26,10 @@ func (s *Session) Trickle(ctx context.Context, broker signaling.Trickle) {
 	})
 	loops.Go(func() {
 		if err := broker.Receive(ctx, s.remoteCandidate); err != nil && ctx.Err() == nil {
-			s.log.Debug("the client's candidates did not come", "error", err)
+			s.log.Debug("the client's candidates did not arrive", "error", err)
 		}
 	})
-	_ = s.conn.Connected(ctx) // Serve tells what is wrong
+	_ = s.conn.Connected(ctx) // Serve returns its error
 	cancel()
 }
 
@@ -47,7 +47,7 @@ func (s *Session) remoteCandidate(body []byte) (last bool) {
 		last, err = s.conn.Trickle().Remote(candidate)
 	}
 	if err != nil {
-		s.log.Debug("passed over a candidate", "error", err)
+		s.log.Debug("ignored a candidate", "error", err)
 		return false
 	}
 	return last

@@ -15,11 +15,11 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// refetchEvery is how often the broker's keys are fetched again at most,
-// whatever key ids come along.
+// refetchEvery is the shortest time between two fetches of the broker's keys,
+// however many unknown key ids arrive.
 const refetchEvery = 5 * time.Second
 
-// trust holds the keys that grants are verified with.
+// trust holds the keys that verify grants.
 type trust struct {
 	keys    atomic.Pointer[grant.KeySet]
 	refetch func(context.Context) (*grant.KeySet, error)
@@ -46,12 +46,12 @@ func keyID(token string) string {
 	}
 	var h map[string]any // not a struct, which would also take "KID"
 	_ = json.Unmarshal(data, &h)
-	id, _ := h["kid"].(string) // what is no JSON names no key
+	id, _ := h["kid"].(string) // a header that is not JSON names no key
 	return id
 }
 
-// RefreshKeys fetches the broker's keys again, unless that was done a moment
-// ago. Concurrent calls share one request.
+// RefreshKeys fetches the broker's keys again, unless that happened a moment ago.
+// Concurrent calls share one request.
 func (h *Host) RefreshKeys(ctx context.Context) error {
 	t := &h.trust
 	if t.refetch == nil {
@@ -68,7 +68,7 @@ func (h *Host) RefreshKeys(ctx context.Context) error {
 		return fmt.Errorf("fetch the broker's keys again: %w", err)
 	}
 	if !slices.Equal(keys.KeyIDs(), t.keys.Load().KeyIDs()) {
-		h.Logger.Info("the broker's keys have changed, as its earlier ones vouch", "keys", keys.KeyIDs())
+		h.Logger.Info("the broker has new keys, which a pinned key vouches for", "keys", keys.KeyIDs())
 	}
 	t.keys.Store(keys)
 	return nil

@@ -34,7 +34,7 @@ func TestFollowsARotationWithoutRestart(t *testing.T) {
 	offer := newOffer(t, cert)
 	old, next, impostor := w.signer, newSigner(t), newSigner(t)
 
-	// Not vouched for: the keys stay as they are.
+	// No pinned key vouches for it: the pinned keys stay.
 	w.signer = impostor
 	published.Store(&grant.Published{Keys: grant.NewKeySet(impostor.Public())})
 	job := w.job(w.grant(cert), plain(t, offer).Body)
@@ -72,7 +72,7 @@ func TestFollowsARotationWithoutRestart(t *testing.T) {
 	}
 }
 
-func TestKeysAreNotFetchedAgainAndAgain(t *testing.T) {
+func TestFetchesOfKeysAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetched := 0
 		h, err := NewHost(Config{Keys: grant.NewKeySet(), Refetch: func(context.Context) (*grant.KeySet, error) {
@@ -104,7 +104,7 @@ func FuzzKeyID(f *testing.F) {
 		got := keyID(token)
 		parsed, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(token, jwt.MapClaims{})
 		if err != nil {
-			return // no key is looked for then
+			return // the agent does not look for a key then
 		}
 		if want, ok := parsed.Header["kid"].(string); ok && got != want {
 			t.Errorf("%q: got %q, want %q", token, got, want)

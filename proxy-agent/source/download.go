@@ -50,7 +50,7 @@ func (f *Fetcher) download(ctx context.Context, r *reference, file *os.File) (in
 	switch {
 	case errors.As(err, &disk):
 		return 0, err
-	case err != nil, ctx.Err() != nil: // a server that is hung up on may still end in good order
+	case err != nil, ctx.Err() != nil: // after a hang-up the body may still seem complete
 		return 0, f.failed(ctx, err)
 	case n > f.cfg.MaxSize:
 		return 0, tooLarge("the source is longer than the %d bytes that this agent fetches (--source-max-size)", f.cfg.MaxSize)
@@ -65,8 +65,8 @@ func (f *Fetcher) download(ctx context.Context, r *reference, file *os.File) (in
 	return n, nil
 }
 
-// client makes a client for one download. It uses no proxy: a proxy would
-// resolve names itself, and so where nobody judges their addresses.
+// client makes a client for one download. It uses no proxy, because a proxy would
+// resolve names itself, and the agent could not judge the addresses.
 func (f *Fetcher) client() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
@@ -75,7 +75,7 @@ func (f *Fetcher) client() *http.Client {
 			TLSHandshakeTimeout:    stepTime,
 			ResponseHeaderTimeout:  stepTime,
 			MaxResponseHeaderBytes: maxHeader,
-			DisableCompression:     true, // the hash is of the bytes as they lie there
+			DisableCompression:     true, // the hash is that of the stored bytes
 			DisableKeepAlives:      true,
 		},
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
@@ -88,7 +88,7 @@ func (f *Fetcher) client() *http.Client {
 	}
 }
 
-// failed makes a problem of what went wrong on the network.
+// failed turns a network error into a problem.
 func (f *Fetcher) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -104,13 +104,13 @@ func (f *Fetcher) failed(ctx context.Context, err error) error {
 	return refuse("the source could not be fetched: %v", err)
 }
 
-// target is the file and the hash of what is written to it.
+// target writes to the file and to the hash.
 type target struct {
 	file *os.File
 	also io.Writer
 }
 
-// diskError is what went wrong here and not on the network.
+// diskError is an error of this machine, not of the network.
 type diskError struct{ error }
 
 func (t *target) Write(p []byte) (int, error) {

@@ -17,7 +17,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// quiet drops what the server says about clients that hang up.
+// quiet drops the server's messages about clients that hang up.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 var project = []member{{name: "Makefile", text: "all:\n"}}
@@ -72,7 +72,7 @@ func TestReferencesThatAreRefused(t *testing.T) {
 	f.refused(good, channel.ProblemSource, "its operator allows no host (--source-hosts)")
 }
 
-// TestAddressesThatAreRefused needs no server there: the connection is not made.
+// TestAddressesThatAreRefused needs no server: the agent makes no connection.
 func TestAddressesThatAreRefused(t *testing.T) {
 	f := newFar(t)
 	hash := sum(nil)
@@ -83,7 +83,7 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		f.cfg.Hosts = []string{host}
 		f.refused(&channel.Source{URL: "https://" + host + "/p.tar", SHA256: hash}, channel.ProblemSource, "which is not a public address")
 	}
-	// Allowed by name, and then it leads home.
+	// The operator allows the name, but it resolves to this machine.
 	good := f.serves("/p.tar", tarOf(t, project...))
 	f.cfg.Loopback = false
 	port := f.server.URL[strings.LastIndex(f.server.URL, ":"):]
@@ -165,7 +165,7 @@ func TestDownloadsAreBounded(t *testing.T) {
 		f.cfg.Time = 200 * time.Millisecond
 		f.refused(slow(f, make(chan struct{})), channel.ProblemSource, "could not be fetched in 200ms")
 	})
-	t.Run("cancelled", func(t *testing.T) {
+	t.Run("canceled", func(t *testing.T) {
 		f := newFar(t)
 		asked := make(chan struct{})
 		ref := slow(f, asked)
@@ -185,8 +185,9 @@ func TestDownloadsAreBounded(t *testing.T) {
 	})
 }
 
-// TestServerThatNobodyVouchesFor has a certificate of its own making.
-func TestServerThatNobodyVouchesFor(t *testing.T) {
+// TestServerWithASelfSignedCertificate fetches from a server with a self-signed
+// certificate.
+func TestServerWithASelfSignedCertificate(t *testing.T) {
 	f := newFar(t)
 	ref := f.serves("/p.tar", tarOf(t, project...))
 	f.cfg.RootCAs = newFar(t).cfg.RootCAs.Clone()

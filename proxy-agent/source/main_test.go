@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// member is an entry of an archive to be made.
+// member is an entry of a test's archive.
 type member struct {
 	name, text string
 	mode       int64 // 0644 if 0
@@ -127,7 +127,7 @@ func sum(data []byte) string {
 	return hex.EncodeToString(h[:])
 }
 
-// far is a real HTTPS server and a fetcher that may ask it.
+// far is a real HTTPS server, and a fetcher that may use it.
 type far struct {
 	t      *testing.T
 	mux    *http.ServeMux
@@ -150,7 +150,7 @@ func newFar(t *testing.T) *far {
 	}}
 }
 
-// serves has the server give data at the path.
+// serves publishes data at the path.
 func (f *far) serves(path string, data []byte) *channel.Source {
 	f.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { w.Write(data) })
 	return &channel.Source{URL: f.server.URL + path, SHA256: sum(data)}
@@ -167,8 +167,8 @@ func (f *far) fetch(ctx context.Context, ref *channel.Source) (*channel.Manifest
 	return fetcher.Fetch(ctx, ref, scratch, into)
 }
 
-// refused wants a problem with the code that says something, and nothing in
-// the project's directory.
+// refused expects a problem with the code and the text, and an empty project
+// directory.
 func (f *far) refused(ref *channel.Source, code channel.ProblemCode, says string) {
 	f.t.Helper()
 	_, err := f.fetch(f.t.Context(), ref)

@@ -13,7 +13,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// maxStrip is more folders than a path of the greatest length has.
+// maxStrip is more folders than any path has.
 const maxStrip = channel.MaxPath
 
 // format is a kind of archive.
@@ -32,7 +32,7 @@ var formats = []struct {
 	format format
 }{{".tar", formatTar}, {".tar.gz", formatGzip}, {".tgz", formatGzip}, {".tar.zst", formatZstd}, {".zip", formatZip}}
 
-// reference is a channel.Source that may be fetched.
+// reference is a channel.Source that the agent may fetch.
 type reference struct {
 	url    *url.URL
 	sha256 string
@@ -46,7 +46,7 @@ func (f *Fetcher) parse(s *channel.Source) (*reference, error) {
 		if errors.As(err, &outer) {
 			err = outer.Err
 		}
-		return nil, refuse("the source's URL makes no sense: %v", err)
+		return nil, refuse("the source's URL is malformed: %v", err)
 	}
 	if err := f.check(u); err != nil {
 		return nil, err
@@ -59,16 +59,16 @@ func (f *Fetcher) parse(s *channel.Source) (*reference, error) {
 	}
 	switch {
 	case r.format == "":
-		return nil, refuse("%.80q is no kind of archive that the agent can unpack; its name must end in .tar, .tar.gz, .tgz, .tar.zst or .zip", path.Base(u.Path))
+		return nil, refuse("the agent cannot unpack %.80q; the name must end in .tar, .tar.gz, .tgz, .tar.zst or .zip", path.Base(u.Path))
 	case len(s.SHA256) != 64 || strings.Trim(s.SHA256, "0123456789abcdef") != "":
-		return nil, refuse("%.80q is no SHA-256 in lower-case hexadecimal", s.SHA256)
+		return nil, refuse("%.80q is not a SHA-256 in lower-case hexadecimal", s.SHA256)
 	case s.StripComponents < 0 || s.StripComponents > maxStrip:
 		return nil, refuse("strip_components is %d; it must be between 0 and %d", s.StripComponents, maxStrip)
 	}
 	return r, nil
 }
 
-// check judges a URL, the client's or a redirect's.
+// check judges a URL of the client or of a redirect.
 func (f *Fetcher) check(u *url.URL) error {
 	if len(f.hosts) == 0 {
 		p := refuse("this agent fetches no sources: its operator allows no host (--source-hosts)")

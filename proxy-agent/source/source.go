@@ -1,22 +1,21 @@
 // Package source fetches a project that a client names instead of uploading
 // it: an archive, by URL and SHA-256.
 //
-// The client is not trusted, and neither is the server: whatever they make of
-// it, the agent must not become somebody's way into the network that it stands
-// in, nor fill its disk.
+// The agent trusts neither the client nor the server: they must not reach the
+// agent's own network through it, nor fill its disk.
 //
 //	reference   https, a host that the operator allows, a known   reference.go
 //	            kind of archive, a SHA-256
-//	addresses   of the host, as resolved for this very connection: address.go
-//	            public unicast and nothing else
+//	addresses   of the host, as resolved for this connection:     address.go
+//	            only public unicast
 //	download    bounded in size and time; every redirect is judged  download.go
 //	            like the first URL; to a file, hashed on the way
 //	unpack      first all paths, by the rules for uploads; only     unpack.go
 //	            then contents, through an os.Root                   tar.go zip.go
 //
-// The agent fetches; the build, in its sandbox, has no network still.
+// The agent fetches; the build in its sandbox still has no network.
 //
-// Errors that the client has to read are *channel.Problem.
+// Errors for the client to read are *channel.Problem.
 package source
 
 import (

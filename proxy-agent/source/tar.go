@@ -13,8 +13,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// maxWindow bounds the memory that a zstd archive makes its reader spend, in
-// bytes.
+// maxWindow bounds the memory for decompressing a zstd archive, in bytes.
 const maxWindow = 32 << 20
 
 func (u *unpacking) walkTar(v visit) error {
@@ -23,7 +22,7 @@ func (u *unpacking) walkTar(v visit) error {
 		return err
 	}
 	defer done()
-	// Headers, and what stripping passes over, have to be decompressed too.
+	// The limit includes headers and skipped entries, which are decompressed too.
 	bounded := &capped{r: patient{u.ctx, plain}, left: 2*u.limit + 1<<20, limit: u.limit}
 	for archive := tar.NewReader(bounded); ; {
 		h, err := archive.Next()
@@ -38,7 +37,7 @@ func (u *unpacking) walkTar(v visit) error {
 		case tar.TypeReg:
 		case tar.TypeSymlink:
 			e.kind, e.link = channel.KindSymlink, h.Linkname
-		case tar.TypeDir, tar.TypeXGlobalHeader: // directories exist by the files in them
+		case tar.TypeDir, tar.TypeXGlobalHeader: // folders are made for the files in them
 			continue
 		default:
 			return refuse("the source's archive is refused: %.80q is a %s; only files, folders and symlinks are unpacked", h.Name, tarKind(h.Typeflag))

@@ -13,9 +13,9 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// unpacking is one archive on its way into a directory. It is read twice: the
-// first time every path is judged and every content hashed and counted, and
-// nothing is written before all of it was found good.
+// unpacking unpacks one archive into a directory. It reads the archive twice: first
+// it judges every path, and hashes and counts every content; only if all are good
+// does it write.
 type unpacking struct {
 	ctx     context.Context
 	archive *os.File
@@ -32,7 +32,8 @@ type entry struct {
 	link string
 }
 
-// visit gets every entry in the archive's order; r is the content of a file.
+// visit is called with every entry, in the archive's order; r reads the content of
+// a file.
 type visit func(e entry, r io.Reader) error
 
 // errDamaged is wrapped by errors about the archive itself.
@@ -56,7 +57,7 @@ func (u *unpacking) into(root *os.Root) (*channel.Manifest, error) {
 	next := 0
 	err = u.walk(func(e entry, r io.Reader) error {
 		if next == len(m.Files) {
-			return errDamaged // somebody has written to our file
+			return errDamaged // it has changed meanwhile
 		}
 		file := m.Files[next]
 		next++
@@ -72,7 +73,7 @@ func (u *unpacking) into(root *os.Root) (*channel.Manifest, error) {
 	return m, sink.Done(u.ctx)
 }
 
-// manifest lists what the archive holds, and judges it as an upload is judged.
+// manifest lists the archive's contents, and applies the rules for uploads.
 func (u *unpacking) manifest() (*channel.Manifest, error) {
 	m := &channel.Manifest{}
 	left := u.limit
@@ -115,9 +116,9 @@ func (u *unpacking) walk(v visit) error {
 	return u.walkTar(v)
 }
 
-// place returns where an entry of the archive belongs, or "" for one that
-// stripping leaves nothing of. It judges what stripping would hide; the rest is
-// the manifest's to judge.
+// place returns the path of an entry in the project, or "" if stripping leaves
+// nothing. It judges the folders that stripping drops; the manifest judges the
+// rest.
 func (u *unpacking) place(name string) (string, error) {
 	parts := strings.Split(name, "/")
 	for _, part := range parts {
@@ -142,7 +143,7 @@ func fileKind(executable bool) channel.Kind {
 	return channel.KindFile
 }
 
-// patient is a reader that ends with its context.
+// patient is a reader that stops with its context.
 type patient struct {
 	ctx context.Context
 	r   io.Reader

@@ -17,7 +17,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// layouts are the same archive as every kind of file.
+// layouts returns the same archive in every format.
 func layouts(t testing.TB, members ...member) map[string][]byte {
 	t.Helper()
 	plain := tarOf(t, members...)
@@ -152,19 +152,19 @@ func TestDecompressionBombs(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("a window that eats memory", func(t *testing.T) {
+	t.Run("large window", func(t *testing.T) {
 		f := newFar(t)
 		data := zstdOf(t, tarOf(t, member{name: "x", text: zeros + "!"}), zstd.WithWindowSize(64<<20), zstd.WithSingleSegment(false))
 		data[5] = 0xa0 // the frame's window descriptor: 2^(10+20) bytes
 		f.refused(f.serves("/p.tar.zst", data), channel.ProblemSource, "the source's archive is damaged: window size exceeded")
 	})
-	t.Run("a list of files that eats memory", func(t *testing.T) {
+	t.Run("long list of files", func(t *testing.T) {
 		f := newFar(t)
 		f.refused(f.serves("/p.zip", zipOf(t, longNames(600)...)), channel.ProblemSizeLimit, "a list of files longer than")
 	})
 }
 
-// stuffing is files that stripping leaves nothing of.
+// stuffing returns files that stripping drops.
 func stuffing(text string, n int) (all []member) {
 	for i := range n {
 		all = append(all, member{name: strings.Repeat("x", i+1), text: text})
@@ -172,7 +172,7 @@ func stuffing(text string, n int) (all []member) {
 	return all
 }
 
-// longNames is files with names of 60 KB.
+// longNames returns files with names of 60 KB.
 func longNames(n int) (all []member) {
 	for i := range n {
 		all = append(all, member{name: strings.Repeat("x", 60_000+i)})
@@ -209,7 +209,7 @@ func flip(data []byte, at int) []byte {
 	return data
 }
 
-// FuzzUnpack has nothing escape, whatever the archive is.
+// FuzzUnpack checks that no archive writes outside the project.
 func FuzzUnpack(f *testing.F) {
 	members := []member{{name: "a/x", text: "hello", mode: 0o755}, {name: "a/l", flag: tar.TypeSymlink, link: "x"}}
 	kinds := []format{formatTar, formatGzip, formatZstd, formatZip}

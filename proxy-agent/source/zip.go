@@ -10,8 +10,8 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// maxDirectory bounds how much of a zip is read to learn what is in it, in
-// bytes: the names of as many files as may be in a project have ample room.
+// maxDirectory bounds how much of a zip is read to list its contents, in bytes. The
+// names of as many files as a project may have fit easily.
 const maxDirectory = 32 << 20
 
 const zipEncrypted = 1 // in a file's flags
@@ -62,7 +62,7 @@ func (u *unpacking) visitZip(f *zip.File, v visit) error {
 	return v(e, patient{u.ctx, content})
 }
 
-// rationed lets no more than left bytes be read before it is open.
+// rationed allows left bytes to be read before it is open.
 type rationed struct {
 	ctx  func() error
 	r    io.ReaderAt

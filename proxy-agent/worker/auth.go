@@ -13,8 +13,8 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-// renewBefore is how long before its end a session is replaced, so that it does
-// not end while a poll waits with it.
+// renewBefore is how long before its end the agent replaces a session, so that it
+// does not end during a poll.
 const renewBefore = api.MaxWait + 15*time.Second
 
 // auth holds the agent's session with the broker. It is safe for concurrent
@@ -29,7 +29,7 @@ type auth struct {
 	until   time.Time
 }
 
-// token returns the current session, after making one if need be.
+// token returns the current session. It opens one if there is none.
 func (a *auth) token(ctx context.Context) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -40,7 +40,7 @@ func (a *auth) token(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The time is by the broker's clock. A session that seems over already is
+	// The time is by the broker's clock. A session that seems to have ended is
 	// used until the broker refuses it.
 	life := max(s.ExpiresAt.Sub(a.broker.Now())-renewBefore, 10*time.Second)
 	a.session, a.until = s.Session, time.Now().Add(life)
@@ -48,8 +48,8 @@ func (a *auth) token(ctx context.Context) (string, error) {
 	return a.session, nil
 }
 
-// renew takes over the fresh session that a poll with the old one has brought,
-// if it has.
+// renew replaces the old session by a fresh one from the response to a poll. Empty
+// means that the response had none.
 func (a *auth) renew(old, fresh string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -83,7 +83,7 @@ func (a *auth) with(ctx context.Context, request func(session string) error) err
 	}
 }
 
-// refused tells whether the broker does not accept who asks.
+// refused reports whether the broker refuses the agent's session or key.
 func refused(err error) bool {
 	var p *api.Problem
 	return errors.As(err, &p) && (p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden)

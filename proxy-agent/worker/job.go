@@ -9,8 +9,8 @@ import (
 	"github.com/farforge/farforge/proxy-agent/session"
 )
 
-// accept starts a job that the broker handed over, or reports at once that it
-// is refused, so that another agent gets it. ctx stops the job.
+// accept starts a job from the broker, or reports at once that it is refused, so
+// that another agent gets it. Ending ctx stops the job.
 func (w *Worker) accept(ctx context.Context, job *api.Job) {
 	admitted, err := w.host.Admit(job)
 	if !errors.Is(err, session.ErrUnknownKey) {
@@ -22,14 +22,14 @@ func (w *Worker) accept(ctx context.Context, job *api.Job) {
 		soon, cancel := context.WithTimeout(ctx, api.AnswerTimeout)
 		defer cancel()
 		if problem := w.host.RefreshKeys(soon); problem != nil {
-			w.Logger.Warn("could not follow the broker's keys", "error", problem)
+			w.Logger.Warn("could not fetch the broker's keys", "error", problem)
 		}
 		admitted, err := w.host.Admit(job)
 		w.begin(ctx, job, admitted, err)
 	})
 }
 
-// begin serves an admitted job if there is room for it. err is Admit's.
+// begin serves an admitted job if there is room for it. err is that of Admit.
 func (w *Worker) begin(ctx context.Context, job *api.Job, admitted *session.Admitted, err error) {
 	if err == nil {
 		err = w.reservations.reserve(admitted.Grant)

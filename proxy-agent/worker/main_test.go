@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// agent is a worker and all that a test needs to drive it.
+// agent is a worker with its broker, log and signals.
 type agent struct {
 	t       testing.TB
 	dir     string // of its state
@@ -44,7 +44,7 @@ func newAgent(t testing.TB, change ...func(*Config)) (*agent, func()) {
 	return newAgentFor(t, fakebroker.Recipe, change...)
 }
 
-// newAgentFor makes one that builds by another recipe.
+// newAgentFor makes an agent with another recipe.
 func newAgentFor(t testing.TB, recipe string, change ...func(*Config)) (*agent, func()) {
 	t.Helper()
 	dir := t.TempDir()
@@ -131,7 +131,7 @@ func startAgent(t testing.TB) *agent {
 	return a
 }
 
-// record shows the agent's log with the test it belongs to, and keeps it.
+// record passes the agent's log to the test's log, and keeps it.
 type record struct {
 	t testing.TB
 

@@ -12,16 +12,16 @@ import (
 // lastPoll is how long a draining agent waits for its older poll to end.
 const lastPoll = time.Second
 
-// polled is what came of one poll.
+// polled is the result of one poll.
 type polled struct {
 	number int
 	job    *api.Job
 	err    error
 }
 
-// poll keeps a poll waiting at the broker and starts the jobs that come, until
-// drain is closed or ctx ends. An agent that the operator has taken off the
-// list goes on to ask, ever more rarely, while its jobs end.
+// poll keeps a poll waiting at the broker and starts the jobs that it returns,
+// until drain is closed or ctx ends. An agent that the operator has taken off the
+// list retries at growing intervals while its jobs end.
 func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 	polls, cancel := context.WithCancel(ctx) // jobs outlive the polls
 	var under sync.WaitGroup
@@ -32,7 +32,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 	newest, waiting := 0, 0
 	send := func(draining bool) {
 		select {
-		case <-w.reservations.changed: // this poll tells of it
+		case <-w.reservations.changed: // this poll carries the change
 		default:
 		}
 		newest++
@@ -55,7 +55,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 
 	var backoff signaling.Backoff
 	unlisted := signaling.Backoff{Base: time.Second, Max: 2 * time.Minute}
-	var again, leave <-chan time.Time // when to poll after a failure; when to go
+	var again, leave <-chan time.Time // when to poll after a failure; when to leave
 	draining := false
 	send(false)
 	for {
@@ -73,8 +73,8 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 			case draining && waiting == 0:
 				return nil
 			case draining && p.number == newest:
-				// The broker has had our last word. A job that it handed to the
-				// older poll before is still on its way, if there is one.
+				// The broker has the last status. A job that it gave to the older
+				// poll before may still be on its way.
 				leave = time.After(lastPoll)
 			case draining || p.number != newest:
 				// A newer one is under way.
@@ -82,14 +82,14 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 				send(false)
 			case refused(p.err):
 				pause := unlisted.Next(p.err)
-				w.Logger.Error("this agent is no longer listed by the broker: it gets no jobs until the operator lists it again; jobs under way go on",
-					"fingerprint", w.Key.Fingerprint(), "asking_again_in", pause.Round(time.Millisecond), "error", p.err)
+				w.Logger.Error("this agent is no longer listed by the broker: it gets no jobs until the operator lists it again; running jobs go on",
+					"fingerprint", w.Key.Fingerprint(), "retry_in", pause.Round(time.Millisecond), "error", p.err)
 				again = time.After(pause)
 			case !signaling.Retryable(p.err):
 				return p.err
 			default:
 				pause := backoff.Next(p.err)
-				w.Logger.Warn("a poll failed; trying again", "in", pause.Round(time.Millisecond), "error", p.err)
+				w.Logger.Warn("a poll failed; retrying", "in", pause.Round(time.Millisecond), "error", p.err)
 				again = time.After(pause)
 			}
 		case <-w.reservations.changed:
@@ -102,7 +102,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 		case <-leave:
 			return nil
 		case <-drain:
-			w.Logger.Info("draining: no new jobs; those under way will end")
+			w.Logger.Info("draining: no new jobs; running ones will end")
 			drain, again, draining = nil, nil, true
 			send(true)
 		case <-ctx.Done():

@@ -26,7 +26,7 @@ func TestMachineWithAWrongClock(t *testing.T) {
 		t.Errorf("result %+v", r)
 	}
 	fakebroker.Receive(t, a.broker.Reports, "report")
-	// One that is good by this machine's clock only.
+	// This grant is valid by this machine's clock only.
 	stale := a.broker.NewClient("01B", func(g *grant.Grant) {
 		g.IssuedAt, g.ExpiresAt = time.Now(), time.Now().Add(api.GrantLife)
 	})
@@ -40,7 +40,7 @@ func TestMachineWithAWrongClock(t *testing.T) {
 	}
 }
 
-// TestRefusalsSayWhy looks at what the operator reads.
+// TestRefusalsSayWhy reads the operator's log.
 func TestRefusalsSayWhy(t *testing.T) {
 	a := startAgent(t)
 	for _, c := range []struct {

@@ -1,17 +1,18 @@
-// Package worker is the life of an agent: it enrols with a broker, keeps a poll
-// waiting there, serves the jobs that come, and leaves without dropping any.
+// Package worker is the life of an agent: it enrolls with a broker, keeps a poll
+// waiting there, serves the jobs that it gets, and leaves without dropping any.
 //
-//	enrol ──▶ poll ◀──────────────┐         one file each:
+//	enroll ─▶ poll ◀──────────────┐         one file each:
 //	           │ 204: again       │           auth.go    session tokens
 //	           │ job ──▶ serve ──▶│           poll.go    the poll loop
 //	           │          │       │           job.go     one job, beside others
-//	           │          └▶ report           report.go  its signed end
+//	           │          └▶ report           report.go  the signed report
 //	           │                  │           reservations.go  cores, memory, slots
 //	        drain: last poll says so, jobs end, Run returns
 //
 // A poll carries the agent's status and is its heartbeat. Whenever the status
-// changes, because a job has begun or ended, a fresh poll goes out at once; the
-// broker then ends the older one with 204. So at most two are under way.
+// changes, for example because a job has begun or ended, the agent sends a fresh
+// poll at once; the broker then ends the older one with 204. So at most two polls
+// are under way.
 package worker
 
 import (
@@ -28,34 +29,34 @@ import (
 	"github.com/farforge/farforge/proxy-agent/session"
 )
 
-// Config is what a worker needs. All of it must be given unless it says
+// Config configures a worker. Every field is needed unless its comment says
 // otherwise.
 type Config struct {
 	Broker *signaling.Client
 	Key    *identity.Key
 	// Host makes the host that serves jobs, once the broker's keys are known.
 	Host func(keys *grant.KeySet) (*session.Host, error)
-	// Keys returns the keys that grants are verified with.
+	// Keys returns the keys that verify grants.
 	Keys func(context.Context) (*grant.KeySet, error)
-	// Sealing is what clients seal their offers to.
+	// Sealing is the key that clients seal their offers to.
 	Sealing *api.SealingKey
 	// Offer returns what the agent can build. After a change, call Changed.
 	Offer func() ([]api.Capability, []api.Recipe)
-	// Tags are what else clients can ask for.
+	// Tags are what clients can ask for besides targets and toolchains.
 	Tags []string
-	// Warm lists the projects whose caches are kept here.
+	// Warm returns the projects whose caches are kept here.
 	Warm     func() []string
 	Capacity Capacity
 	Version  string
 	// DiskLow returns an error while the disk is too full for another job; nil
 	// disables the check.
 	DiskLow func() error
-	// ProbeNAT finds out what NAT the agent is behind. Nil: nobody asks.
+	// ProbeNAT finds out what NAT the agent is behind; nil disables it.
 	ProbeNAT func(context.Context) (string, error)
 	Logger   *slog.Logger
 }
 
-// Capacity is what all jobs of an agent together may use.
+// Capacity is the room for all jobs of an agent together.
 type Capacity struct {
 	Cores    int
 	MemoryMB int // MiB
@@ -81,15 +82,15 @@ func New(cfg Config) *Worker {
 	}
 }
 
-// Run serves jobs until drain is closed and those under way have ended; then it
-// returns nil. When ctx ends first, jobs are stopped, which their clients and
-// the broker are told, and Run returns the context's error.
+// Run serves jobs until drain is closed and the running jobs have ended; then it
+// returns nil. When ctx ends first, Run stops the jobs, reports that to their
+// clients and the broker, and returns the context's error.
 //
-// A broker that cannot be reached is waited for. One that refuses the agent from
-// the start is an error: an *api.Problem, or a *session.KeyChange.
+// Run waits for a broker that cannot be reached. A broker that refuses the agent
+// from the start is an error: an *api.Problem, or a *session.KeyChange.
 func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
 	defer w.jobs.Wait()
-	err := w.enrol(ctx, drain)
+	err := w.enroll(ctx, drain)
 	switch {
 	case errors.Is(err, errDrained):
 		return nil
@@ -113,8 +114,8 @@ func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
 // Changed sends a fresh poll, because what Offer returns has changed.
 func (w *Worker) Changed() { w.reservations.notify() }
 
-// enrol opens the first session and pins the broker's keys.
-func (w *Worker) enrol(ctx context.Context, drain <-chan struct{}) error {
+// enroll opens the first session and pins the broker's keys.
+func (w *Worker) enroll(ctx context.Context, drain <-chan struct{}) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := make(chan struct{})
@@ -126,7 +127,7 @@ func (w *Worker) enrol(ctx context.Context, drain <-chan struct{}) error {
 		case <-stop:
 		}
 	}()
-	err := insist(ctx, w.Logger, "enrol", func() error {
+	err := insist(ctx, w.Logger, "enroll", func() error {
 		if _, err := w.auth.token(ctx); err != nil {
 			return err
 		}
@@ -143,10 +144,10 @@ func (w *Worker) enrol(ctx context.Context, drain <-chan struct{}) error {
 	return err
 }
 
-// errDrained ends what waits when the agent is told to leave.
+// errDrained ends an enrollment when the agent drains.
 var errDrained = errors.New("the agent is draining")
 
-// insist repeats try for as long as its error may pass. It says so once.
+// insist repeats try while its error may be temporary. It logs the first one.
 func insist(ctx context.Context, log *slog.Logger, what string, try func() error) error {
 	var backoff signaling.Backoff
 	said := false
@@ -156,7 +157,7 @@ func insist(ctx context.Context, log *slog.Logger, what string, try func() error
 			return err
 		}
 		if !said {
-			log.Warn("the broker does not answer; trying on", "to", what, "error", err)
+			log.Warn("the broker does not answer; retrying", "what", what, "error", err)
 			said = true
 		}
 		if err := signaling.Sleep(ctx, backoff.Next(err)); err != nil {

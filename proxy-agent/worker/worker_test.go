@@ -23,7 +23,7 @@ import (
 	"github.com/farforge/farforge/proxy-agent/session"
 )
 
-func TestPollCarriesWhatTheAgentIs(t *testing.T) {
+func TestPollCarriesTheStatus(t *testing.T) {
 	a := startAgent(t)
 	want := api.Status{
 		Version: "test", TotalCores: 4, FreeCores: 4, TotalMemMB: 2048, FreeMemMB: 2048,
@@ -32,7 +32,7 @@ func TestPollCarriesWhatTheAgentIs(t *testing.T) {
 		Warm:         []string{},
 		Sealing:      a.sealing,
 	}
-	for range 3 { // and it goes on after each
+	for range 3 { // the agent polls again after each
 		p := a.broker.Next()
 		if !reflect.DeepEqual(p.Status, want) {
 			t.Errorf("got %+v, want %+v", p.Status, want)
@@ -72,9 +72,9 @@ func TestOneJob(t *testing.T) {
 	}
 }
 
-// TestPollTellsWhatIsWarm: an agent that could keep caches says that it has
-// none, and of each once it is kept.
-func TestPollTellsWhatIsWarm(t *testing.T) {
+// TestPollListsWarmProjects starts with an empty list, and finds each project there
+// once its cache is kept.
+func TestPollListsWarmProjects(t *testing.T) {
 	a, start := newAgentFor(t, strings.Replace(fakebroker.Recipe, `"sh", "build.sh"]`, "\"sh\", \"build.sh\", \"{cache}\"]\ncache = true", 1))
 	a.broker.Start()
 	start()
@@ -94,7 +94,7 @@ func TestPollTellsWhatIsWarm(t *testing.T) {
 	}
 }
 
-// TestJobOnAnOlderPollIsNotLost hands a job to a poll that was superseded.
+// TestJobOnAnOlderPollIsNotLost answers an older poll with a job.
 func TestJobOnAnOlderPollIsNotLost(t *testing.T) {
 	a := startAgent(t)
 	first, second := a.broker.NewClient("01A", one), a.broker.NewClient("01B", one)
@@ -112,7 +112,7 @@ func TestJobOnAnOlderPollIsNotLost(t *testing.T) {
 
 func one(g *grant.Grant) { g.CPUCores = 1 }
 
-func TestJobsThatAreRefused(t *testing.T) {
+func TestRefusedJobs(t *testing.T) {
 	a := startAgent(t)
 	running := a.broker.NewClient("01A", one)
 	a.broker.Next().Reply(http.StatusOK, running.Job)
@@ -156,7 +156,7 @@ func TestJobsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestEnrolsAgainWhenItsSessionIsRefused(t *testing.T) {
+func TestEnrollsAgainAfterARefusedSession(t *testing.T) {
 	a := startAgent(t)
 	a.broker.Next().Reply(http.StatusNoContent, nil)
 	p := a.broker.Next()
@@ -168,7 +168,7 @@ func TestEnrolsAgainWhenItsSessionIsRefused(t *testing.T) {
 	}
 }
 
-func TestGoesOnWithTheSessionThatAPollBrings(t *testing.T) {
+func TestUsesTheSessionFromAPoll(t *testing.T) {
 	a := startAgent(t)
 	a.broker.Renew()
 	a.broker.Next().Reply(http.StatusNoContent, nil)
@@ -179,17 +179,17 @@ func TestGoesOnWithTheSessionThatAPollBrings(t *testing.T) {
 	}
 }
 
-func TestWaitsForABrokerThatIsAway(t *testing.T) {
+func TestWaitsForAnUnreachableBroker(t *testing.T) {
 	a, start := newAgent(t)
-	start() // connections are accepted by nobody and time out or wait
+	start() // its connections wait
 	a.broker.Start()
 	a.broker.Next()
 }
 
-func TestGoesOnAfterAFailedPoll(t *testing.T) {
+func TestPollsAgainAfterAFailure(t *testing.T) {
 	a := startAgent(t)
 	a.broker.Next().Reply(http.StatusInternalServerError, &api.Problem{Title: "broken", Code: api.CodeInternal})
-	a.broker.Next().Reply(http.StatusBadGateway, nil) // as a proxy in front would
+	a.broker.Next().Reply(http.StatusBadGateway, nil) // like a proxy in front
 	began := time.Now()
 	a.broker.Next().Reply(http.StatusTooManyRequests, &api.Problem{Title: "slowly", Code: api.CodeTooFast, RetryAfter: 1})
 	a.broker.Next()
@@ -230,8 +230,8 @@ func TestRefusalsEndTheAgent(t *testing.T) {
 	})
 }
 
-// TestRevokedAgent has the operator take the agent off the list in the middle
-// of a job, and put it back.
+// TestRevokedAgent takes the agent off the list in the middle of a job, and lists
+// it again.
 func TestRevokedAgent(t *testing.T) {
 	a := startAgent(t)
 	c := a.broker.NewClient("01A")
@@ -256,7 +256,7 @@ func TestRevokedAgent(t *testing.T) {
 	if r := c.Result(); r.ExitCode != 7 {
 		t.Errorf("the job was hurt: result %+v", r)
 	}
-	a.log.await(t, "a report did not arrive") // nor could it; the job's room is free by then
+	a.log.await(t, "a report did not arrive") // the broker refuses it; the job's room is free by then
 	a.broker.Refuse(nil)
 	again := a.broker.Next()
 	if s := again.Status; s.FreeCores != 4 || s.Draining {
@@ -294,7 +294,7 @@ func TestNewKeyOfTheBroker(t *testing.T) {
 	}
 }
 
-// TestSealedOffer is one job of which the broker sees no address.
+// TestSealedOffer runs a job whose offer the broker cannot read.
 func TestSealedOffer(t *testing.T) {
 	a := startAgent(t)
 	p := a.broker.Next()

@@ -20,8 +20,7 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// Broker is a small broker for one agent. What it replies to each poll is the
-// test's to say.
+// Broker is a small broker for one agent. The test replies to each poll.
 type Broker struct {
 	Signer  *grant.Signer
 	Agent   identity.Authorized
@@ -36,7 +35,7 @@ type Broker struct {
 	mu       sync.Mutex
 	keys     grant.Published
 	refuse   *api.Problem
-	sessions []string // that are valid, in their order
+	sessions []string // valid ones, the oldest first
 	enrolled int
 	renewed  bool // the next poll brings a fresh session
 }
@@ -45,7 +44,7 @@ type Broker struct {
 type Poll struct {
 	Status api.Status
 	Reply  func(status int, body any)
-	Gone   <-chan struct{} // closed when the agent has hung up
+	Gone   <-chan struct{} // closed when the agent hangs up
 }
 
 // Answer is what an agent posted for a job.
@@ -89,7 +88,7 @@ func NewBroker(t testing.TB, key *identity.Key) *Broker {
 	return b
 }
 
-// Rotate has the broker sign with a new key, for which the old one vouches.
+// Rotate replaces the broker's signing key by one that the old key vouches for.
 func (b *Broker) Rotate() {
 	b.t.Helper()
 	_, private, err := ed25519.GenerateKey(nil)
@@ -112,10 +111,10 @@ func (b *Broker) Ahead(d time.Duration) { b.ahead = d }
 
 func (b *Broker) now() time.Time { return time.Now().Add(b.ahead) }
 
-// Start begins to serve. Connections made before wait.
+// Start begins to serve. Earlier connections wait until then.
 func (b *Broker) Start() { b.http.Start() }
 
-// URL is the broker's, also before it is started.
+// URL returns the broker's URL, also before Start.
 func (b *Broker) URL() string { return "http://" + b.http.Listener.Addr().String() }
 
 func reply(w http.ResponseWriter, status int, body any) {
@@ -154,30 +153,29 @@ func (b *Broker) session(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, api.SessionResponse{Session: session, ExpiresAt: b.now().Add(api.SessionLife), Name: "anvil"})
 }
 
-// Refuse sets what a session request gets, instead of a session; nil accepts it
-// again.
+// Refuse makes the broker answer session requests with p. nil accepts them again.
 func (b *Broker) Refuse(p *api.Problem) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refuse = p
 }
 
-// Enrolled returns how many sessions were made.
+// Enrolled returns the number of opened sessions.
 func (b *Broker) Enrolled() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.enrolled
 }
 
-// Renew has the reply to the next poll carry a fresh session, and makes all
-// others invalid with it.
+// Renew makes the reply to the next poll carry a fresh session and invalidates all
+// others.
 func (b *Broker) Renew() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.renewed = true
 }
 
-// Forget makes all sessions invalid, as a restart with new keys does.
+// Forget invalidates all sessions, like a restart with new keys.
 func (b *Broker) Forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -262,14 +260,14 @@ func (b *Broker) Next() *Poll {
 	return Receive(b.t, b.Polls, "poll")
 }
 
-// Receive waits for what a test expects, and fails it if nothing comes.
+// Receive waits for a value, and fails the test if none arrives.
 func Receive[T any](t testing.TB, from <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-from:
 		return v
 	case <-time.After(time.Minute):
-		t.Fatalf("no %s came", what)
+		t.Fatalf("no %s arrived", what)
 		panic("unreachable")
 	}
 }

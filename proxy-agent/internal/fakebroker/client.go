@@ -18,7 +18,7 @@ import (
 	"github.com/farforge/farforge/common/peer"
 )
 
-// Recipe has an agent build by the script of [Client.Build].
+// Recipe makes an agent run the script of [Client.Build].
 const Recipe = `name = "script"
 targets = ["esp32c3"]
 [toolchain]
@@ -36,7 +36,7 @@ files = ["*.bin"]
 // Client is the other end of a job.
 type Client struct {
 	Job *api.Job
-	// Cache is shown to the agent; see channel.Build.
+	// Cache is the secret for the agent's cache; see channel.Build.
 	Cache string
 
 	t     testing.TB
@@ -99,7 +99,7 @@ func (c *Client) Seal(b *Broker, key *api.SealingKey) {
 	c.Job.Offer = c.sent.Body
 }
 
-// Connect connects by the agent's answer.
+// Connect reads the agent's answer and connects.
 func (c *Client) Connect(b *Broker) {
 	c.t.Helper()
 	answer := Receive(c.t, b.Answers, "answer")
@@ -150,7 +150,7 @@ func (c *Client) Open(label string) channel.Messages {
 	return m
 }
 
-// Until reads control messages until one of the type.
+// Until returns the next control message of the type.
 func (c *Client) Until(want channel.Type) *channel.Message {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
