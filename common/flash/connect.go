@@ -12,26 +12,25 @@ import (
 	"github.com/farforge/farforge/common/flash/chips"
 )
 
-// Options say how to connect. The zero value is good for most boards.
+// Options describe a connection. The zero value suits most boards.
 type Options struct {
-	// Chip is the chip that must be there, such as "esp32c3"; empty or "auto"
-	// takes any.
+	// Chip is the expected chip, such as "esp32c3". Empty or "auto" means any.
 	Chip string
 	// Before is the way into the loader.
 	Before Before
 	// PortBaud is the rate that the port was opened with; zero means DefaultBaud.
 	PortBaud int
-	// Baud is the rate to go on with once the chip answers. Zero means no
-	// change; a port without a rate (a socket) ignores it.
+	// Baud is the rate after the chip has answered. Zero means no change. A port
+	// without a rate (a socket) ignores it.
 	Baud int
 	// Timeout bounds the search for a loader. Zero means ten seconds.
 	Timeout time.Duration
-	// Log gets what happens beyond errors. Nil discards it.
+	// Log receives debug messages and warnings. Nil discards them.
 	Log *slog.Logger
 }
 
-// Connect finds the loader of the chip on port and what chip it is. It changes
-// nothing in the chip's flash. The port stays the caller's, also after an error.
+// Connect finds the loader of the chip on port and identifies the chip. It does not
+// change the flash. The caller keeps the port, also after an error, and closes it.
 func Connect(ctx context.Context, port Port, o Options) (*Device, error) {
 	if o.PortBaud == 0 {
 		o.PortBaud = DefaultBaud
@@ -115,21 +114,21 @@ func (d *Device) findLoader(ctx context.Context, o Options) error {
 	}
 }
 
-// noLoader guesses from what was heard what the board is doing instead.
+// noLoader guesses from the received bytes what the board is doing instead.
 func (d *Device) noLoader(after time.Duration) error {
 	e := &Error{Kind: KindNoLoader, Hint: hintBoot}
 	heard := d.link.heard()
 	switch {
 	case len(heard) == 0:
-		e.Msg = fmt.Sprintf("no board answered on the port in %s, and nothing was heard from it", after)
+		e.Msg = fmt.Sprintf("no board answered on the port in %s, and nothing was received from it", after)
 		e.Hint = "check the cable and the port; then " + hintBoot
 	case strings.HasSuffix(strings.TrimSpace(string(heard)), "waiting for download"):
-		e.Msg = "the board is in download mode, but does not hear what is sent to it"
+		e.Msg = "the board is in download mode, but does not receive what is sent to it"
 		e.Hint = "check the wire to the board's RX pin, and try another cable or port"
 	case printable(heard):
 		e.Msg = "the board runs its firmware instead of its loader; it printed " + quote(heard)
 	default:
-		e.Msg = "what comes from the port is not a loader's answer: " + quote(heard)
+		e.Msg = "the bytes from the port are no answer of a loader: " + quote(heard)
 		e.Hint = "check that it is the board's port, and try another cable; then " + hintBoot
 	}
 	return e
@@ -151,8 +150,8 @@ func printable(b []byte) bool {
 	return text*10 >= len(b)*9
 }
 
-// quote shows the end of what was received, which is the newest, in a form that
-// is safe for a terminal.
+// quote shows the end of the received bytes, the newest, in a form that is safe for a
+// terminal.
 func quote(b []byte) string {
 	const most = 60
 	dots := ""

@@ -30,24 +30,23 @@ type Device struct {
 	status     int   // bytes at the end of an answer
 	known      bool  // the chip was identified
 	paramsSet  bool  // the ROM knows the geometry of the flash
-	spoilt     int   // disturbances of the line since the rate last changed
+	spoiled    int   // disturbances of the line since the rate last changed
 	noisy      bool  // the line was disturbed at all
 	recoveries int   // resets of a silent chip
 	doubt      error // why an erase may have hit another place
 	undeflated int   // deflated pieces that failed
 }
 
-// How long a healthy chip may take for what does not touch the flash.
+// answerTimeout is the time for an answer to a command that does not touch the flash.
 const answerTimeout = 3 * time.Second
 
-// quietAnswer is how long the rest of an answer that began may take, when the chip
-// has nothing to do that takes long.
+// quietAnswer is the time for the rest of an answer that has begun, after a command that
+// takes the chip little time.
 const quietAnswer = 500 * time.Millisecond
 
 func erases(op byte) bool { return op == opFlashBegin || op == opDeflBegin }
 
-// onWire is how long n bytes may take on the line, with as much again for a
-// slow USB bridge.
+// onWire is the time for n bytes on the line, doubled for a slow USB bridge.
 func (d *Device) onWire(n int) time.Duration {
 	return 2 * time.Duration(n) * 10 * time.Second / time.Duration(d.baud)
 }
@@ -56,13 +55,13 @@ func (d *Device) onWire(n int) time.Duration {
 var errUnknownCommand = errors.New("the ROM does not know this command")
 
 // exchange sends one command and waits for its answer. The step completes "… while",
-// and sizes are the lengths that the data in the answer may have. It counts what
-// only a disturbance of the line explains.
+// and sizes are the valid lengths of the data in the answer. exchange counts the
+// disturbances of the line.
 func (d *Device) exchange(ctx context.Context, step string, rq request, timeout time.Duration, sizes ...int) (uint32, []byte, error) {
 	value, data, err := d.roundTrip(ctx, step, rq, timeout, sizes...)
 	code, isROM := romCode(err)
 	if IsKind(err, KindSilent) || IsKind(err, KindGarbled) || isROM && (code == romInvalidCRC || code == romInvalidMessage) {
-		d.spoilt, d.noisy = d.spoilt+1, true
+		d.spoiled, d.noisy = d.spoiled+1, true
 	}
 	return value, data, err
 }
@@ -110,7 +109,7 @@ func (d *Device) roundTrip(ctx context.Context, step string, rq request, timeout
 	}
 }
 
-// failure says why no answer came.
+// failure returns the reason for a missing answer.
 func (d *Device) failure(ctx context.Context, step string, limit time.Duration, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -159,10 +158,9 @@ func (r registers) WriteReg(ctx context.Context, addr, value uint32) error {
 	return err
 }
 
-// Close ends the Device and gives the port back to the caller as it was found,
-// its rate included, without moving its lines. Without a Finish before, the chip
-// stays in its loader. Only a port whose reads cannot be ended otherwise
-// is closed. Close may be called more than once.
+// Close ends the Device and restores the rate of the port. It does not move the port's
+// lines: without a Finish before, the chip stays in its loader. Close closes the port
+// only if nothing else ends a pending Read. It may be called more than once.
 func (d *Device) Close() error {
 	if d.closed {
 		return nil
@@ -179,8 +177,8 @@ func (d *Device) Close() error {
 	return nil
 }
 
-// Tail returns, after Close, what had been received and belonged to nobody:
-// after Finish, the first words of the firmware. A monitor prints them first.
+// Tail returns, after Close, the bytes that were received and not used: after Finish,
+// the first output of the firmware. A monitor prints them first.
 func (d *Device) Tail() []byte { return d.tail }
 
 // pause waits, or returns early with an error when ctx ends.

@@ -40,13 +40,13 @@
 // piece has its own BEGIN, which erases its sectors only. An ESP32 ends a deflated
 // write with its whole window, so for ROMs that are not known to be exact only whole
 // pieces are deflated, without the end of the stream. BEGIN has no checksum; guard.go
-// says how a spoilt one is found out.
+// says how a spoiled one is found out.
 //
 // # Bad lines
 //
 // Answers are judged by direction, opcode, length field and status. Answers that have
 // no other check (registers, digests of what surrounds the images) count when two of
-// them agree. After a lost or spoilt answer a SYNC flushes the line: the chip answers
+// them agree. After a lost or spoiled answer a SYNC flushes the line: the chip answers
 // in order, so no answer to an earlier command can be taken for that to a later one.
 // A chip that is silent even then is reset into its loader. After several disturbances
 // the rate falls.
@@ -59,18 +59,18 @@
 //
 // # Failures
 //
-// Every error is an *Error whose Kind says which exit code it deserves, except
-// that a canceled context gives an error which wraps the context's.
+// Every error is an *Error whose Kind gives its exit code, except that a canceled
+// context gives an error that wraps the context's.
 //
 //	KindPort      the port cannot be opened, or went away
 //	KindNoLoader  nothing on the port speaks the protocol
 //	KindSilent    the chip stopped answering; the message names the step
-//	KindGarbled   answers came, but not intelligible ones
+//	KindGarbled   the chip's answers are damaged
 //	KindRefused   the ROM answered with an error code
 //	KindSecurity  secure boot, secure download mode or flash encryption
 //	KindFirmware  the firmware does not fit this board, or is damaged
 //	KindVerify    the flash does not hold what was written
-//	KindOption    an option has a value that means nothing
+//	KindOption    an option has a wrong value
 //
 // The protocol is documented with esptool ("Serial Protocol"), the header of
 // images in "Firmware Image Format" there.

@@ -5,12 +5,12 @@ import (
 	"fmt"
 )
 
-// eraseSize is the most that Erase has one command erase, so that a cancel takes effect
+// eraseSize is the most that Erase erases by one command, so that a cancel takes effect
 // soon.
 const eraseSize = 256 << 10
 
-// Erase erases a part of the flash, whose ends must be those of sectors, and proves
-// that it is blank and that what surrounds it did not change. Size zero means
+// Erase erases whole sectors of the flash. It proves that they are blank and that the
+// flash around them did not change. Size zero means
 // everything from the offset on. progress, if not nil, gets the number of bytes so far.
 func (d *Device) Erase(ctx context.Context, offset uint32, size int64, progress func(int64)) error {
 	s, err := d.bounds(offset, size)

@@ -10,8 +10,8 @@ import (
 // Kind classifies an Error; see the package comment.
 type Kind int
 
-// The kinds. KindVerify deserves the exit code of a failed verification,
-// KindOption that of a wrong usage, all others that of trouble with port or chip.
+// The kinds. The exit code of KindVerify is that of a failed verification, of KindOption
+// that of wrong usage, and of all others that of a fault of port or chip.
 const (
 	KindPort Kind = iota + 1
 	KindNoLoader
@@ -32,12 +32,12 @@ func (k Kind) String() string {
 	return names[k-1]
 }
 
-// Error is what goes wrong with a port, a chip or a firmware.
+// Error is a fault of a port, a chip or a firmware.
 type Error struct {
 	Kind Kind
-	Step string // what was being done, such as "reading the MAC address"; may be empty
-	Msg  string // what happened, in the user's words
-	Hint string // what to try, without final stop; may be empty
+	Step string // the step that failed, such as "reading the MAC address"; may be empty
+	Msg  string // what failed, for the user
+	Hint string // an imperative without a final stop; may be empty
 	Err  error  // the cause, may be nil
 }
 
@@ -62,7 +62,7 @@ func IsKind(err error, k Kind) bool {
 	return errors.As(err, &e) && e.Kind == k
 }
 
-// canceled says what was broken off.
+// canceled names the step that was interrupted.
 func canceled(ctx context.Context, step string) error {
 	return fmt.Errorf("stopped while %s: %w", step, context.Cause(ctx))
 }

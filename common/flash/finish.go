@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Finish takes the chip out of its loader, and the line back to the rate that
-// the port was opened with. Afterwards only Close is of use.
+// Finish makes the chip leave its loader, and sets the line to the rate that the port
+// was opened with. After it, only Close may be called.
 func (d *Device) Finish(ctx context.Context, after After) error {
 	const step = "restarting the board"
 	if after == Stay {
@@ -31,7 +31,7 @@ func (d *Device) Finish(ctx context.Context, after After) error {
 		if err := play(ctx, lines, moves[:1], step); err != nil {
 			return err
 		}
-		d.link.forget() // what comes from now on is the firmware's
+		d.link.forget() // all later bytes are the firmware's
 		if err := d.restoreBaud(step); err != nil {
 			return err
 		}
@@ -40,8 +40,8 @@ func (d *Device) Finish(ctx context.Context, after After) error {
 	return d.softReset(ctx, step)
 }
 
-// softReset has the ROM run the firmware. It wants to be in a download first,
-// so an empty one is announced.
+// softReset makes the ROM run the firmware. The ROM does so only at the end of a
+// download, so an empty one is begun.
 func (d *Device) softReset(ctx context.Context, step string) error {
 	if err := d.begin(ctx, step, opFlashBegin, 0, 0, 0); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (d *Device) softReset(ctx context.Context, step string) error {
 	const runUserCode = 1
 	_, _, err := d.exchange(ctx, step, request{op: opFlashEnd, data: words(runUserCode)}, answerTimeout, 0)
 	if IsKind(err, KindGarbled) && printable(d.link.heard()) {
-		d.tail, err = d.link.heard(), nil // the answer is lost, but the firmware speaks
+		d.tail, err = d.link.heard(), nil // the answer is lost, but the firmware prints
 	}
 	if err != nil {
 		return err

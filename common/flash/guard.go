@@ -10,24 +10,24 @@ import (
 )
 
 // The guard proves that a flash changed nothing beside the images. The ROM's BEGIN
-// has no checksum: one whose size or offset was spoilt on the line erases more or
+// has no checksum: one whose size or offset was spoiled on the line erases more or
 // elsewhere, and succeeds. So digests of what surrounds the images are taken before
 // the first byte is written and compared after the last.
 //
 //	 …│ 64 KiB │ image, whole sectors │ 64 KiB, and on to what is not blank │…
 //	   guarded         written                       guarded
 //
-// A size that was spoilt erases on from the end of its image, so the guard there
-// goes on until it has seen a part that is not blank. An offset that was spoilt
-// leaves its piece unwritten, which the digest of the image tells; the guard then
-// counts as broken unless it covers everything else.
+// A spoiled size erases a range behind its image, so the guard there goes on up to the
+// first part that is not blank. A spoiled offset leaves its piece unwritten, and the
+// digest of the image differs; WriteMap then fails unless the guard covers everything
+// else.
 
 const (
 	guardReach = 64 << 10  // on each side of an image
-	guardPart  = 16 << 10  // of which a digest is taken near the images
-	guardLarge = 64 << 10  // and elsewhere
-	guardSmall = 512 << 10 // as much is guarded as a whole
-	guardBlank = 1 << 20   // the most that is searched behind an image for what is not blank
+	guardPart  = 16 << 10  // for one digest near the images
+	guardLarge = 64 << 10  // for one digest elsewhere
+	guardSmall = 512 << 10 // up to this size everything is guarded
+	guardBlank = 1 << 20   // the longest blank part behind an image that is searched
 )
 
 // span is a range of addresses, end excluded.
@@ -83,12 +83,12 @@ func near(p span, taken []span) bool {
 	return p.start < tableOffset+sectorSize && p.end > tableOffset
 }
 
-// watch takes the digests of what must not change.
+// watch takes the digests of the parts that must not change.
 func (d *Device) watch(ctx context.Context, regions []region, all bool) (guard, error) {
 	taken := occupied(regions)
 	size := d.info.FlashSize
 	if size == 0 || size > maxFlash {
-		size = taken[len(taken)-1].end // what lies behind cannot be told from a copy of the beginning
+		size = taken[len(taken)-1].end // beyond its end a flash repeats its beginning
 	}
 	gaps := free(taken, size)
 	total := int64(0)
@@ -118,7 +118,7 @@ func (d *Device) watchGap(ctx context.Context, g *guard, gap span, taken []span)
 		if !g.everything && !close && (!blank || p.start-gap.start > guardBlank) {
 			continue
 		}
-		step := fmt.Sprintf("reading the digest of what is at 0x%x", p.start)
+		step := fmt.Sprintf("reading the digest of the flash at 0x%x", p.start)
 		sum, err := d.digest(ctx, step, uint32(p.start), int(p.size()))
 		isBlank := sum == blankSum(p.size())
 		if err == nil && !isBlank {
@@ -135,7 +135,7 @@ func (d *Device) watchGap(ctx context.Context, g *guard, gap span, taken []span)
 	return nil
 }
 
-// steadyDigest asks until two answers agree.
+// steadyDigest takes a digest until two answers agree.
 func (d *Device) steadyDigest(ctx context.Context, step string, s span) ([md5.Size]byte, error) {
 	return agree(ctx, d, step, func() ([md5.Size]byte, error) {
 		return d.digest(ctx, step, uint32(s.start), int(s.size()))
@@ -145,11 +145,11 @@ func (d *Device) steadyDigest(ctx context.Context, step string, s span) ([md5.Si
 // blankSum is the digest of erased flash.
 func blankSum(n int64) [md5.Size]byte { return md5.Sum(bytes.Repeat([]byte{0xFF}, int(n))) }
 
-// changed returns the guarded parts that are not as they were.
+// changed returns the guarded parts whose digests differ now.
 func (d *Device) changed(ctx context.Context, g guard) ([]span, error) {
 	var out []span
 	for _, p := range g.parts {
-		step := fmt.Sprintf("proving that what is at 0x%x did not change", p.start)
+		step := fmt.Sprintf("proving that the flash at 0x%x did not change", p.start)
 		sum, err := d.digest(ctx, step, uint32(p.start), int(p.size()))
 		if err == nil && sum != p.sum {
 			sum, err = d.steadyDigest(ctx, step, p.span)

@@ -103,9 +103,9 @@ func (p meddler) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// TestSpoiltBeginIsNeverSilent flips a bit in one BEGIN, for which the ROM has no
+// TestSpoiledBeginIsNeverSilent flips a bit in one BEGIN, for which the ROM has no
 // checksum: it erases more, or elsewhere, and succeeds.
-func TestSpoiltBeginIsNeverSilent(t *testing.T) {
+func TestSpoiledBeginIsNeverSilent(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		nth  int    // which BEGIN

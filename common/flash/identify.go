@@ -18,15 +18,15 @@ type Info struct {
 	Revision chips.Revision
 	MAC      net.HardwareAddr
 	Security chips.Security
-	// FlashID is what the flash part answers to command 9F: manufacturer in the
-	// low byte, size code in the third.
+	// FlashID is the flash part's answer to command 9F: manufacturer in the low byte,
+	// size code in the third.
 	FlashID uint32
-	// FlashSize is in bytes, or zero when the part does not say.
+	// FlashSize is in bytes, or zero if the flash id has no size.
 	FlashSize int64
 }
 
-// Info returns what Connect found out. In secure download mode the chip tells
-// neither revision nor MAC nor flash.
+// Info describes the chip. In secure download mode revision, MAC address and flash are
+// not known.
 func (d *Device) Info() Info { return d.info }
 
 // securityInfo is the answer to GET_SECURITY_INFO.
@@ -59,10 +59,10 @@ func (s securityInfo) security() chips.Security {
 	}
 }
 
-// identify finds out chip and security state first, as a locked-down chip
-// answers nothing else; then the rest.
+// identify reads chip and security state first, since a locked-down chip answers
+// nothing else, and then the rest.
 func (d *Device) identify(ctx context.Context, wanted string) error {
-	const step = "asking which chip it is"
+	const step = "identifying the chip"
 	sec, err := agree(ctx, d, step, func() (securityInfo, error) { return d.securityInfo(ctx, step) })
 	if err != nil {
 		return err
@@ -109,10 +109,10 @@ func (d *Device) recognize(ctx context.Context, step string, sec securityInfo) e
 			return nil
 		}
 		return &Error{Kind: KindFirmware, Hint: "it can flash " + chipNames(),
-			Msg: fmt.Sprintf("the board is %s, which this flasher cannot flash yet", chips.NameOfImageID(uint16(sec.chipID)))}
+			Msg: fmt.Sprintf("the board is %s, which is not known here", chips.NameOfImageID(uint16(sec.chipID)))}
 	}
-	if sec.known && sec.security().SecureDownload { // it lets no register be read
-		d.chip, _ = chips.ByName("esp32s2") // the only one that tells no id
+	if sec.known && sec.security().SecureDownload { // no register can be read
+		d.chip, _ = chips.ByName("esp32s2") // the only chip without an id here
 		return nil
 	}
 	word, err := registers{d, step}.ReadReg(ctx, chips.MagicAddr)
@@ -123,10 +123,10 @@ func (d *Device) recognize(ctx context.Context, step string, sec securityInfo) e
 		return nil
 	}
 	return &Error{Kind: KindFirmware, Hint: "it can flash " + chipNames(),
-		Msg: fmt.Sprintf("the board's chip is one that this flasher does not know (0x%08x)", word)}
+		Msg: fmt.Sprintf("the board's chip is not known here (0x%08x)", word)}
 }
 
-// describe reads what only registers tell, and sets up the flash's pins.
+// describe reads the registers, and attaches the flash.
 func (d *Device) describe(ctx context.Context) error {
 	var err error
 	if d.chip.Security != nil {

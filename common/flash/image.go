@@ -11,7 +11,7 @@ import (
 // Layout of a firmware image, as esptool's "Firmware Image Format" describes it:
 // a header of 8 and one of 16 bytes, segments (address, length, data), zeroes up
 // to a multiple of 16 whose last byte is the checksum, optionally a SHA-256 of
-// all before it. What follows, such as a signature, does not concern us.
+// all before it. Bytes behind that, such as a signature, are ignored.
 const (
 	imageMagic        = 0xE9
 	imageHeader       = 24
@@ -27,7 +27,7 @@ const (
 	imageChecksumSeed = 0xEF
 )
 
-// image is what the header of a firmware image says.
+// image is the header of a firmware image.
 type image struct {
 	chip   uint16
 	minRev int // as chips.Revision.Number; zero is any
@@ -37,8 +37,8 @@ type image struct {
 
 var errNoImage = errors.New("not a firmware image")
 
-// parseImage reads an image as far as its check values, and checks them.
-// Data that does not begin like an image gives errNoImage.
+// parseImage reads an image up to its check values, and checks them. Data without the
+// magic byte of an image gives errNoImage.
 func parseImage(b []byte) (image, error) {
 	if len(b) == 0 || b[0] != imageMagic {
 		return image{}, errNoImage

@@ -3,18 +3,21 @@ package flash
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"io/fs"
 	"strings"
 	"unicode"
 
 	"github.com/farforge/farforge/common/flash/chips"
+	"github.com/farforge/farforge/common/flashmap"
 )
 
-// ImageInfo is what a firmware image says about itself.
+// ImageInfo describes a firmware image.
 type ImageInfo struct {
 	Chip             string // "esp32c3"
 	MinRev, MaxRev   chips.Revision
 	Entry            uint32
-	Mode, Freq, Size string // flash settings; "unknown" if they mean nothing
+	Mode, Freq, Size string // flash settings, or "unknown"
 	Segments         []Segment
 	Length           int  // bytes, with the check values
 	Hashed           bool // it carries a SHA-256, which is right
@@ -96,4 +99,32 @@ func appInfo(b []byte) *AppInfo {
 		}, string(s))
 	}
 	return &AppInfo{Version: text(16, 32), Name: text(48, 32), Built: strings.TrimSpace(text(96, 16) + " " + text(80, 16)), IDF: text(112, 32)}
+}
+
+// Merge puts the images of a map into one image for the address start, with FF between
+// them. They must not overlap, and none may lie before start.
+func Merge(m *flashmap.Map, files fs.FS, start uint32) ([]byte, error) {
+	if err := m.Validate(); err != nil {
+		return nil, firmwareError("the flash map cannot be used", err, "correct the flash map")
+	}
+	var out []byte
+	for _, im := range m.Images {
+		r, err := load(im, files, maxFlash)
+		if err != nil {
+			return nil, err
+		}
+		if im.Offset < start {
+			return nil, firmwareError(fmt.Sprintf("%s lies before 0x%x, where the merged image starts", r.name, start), nil, "use a lower start")
+		}
+		at := int(im.Offset - start)
+		if at < len(out) {
+			return nil, firmwareError(fmt.Sprintf("%s overlaps the image before it", r.name), nil, "correct the offsets")
+		}
+		if at+len(r.data) > maxFlash {
+			return nil, firmwareError(fmt.Sprintf("%s ends beyond %s", r.name, mib(maxFlash)), nil, "correct the offsets")
+		}
+		out = append(out, bytes.Repeat([]byte{0xFF}, at-len(out))...)
+		out = append(out, r.data...)
+	}
+	return out, nil
 }

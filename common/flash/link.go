@@ -14,10 +14,10 @@ type link struct {
 	line    *portio.Line
 	dec     slipDecoder
 	pending []byte // read, not yet decoded
-	noise   []byte // the last bytes that were no answer, for the diagnosis
+	noise   []byte // the last bytes outside answers, for the diagnosis
 }
 
-// maxNoise is how much of what was no answer is kept.
+// maxNoise bounds the noise that is kept.
 const maxNoise = 512
 
 func newLink(port Port) (*link, error) {
@@ -28,11 +28,11 @@ func newLink(port Port) (*link, error) {
 	return &link{line: line}, nil
 }
 
-// errQuiet says that something arrived, but no more of it.
+// errQuiet reports a frame that began and did not go on.
 var errQuiet = errors.New("the line went quiet")
 
-// frame returns the next frame. It waits until ctx ends. If quiet is above zero and
-// anything but a frame has arrived, it waits no longer than that for more.
+// frame returns the next frame. It waits until ctx ends. Once bytes have arrived that are
+// no frame, it waits for each further byte no longer than quiet, if that is above zero.
 func (l *link) frame(ctx context.Context, quiet time.Duration) ([]byte, error) {
 	var silence <-chan time.Time
 	for {
@@ -67,7 +67,7 @@ func (l *link) frame(ctx context.Context, quiet time.Duration) ([]byte, error) {
 	}
 }
 
-// remember keeps the end of what came and was no answer.
+// remember adds bytes to the noise.
 func (l *link) remember(b []byte) {
 	l.noise = append(l.noise, b...)
 	if n := len(l.noise) - maxNoise; n > 0 {
@@ -75,7 +75,7 @@ func (l *link) remember(b []byte) {
 	}
 }
 
-// heard is what came since the last forget and was no answer.
+// heard returns the noise since the last forget.
 func (l *link) heard() []byte { return append(bytes.Clone(l.noise), l.dec.frame...) }
 
 // forget drops everything that has arrived.
@@ -93,7 +93,7 @@ func (l *link) forget() {
 	}
 }
 
-// close gives the port back, and returns what was read and not used.
+// close gives the port back, and returns the bytes that were read and not used.
 func (l *link) close() ([]byte, error) {
 	rest, err := l.line.Close()
 	return append(l.pending, rest...), err

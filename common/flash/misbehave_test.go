@@ -27,7 +27,7 @@ func TestEveryFailureAtEveryStep(t *testing.T) {
 		w    flash.WriteOptions
 		only string // the one kind of failure that ends the flash, if not all
 	}{
-		{at: "GET_SECURITY_INFO", step: "asking which chip it is"},
+		{at: "GET_SECURITY_INFO", step: "identifying the chip"},
 		{at: "READ_REG#3", step: "reading the "},
 		{at: "SPI_ATTACH", step: "attaching the flash"},
 		{at: "WRITE_REG", step: "reading the flash id"},
@@ -87,7 +87,7 @@ func TestEveryFailureAtEveryStep(t *testing.T) {
 
 // TestDigestsThatFail makes each of the digests fail that are asked for in a flash.
 func TestDigestsThatFail(t *testing.T) {
-	seen := map[string]bool{"reading the digest of what is at 0x": false, "looking wh": false, "verifying ": false, "proving that ": false}
+	seen := map[string]bool{"reading the digest of the flash at 0x": false, "comparing the flash with ": false, "verifying ": false, "proving that ": false}
 	for n := 1; ; n++ {
 		var err error
 		synctest.Test(t, func(t *testing.T) {
@@ -144,9 +144,9 @@ func TestSoftResetWithoutAnAnswer(t *testing.T) {
 
 func TestNoLoader(t *testing.T) {
 	for _, tc := range []struct{ name, misbehave, want string }{
-		{"silent", "silent", "the board is in download mode, but does not hear"},
-		{"garbage", "garbage", "not a loader's answer"},
-		{"half", "half", "not a loader's answer"},
+		{"silent", "silent", "the board is in download mode, but does not receive"},
+		{"garbage", "garbage", "no answer of a loader"},
+		{"half", "half", "no answer of a loader"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

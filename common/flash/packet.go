@@ -91,7 +91,7 @@ func dataRequest(op byte, seq uint32, payload []byte) request {
 	return request{op: op, data: append(words(uint32(len(payload)), seq, 0, 0), payload...), sum: sum}
 }
 
-// encode gives the bytes on the wire.
+// encode returns the bytes on the wire.
 func (r request) encode() []byte {
 	p := make([]byte, headerSize, headerSize+len(r.data))
 	p[1] = r.op
@@ -100,7 +100,7 @@ func (r request) encode() []byte {
 	return slipEncode(append(p, r.data...))
 }
 
-// response is a frame from the chip, before its status is looked at.
+// response is a frame from the chip, before its status is checked.
 type response struct {
 	op      byte
 	value   uint32
@@ -115,7 +115,7 @@ var (
 
 // parseResponse reads a frame. What is not a response at all (text between
 // frames, an echo of the request) gives errNotResponse. A frame whose length is not
-// the one in its header was spoilt.
+// the one in its header was spoiled.
 func parseResponse(frame []byte) (response, error) {
 	if len(frame) < headerSize || frame[0] != 1 {
 		return response{}, errNotResponse
@@ -148,7 +148,7 @@ func (r response) result(status int, sizes ...int) ([]byte, error) {
 	}
 	n := len(r.payload) - status
 	if !slices.Contains(sizes, n) {
-		return nil, fmt.Errorf("the answer to %s has %d bytes of data and status, which is not one of the lengths it may have", opName(r.op), len(r.payload))
+		return nil, fmt.Errorf("the answer to %s has %d bytes of data and status, which is not a valid length", opName(r.op), len(r.payload))
 	}
 	if r.payload[n] != 0 {
 		return nil, &ROMError{Op: r.op, Code: r.payload[n+1]}

@@ -25,12 +25,11 @@ type region struct {
 	declared int64
 }
 
-// maxFlash bounds an image when the flash does not tell its size: the largest
-// that the ROM's three address bytes reach.
+// maxFlash is the largest flash that the ROM's three address bytes reach.
 const maxFlash = 16 << 20
 
-// plan reads all images and checks whatever can be checked before the first
-// byte is written. Errors are of KindFirmware.
+// plan reads all images and makes all checks that can be made before the first byte is
+// written. Errors are of KindFirmware.
 func plan(m *flashmap.Map, files fs.FS, chip *chips.Chip, info Info, o WriteOptions) ([]region, error) {
 	if err := m.Validate(); err != nil {
 		return nil, firmwareError("the flash map cannot be used", err, "correct the flash map")
@@ -65,7 +64,7 @@ func plan(m *flashmap.Map, files fs.FS, chip *chips.Chip, info Info, o WriteOpti
 			}
 		}
 		if im.Encrypted {
-			return nil, &Error{Kind: KindSecurity, Msg: "the build wants " + r.name + " to be encrypted by the board, which this flasher cannot do",
+			return nil, &Error{Kind: KindSecurity, Msg: "the board would have to encrypt " + r.name + ", which is not supported here",
 				Hint: "flash it with Espressif's esptool"}
 		}
 		if err := check(&r, im, chip, info, m, o); err != nil {
@@ -83,7 +82,7 @@ func plan(m *flashmap.Map, files fs.FS, chip *chips.Chip, info Info, o WriteOpti
 	return regions, nil
 }
 
-// load reads one image, of which no more than the flash could hold.
+// load reads one image of at most the given size.
 func load(im flashmap.Image, files fs.FS, most int64) (region, error) {
 	r := region{name: regionName(im), path: im.Path, offset: im.Offset}
 	st, err := fs.Stat(files, im.Path)
@@ -109,9 +108,9 @@ func load(im flashmap.Image, files fs.FS, most int64) (region, error) {
 	return r, nil
 }
 
-// check looks into firmware images. At the bootloader's place one that begins
-// like an image has to be one; elsewhere, where anything may lie, only what is
-// an image through and through is judged.
+// check checks a region that has a firmware image. At the bootloader's offset a file
+// with the magic byte of an image must be a valid image. Elsewhere, where a file may have
+// any contents, only valid images are checked.
 func check(r *region, im flashmap.Image, chip *chips.Chip, info Info, m *flashmap.Map, o WriteOptions) error {
 	boot := im.Offset == chip.BootloaderOffset
 	program := boot || im.Name == "bootloader" || im.Name == "app"
@@ -193,7 +192,7 @@ func firmwareError(msg string, err error, hint string) error {
 	return &Error{Kind: KindFirmware, Msg: msg, Err: err, Hint: hint}
 }
 
-// regionName is how messages call an image.
+// regionName is the name of an image in messages.
 func regionName(im flashmap.Image) string {
 	if im.Name == "" {
 		return fmt.Sprintf("%s at 0x%x", im.Path, im.Offset)

@@ -2,10 +2,9 @@ package flash
 
 import "io"
 
-// Port is a line to a board: a serial device, a socket, a pseudo-terminal, a
-// simulation. What else it can do is found by asking for the interfaces below.
-// A port without modem lines works if the board is in download mode already;
-// package wire says how its Read is ended.
+// Port is a line to a board: a serial device, a socket, a pseudo-terminal, a simulation.
+// It may have the interfaces below. A port without modem lines works if the board is in
+// download mode already. Package portio describes how a Read is ended.
 type Port = io.ReadWriteCloser
 
 // modemLines drive a board's reset and boot pins through its auto-reset
@@ -18,10 +17,10 @@ type modemLines interface {
 // rateSetter changes the speed of the line at this end.
 type rateSetter interface{ SetBaudRate(int) error }
 
-// usbDevice says which USB device a port is; zeroes when it is none.
+// usbDevice returns the USB ids of a port; zeroes when it is no USB device.
 type usbDevice interface{ USBID() (vid, pid uint16) }
 
-// Espressif's USB Serial/JTAG unit, which is in the chip and not before it.
+// Espressif's USB Serial/JTAG unit, which is inside the chip.
 const (
 	usbEspressif  = 0x303A
 	usbSerialJTAG = 0x1001

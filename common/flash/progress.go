@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Phase is what is being done with a region.
+// Phase is a step of writing a region.
 type Phase int
 
-// The phases of a region, in their order. Check looks whether the flash holds
-// the region already.
+// The phases of a region, in their order. In Check the flash is compared with the region
+// before anything is written.
 const (
 	Check Phase = iota
 	Erase
@@ -47,13 +47,13 @@ type Progress struct {
 	Skipped bool // with Done: the flash held it already
 }
 
-// Result says what WriteMap did.
+// Result is the result of WriteMap.
 type Result struct {
 	Regions []RegionResult
 	Took    time.Duration
 }
 
-// RegionResult says what was done with one image.
+// RegionResult is the result for one image.
 type RegionResult struct {
 	Name    string // "app at 0x10000"
 	Path    string
@@ -62,7 +62,7 @@ type RegionResult struct {
 	Sent    int    // bytes on the line; less than Size if deflated, 0 if Skipped
 	Skipped bool   // the flash held it already
 	MD5     string // as the chip computed it
-	Note    string // what a user should know; may be empty
+	Note    string // a note for the user; may be empty
 }
 
 func (r region) result() RegionResult {

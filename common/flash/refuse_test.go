@@ -89,7 +89,7 @@ func TestRefusedBeforeAByteIsWritten(t *testing.T) {
 			change: func(m *flashmap.Map, f fstest.MapFS) { f["app.bin"].Data = nil }},
 		{name: "folder for a file", chip: "esp32c3", kind: flash.KindFirmware, want: "is not a file",
 			change: func(m *flashmap.Map, f fstest.MapFS) { m.Images[2].Path = "bootloader" }},
-		{name: "encrypted image", chip: "esp32c3", kind: flash.KindSecurity, want: "to be encrypted",
+		{name: "encrypted image", chip: "esp32c3", kind: flash.KindSecurity, want: "would have to encrypt",
 			change: func(m *flashmap.Map, f fstest.MapFS) { m.Images[2].Encrypted = true }},
 		{name: "map without images", chip: "esp32c3", kind: flash.KindFirmware, want: "no image to flash",
 			change: func(m *flashmap.Map, f fstest.MapFS) { m.Images = nil }},

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Before says how the chip gets into its loader.
+// Before is a way into the loader.
 type Before int
 
 // The ways into the loader. The zero value suits nearly every board.
@@ -16,7 +16,7 @@ const (
 	NoReset                    // not at all: the user has pressed the buttons
 )
 
-// After says how the chip leaves its loader.
+// After is a way out of the loader.
 type After int
 
 // The ways out of the loader.
@@ -38,7 +38,7 @@ func ParseBefore(s string) (Before, error) {
 	case "no_reset", "no_reset_no_sync": // a SYNC harms nothing
 		return NoReset, nil
 	}
-	return 0, &Error{Kind: KindOption, Msg: "there is no way into the loader called " + quote([]byte(s)),
+	return 0, &Error{Kind: KindOption, Msg: "no way into the loader is called " + quote([]byte(s)),
 		Hint: "use default_reset, usb_reset or no_reset"}
 }
 
@@ -55,7 +55,7 @@ func ParseAfter(s string) (After, error) {
 	case "watchdog_reset":
 		return WatchdogReset, nil
 	}
-	return 0, &Error{Kind: KindOption, Msg: "there is no way out of the loader called " + quote([]byte(s)),
+	return 0, &Error{Kind: KindOption, Msg: "no way out of the loader is called " + quote([]byte(s)),
 		Hint: "use hard_reset, soft_reset, watchdog_reset or no_reset"}
 }
 
@@ -65,7 +65,7 @@ type move struct {
 	wait     time.Duration
 }
 
-// classicReset works the two transistors that most boards have between the
+// classicReset switches the two transistors that most boards have between the
 // lines of a USB-to-UART bridge and the chip's EN and BOOT pins. DTR pulls BOOT
 // and RTS pulls EN, but neither does when both are asserted.
 func classicReset(hold time.Duration) []move {

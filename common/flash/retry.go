@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// repeats bounds how often something is done again after a lost or spoilt answer.
+// repeats bounds how often something is done again after a lost or spoiled answer.
 const repeats = 2
 
 // repeat does fn, and again while the errors may pass and the chip still
@@ -45,7 +45,7 @@ func agree[T comparable](ctx context.Context, d *Device, step string, fn func() 
 		if err != nil || next == last {
 			return next, err
 		}
-		d.spoilt++
+		d.spoiled++
 		d.log.Warn("two answers differ", "step", step)
 		if err := d.settle(ctx); err != nil {
 			return next, stopped(ctx, err, step)
@@ -55,8 +55,7 @@ func agree[T comparable](ctx context.Context, d *Device, step string, fn func() 
 	return last, &Error{Kind: KindGarbled, Step: step, Msg: "the chip answers differently each time", Hint: hintSilent}
 }
 
-// passing tells errors that a disturbance on the line explains from those that
-// would come again.
+// passing reports whether a disturbance of the line can be the cause of an error.
 func passing(err error) bool {
 	if code, is := romCode(err); is {
 		return code != romReadLength

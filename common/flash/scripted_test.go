@@ -137,8 +137,8 @@ func TestReadRegFails(t *testing.T) {
 		{"more data than it says", slipEncode([]byte{1, opReadReg, 4, 0, 0xEE, 0xFF, 0xC0, 0xDB, 0, 0, 0, 0, 9, 9}), KindGarbled, "longer than it says"},
 		{"a byte doubled in its value", slipEncode([]byte{1, opReadReg, 4, 0, 1, 1, 2, 3, 4, 0, 0, 0, 0}), KindGarbled, "longer than it says"},
 		{"never ended", bytes.TrimSuffix(ok(opReadReg, 1), []byte{slipEnd}), KindGarbled, "received"},
-		{"two status bytes, as from a stub", frame(opReadReg, 1, 0, 0), KindGarbled, "not one of the lengths"},
-		{"data where none belongs", frame(opReadReg, 1, 1, 2, 3, 4, 0, 0, 0, 0), KindGarbled, "not one of the lengths"},
+		{"two status bytes, as from a stub", frame(opReadReg, 1, 0, 0), KindGarbled, "not a valid length"},
+		{"data where none belongs", frame(opReadReg, 1, 1, 2, 3, 4, 0, 0, 0, 0), KindGarbled, "not a valid length"},
 		{"error code", bad(opReadReg, 6), KindRefused, "READ_REG with error 0x06, failed to act on received message"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -239,9 +239,9 @@ func codeBytes(n int) []byte {
 	return b
 }
 
-// TestOneSpoiltBlockCostsOneBlock has a block refused for its checksum, one that the
-// chip never gets, and one whose answer is lost or spoilt.
-func TestOneSpoiltBlockCostsOneBlock(t *testing.T) {
+// TestOneSpoiledBlockCostsOneBlock has a block refused for its checksum, one that the
+// chip never gets, and one whose answer is lost or spoiled.
+func TestOneSpoiledBlockCostsOneBlock(t *testing.T) {
 	for name, spoil := range map[string]func(n int, number uint32) []byte{
 		"wrong checksum": func(n int, _ uint32) []byte {
 			if n == 2 {
@@ -261,7 +261,7 @@ func TestOneSpoiltBlockCostsOneBlock(t *testing.T) {
 			}
 			return nil
 		},
-		"spoilt answer": func(n int, _ uint32) []byte {
+		"spoiled answer": func(n int, _ uint32) []byte {
 			if n == 2 {
 				return []byte{0xC0, 1, 3, 0xC0}
 			}
@@ -313,8 +313,8 @@ func TestAnswerLostAfterTheBlockWasTaken(t *testing.T) {
 	})
 }
 
-// TestSpoiltDeflatedBlockCostsItsPiece has a block of a deflated piece refused.
-func TestSpoiltDeflatedBlockCostsItsPiece(t *testing.T) {
+// TestSpoiledDeflatedBlockCostsItsPiece has a block of a deflated piece refused.
+func TestSpoiledDeflatedBlockCostsItsPiece(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
 		d, s := scripted(t, func(op byte, data []byte) []byte {
@@ -405,7 +405,7 @@ func TestChipsThatCannotBeFlashed(t *testing.T) {
 		magic      uint32
 	}{
 		{"unheard of", "an unknown chip (id 77)", info(77), 0},
-		{"no id and a strange magic", "does not know (0x12345678)", frame(opSecurityInfo, 0, make([]byte, 16)...), 0x12345678},
+		{"no id and a strange magic", "not known here (0x12345678)", frame(opSecurityInfo, 0, make([]byte, 16)...), 0x12345678},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

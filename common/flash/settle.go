@@ -51,7 +51,7 @@ func (d *Device) recover(ctx context.Context) bool {
 // slowDown lowers the rate after repeated disturbances. A line that cannot go
 // slower is used as it is.
 func (d *Device) slowDown(ctx context.Context) {
-	if d.spoilt < faultsPerRate || !d.known {
+	if d.spoiled < faultsPerRate || !d.known {
 		return
 	}
 	for _, rate := range []int{460800, 230400, DefaultBaud} {
@@ -63,7 +63,7 @@ func (d *Device) slowDown(ctx context.Context) {
 			break
 		}
 	}
-	d.spoilt = 0
+	d.spoiled = 0
 }
 
 // setPortBaud sets the rate of this end only.

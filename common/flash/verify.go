@@ -16,7 +16,7 @@ func (d *Device) digest(ctx context.Context, step string, offset uint32, size in
 			return err
 		}
 		if _, err := hex.Decode(sum[:], data); err != nil {
-			d.spoilt, d.noisy = d.spoilt+1, true
+			d.spoiled, d.noisy = d.spoiled+1, true
 			return &Error{Kind: KindGarbled, Step: step, Msg: "the chip's answer is damaged", Err: err, Hint: hintSilent}
 		}
 		return nil

@@ -19,15 +19,15 @@ const pieceSize = 32 << 10
 // sectorSize is the smallest part of a flash that can be erased.
 const sectorSize = 4 << 10
 
-// How long flash parts take at worst. The rates are esptool's, found on slow
-// parts; a common one is ten times faster.
+// The longest times of flash parts. The rates are esptool's, found on slow parts; a
+// common one is ten times faster.
 const (
 	erasePerMiB = 30 * time.Second
 	writePerMiB = 40 * time.Second
 	digestMiB   = 8 * time.Second
 )
 
-// scaled is the time for n bytes at so much per MiB, on top of the common one.
+// scaled is answerTimeout and the time for n bytes.
 func scaled(n int, perMiB time.Duration) time.Duration {
 	return answerTimeout + time.Duration(n)*perMiB/(1<<20)
 }
@@ -141,7 +141,7 @@ const (
 	pieceTries    = 3
 	maxUndeflated = 4 // deflated pieces that may fail
 	blockTries    = 6 // of which most blocks were refused for their checksum
-	lostTries     = 2 // of which the answer was lost or spoilt, which takes seconds
+	lostTries     = 2 // of which the answer was lost or spoiled, which takes seconds
 )
 
 // writePiece erases and writes one piece, again after disturbances of the line.
@@ -171,7 +171,7 @@ func (d *Device) writePiece(ctx context.Context, name string, p piece, plain boo
 	}
 }
 
-// send sends the blocks of a piece. A plain block that was spoilt is sent again
+// send sends the blocks of a piece. A plain block that was spoiled is sent again
 // alone. A deflated one ends the piece: the ROM knows no way to repeat it.
 func (d *Device) send(ctx context.Context, name string, p piece, t transfer, progress func(int)) error {
 	number := uint32(0)
@@ -195,9 +195,9 @@ func (d *Device) send(ctx context.Context, name string, p piece, t transfer, pro
 // sendPlain sends one plain block and returns the number of the next.
 //
 // A block with a wrong checksum uses up its number, and the same payload is
-// accepted under the next one. After an answer that was lost or spoilt, the block
+// accepted under the next one. After an answer that was lost or spoiled, the block
 // is sent again under its own number: the ROM refuses it if it has it already. If
-// what it has was spoilt, the digest of the region tells.
+// what it has was spoiled, the digest of the region tells.
 func (d *Device) sendPlain(ctx context.Context, step string, number uint32, block []byte) (next uint32, err error) {
 	lost := 0 // answers; then it is unknown whether the ROM has counted this number
 	for try := 1; ; try++ {

@@ -10,13 +10,13 @@ import (
 	"github.com/farforge/farforge/common/flashmap"
 )
 
-// WriteOptions say how to write. The zero value is the careful and fast way.
+// WriteOptions are the options of a write. The zero value suits most.
 type WriteOptions struct {
-	// Force also writes images that are damaged or for another chip.
+	// Force writes also images that are damaged or for another chip.
 	Force bool
-	// Plain sends images as they are, not deflated.
+	// Plain sends images without compression.
 	Plain bool
-	// Rewrite also writes what the flash holds already.
+	// Rewrite writes also sectors that the flash holds already.
 	Rewrite bool
 	// Mode, Freq and Size override the map's flash settings: "keep" leaves the
 	// bootloader's header as it is, and "detect", for Size, takes the board's.
@@ -64,7 +64,7 @@ func (d *Device) WriteMap(ctx context.Context, m *flashmap.Map, files fs.FS, o W
 	return res, err
 }
 
-// writable refuses chips on which plain firmware would not run, or worse.
+// writable refuses chips that plain firmware does not run on, or would damage.
 func (d *Device) writable() error {
 	if why := d.chip.NoVerify; why != "" {
 		return &Error{Kind: KindRefused, Msg: "nothing was written to the " + d.chip.Title + ": " + why + ", so it could not be proved",
@@ -88,8 +88,7 @@ func (d *Device) writable() error {
 	return missingFlash(d.info.FlashID)
 }
 
-// setParams tells the ROM the geometry of the flash. All parts have the same
-// but for the size.
+// setParams sets the geometry of the flash in the ROM. Parts differ in their size only.
 func (d *Device) setParams(ctx context.Context) error {
 	size := d.info.FlashSize
 	if size == 0 || size > maxFlash {
@@ -102,7 +101,7 @@ func (d *Device) setParams(ctx context.Context) error {
 	return err
 }
 
-// unfinished says what state a canceled flash leaves the board in.
+// unfinished adds the state of the board to the error of a canceled flash.
 func unfinished(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !IsKind(err, KindVerify) {
 		return fmt.Errorf("%w; the board has no complete firmware until it is flashed again", err)

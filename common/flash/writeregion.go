@@ -10,7 +10,7 @@ import (
 // written are written again.
 const maxRepairs = 3
 
-// regionWriter writes one region: what differs of it, sector by sector.
+// regionWriter writes the sectors of one region that differ.
 type regionWriter struct {
 	*Device
 	region region
@@ -19,8 +19,8 @@ type regionWriter struct {
 
 	rr     RegionResult
 	erased bool // Erase was reported
-	// fresh counts the last pieces without a sector that the flash held already.
-	// After a few of them looking for such sectors costs more than it saves.
+	// fresh counts the last pieces of which the flash held no sector. After a few of
+	// them, comparing sectors costs more than it saves.
 	fresh int
 }
 
@@ -38,7 +38,7 @@ func (w *regionWriter) write(ctx context.Context) (RegionResult, error) {
 	w.rr = r.result()
 	if !w.o.Rewrite {
 		w.report(Check, 0)
-		sum, err := w.digest(ctx, "looking whether the flash holds "+r.name+" already", r.offset, len(r.data))
+		sum, err := w.digest(ctx, "comparing the flash with "+r.name, r.offset, len(r.data))
 		if err != nil {
 			return w.rr, err
 		}
@@ -61,7 +61,7 @@ func (w *regionWriter) write(ctx context.Context) (RegionResult, error) {
 	return w.rr, nil
 }
 
-// writeChanged writes what differs of a piece: runs of sectors.
+// writeChanged writes the runs of sectors of a piece that differ.
 func (w *regionWriter) writeChanged(ctx context.Context, p piece) error {
 	runs := []piece{p}
 	if !w.o.Rewrite {
@@ -126,7 +126,7 @@ func (w *regionWriter) differing(ctx context.Context, p piece) ([]piece, error) 
 
 // holds reports whether the flash holds a piece.
 func (w *regionWriter) holds(ctx context.Context, p piece) (bool, error) {
-	sum, err := w.digest(ctx, "looking what the flash holds of "+w.region.name, p.offset, len(p.data))
+	sum, err := w.digest(ctx, "comparing the flash with a part of "+w.region.name, p.offset, len(p.data))
 	return sum == p.sum(), err
 }
 
@@ -137,8 +137,8 @@ func (w *regionWriter) verifyAndRepair(ctx context.Context) error {
 		if err == nil || !IsKind(err, KindVerify) || try == maxRepairs {
 			return err
 		}
-		w.log.Warn("writing again what differs", "after", err)
-		w.spoilt, w.noisy = w.spoilt+1, true
+		w.log.Warn("writing the pieces that differ again", "after", err)
+		w.spoiled, w.noisy = w.spoiled+1, true
 		if err := w.settle(ctx); err != nil {
 			return stopped(ctx, err, "verifying "+w.region.name)
 		}

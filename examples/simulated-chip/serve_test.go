@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 )
 
 // started is a command under way in this process.
@@ -106,4 +109,27 @@ func waitFor(t *testing.T, r io.Reader, want string) {
 		}
 		text.Write(buf[:n])
 	}
+}
+
+func TestMain(m *testing.M) {
+	// Scripts start this very binary as simulated-chip.
+	testscript.Main(leakChecked{m}, map[string]func(){
+		"simulated-chip": func() { os.Exit(run()) },
+	})
+}
+
+// leakChecked is the tests with a look for goroutines that they left behind.
+type leakChecked struct{ m *testing.M }
+
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		os.Stderr.WriteString("goroutines were left behind: " + err.Error() + "\n")
+		return 1
+	}
+	return code
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
 }

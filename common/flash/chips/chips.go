@@ -1,10 +1,9 @@
-// Package chips holds what a flasher has to know about each chip, one small
-// file a chip: how the ROM is recognized, where its registers are, where its
-// bootloader lives in flash. Nothing here talks to a port; a chip's functions
-// read registers through the Registers they are given.
+// Package chips describes each chip in one small file: how its ROM is recognized, where
+// its registers are, where its bootloader is in flash. Nothing here talks to a port; a
+// chip's functions read registers through an interface.
 //
-// The numbers are those of Espressif's technical reference manuals; which of
-// them a flasher needs is described with esptool's documentation.
+// The numbers are those of Espressif's technical reference manuals. The documentation of
+// esptool describes which of them a flasher needs.
 package chips
 
 import (
@@ -21,11 +20,11 @@ type Registers interface {
 }
 
 // MagicAddr holds, on every chip before ESP32-C6, a word of the ROM by which
-// the chip can be told from others.
+// the chip is recognized.
 const MagicAddr = 0x40001000
 
-// Chip describes one kind of chip. The functions may be called for a chip that
-// answered as this kind only; they return whatever error the registers gave.
+// Chip describes one kind of chip. The functions may be called for a chip of this kind
+// only. They return the errors of the registers.
 type Chip struct {
 	Name  string // esptool's name, such as "esp32c3"
 	Title string // the datasheet's name, such as "ESP32-C3"

@@ -1,7 +1,7 @@
 // Package portio moves bytes over a port so that no call blocks longer than its
 // context. Ports differ in how a Read can be ended: by a deadline, by a time-out
 // in short slices, or only by closing the port. This package knows the three and
-// hides them; the flasher and the monitor both stand on it.
+// hides them from the flasher and the monitor.
 package portio
 
 import (

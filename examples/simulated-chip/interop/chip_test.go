@@ -1,3 +1,17 @@
+// Package interop holds only tests: flashing tools from elsewhere drive the simulated
+// chip, which shows that it is like a chip.
+//
+//	esptool    ──── pyserial ─────────▶ pseudo-terminal ──▶ simulated-chip
+//	espflasher ──── go.bug.st/serial ─▶ pseudo-terminal ──▶ simulated-chip
+//	esptool-js ──── WebSerial shim ───▶ TCP on loopback ──▶ simulated-chip
+//
+// It is a module of its own, so that the product does not depend on those tools, and it
+// imports nothing of the product either: it builds and starts the command. Run it with
+//
+//	cd examples/simulated-chip/interop && go test ./...
+//
+// esptool needs Python 3 and PyPI, esptool-js Node and npm. Their tests are skipped
+// without.
 package interop
 
 import (

@@ -63,7 +63,7 @@
 // ESP32; the tests in rom_test.go are the table of them. Among them:
 //
 //   - only the payload of a DATA command has a checksum. A BEGIN whose offset or
-//     size was spoilt on the line erases elsewhere and succeeds;
+//     size was spoiled on the line erases elsewhere and succeeds;
 //   - a block with a wrong checksum counts. Its number is used up, and the payload
 //     has to come again under the next number;
 //   - an ESP32 ends a deflated write by writing its whole inflate window of
