@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/identity"
 )
 
@@ -176,5 +177,88 @@ func TestSnapshotsAreInTheOrderOfNames(t *testing.T) {
 	d.Replace(listed("a"))
 	if at, ok := s.Behind("SHA256:d"); !ok || at != s.Len() {
 		t.Error("the snapshot changed")
+	}
+}
+
+// TestExpiredReservationsMakeRoom for the next claim, without a poll in between.
+func TestExpiredReservationsMakeRoom(t *testing.T) {
+	d, now := New(listed("a")), time.Unix(1000, 0)
+	if err := d.Update("SHA256:a", &api.Status{TotalCores: 4, FreeCores: 4, TotalMemMB: 100, FreeMemMB: 100}, now); err != nil {
+		t.Fatal(err)
+	}
+	claim := func(job string, at time.Time) bool {
+		return d.Reserve("SHA256:a", Reservation{Job: job, Need: capacity.Capacity{Cores: 4, MemoryMB: 1}, Since: at, Until: at.Add(time.Second)})
+	}
+	if !claim("first", now) || claim("second", now.Add(time.Second)) {
+		t.Error("the first reservation does not count until its time is over")
+	}
+	if !claim("second", now.Add(2*time.Second)) {
+		t.Error("a reservation whose time is over keeps another job out")
+	}
+	if a, _ := d.Agent("SHA256:a"); a.Free.Cores != 0 || len(a.Account.Held()) != 1 {
+		t.Errorf("%+v free, %d held", a.Free, len(a.Account.Held()))
+	}
+	if totals := d.Totals(now.Add(time.Minute)); totals.Reservations != 0 || totals.Expired != 2 {
+		t.Errorf("%+v", totals)
+	}
+}
+
+// observed records what an observer receives.
+type observed struct {
+	mu   sync.Mutex
+	last map[string]*Agent
+	ends []string
+}
+
+func (o *observed) Update(a *Agent, _ time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last[a.Fingerprint] = a
+}
+
+func (o *observed) Remove(fingerprint string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.last, fingerprint)
+	o.ends = append(o.ends, fingerprint)
+}
+
+// TestTheObserverSeesEveryChange: in the end it has seen the state that readers see,
+// also of agents that were removed and listed again meanwhile.
+func TestTheObserverSeesEveryChange(t *testing.T) {
+	d, o := New(listed("a", "b")), &observed{last: map[string]*Agent{}}
+	d.Observe(o)
+	if len(o.last) != 2 {
+		t.Fatalf("%d of 2 listed agents at the start", len(o.last))
+	}
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			for n := range 300 {
+				id := fmt.Sprintf("SHA256:%c", 'a'+(i+n)%3)
+				now := time.Unix(int64(n), 0)
+				_ = d.Update(id, &api.Status{TotalCores: 8, FreeCores: 8, TotalMemMB: 8, FreeMemMB: 8}, now)
+				poll, parked := d.Park(id)
+				d.Reserve(id, Reservation{Job: fmt.Sprint(i, n), Need: capacity.Capacity{Cores: 1}, Since: now, Until: now.Add(10 * time.Second)})
+				if i == 0 && n%10 == 0 {
+					d.Replace(listed("a", string(rune('b'+n/10%2))))
+				}
+				if parked {
+					poll.End(now)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	d.Replace(listed("a", "b"))
+	for _, name := range []string{"SHA256:a", "SHA256:b"} {
+		want, _ := d.Agent(name)
+		got := o.last[name]
+		if got == nil || got.Status != want.Status || got.Free != want.Free || got.Parked != want.Parked || !slices.Equal(got.Account.Held(), want.Account.Held()) {
+			t.Errorf("%s: the observer has %+v, readers see %+v", name, got, want)
+		}
+	}
+	if len(o.last) != 2 || !slices.Contains(o.ends, "SHA256:b") {
+		t.Errorf("%d agents are left, removed were %v", len(o.last), o.ends)
 	}
 }

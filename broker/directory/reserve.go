@@ -9,7 +9,11 @@ import (
 // Reserve promises a share of the agent to a job. It returns false if the agent has
 // too little left or is not listed.
 func (d *Directory) Reserve(fingerprint string, r Reservation) (ok bool) {
-	d.account(fingerprint, r.Since, func(a *Account) bool { ok = a.Reserve(r); return ok })
+	d.account(fingerprint, r.Since, func(a *Account) bool {
+		ended := d.expire(a, r.Since)
+		ok = a.Reserve(r)
+		return ok || ended
+	})
 	return ok
 }
 

@@ -63,6 +63,8 @@ func Explain(s Snapshot, n Need, o Options) *Unmet {
 		}
 	}
 	switch {
+	case count[able] > 0: // it has come since the choice
+		return &Unmet{api.CodeNoAgent, "an agent that can build this has come online just now", []string{"try again"}, retrySoon}
 	case lost > 0: // whatever the others lack: it may be back at the next try
 		return &Unmet{api.CodeNoAgent, fmt.Sprintf("%s to build this has just lost its connection to the broker", theAble(lost)), []string{
 			"it comes back within seconds, unless it has crashed",
