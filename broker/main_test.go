@@ -38,12 +38,13 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "agentkey": agentKey, "certificate": makeCertificate, "ready": ready, "get": get, "grant": askGrant, "mode": mode, "await": await,
+			"exits": exits, "make-key": agentKey, "make-certificate": makeCertificate, "wait-for-file": ready, "fetch": get, "request-grant": askGrant, "check-mode": mode, "wait-for-page": await,
 		},
 	})
 }
 
-// exits CODE PROGRAM ARGS... runs a program that must end with the code.
+// exits is the script command "exits CODE PROGRAM ARGS...": the program must end
+// with the code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -54,13 +55,13 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// agentkey FILE NAME makes an SSH key and writes its public half.
+// agentKey is the script command "make-key FILE NAME": it makes an SSH key and writes its public half.
 func agentKey(ts *testscript.TestScript, neg bool, args []string) {
 	_, err := identity.GenerateKey(strings.TrimSuffix(ts.MkAbs(args[0]), ".pub"), args[1])
 	ts.Check(err)
 }
 
-// makeCertificate is certificate CERT KEY: it makes a self-signed certificate for 127.0.0.1.
+// makeCertificate is the script command "make-certificate CERT KEY": it makes a self-signed certificate for 127.0.0.1.
 func makeCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ts.Check(err)
@@ -76,19 +77,19 @@ func makeCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
 }
 
-// ready FILE waits for the file that the broker writes when it listens.
+// ready is the script command "wait-for-file FILE": it waits for the file that the broker writes when it listens.
 func ready(ts *testscript.TestScript, neg bool, args []string) {
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
 			return
 		}
 		if time.Now().After(end) {
-			ts.Fatalf("%s never came", args[0])
+			ts.Fatalf("%s did not come", args[0])
 		}
 	}
 }
 
-// get STATUS URL|FILE PATH [CA] fetches a page; FILE holds the URL. The body
+// get is the script command "fetch STATUS URL|FILE PATH [CA]": it fetches a page; FILE holds the URL. The body
 // becomes standard output.
 func get(ts *testscript.TestScript, neg bool, args []string) {
 	url := args[1]
@@ -113,7 +114,7 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// await FILE PATH REGEXP waits until a page has a line that matches; FILE holds
+// await is the script command "wait-for-page FILE PATH REGEXP": it waits until a page has a line that matches; FILE holds
 // the URL.
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := regexp.Compile("(?m)" + args[2])
@@ -130,14 +131,15 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 		if time.Now().After(end) {
-			ts.Fatalf("%s never came; the page has %s", want, body)
+			ts.Fatalf("%s did not come; the page has %s", want, body)
 		}
 	}
 }
 
-// grant STATUS FILE [KEYFILE [PATIENCE]] asks for a grant with the token in the
-// file, again and again while the status is another and patience lasts; FILE
-// holds the URL. The body becomes standard output.
+// askGrant is the script command "request-grant STATUS FILE [KEYFILE [PATIENCE]]":
+// it requests a grant with the token in the file, and again until the status is
+// the wanted one or the time is over. FILE holds the URL. The body becomes
+// standard output.
 func askGrant(ts *testscript.TestScript, neg bool, args []string) {
 	var patience time.Duration
 	if len(args) > 3 {

@@ -22,24 +22,24 @@ func farmOf(names ...string) []api.AgentInfo {
 	return farm
 }
 
-// setFarm is the script command "farm FILE": the far end lists the agents in the
+// setAgents is the script command "set-agents FILE": the far end lists the agents in the
 // file, JSON.
-func setFarm(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
+func setAgents(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(brokerKey{}).(**fakefarm.Broker)
 	if neg || len(args) != 1 || b == nil {
-		ts.Fatalf("usage: farm FILE, after fakefarm")
+		ts.Fatalf("usage: set-agents FILE, after start-broker")
 	}
 	var farm []api.AgentInfo
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &farm))
 	b.Set(func(s *fakefarm.Settings) { s.Farm = farm })
 }
 
-// lastLook is the script command "looked QUERY": the last list that was begun must
+// checkQuery is the script command "check-query QUERY": the last list that was begun must
 // have been asked for with it.
-func lastLook(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
+func checkQuery(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(brokerKey{}).(**fakefarm.Broker)
 	if neg || len(args) != 1 || b == nil {
-		ts.Fatalf("usage: looked QUERY, after fakefarm")
+		ts.Fatalf("usage: check-query QUERY, after start-broker")
 	}
 	last := "never"
 	for _, query := range b.Queries() {

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 type leakChecked struct{ m *testing.M }
 
 func (l leakChecked) Run() int {
-	// What tests come to trust is not for the user's own list.
+	// Tests must not add agents to the user's own list.
 	dir, err := os.MkdirTemp("", "farforge-config-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -64,29 +64,29 @@ func TestScripts(t *testing.T) {
 			for _, name := range []string{"FARFORGE_URL", credential.AccessKeyVariable, credential.OIDCTokenVariable, "ESPTOOL_PORT", "ESPTOOL_BAUD", "ESPTOOL_CHIP", "ESPTOOL_BEFORE", "ESPTOOL_AFTER"} {
 				e.Setenv(name, "")
 			}
-			e.Values[farEndKey{}] = new(*fakefarm.Broker)
+			e.Values[brokerKey{}] = new(*fakefarm.Broker)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fakefarm": func(ts *testscript.TestScript, neg bool, args []string) { startFarm(t, ts, neg, args) },
-			"becomes":  becomes,
-			"tokens":   lastToken,
-			"farm":     setFarm,
-			"looked":   lastLook,
-			"asked":    lastNeed,
-			"told":     told,
-			"board":    func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },
-			"exits":    exits,
+			"start-broker":   func(ts *testscript.TestScript, neg bool, args []string) { startFarm(t, ts, neg, args) },
+			"change":         change,
+			"check-token":    checkToken,
+			"set-agents":     setAgents,
+			"check-query":    checkQuery,
+			"check-request":  checkRequest,
+			"check-outcomes": checkOutcomes,
+			"start-board":    func(ts *testscript.TestScript, neg bool, args []string) { startBoard(t, ts, neg, args) },
+			"exits":          exits,
 		},
 	})
 }
 
-// agents are what a script's fakefarm command can start.
+// agents are the behaviors that start-broker can give its agent.
 var agents = map[string]fakefarm.Agent{
-	"succeeds": fakefarm.Succeeds(fakefarm.Made()),
+	"builds":   fakefarm.Succeeds(fakefarm.Made()),
 	"fails":    fakefarm.Fails,
 	"vanishes": fakefarm.Starts,
-	"lies": func(ctx context.Context, s *fakefarm.Session) error {
+	"sends-wrong-bytes": func(ctx context.Context, s *fakefarm.Session) error {
 		if err := fakefarm.Starts(ctx, s); err != nil {
 			return err
 		}
@@ -99,11 +99,11 @@ var agents = map[string]fakefarm.Agent{
 	},
 }
 
-// startFarm is the script command "fakefarm AGENT [PROBLEM-CODE]": it starts a
+// startFarm is the script command "start-broker AGENT [PROBLEM-CODE]": it starts a
 // broker with an agent and puts its URL into FARFORGE_URL.
 func startFarm(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || agents[args[0]] == nil {
-		ts.Fatalf("usage: fakefarm AGENT [PROBLEM-CODE]")
+		ts.Fatalf("usage: start-broker AGENT [PROBLEM-CODE]")
 	}
 	b := fakefarm.New(scripted{t, ts}, agents[args[0]])
 	if len(args) > 1 {
@@ -114,99 +114,99 @@ func startFarm(t *testing.T, ts *testscript.TestScript, neg bool, args []string)
 		b.Set(func(s *fakefarm.Settings) { s.Problem = problem })
 	}
 	ts.Setenv("FARFORGE_URL", b.URL)
-	*ts.Value(farEndKey{}).(**fakefarm.Broker) = b
+	*ts.Value(brokerKey{}).(**fakefarm.Broker) = b
 }
 
-// farEndKey is where a script's last far end is kept.
-type farEndKey struct{}
+// brokerKey is the key of a script's last broker.
+type brokerKey struct{}
 
-// turns are what a far end can turn into.
-var turns = map[string]func(scripted, *fakefarm.Settings){
-	"another":   func(t scripted, s *fakefarm.Settings) { s.Key = fakefarm.NewKey(t) },
-	"elsewhere": func(t scripted, s *fakefarm.Settings) { s.Key, s.Name = fakefarm.NewKey(t), "other" },
-	"unsealed": func(_ scripted, s *fakefarm.Settings) {
+// changes are what the script command change can do to broker and agent.
+var changes = map[string]func(scripted, *fakefarm.Settings){
+	"new-key":     func(t scripted, s *fakefarm.Settings) { s.Key = fakefarm.NewKey(t) },
+	"other-agent": func(t scripted, s *fakefarm.Settings) { s.Key, s.Name = fakefarm.NewKey(t), "other" },
+	"no-sealing-key": func(_ scripted, s *fakefarm.Settings) {
 		s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing = nil; return c }
 	},
-	"unsigned": func(_ scripted, s *fakefarm.Settings) { s.Unsigned = true },
-	"forging":  func(t scripted, s *fakefarm.Settings) { s.Signs = fakefarm.NewKey(t) },
-	"tampering": func(_ scripted, s *fakefarm.Settings) {
+	"no-statement":    func(_ scripted, s *fakefarm.Settings) { s.Unsigned = true },
+	"wrong-signature": func(t scripted, s *fakefarm.Settings) { s.Signs = fakefarm.NewKey(t) },
+	"wrong-digest": func(_ scripted, s *fakefarm.Settings) {
 		s.Statement = func(b *provenance.Build) { b.Artifacts[1].SHA256 = strings.Repeat("0", 64) }
 	},
-	"drifting": func(_ scripted, s *fakefarm.Settings) {
+	"other-bytes": func(_ scripted, s *fakefarm.Settings) {
 		files := fakefarm.Made()
 		files["hello.elf"], files["new.map"] = "built at another time", "x"
 		s.Agent = fakefarm.Succeeds(files)
 	},
-	"explaining": func(_ scripted, s *fakefarm.Settings) {
+	"explains": func(_ scripted, s *fakefarm.Settings) {
 		s.Explanation = []api.Explained{{Name: "bench", Fingerprint: s.Key.Fingerprint(), Score: api.Score{Expected: 61.9, Duration: 61, Lost: 30, Success: 0.97, Speed: 1, Warmth: 1, Luck: 1}}}
 	},
-	"busy": func(_ scripted, s *fakefarm.Settings) {
+	"busy-agents": func(_ scripted, s *fakefarm.Settings) {
 		s.Waits = []api.Waiting{{Position: 3, EstimateSecs: 120}, {Position: 3, EstimateSecs: 90}, {Position: 2}}
 	},
-	"busier": func(_ scripted, s *fakefarm.Settings) { s.Waits, s.Hold = nil, true },
-	"honest": func(_ scripted, s *fakefarm.Settings) { s.Hostile = fakefarm.Hostile{} },
+	"agents-stay-busy": func(_ scripted, s *fakefarm.Settings) { s.Waits, s.Hold = nil, true },
+	"honest":           func(_ scripted, s *fakefarm.Settings) { s.Hostile = fakefarm.Hostile{} },
 }
 
-// becomes is the script command "becomes WHAT": the far end changes.
-func becomes(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
-	if neg || len(args) != 1 || turns[args[0]] == nil || b == nil {
-		ts.Fatalf("usage: becomes WHAT, after fakefarm")
+// change is the script command "change WHAT": broker or agent change.
+func change(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(brokerKey{}).(**fakefarm.Broker)
+	if neg || len(args) != 1 || changes[args[0]] == nil || b == nil {
+		ts.Fatalf("usage: change WHAT, after start-broker")
 	}
-	b.Set(func(s *fakefarm.Settings) { turns[args[0]](scripted{nil, ts}, s) })
+	b.Set(func(s *fakefarm.Settings) { changes[args[0]](scripted{nil, ts}, s) })
 }
 
-// lastToken is the script command "tokens TOKEN": the last grant request must
-// have come with it.
-func lastToken(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
+// checkToken is the script command "check-token TOKEN": the last grant request must
+// have carried it.
+func checkToken(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(brokerKey{}).(**fakefarm.Broker)
 	if neg || len(args) != 1 || b == nil {
-		ts.Fatalf("usage: tokens TOKEN, after fakefarm")
+		ts.Fatalf("usage: check-token TOKEN, after start-broker")
 	}
 	if got := b.Tokens(); len(got) == 0 || got[len(got)-1] != args[0] {
 		ts.Fatalf("the broker got the tokens %q", got)
 	}
 }
 
-// lastNeed is the script command "asked REGEXP": the last grant request, as
+// checkRequest is the script command "check-request REGEXP": the last grant request, as
 // JSON, must match; with a ! it must not.
-func lastNeed(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
+func checkRequest(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(brokerKey{}).(**fakefarm.Broker)
 	if len(args) != 1 || b == nil {
-		ts.Fatalf("usage: [!] asked REGEXP, after fakefarm")
+		ts.Fatalf("usage: [!] check-request REGEXP, after start-broker")
 	}
 	needs := b.Needs()
 	if len(needs) == 0 {
-		ts.Fatalf("the broker was not asked")
+		ts.Fatalf("the broker got no request")
 	}
 	text, err := json.Marshal(needs[len(needs)-1])
 	ts.Check(err)
 	if regexp.MustCompile(args[0]).Match(text) == neg {
-		ts.Fatalf("the broker was asked for %s", text)
+		ts.Fatalf("the broker got the request %s", text)
 	}
 }
 
-// told is the script command "told OUTCOME…": the broker was told that jobs ended
-// so, in this order.
-func told(ts *testscript.TestScript, neg bool, args []string) {
-	b := *ts.Value(farEndKey{}).(**fakefarm.Broker)
+// checkOutcomes is the script command "check-outcomes OUTCOME…": clients confirmed these outcomes to
+// the broker, in this order.
+func checkOutcomes(ts *testscript.TestScript, neg bool, args []string) {
+	b := *ts.Value(brokerKey{}).(**fakefarm.Broker)
 	if neg || b == nil {
-		ts.Fatalf("usage: told OUTCOME…, after fakefarm")
+		ts.Fatalf("usage: check-outcomes OUTCOME…, after start-broker")
 	}
 	var outcomes []string
 	for _, word := range b.Words() {
 		outcomes = append(outcomes, string(word.Outcome))
 	}
 	if !slices.Equal(outcomes, args) {
-		ts.Fatalf("the broker was told %q", outcomes)
+		ts.Fatalf("the confirmed outcomes are %q", outcomes)
 	}
 }
 
-// startBoard is the script command "board CHIP": a simulated board, whose port
+// startBoard is the script command "start-board CHIP": a simulated board, whose port
 // goes into ESPTOOL_PORT.
 func startBoard(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: board CHIP")
+		ts.Fatalf("usage: start-board CHIP")
 	}
 	port, err := serveBoard(scripted{t, ts}, args[0])
 	ts.Check(err)
@@ -214,7 +214,7 @@ func startBoard(t *testing.T, ts *testscript.TestScript, neg bool, args []string
 }
 
 // exits is the script command "exits CODE COMMAND…": the command must end with
-// just that exit code.
+// exactly that exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND…")

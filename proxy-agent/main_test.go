@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "mode": mode},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "check-mode": mode},
 		Setup: func(env *testscript.Env) error {
 			agent, err := exec.LookPath("proxy-agent")
 			env.Setenv("AGENT", agent)
@@ -41,7 +41,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits CODE PROGRAM ARGS... runs a program that must end with the code.
+// exits is the script command "exits CODE PROGRAM ARGS...": the program must end
+// with the code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -52,7 +53,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// mode MODE FILE compares a file's permissions.
+// mode is the script command "check-mode MODE FILE": it compares a file's permissions.
 func mode(ts *testscript.TestScript, neg bool, args []string) {
 	info, err := os.Stat(ts.MkAbs(args[1]))
 	ts.Check(err)
