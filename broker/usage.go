@@ -21,7 +21,7 @@ const (
 	maxUsage     = 16 << 20 // bytes
 )
 
-// fetchUsage asks a running broker what its users use. It sends the admin token
+// fetchUsage returns what the users of a running broker use. It sends the admin token
 // over https, or to this machine.
 func fetchUsage(ctx context.Context, broker, tokenFile string) (*api.Usage, error) {
 	base, err := url.Parse(broker)
@@ -66,7 +66,7 @@ func fetchUsage(ctx context.Context, broker, tokenFile string) (*api.Usage, erro
 	}
 	var u api.Usage
 	if err := json.Unmarshal(body, &u); err != nil {
-		return nil, fmt.Errorf("the broker's answer is not what it should be: %w", err)
+		return nil, fmt.Errorf("the broker's answer cannot be read: %w", err)
 	}
 	return &u, nil
 }

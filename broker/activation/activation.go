@@ -1,4 +1,4 @@
-// Package activation takes over listening sockets that a service manager has
+// Package activation adopts listening sockets that a service manager has
 // opened, as systemd does for socket units (sd_listen_fds(3)), and tells the
 // manager when the broker is ready (sd_notify(3)). So the broker listens on
 // ports below 1024 without having been root.
@@ -6,7 +6,7 @@
 //	LISTEN_PID=4711                     the process that the sockets are for
 //	LISTEN_FDS=2                        the number of sockets, from descriptor 3 on
 //	LISTEN_FDNAMES=api:http             their names, FileDescriptorName= in the unit
-//	NOTIFY_SOCKET=/run/systemd/notify   where READY=1 goes, with Type=notify
+//	NOTIFY_SOCKET=/run/systemd/notify   the socket for READY=1, with Type=notify
 package activation
 
 import (
@@ -32,12 +32,12 @@ type Sockets struct {
 }
 
 // Take returns the sockets for this process; there may be none. It clears the
-// environment variables, so that no child takes the sockets. The caller calls
-// it once.
+// environment variables, so that no child adopts the sockets, too. The caller
+// calls it once.
 func Take() (*Sockets, error) {
 	ours := os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid())
 	count := os.Getenv("LISTEN_FDS")
-	// The library takes a wrong number for none.
+	// The library ignores a wrong number.
 	if n, err := strconv.Atoi(count); ours && count != "" && (err != nil || n < 0 || n > most) {
 		return nil, fmt.Errorf("take sockets from the service manager: LISTEN_FDS=%q is not a number from 0 to %d", count, most)
 	}
@@ -95,8 +95,8 @@ func (s *Sockets) Close() error {
 	return err
 }
 
-// Ready tells the service manager that the broker serves. It does nothing
-// without a service manager that wants to know.
+// Ready tells the service manager that the broker serves, if the manager has asked
+// for it.
 func Ready() error {
 	if _, err := daemon.SdNotify(true, daemon.SdNotifyReady); err != nil {
 		return fmt.Errorf("tell the service manager that the broker is ready: %w", err)

@@ -199,7 +199,7 @@ func TestReady(t *testing.T) {
 	}
 	t.Setenv("NOTIFY_SOCKET", path+"x")
 	if err := Ready(); err == nil {
-		t.Error("a service manager that is gone is no error")
+		t.Error("a missing socket of the service manager is not an error")
 	}
 }
 

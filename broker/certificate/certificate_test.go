@@ -130,12 +130,12 @@ func TestFilesAreFollowed(t *testing.T) {
 	if err := os.Remove(certFile); err != nil {
 		t.Fatal(err)
 	}
-	check("gone", 2, 2)
-	check("for long", 2, 3)
+	check("no file", 2, 2)
+	check("which stays", 2, 3)
 	write(t, certFile, cert1)
 	check("right again", 1, 3)
 	f.Reload()
-	check("asked for", 1, 3)
+	check("a reload", 1, 3)
 	expired, key := pair(t, 3, time.Now().Add(-time.Minute))
 	write(t, certFile, expired)
 	write(t, keyFile, key)

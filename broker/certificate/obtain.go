@@ -69,16 +69,16 @@ func (a *ACME) keep(ctx context.Context, host string) {
 			retry = min(2*retry, lastRetry)
 		default:
 			retry = firstRetry
-			a.tell(host, last, pair.Leaf)
+			a.report(host, last, pair.Leaf)
 			last = pair.Leaf
 			pause(ctx, min(time.Hour, max(time.Second, pair.Leaf.NotAfter.Sub(pair.Leaf.NotBefore)/20)))
 		}
 	}
 }
 
-// tell logs a change since the last call. autocert renews certificates itself and
+// report logs a change since the last call. autocert renews certificates itself and
 // does not report failures.
-func (a *ACME) tell(host string, last, now *x509.Certificate) {
+func (a *ACME) report(host string, last, now *x509.Certificate) {
 	switch life := now.NotAfter.Sub(now.NotBefore); {
 	case last == nil || !last.Equal(now):
 		a.logger.Info("certificate obtained", "host", host, "renewed", last != nil, "not_after", now.NotAfter)

@@ -31,7 +31,7 @@ func TestAnotherFileOfTheSameSizeIsAChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !before.Changed(link) {
-		t.Error("another file of the same size is taken for the same")
+		t.Error("another file of the same size does not count as a change")
 	}
 	data, v, err := Read(real, 10)
 	if err != nil || string(data) != "new" || v.Mode().Perm() != 0o640 {
@@ -59,14 +59,14 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !v.Changed(path) || (Version{}).Changed(path) {
-		t.Error("that a file is gone is not noticed")
+		t.Error("a missing file does not count as a change")
 	}
 	if _, _, err := Read(path, 5); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("gone: %v", err)
+		t.Errorf("no file: %v", err)
 	}
 }
 
-// Many who change one file one after another lose none of their changes.
+// Concurrent edits of one file lose no change.
 func TestLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "count")
 	if err := wholefile.Create(path, []byte("0"), 0o600); err != nil {

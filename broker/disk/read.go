@@ -46,7 +46,7 @@ func (v Version) Changed(path string) bool {
 
 // Read returns the text of a file, without a byte order mark, and its version.
 // It reads at most one byte more than the limit, and returns ErrTooLong for a
-// longer file. An error comes with the version, too.
+// longer file. It returns the version with an error, too.
 func Read(path string, limit int64) ([]byte, Version, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -87,7 +87,7 @@ func ReadSecret(path string, limit int64) ([]byte, Version, error) {
 	return data, v, nil
 }
 
-// Access says whom the mode of a file must keep out.
+// Access is a requirement on the mode of a file.
 type Access int
 
 // The kinds of access.

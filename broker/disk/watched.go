@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Source says how to read the value of a [Watched].
+// Source describes the files of a [Watched].
 type Source[T any] struct {
 	// Name names the files in the log, such as "list of users".
 	Name string
@@ -48,7 +48,7 @@ type Watched[T any] struct {
 // raceTime is longer than the resolution of any file system's times.
 const raceTime = 2 * time.Second
 
-// Watch reads the files for the first time and returns what is wrong with them.
+// Watch reads the files for the first time and returns their fault.
 func Watch[T any](source Source[T]) (*Watched[T], error) {
 	w := &Watched[T]{source: source}
 	if _, err := w.Refresh(); err != nil {
@@ -69,7 +69,7 @@ func (w *Watched[T]) Refresh() (changed bool, err error) {
 }
 
 // Reload reads the files now, changed or not, and reports whether they are
-// right. It logs what is wrong with them.
+// right. It logs a fault.
 func (w *Watched[T]) Reload() (ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -79,7 +79,7 @@ func (w *Watched[T]) Reload() (ok bool) {
 }
 
 // Check reads the files if they may have changed, and reports whether there is a
-// new value. It logs what is wrong with them. Wrong files are read at each call:
+// new value. It logs a fault. Wrong files are read at each call:
 // a change of rights is not visible in a file's times.
 func (w *Watched[T]) Check() (changed bool) {
 	w.mu.Lock()
@@ -115,7 +115,7 @@ func same(a, b error) bool {
 }
 
 // read is called with w.mu held. It notes the versions of all files, so that a
-// wrong file is not taken for one that goes on changing.
+// wrong file does not look changed at every call.
 func (w *Watched[T]) read() (changed bool, err error) {
 	now := time.Now()
 	files := make([][]byte, len(w.source.Files))

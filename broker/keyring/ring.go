@@ -125,8 +125,8 @@ func (r *Ring) Check() {
 	r.use(&kept)
 }
 
-// use takes over the keys and passes them on if they differ. It calls change
-// without the lock.
+// use replaces the keys and calls change if they differ. It calls change without
+// the lock.
 func (r *Ring) use(s *state) {
 	r.mu.Lock()
 	same := reflect.DeepEqual(s, r.state)

@@ -28,7 +28,7 @@ type Error struct {
 	Detail     string
 	Hints      []string
 	RetryAfter time.Duration // zero unless a retry can succeed
-	// Cause is for the operator's log only: it may tell a stranger which half
+	// Cause is for the operator's log only: it may show a stranger which half
 	// of a key was right, or name an address.
 	Cause error
 }

@@ -117,8 +117,8 @@ func (l *Login) RenewAgent(session, fingerprint string) string {
 // retryIssuer is the time after which a user retries while the issuer is away.
 const retryIssuer = 10 * time.Second
 
-// User returns the user who sends a request: the holder of its token, or
-// anyone where the broker is open. It fails with an *Error or the context's error.
+// User returns the user of a request: the holder of its token, or anyone if the
+// broker is open. It fails with an *Error or the context's error.
 func (l *Login) User(ctx context.Context, authorization []string) (users.User, error) {
 	anybody, open := l.cfg.Users.Anybody()
 	if open && (!l.cfg.Users.TakesTokens() || len(authorization) == 0) {
@@ -136,7 +136,7 @@ func (l *Login) User(ctx context.Context, authorization []string) (users.User, e
 			Hints: []string{"the token is valid; ask the broker's operator for an --oidc-allow rule that admits it"},
 		}
 	case errors.Is(err, users.ErrExpired):
-		return who, &Error{Kind: Expired, Detail: err.Error(), Hints: []string{"ask the broker's operator for a new one"}, Cause: err}
+		return who, &Error{Kind: Expired, Detail: err.Error(), Hints: []string{"request a new one from the broker's operator"}, Cause: err}
 	case errors.Is(err, users.ErrUnavailable):
 		return who, &Error{Kind: Unavailable, Detail: users.ErrUnavailable.Error(), RetryAfter: retryIssuer, Cause: err}
 	case errors.Is(err, users.ErrUnknown):
@@ -147,7 +147,7 @@ func (l *Login) User(ctx context.Context, authorization []string) (users.User, e
 	return who, err
 }
 
-// user tells the kind of a token by its form. No form fits two kinds.
+// user distinguishes the kinds of tokens by their form. No form fits two kinds.
 func (l *Login) user(ctx context.Context, token string) (users.User, error) {
 	now := l.cfg.Now()
 	switch {

@@ -16,8 +16,7 @@ import (
 	"github.com/farforge/farforge/broker/quota"
 )
 
-// Credentials returns a username that names somebody until it expires, and its
-// password, in the TURN REST form that an external server with the same secret
+// Credentials returns a username with the name and the expiry, and its password, in the TURN REST form that an external server with the same secret
 // accepts, too.
 func Credentials(secret []byte, name string, expires time.Time) (username, password string) {
 	username = strconv.FormatInt(expires.Unix(), 10) + ":" + name

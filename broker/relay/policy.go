@@ -8,7 +8,7 @@ import (
 	"github.com/farforge/farforge/common/nat"
 )
 
-// mayReach tells whether the relay may send to a peer at the address. private
+// mayReach reports whether the relay may send to a peer at the address. private
 // admits the networks of this machine, for laboratories.
 func mayReach(ip netip.Addr, private bool) bool {
 	switch nat.ScopeOf(ip) {

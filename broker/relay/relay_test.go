@@ -214,7 +214,7 @@ func TestRefusesCredentials(t *testing.T) {
 		"later expiry":     {"9" + good, password},
 		"no job":           misshapen(expiry + ":"),
 		"no expiry":        misshapen(someJob),
-		"nobody":           misshapen(""),
+		"an empty name":    misshapen(""),
 		"longer than any":  misshapen(good + strings.Repeat("x", 100)),
 		"minus as a digit": misshapen("-" + good),
 		"no owner":         misshapen(expiry + ":" + someJob),
@@ -329,7 +329,7 @@ func TestRateIsCapped(t *testing.T) {
 	}
 	// The limit is 64 KiB at once and 1 kB a second.
 	if got := value(t, s.metrics.bytes); got < 60_000 || got > 75_000 {
-		t.Errorf("%v bytes came through", got)
+		t.Errorf("%v bytes passed", got)
 	}
 	if value(t, s.metrics.dropped) == 0 {
 		t.Error("nothing was dropped")

@@ -27,8 +27,8 @@
 //
 // # Tests of NATs
 //
-// A second port, one above the first, answers STUN only. A peer that asks both
-// learns whether its NAT maps it to one address or to several. The relay
+// A second port, one above the first, answers STUN only. A peer that sends a
+// request to both learns whether its NAT maps it to one address or to several. The relay
 // understands OTHER-ADDRESS and CHANGE-REQUEST of RFC 5780. Two public addresses
 // allow all tests of that document; with one, OTHER-ADDRESS repeats the address
 // with another port.

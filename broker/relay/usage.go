@@ -37,7 +37,7 @@ func newUsage(perJob, perParty int, bytes rate.Limit) *usage {
 
 var errQuota = errors.New("the job, its user or the peer's network has all the allocations that it may have")
 
-// full tells whether the party may have no further allocation.
+// full reports whether the party has reached a bound.
 func (u *usage) full(p party) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

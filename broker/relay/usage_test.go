@@ -101,8 +101,8 @@ func TestOneUserLeavesPortsToOthers(t *testing.T) {
 	}
 }
 
-// EVEN-PORT makes pion look for a port without a user: it must find none rather
-// than take ports that nobody is charged for.
+// EVEN-PORT makes pion look for a port without a user. It must find none, because
+// the port would count for no user.
 func TestEvenPortsAreRefused(t *testing.T) {
 	s := listen(t, func(c *Config) { c.AllowPrivate = true })
 	if _, _, err := (generator{s: s}).AllocatePacketConn(turn.AllocateListenerConfig{Network: "udp4"}); err == nil {

@@ -37,7 +37,7 @@ import (
 // Every error of Registry but a context's wraps one of these.
 var (
 	// ErrUnknown: the token belongs to no user. It does not say what is wrong.
-	ErrUnknown = errors.New("the token is not one that this broker accepts, or not any more")
+	ErrUnknown = errors.New("this broker does not accept the token, or no longer accepts it")
 	// ErrExpired: the access key is right, but has ended.
 	ErrExpired = errors.New("the access key ended")
 	// ErrNotAllowed: the token is valid, and no rule admits it.

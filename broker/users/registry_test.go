@@ -108,7 +108,7 @@ func TestSSHKeys(t *testing.T) {
 	rewrite(t, list, "")
 	r.Reload()
 	if _, err := r.Session(fp, noon); err != ErrUnknown {
-		t.Errorf("a key that was taken out: %v", err)
+		t.Errorf("a removed key: %v", err)
 	}
 
 	for text, want := range map[string]string{

@@ -36,7 +36,8 @@ type Issuer struct {
 	came  chan struct{}
 }
 
-// Hold makes requests wait until release is called. Each sends to came first.
+// Hold makes requests wait until release is called. Each waiting request sends to
+// came.
 func (i *Issuer) Hold() (came <-chan struct{}, release func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
