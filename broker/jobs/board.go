@@ -3,13 +3,11 @@ package jobs
 import (
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/farforge/farforge/broker/internal/tables"
 	"github.com/farforge/farforge/broker/quota"
 	"github.com/farforge/farforge/broker/rendezvous"
-	"github.com/farforge/farforge/broker/scheduler"
 	"github.com/farforge/farforge/broker/users"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
@@ -20,19 +18,14 @@ import (
 type Board struct {
 	cfg     Config
 	now     func() time.Time
-	started time.Time
-	farm    *scheduler.Farm
+	farm    *farm
 	meet    *rendezvous.Rendezvous[*Claim]
-	keys    atomic.Pointer[keys]
+	signer  signer
 	network network
 	opinion opinions
 	metrics *metrics
 	stats   counters
-
-	jobs *tables.Sharded[*Job]
-	// newest are the records that were made last, guarded by the lock of their
-	// part of jobs.
-	newest [tables.Shards]ring
+	jobs    records
 
 	closeOnce sync.Once
 	closed    chan struct{}
@@ -46,16 +39,16 @@ func New(cfg Config) (*Board, error) {
 		return nil, err
 	}
 	b := &Board{
-		cfg: cfg, now: cfg.Now, started: cfg.Now(),
-		farm: newFarm(&cfg), network: newNetwork(), opinion: newOpinions(),
-		jobs: tables.NewSharded[*Job](), closed: make(chan struct{}),
+		cfg: cfg, now: cfg.Now, signer: signer{now: cfg.Now}, network: newNetwork(), opinion: newOpinions(),
+		jobs: records{most: cfg.MaxJobs, table: tables.NewSharded[*Job]()}, closed: make(chan struct{}),
 	}
 	b.UseKeys(cfg.Signer, cfg.Keys)
-	if err := b.recall(); err != nil {
+	b.metrics = newMetrics(b)
+	b.farm = newFarm(&cfg, b.metrics)
+	if err := b.farm.recall(); err != nil {
 		return nil, err
 	}
-	b.meet = rendezvous.New[*Claim](rendezvous.Config{Free: b.free, Memory: cfg.Memory})
-	b.metrics = newMetrics(b)
+	b.meet = rendezvous.New[*Claim](rendezvous.Config{Free: b.farm.free, Memory: cfg.Memory})
 	cfg.Directory.OnRevoked(b.revoke)
 	b.running.Go(b.sweepUntilClosed)
 	return b, nil
@@ -83,15 +76,6 @@ func (b *Board) Close() {
 	b.running.Wait()
 }
 
-func (b *Board) isClosed() bool {
-	select {
-	case <-b.closed:
-		return true
-	default:
-		return false
-	}
-}
-
 // next is what the board does after an event, once the record is unlocked.
 type next struct {
 	dispatch bool    // the job waits: match it with its candidates
@@ -103,9 +87,9 @@ type next struct {
 
 func (b *Board) follow(j *Job, n next) {
 	if n.lesson != nil {
-		b.learn(n.lesson)
+		b.farm.learn(n.lesson)
 	}
-	if n.leave && j.wasQueued() {
+	if n.leave {
 		b.meet.Leave(&j.entry)
 	}
 	if n.dispatch {
@@ -117,98 +101,6 @@ func (b *Board) follow(j *Job, n next) {
 	if n.ending != nil {
 		b.log(n.ending)
 	}
-}
-
-func (j *Job) wasQueued() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.queued
-}
-
-// find returns the record of a job that is known.
-func (b *Board) find(jobID string) (*Job, error) {
-	if j, ok := b.jobs.Get(jobID); ok {
-		return j, nil
-	}
-	return nil, ErrUnknownJob
-}
-
-// open returns the record of the grant's job. It makes the record of a job that
-// was granted before a restart of the broker, or a while ago.
-func (b *Board) open(t Ticket) (*Job, error) {
-	p := b.jobs.Of(t.Grant.JobID)
-	p.Lock()
-	j := p.Entries[t.Grant.JobID]
-	if j != nil {
-		j.mu.Lock() // under the part's lock, so that it is not being swept
-		defer j.mu.Unlock()
-	}
-	p.Unlock()
-	if j != nil && j.ticket.Grant != nil {
-		return j, nil
-	}
-	need, err := needOf(t.Grant)
-	if err != nil {
-		return nil, err
-	}
-	if j != nil {
-		j.grant(t, need, j.from)
-		return j, nil
-	}
-	j = newJob(b, t.Grant.JobID, b.now())
-	j.grant(t, need, j.from)
-	return b.add(j)
-}
-
-// add returns the record of the job's id, which is j if there was none.
-func (b *Board) add(j *Job) (*Job, error) {
-	i := b.jobs.Index(j.id)
-	p := b.jobs.Part(i)
-	p.Lock()
-	defer p.Unlock()
-	if old := p.Entries[j.id]; old != nil {
-		return old, nil
-	}
-	if b.stats.jobs.Load() >= b.cfg.MaxJobs {
-		return nil, ErrFull
-	}
-	if old := b.newest[i].add(j); old != nil && old.retire() {
-		delete(p.Entries, old.id)
-		b.stats.jobs.Add(-1)
-	}
-	b.stats.jobs.Add(1)
-	p.Entries[j.id] = j
-	return j, nil
-}
-
-// ring has the last records of one part. There are about 16 000 in all: a broker
-// that is flooded with requests for grants forgets the oldest ones that were not
-// offered, which their signed grants bring back, and older explanations.
-type ring struct {
-	jobs [256]*Job
-	n    int
-}
-
-// add returns the record that falls out.
-func (r *ring) add(j *Job) (old *Job) {
-	at := &r.jobs[r.n%len(r.jobs)]
-	old, *at = *at, j
-	r.n++
-	return old
-}
-
-// retire drops the explanation, and reports whether the record was never offered
-// and is forgotten.
-func (j *Job) retire() (gone bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.choice = nil
-	if !j.is(granted) || j.watchers > 0 {
-		return false
-	}
-	j.board.stats.mail.Add(-j.mail.clear())
-	j.set(forgotten)
-	return true
 }
 
 func (b *Board) sweepUntilClosed() {
@@ -224,46 +116,9 @@ func (b *Board) sweepUntilClosed() {
 	}
 }
 
-// sweep forgets the records that are out of use.
 func (b *Board) sweep(now time.Time) {
-	type end struct {
-		j *Job
-		n next
-	}
-	var ends []end
-	for i := range tables.Shards {
-		p := b.jobs.Part(i)
-		p.Lock()
-		crowded := b.stats.jobs.Load() > b.cfg.MaxJobs/2
-		for id, j := range p.Entries {
-			if n, gone := j.forget(now, crowded); gone {
-				delete(p.Entries, id)
-				b.stats.jobs.Add(-1)
-				ends = append(ends, end{j, n})
-			}
-		}
-		p.Unlock()
-		for _, e := range ends {
-			b.follow(e.j, e.n)
-		}
-		ends = ends[:0]
-	}
+	b.jobs.sweep(now, b.follow)
 	b.meet.Sweep(now)
-}
-
-// anyAlive reports whether one of the agents may still claim its job. Just after
-// the start the broker has seen no agent yet, and every agent may.
-func (b *Board) anyAlive(agents []string) bool {
-	now := b.now()
-	if now.Sub(b.started) < b.cfg.AgentGrace {
-		return true
-	}
-	for _, id := range agents {
-		if a, ok := b.cfg.Directory.Agent(id); ok && a.Alive(now, b.cfg.AgentGrace) {
-			return true
-		}
-	}
-	return false
 }
 
 // iceServers are the ICE servers for the peers of a job whose client is at from.

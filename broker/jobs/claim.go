@@ -32,35 +32,49 @@ type claim struct {
 	judged bool
 }
 
-// claimOf returns the agent's part in the job, which is new if it had none. The
-// caller holds mu.
-func (j *Job) claimOf(agent string, candidate int) *claim {
-	if c := j.findClaim(agent); c != nil {
+// claims are those of one job, one for each agent that has claimed it. They are
+// guarded by the job's mutex.
+type claims struct {
+	first    claim // of the first agent
+	others   []*claim
+	holder   *claim // the last claim
+	number   int    // of claims so far
+	excluded uint64 // a bit for each candidate that gets the job no more
+}
+
+// of returns the agent's part in the job, which is new if it had none.
+func (all *claims) of(agent string, candidate int, now time.Time) *claim {
+	if c := all.find(agent); c != nil {
 		return c
 	}
-	c := &j.first
+	c := &all.first
 	if c.agent != "" {
 		c = new(claim)
-		j.others = append(j.others, c)
+		all.others = append(all.others, c)
 	}
-	*c = claim{agent: agent, candidate: candidate, at: j.board.now()}
+	*c = claim{agent: agent, candidate: candidate, at: now}
 	return c
 }
 
-func (j *Job) findClaim(agent string) *claim {
+func (all *claims) find(agent string) *claim {
 	if agent == "" {
 		return nil
 	}
-	if j.first.agent == agent {
-		return &j.first
+	if all.first.agent == agent {
+		return &all.first
 	}
-	for _, c := range j.others {
+	for _, c := range all.others {
 		if c.agent == agent {
 			return c
 		}
 	}
 	return nil
 }
+
+func (all *claims) isExcluded(candidate int) bool { return all.excluded&(1<<candidate) != 0 }
+
+// heldBy reports whether the agent's claim is the job's last.
+func (all *claims) heldBy(agent string) bool { return all.holder != nil && all.holder.agent == agent }
 
 // begin starts a claim, for the first time or once more.
 func (c *claim) begin(number int, now time.Time, expected time.Duration, w scheduler.Warmth) {
@@ -93,8 +107,8 @@ func (c *claim) report(o api.Outcome) scheduler.Verdict {
 	return c.judge(func() bool { return false })
 }
 
-// confirm takes the client's outcome and returns the verdict, or 0. mayAccuse is
-// asked if the client alone speaks against the agent.
+// confirm takes the client's outcome and returns the verdict, or 0. It calls
+// mayAccuse if only the client blames the agent.
 func (c *claim) confirm(o api.Outcome, mayAccuse func() bool) (again bool, v scheduler.Verdict, err error) {
 	switch c.confirmed {
 	case "":
@@ -126,14 +140,14 @@ func (c *claim) judge(mayAccuse func() bool) scheduler.Verdict {
 	return v
 }
 
-// verdict is what the outcomes that an agent and its client report say about the
-// agent; each may be missing. It is 0 if they say nothing. accused: the client
-// alone speaks against the agent.
+// verdict judges an agent by the outcomes that it reports and that its client
+// confirms; each may be missing. It is 0 without a judgment. accused: only the client
+// blames the agent.
 //
 // An agent is believed when it blames itself, and never when it praises itself. A
 // client whose build succeeded is believed whatever the agent reports. Errors in
-// the user's source and limits that the user has set say nothing about the agent,
-// and would take the place of results in the history.
+// the user's source and the user's own limits are no results of the agent, and
+// would take their place in the history.
 func verdict(reported, confirmed api.Outcome) (v scheduler.Verdict, accused bool) {
 	switch {
 	case confirmed == api.OutcomeSucceeded:

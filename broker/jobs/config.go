@@ -88,9 +88,9 @@ const maxMail = 64 << 20
 // maxCandidates is the width of Job.excluded.
 const maxCandidates = 64
 
-// maxRefusals is how often an agent may refuse one job before it is not asked
-// again. An agent may be asked for more than it has when a job and the news of
-// another cross on the way; its next poll says what it really has.
+// maxRefusals is how often an agent may refuse one job before it gets the job no
+// more. An agent may get more than fits when a job crosses the status that reports
+// another; its next status is right.
 const maxRefusals = 3
 
 // sessionGrace is how long after a session's end the agent's reservation ends
@@ -101,11 +101,11 @@ const sessionGrace = time.Minute
 // when reports and confirmations are checked.
 const maxQueued = time.Hour
 
-// reportMemory is how long the record of a job is kept once everything is said
-// about it, so that repeated reports do not count twice.
+// reportMemory is how long the record of a job is kept after report and
+// confirmation, so that repeated ones do not count twice.
 const reportMemory = 10 * time.Minute
 
-// SetDefaults fills in what is left out. [New] calls it.
+// SetDefaults fills in the fields that are not set. [New] calls it.
 func (c *Config) SetDefaults() error {
 	switch {
 	case c.Origin == "":

@@ -45,8 +45,8 @@ func TestClaimsAreCounted(t *testing.T) {
 	})
 }
 
-// TestWaitsAreCounted: how many jobs wait, since when, and how the waits of those
-// end that nobody claims.
+// TestWaitsAreCounted: the number of waiting jobs, the oldest, and the ends of waits
+// without a claim.
 func TestWaitsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{})
@@ -63,7 +63,7 @@ func TestWaitsAreCounted(t *testing.T) {
 				t.Errorf("%s: oldest %v, %+v", what, since, s)
 			}
 		}
-		check("nobody", 0, -1, [2]int64{})
+		check("no job", 0, -1, [2]int64{})
 		bored := goOffer(t.Context(), r, offer("bored", 10*time.Second, "A", "B"))
 		check("one", 1, 0, [2]int64{})
 		time.Sleep(time.Second)
@@ -78,8 +78,8 @@ func TestWaitsAreCounted(t *testing.T) {
 		check("claimed", 1, time.Second, [2]int64{})
 		hangUp()
 		<-gone
-		check("nobody waits", 0, -1, [2]int64{})
-		wantWaiting(t, "back", back, 1)                                                           // B was late, and A did not come
+		check("no job waits", 0, -1, [2]int64{})
+		wantWaiting(t, "back", back, 1)                                                           // B was late, and A did not poll
 		wantWaiting(t, "another", goOffer(t.Context(), r, offer("another", time.Second, "A")), 2) // the first may return
 		time.Sleep(3 * r.cfg.Memory)
 		check("all are forgotten; one was claimed", 0, -1, [2]int64{1, 1})

@@ -18,9 +18,9 @@ type End struct {
 
 func (b *Board) jobOf(e End) (*Job, error) {
 	if e.Agent == "" {
-		return b.open(e.Ticket)
+		return b.jobs.open(b, e.Ticket)
 	}
-	j, err := b.find(e.JobID)
+	j, err := b.jobs.find(e.JobID)
 	if err != nil {
 		err = ErrUnclaimed
 	}
@@ -177,16 +177,4 @@ func (j *Job) endOf(agent string) (to side, from int, err error) {
 		j.lastUsed = now
 	}
 	return to, from, nil
-}
-
-// post adds a candidate. The caller holds mu.
-func (j *Job) post(to side, from int, body []byte) error {
-	mailed := &j.board.stats.mail
-	if mailed.Add(int64(len(body))) > maxMail {
-		mailed.Add(-int64(len(body)))
-		return ErrMailFull
-	}
-	added, err := j.mail.put(to, mail{agent: from, body: body})
-	mailed.Add(added - int64(len(body)))
-	return err
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestSilentAgentLosesTheJobToTheNext(t *testing.T) {
+func TestASilentAgentLosesTheJobToTheNext(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		a := goPark(ctx, r, poll("A", time.Minute))
@@ -30,7 +30,7 @@ func TestSilentAgentLosesTheJobToTheNext(t *testing.T) {
 	})
 }
 
-func TestSilentAgentIsNotAskedAgain(t *testing.T) {
+func TestASilentAgentDoesNotGetTheJobAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		o := goOffer(ctx, r, offer("1", 10*time.Second, "A", "B"))
@@ -39,7 +39,7 @@ func TestSilentAgentIsNotAskedAgain(t *testing.T) {
 		time.Sleep(r.cfg.AnswerTimeout)
 		synctest.Wait()
 		if res := <-goPark(ctx, r, poll("A", 0)); res.as != nil {
-			t.Error("the silent agent was given the job again")
+			t.Error("the silent agent got the job again")
 		}
 		if err := r.Answer("1", "A", []byte("late")); !errors.Is(err, ErrExpired) {
 			t.Errorf("late answer: %v", err)
@@ -76,12 +76,12 @@ func TestAClaimMayOutliveTheWaitOnce(t *testing.T) {
 			t.Errorf("took %v", res.took)
 		}
 		if res := <-b; res.as != nil {
-			t.Error("an agent was given a job whose client had left")
+			t.Error("an agent got a job whose client had left")
 		}
 	})
 }
 
-func TestWhoMayAnswer(t *testing.T) {
+func TestOnlyTheHolderCanAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		if err := r.Answer("1", "A", []byte("x")); !errors.Is(err, ErrUnknownJob) {
@@ -105,13 +105,13 @@ func TestWhoMayAnswer(t *testing.T) {
 	})
 }
 
-func TestSameOfferGoesOnWhereItWas(t *testing.T) {
+func TestTheSameOfferKeepsItsPlace(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		wantWaiting(t, "first", goOffer(ctx, r, offer("1", time.Second, "A")), 1)
 		// Away: an agent does not get it.
 		if res := <-goPark(ctx, r, poll("A", 0)); res.as != nil {
-			t.Fatal("an agent was given a job whose client is away")
+			t.Fatal("an agent got a job whose client is away")
 		}
 		second := goOffer(ctx, r, offer("2", time.Minute, "A"))
 		synctest.Wait()
@@ -131,7 +131,7 @@ func TestSameOfferGoesOnWhereItWas(t *testing.T) {
 	})
 }
 
-func TestPositionCountsThoseWhoWait(t *testing.T) {
+func TestPositionsCountWaitingJobs(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		wantWaiting(t, "one that leaves", goOffer(ctx, r, offer("0", 0, "A", "B")), 1)
@@ -177,7 +177,7 @@ func TestSecondRequestReplacesTheFirst(t *testing.T) {
 	})
 }
 
-func TestGoneClient(t *testing.T) {
+func TestAGoneClient(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx, cancel := context.WithCancel(t.Context())
 		o := goOffer(ctx, r, offer("1", time.Minute, "A"))
@@ -185,7 +185,7 @@ func TestGoneClient(t *testing.T) {
 		cancel()
 		want(t, "offer", o, "", context.Canceled)
 		if res := <-goPark(t.Context(), r, poll("A", time.Second)); res.as != nil {
-			t.Error("an agent was given the job of a client that is gone")
+			t.Error("an agent got the job of a client that is gone")
 		}
 
 		ctx, cancel = context.WithCancel(t.Context())
@@ -203,7 +203,7 @@ func TestGoneClient(t *testing.T) {
 	})
 }
 
-func TestGoneClientLeavesASilentAgent(t *testing.T) {
+func TestASilentAgentOfAGoneClient(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx, cancel := context.WithCancel(t.Context())
 		o := goOffer(ctx, r, offer("1", time.Minute, "A", "B"))
@@ -225,7 +225,7 @@ func TestGoneClientLeavesASilentAgent(t *testing.T) {
 	})
 }
 
-func TestDrainEndsWhatWaitsAndKeepsWhatIsClaimed(t *testing.T) {
+func TestDrainEndsWaitsAndKeepsClaims(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		taken := goOffer(ctx, r, offer("1", time.Minute, "A"))
@@ -281,7 +281,7 @@ func TestBytesAreBounded(t *testing.T) {
 	})
 }
 
-func TestCollectedJobsGoFirstWhenItIsCrowded(t *testing.T) {
+func TestCollectedJobsAreForgottenFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{MaxJobs: 3})
 		defer r.Close()
@@ -303,13 +303,13 @@ func TestCollectedJobsGoFirstWhenItIsCrowded(t *testing.T) {
 		if n := r.Stats().Jobs; n != 1 && n != 2 {
 			t.Errorf("%d jobs are kept", n)
 		}
-		if _, known := r.jobs.Get(r.id("3")); !known {
-			t.Error("a job that waits was dropped for one that is done")
+		if _, known := r.jobs.table.Get(r.id("3")); !known {
+			t.Error("a waiting job was forgotten before an ended one")
 		}
 	})
 }
 
-func TestAJobTakenFromTheLineIsWatchedToo(t *testing.T) {
+func TestAClaimFromTheLineExpires(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		o := goOffer(t.Context(), r, offer("1", time.Minute, "A", "B"))
 		synctest.Wait()

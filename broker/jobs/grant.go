@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -21,16 +22,6 @@ type Ticket struct {
 	Token string // as signed
 	Grant *grant.Grant
 }
-
-// keys sign and verify grants at one time.
-type keys struct {
-	signer *grant.Signer
-	set    *grant.KeySet
-}
-
-// UseKeys changes the keys under the running broker. Grants that were signed
-// before stay valid while their key is in the set.
-func (b *Board) UseKeys(signer *grant.Signer, set *grant.KeySet) { b.keys.Store(&keys{signer, set}) }
 
 // Grant chooses the candidates for a job of the user, who is at the address, and
 // makes its record and its grant.
@@ -50,7 +41,7 @@ func (b *Board) Grant(user users.User, from netip.Addr, req *api.GrantRequest) (
 		return nil, fmt.Errorf("read the need: %w", err) // Validate has accepted it
 	}
 	need.Sealed = b.cfg.RequireSealed
-	ranked, err := b.choose(need, now)
+	ranked, err := b.farm.choose(need, now)
 	if err != nil {
 		return nil, err
 	}
@@ -72,14 +63,14 @@ func (b *Board) Grant(user users.User, from netip.Addr, req *api.GrantRequest) (
 		response.Candidates[i] = ranked[i].Candidate
 		response.SameNetwork = response.SameNetwork || b.network.beside(ranked[i].Fingerprint, from)
 	}
-	t, err := b.sign(g)
+	t, err := b.signer.sign(g)
 	if err != nil {
 		return nil, err
 	}
 	j := newJob(b, g.JobID, now)
 	j.choice, j.chosen = ranked, now
 	j.grant(t, need, from)
-	if _, err := b.add(j); err != nil {
+	if _, err := b.jobs.add(j); err != nil {
 		return nil, err
 	}
 	b.metrics.chose(&ranked[0], b.farm.Warmth(ranked[0].Fingerprint, need))
@@ -105,20 +96,36 @@ func (l *Limits) check(r *api.GrantRequest) error {
 	return nil
 }
 
+// signer signs and verifies grants. Its methods may be called concurrently.
+type signer struct {
+	now  func() time.Time
+	keys atomic.Pointer[keys]
+}
+
+// keys are those of a signer at one time.
+type keys struct {
+	signer *grant.Signer
+	set    *grant.KeySet
+}
+
+// UseKeys changes the keys under the running broker. Grants that were signed
+// before stay valid while their key is in the set.
+func (b *Board) UseKeys(with *grant.Signer, set *grant.KeySet) { b.signer.keys.Store(&keys{with, set}) }
+
 // sign gives the grant a new life and signs it. The grant does not change any more
 // from then on.
-func (b *Board) sign(g *grant.Grant) (Ticket, error) {
+func (s *signer) sign(g *grant.Grant) (Ticket, error) {
 	// Tokens count in whole seconds.
-	g.IssuedAt = b.now().UTC().Truncate(time.Second)
+	g.IssuedAt = s.now().UTC().Truncate(time.Second)
 	g.ExpiresAt = g.IssuedAt.Add(api.GrantLife)
-	token, err := b.keys.Load().signer.Sign(g)
+	token, err := s.keys.Load().signer.Sign(g)
 	return Ticket{token, g}, err
 }
 
 // renew signs a copy of the grant with a new life.
-func (b *Board) renew(g *grant.Grant) (Ticket, error) {
+func (s *signer) renew(g *grant.Grant) (Ticket, error) {
 	fresh := *g
-	return b.sign(&fresh)
+	return s.sign(&fresh)
 }
 
 // Redeem verifies a token as this broker's grant for the job. The grant may have
@@ -139,17 +146,18 @@ func (b *Board) Redeem(token, jobID string, late time.Duration) (Ticket, error) 
 // verify does not check the signature of a token that is in the job's record.
 func (b *Board) verify(token, jobID string, late time.Duration) (Ticket, error) {
 	now := b.now()
-	if j, err := b.find(jobID); err == nil {
-		t := j.newestTicket()
+	if j, err := b.jobs.find(jobID); err == nil {
+		t := ticketOf(j)
 		if t.Grant != nil && subtle.ConstantTimeCompare([]byte(t.Token), []byte(token)) == 1 && now.Before(t.Grant.ExpiresAt.Add(late)) {
 			return t, nil
 		}
 	}
-	g, err := b.keys.Load().set.Verify(token, now, late)
+	g, err := b.signer.keys.Load().set.Verify(token, now, late)
 	return Ticket{token, g}, err
 }
 
-func (j *Job) newestTicket() Ticket {
+// ticketOf returns the newest grant of the job.
+func ticketOf(j *Job) Ticket {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.ticket

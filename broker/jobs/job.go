@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/farforge/farforge/broker/quota"
@@ -29,7 +28,7 @@ type Job struct {
 	from    netip.Addr // of the grant's request; invalid if another process made the grant
 	entry   rendezvous.Entry[*Claim]
 
-	state atomic.Uint32 // a state, written under mu
+	phase
 
 	mu     sync.Mutex
 	ticket Ticket // the newest grant
@@ -46,12 +45,8 @@ type Job struct {
 	gaveUp   bool  // the last request that waited had its response
 	queued   bool  // the job is or was in a line
 
-	first    claim // of the first agent
-	others   []*claim
-	holder   *claim // the last claim
-	number   int    // of claims so far
+	claims   // by agent
 	answerBy time.Time
-	excluded uint64      // a bit for each candidate that gets the job no more
 	timer    *time.Timer // of expire
 
 	reply    []byte            // the answer
@@ -127,7 +122,7 @@ func (j *Job) Claim(i int) (*Claim, rendezvous.Result) {
 		return nil, rendezvous.Unavailable
 	}
 	b, agent, now := j.board, j.entry.Candidates[i], j.board.now()
-	expected, ok := b.reserve(j, agent, now)
+	expected, ok := b.farm.reserve(j, agent, now)
 	if !ok {
 		b.stats.full.Add(1)
 		return nil, rendezvous.Full
@@ -138,7 +133,7 @@ func (j *Job) Claim(i int) (*Claim, rendezvous.Result) {
 		b.metrics.queued.Observe(now.Sub(j.offered).Seconds())
 	}
 	j.number++
-	j.holder = j.claimOf(agent, i)
+	j.holder = j.claims.of(agent, i, now)
 	j.holder.begin(j.number, now, expected, b.farm.Warmth(agent, j.need))
 	j.room.Begin(now)
 	j.set(claimed)
@@ -166,7 +161,7 @@ func (j *Job) answer(agent string, body []byte) (n next, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	now, holds := j.board.now(), j.heldBy(agent)
-	switch state(j.state.Load()) {
+	switch j.phase.now() {
 	case granted, forgotten:
 		return n, ErrUnknownJob
 	case answered:
@@ -182,7 +177,7 @@ func (j *Job) answer(agent string, body []byte) (n next, err error) {
 			return n, ErrExpired
 		}
 	default: // it waits, is away or has failed
-		if c := j.findClaim(agent); c != nil && j.isExcluded(c.candidate) {
+		if c := j.claims.find(agent); c != nil && j.isExcluded(c.candidate) {
 			return n, ErrExpired
 		}
 		return n, ErrTaken
@@ -198,7 +193,7 @@ func (j *Job) answer(agent string, body []byte) (n next, err error) {
 	j.expireIn(c.at.Add(j.session + sessionGrace + time.Millisecond).Sub(now)) // after the reservation
 	j.call.notify()
 	j.mail.put(toClient, mail{agent: c.candidate, isAnswer: true})
-	n.leave = true
+	n.leave = j.queued
 	return n, nil
 }
 
@@ -210,28 +205,22 @@ func (j *Job) candidate(agent string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return j.post(to, from, body)
+	return j.mail.post(&j.board.stats.mail, to, mail{agent: from, body: body})
 }
 
-// expire runs when the time of a claim or of a session is over.
-func (j *Job) expire() {
-	n := j.expired()
-	j.board.follow(j, n)
-}
-
-func (j *Job) expired() (n next) {
+// expire: the time of a claim or of a session is over. The job's timer calls it.
+func (j *Job) expire() (n next) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	now := j.board.now()
 	switch {
-	case j.board.isClosed():
 	case j.is(claimed) && now.Before(j.answerBy): // another claim since
 		j.expireIn(j.answerBy.Sub(now))
 	case j.is(claimed):
 		j.late(&n)
 	case j.is(answered):
 		n.rematch = j.holder.agent // its reservation has ended
-		j.endedWith(&n, outcomeUnreported)
+		n.end(j, outcomeUnreported)
 	}
 	return n
 }
@@ -254,34 +243,6 @@ func (j *Job) refuse(n *next, c *claim, final bool) {
 	j.endClaim(n, final || c.refusals >= maxRefusals)
 }
 
-// endClaim ends a claim without an answer: the reservation and the session's time
-// end, and the job waits again, for another agent if final. The caller holds mu.
-func (j *Job) endClaim(n *next, final bool) {
-	b, c, now := j.board, j.holder, j.board.now()
-	b.cfg.Directory.Drop(c.agent, j.id, now)
-	j.room.Wait(now)
-	j.timer.Stop()
-	n.rematch = c.agent
-	if final {
-		j.excluded |= 1 << c.candidate
-	}
-	switch {
-	case j.excluded == 1<<len(j.entry.Candidates)-1: // no candidate is left
-		j.set(failed)
-		j.sdp = nil
-		j.weigh(0)
-		j.room.Drop()
-		n.leave = true
-		j.endedWith(n, outcomeNoAnswer)
-	case j.attended(now):
-		j.set(waiting)
-		n.dispatch = true
-	default:
-		j.set(away)
-	}
-	j.call.notify()
-}
-
 // report: an agent reports how the job ended. first is false for a report that
 // came before. An agent without a claim in this record may have it from before a
 // restart of the broker.
@@ -292,10 +253,10 @@ func (j *Job) report(agent string, rep *api.Report) (n next, first bool, err err
 		return n, false, ErrNotHolder
 	}
 	b, now := j.board, j.board.now()
-	c := j.findClaim(agent)
+	c := j.claims.find(agent)
 	known := c != nil
 	if !known {
-		c = j.claimOf(agent, 0)
+		c = j.claims.of(agent, 0, now)
 	}
 	j.lastUsed = now
 	if rep.Outcome == api.OutcomeRefused {
@@ -323,28 +284,13 @@ func (j *Job) report(agent string, rep *api.Report) (n next, first bool, err err
 	return n, first, nil
 }
 
-// finish ends the session of an answered job. An agent that did not take the job,
-// or failed, costs its user nothing. The caller holds mu.
-func (j *Job) finish(n *next, rep *api.Report, first bool, now time.Time) {
-	switch rep.Outcome {
-	case api.OutcomeRefused, api.OutcomeAgentFailed:
-		j.room.Drop()
-	default:
-		j.room.End(now)
-	}
-	if first || rep.Outcome == api.OutcomeRefused {
-		j.timer.Stop()
-		j.endedWith(n, rep.Outcome)
-	}
-}
-
 // confirm: the client confirms how the job ended with an agent. Nothing that is
 // reserved is freed: the agent may still be at work. The time is the client's, but
 // never more than the broker has seen. again is true for a repeated confirmation.
 func (j *Job) confirm(confirmation *api.Confirmation, mayAccuse func() bool) (n next, again bool, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	c := j.findClaim(confirmation.Agent)
+	c := j.claims.find(confirmation.Agent)
 	if c == nil || !c.answered {
 		return n, false, ErrNotAnswered
 	}
@@ -384,7 +330,7 @@ func (j *Job) forget(now time.Time, crowded bool) (n next, gone bool) {
 	if now.Sub(j.mail.lastUsed) > cfg.Memory {
 		j.board.stats.mail.Add(-j.mail.clear())
 	}
-	if now.Before(j.keepUntil()) && !(crowded && j.fetched && j.reply == nil) {
+	if now.Before(keepUntil(j)) && !(crowded && j.fetched && j.reply == nil) {
 		return n, false
 	}
 	if j.is(away) && j.number == 0 {
@@ -395,7 +341,7 @@ func (j *Job) forget(now time.Time, crowded bool) (n next, gone bool) {
 		}
 	}
 	if !j.is(granted) {
-		j.endedWith(&n, outcomeGivenUp)
+		n.end(j, outcomeGivenUp)
 	}
 	j.set(forgotten)
 	j.weigh(0)
@@ -403,6 +349,6 @@ func (j *Job) forget(now time.Time, crowded bool) (n next, gone bool) {
 	if j.timer != nil {
 		j.timer.Stop()
 	}
-	n.leave = true
+	n.leave = j.queued
 	return n, true
 }

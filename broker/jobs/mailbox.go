@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"bytes"
+	"sync/atomic"
 	"time"
 
 	"github.com/farforge/farforge/common/api"
@@ -74,6 +75,18 @@ func (m *mailbox) put(to side, in mail) (added int64, err error) {
 	b.mails = append(b.mails, in)
 	m.wake(to)
 	return int64(len(in.body)), nil
+}
+
+// post adds a candidate, and its bytes to those of all jobs.
+func (m *mailbox) post(all *atomic.Int64, to side, in mail) error {
+	size := int64(len(in.body))
+	if all.Add(size) > maxMail {
+		all.Add(-size)
+		return ErrMailFull
+	}
+	added, err := m.put(to, in)
+	all.Add(added - size)
+	return err
 }
 
 // wake ends the wait of the reader.

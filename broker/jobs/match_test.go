@@ -28,7 +28,7 @@ func TestParkedAgentGetsTheOfferAtOnce(t *testing.T) {
 	})
 }
 
-func TestRankDecides(t *testing.T) {
+func TestTheBestCandidateGetsTheJob(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx, cancel := context.WithCancel(t.Context())
 		a, b := goPark(ctx, r, poll("A", time.Minute)), goPark(ctx, r, poll("B", time.Minute))
@@ -44,7 +44,7 @@ func TestRankDecides(t *testing.T) {
 	})
 }
 
-func TestWaitingOffersAreTakenInOrder(t *testing.T) {
+func TestWaitingOffersAreClaimedInOrder(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		var offers []<-chan result
@@ -61,7 +61,7 @@ func TestWaitingOffersAreTakenInOrder(t *testing.T) {
 	})
 }
 
-func TestOnlyJobsThatFitAreTaken(t *testing.T) {
+func TestOnlyJobsThatFitAreClaimed(t *testing.T) {
 	for _, tt := range []struct {
 		need capacity.Capacity
 		fits bool
@@ -85,7 +85,7 @@ func TestOnlyJobsThatFitAreTaken(t *testing.T) {
 				}
 				if !tt.fits {
 					if res := <-p; res.as != nil || res.err != nil {
-						t.Errorf("%+v was taken: %+v, %v", tt.need, res.as, res.err)
+						t.Errorf("%+v was claimed: %+v, %v", tt.need, res.as, res.err)
 					}
 					wantWaiting(t, "offer", done, 1)
 					return
@@ -140,7 +140,7 @@ func TestNewerPollSupersedes(t *testing.T) {
 	})
 }
 
-func TestCancelledPollHandsItsJobBack(t *testing.T) {
+func TestACanceledPollHandsItsJobBack(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		first := goOffer(ctx, r, offer("1", time.Minute, "A", "B"))

@@ -39,8 +39,12 @@ func (b *Board) Offer(ctx context.Context, t Ticket, body []byte, wait time.Dura
 	var waiting *WaitingError
 	switch {
 	case errors.As(err, &waiting):
-		if !b.anyAlive(t.Grant.Agents) {
-			j.leaveRoom()
+		if !b.farm.anyAlive(t.Grant.Agents) {
+			j.mu.Lock()
+			if !j.over() {
+				j.room.Drop()
+			}
+			j.mu.Unlock()
 			return nil, nil, ErrNoAgent
 		}
 		w, err = b.waiting(j, waiting.Position, pause(wait))
@@ -56,7 +60,7 @@ func (b *Board) offer(ctx context.Context, t Ticket, body []byte, wait time.Dura
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
-	j, err := b.open(t)
+	j, err := b.jobs.open(b, t)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,9 +115,9 @@ func (j *Job) attend(c *call) (done bool, answer []byte, err error) {
 		return true, nil, ErrReplaced
 	}
 	now := j.board.now()
-	switch state(j.state.Load()) {
+	switch j.phase.now() {
 	case answered:
-		j.detach(now)
+		j.call, j.lastUsed = nil, now
 		if c.ctx.Err() != nil { // the answer is kept for the client's next request
 			j.mail.wake(toClient)
 			return true, nil, context.Cause(c.ctx)
@@ -123,13 +127,13 @@ func (j *Job) attend(c *call) (done bool, answer []byte, err error) {
 		}
 		return true, j.fetch(), nil
 	case failed:
-		j.detach(now)
+		j.call, j.lastUsed = nil, now
 		return true, nil, ErrNoAnswer
 	case claimed:
 		if c.ctx.Err() == nil {
 			return false, nil, nil
 		}
-		j.detach(now)
+		j.call, j.lastUsed = nil, now
 		return true, nil, context.Cause(c.ctx)
 	}
 	if err = c.enough(now); err == nil {
@@ -140,17 +144,11 @@ func (j *Job) attend(c *call) (done bool, answer []byte, err error) {
 	if j.gaveUp {
 		j.room.Keep(now)
 	}
-	j.detach(now)
+	j.call, j.lastUsed = nil, now
 	if j.watchers == 0 {
 		j.set(away)
 	}
 	return true, nil, err
-}
-
-// detach ends the request of the client. The caller holds mu.
-func (j *Job) detach(now time.Time) {
-	j.call = nil
-	j.lastUsed = now
 }
 
 // fetch returns the answer, which the client has from then on: it can confirm how
@@ -158,15 +156,6 @@ func (j *Job) detach(now time.Time) {
 func (j *Job) fetch() []byte {
 	j.fetched, j.holder.answered = true, true
 	return j.reply
-}
-
-// leaveRoom frees the room of a job whose candidates are offline.
-func (j *Job) leaveRoom() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if !j.over() {
-		j.room.Drop()
-	}
 }
 
 // tooManyCandidates counts the candidates of an offer or answer in plain text, so
@@ -188,7 +177,7 @@ func pause(waited time.Duration) time.Duration {
 
 // waiting returns a fresh grant for the same job. A position of 0 is unknown.
 func (b *Board) waiting(j *Job, position int, retry time.Duration) (*Waiting, error) {
-	t, err := b.renew(j.newestTicket().Grant)
+	t, err := b.signer.renew(ticketOf(j).Grant)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ func (c *Config) Register(f *pflag.FlagSet) {
 	f.Var((*cli.Memory)(&c.Limits.MemoryMB), "max-memory", "grant a job at most this `SIZE` of memory")
 	f.DurationVar(&c.AnswerTimeout, "answer-timeout", api.AnswerTimeout, "offer a job to the next agent after this `TIME` without an answer")
 	f.BoolVar(&c.RequireSealed, "require-sealed", false, "refuse offers in plain text, which browsers and older clients send")
-	cli.ListVar(f, &c.ICEServers, "ice-server", ",", parseSTUN, "tell peers of the STUN server at this `URL`; may be repeated")
+	cli.ListVar(f, &c.ICEServers, "ice-server", ",", parseSTUN, "let peers use the STUN server at this `URL`; may be repeated")
 }
 
 // Validate reports the first wrong option.

@@ -86,7 +86,7 @@ func (c *Claim) Job() (*api.Job, error) {
 	b, t := c.job.board, c.ticket
 	if t.Grant.ExpiresAt.Sub(b.now()) < api.GrantLife/2 {
 		var err error
-		if t, err = b.renew(t.Grant); err != nil {
+		if t, err = b.signer.renew(t.Grant); err != nil {
 			return nil, err
 		}
 	}
@@ -114,7 +114,7 @@ func (c *Claim) Lost() {
 // claim can answer; it may send the same bytes again. The board keeps body, which
 // is not empty.
 func (b *Board) Answer(jobID, agent string, body []byte) error {
-	j, err := b.find(jobID)
+	j, err := b.jobs.find(jobID)
 	if err != nil {
 		return err
 	}

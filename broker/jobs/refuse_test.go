@@ -9,7 +9,7 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 )
 
-func TestRefusedJobGoesOnAtOnce(t *testing.T) {
+func TestARefusedJobGoesToTheNextAgentAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := goPark(t.Context(), r, poll("A", time.Minute))
 		b := goPark(t.Context(), r, poll("B", time.Minute))
@@ -33,7 +33,7 @@ func TestRefusedJobGoesOnAtOnce(t *testing.T) {
 	})
 }
 
-func TestAgentThatHadNoRoomIsAskedAgain(t *testing.T) {
+func TestAnAgentWithoutRoomGetsTheJobLater(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		o := goOffer(t.Context(), r, offer("1", time.Minute, "A"))
 		synctest.Wait()
@@ -42,7 +42,7 @@ func TestAgentThatHadNoRoomIsAskedAgain(t *testing.T) {
 		full := poll("A", time.Second)
 		full.Free = capacity.Capacity{}
 		if res := <-goPark(t.Context(), r, full); res.as != nil {
-			t.Error("a full agent was given the job")
+			t.Error("a full agent got the job")
 		}
 		wantJob(t, "with room", goPark(t.Context(), r, poll("A", 0)), "1")
 		answerOK(t, r, "1", "A")
@@ -50,7 +50,7 @@ func TestAgentThatHadNoRoomIsAskedAgain(t *testing.T) {
 	})
 }
 
-func TestAgentThatAlwaysRefusesIsLetAlone(t *testing.T) {
+func TestAnAgentRefusesAJobAtMostThreeTimes(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		o := goOffer(t.Context(), r, offer("1", time.Minute, "A"))
 		synctest.Wait()
@@ -59,10 +59,10 @@ func TestAgentThatAlwaysRefusesIsLetAlone(t *testing.T) {
 			r.Refuse("1", "A", false)
 		}
 		if res := want(t, "offer", o, "", ErrNoAnswer); res.took != 0 {
-			t.Errorf("that took %v", res.took)
+			t.Errorf("the refusals took %v", res.took)
 		}
 		if n := r.Stats().Queued; n != 0 {
-			t.Error("the failed job still stands in a line")
+			t.Error("the failed job is still in a line")
 		}
 	})
 }
@@ -77,7 +77,7 @@ func TestRefusalWhileTheClientIsAway(t *testing.T) {
 		want(t, "offer", o, "", context.Canceled)
 		r.Refuse("1", "A", false)
 		if res := <-goPark(t.Context(), r, poll("A", 0)); res.as != nil {
-			t.Error("an agent was given the job of a client that is gone")
+			t.Error("an agent got the job of a client that is gone")
 		}
 		o = goOffer(t.Context(), r, offer("1", time.Minute, "A"))
 		synctest.Wait()

@@ -23,9 +23,9 @@ func (b *Board) Report(agent string, rep *api.Report) error {
 	if age := now.Sub(ulid.Time(id.Time())); age < -time.Minute || age > b.cfg.Limits.Session+maxQueued {
 		return ErrTooOld
 	}
-	j, err := b.find(rep.JobID)
+	j, err := b.jobs.find(rep.JobID)
 	if err != nil {
-		if j, err = b.add(newJob(b, rep.JobID, now)); err != nil {
+		if j, err = b.jobs.add(newJob(b, rep.JobID, now)); err != nil {
 			return err
 		}
 	}
@@ -55,7 +55,7 @@ func (b *Board) Confirm(t Ticket, from netip.Addr, confirmation *api.Confirmatio
 	case t.Grant.CheckAudience(confirmation.Agent) != nil:
 		return ErrNotCandidate
 	}
-	j, err := b.find(t.Grant.JobID)
+	j, err := b.jobs.find(t.Grant.JobID)
 	if err != nil {
 		return ErrNotAnswered
 	}
@@ -84,7 +84,7 @@ func (b *Board) revoke(who identity.Authorized) {
 	b.cfg.Logger.Warn("an agent is not listed any more; its session is void", "agent", who.Name)
 	agent := who.Fingerprint
 	var held []*Job
-	b.each(func(j *Job) {
+	b.jobs.each(func(j *Job) {
 		if j.is(claimed) {
 			held = append(held, j)
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestExpelledAgentLosesItsClaims(t *testing.T) {
+func TestARevokedAgentLosesItsClaims(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		taken := func(id, agent string, candidates ...string) <-chan result {
@@ -27,7 +27,7 @@ func TestExpelledAgentLosesItsClaims(t *testing.T) {
 
 		r.revoke(identity.Authorized{Name: "A", Fingerprint: "A"})
 		if res := want(t, "its only candidate", only, "", ErrNoAnswer); res.took != 0 {
-			t.Errorf("it took %v", res.took)
+			t.Errorf("the offer took %v", res.took)
 		}
 		wantJob(t, "the other candidate", b, "3")
 		answerOK(t, r, "3", "B")
@@ -35,7 +35,7 @@ func TestExpelledAgentLosesItsClaims(t *testing.T) {
 		answerOK(t, r, "2", "B")
 		want(t, "another's", other, "answer", nil)
 		if err := r.Answer("1", "A", []byte("late")); err == nil {
-			t.Error("an expelled agent answers")
+			t.Error("a revoked agent can answer")
 		}
 	})
 }

@@ -155,7 +155,7 @@ func (r *rig) Refuse(name, agent string, final bool) {
 	if final {
 		rep.Outcome = api.OutcomeAgentFailed
 	}
-	if j, err := r.find(rep.JobID); err == nil {
+	if j, err := r.jobs.find(rep.JobID); err == nil {
 		j.mu.Lock()
 		rep.Claim = j.number
 		j.mu.Unlock()
@@ -164,7 +164,7 @@ func (r *rig) Refuse(name, agent string, final bool) {
 }
 
 func (r *rig) Holder(name string) (agent string, known bool) {
-	j, err := r.find(r.id(name))
+	j, err := r.jobs.find(r.id(name))
 	if err != nil {
 		return "", false
 	}

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,15 +19,21 @@ const (
 	forgotten
 )
 
-func (j *Job) is(s state) bool { return state(j.state.Load()) == s }
+// phase holds the state of a job. It is written under the job's mutex; lines read
+// it without.
+type phase struct{ state atomic.Uint32 }
+
+func (p *phase) now() state { return state(p.state.Load()) }
+
+func (p *phase) is(s state) bool { return p.now() == s }
 
 // over reports whether no agent can claim the job ever again.
-func (j *Job) over() bool { return state(j.state.Load()) >= answered }
+func (p *phase) over() bool { return p.now() >= answered }
 
 // set changes the state. A job that waits adds to the lines of its candidates, as
 // the scheduler counts them. The caller holds mu.
 func (j *Job) set(s state) {
-	before := state(j.state.Swap(uint32(s)))
+	before := state(j.phase.state.Swap(uint32(s)))
 	switch {
 	case before == s:
 	case s == waiting:
@@ -67,11 +74,6 @@ func (j *Job) Enter(i int) bool {
 	return true
 }
 
-func (j *Job) isExcluded(i int) bool { return j.excluded&(1<<i) != 0 }
-
-// heldBy reports whether the agent's claim is the job's last.
-func (j *Job) heldBy(agent string) bool { return j.holder != nil && j.holder.agent == agent }
-
 // attended reports whether a request of the client waits for an agent. The caller
 // holds mu.
 func (j *Job) attended(now time.Time) bool {
@@ -81,7 +83,13 @@ func (j *Job) attended(now time.Time) bool {
 // expireIn sets the job's timer. The caller holds mu.
 func (j *Job) expireIn(d time.Duration) {
 	if j.timer == nil {
-		j.timer = time.AfterFunc(d, j.expire)
+		j.timer = time.AfterFunc(d, func() {
+			select {
+			case <-j.board.closed:
+			default:
+				j.board.follow(j, j.expire())
+			}
+		})
 	} else {
 		j.timer.Reset(d)
 	}
@@ -110,26 +118,6 @@ func (j *Job) takeRoom(now time.Time) error {
 	}
 	j.room = room
 	return nil
-}
-
-// keepUntil is when the record may be forgotten. The caller holds mu.
-func (j *Job) keepUntil() time.Time {
-	memory := j.board.cfg.Memory
-	switch state(j.state.Load()) {
-	case granted:
-		if j.ticket.Grant == nil { // only reported
-			return j.lastUsed.Add(reportMemory)
-		}
-		if end := j.ticket.Grant.ExpiresAt.Add(memory); end.After(j.lastUsed.Add(memory)) {
-			return end
-		}
-	case answered:
-		if j.holder.reported == "" || j.holder.confirmed == "" {
-			return j.holder.at.Add(j.session + maxQueued)
-		}
-		return j.lastUsed.Add(reportMemory)
-	}
-	return j.lastUsed.Add(memory)
 }
 
 // call is one blocked request of the client. Its channel only says "look again".

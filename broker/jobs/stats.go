@@ -4,12 +4,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/farforge/farforge/broker/internal/tables"
 	"github.com/farforge/farforge/broker/rendezvous"
 )
 
 type counters struct {
-	jobs, offering, waiting, bytes, mail       atomic.Int64
+	offering, waiting, bytes, mail             atomic.Int64
 	claims, handedBack, revoked, refused, full atomic.Int64
 	met, gaveUp, hungUp                        atomic.Int64
 }
@@ -37,7 +36,7 @@ func (b *Board) Stats() Stats {
 	s := &b.stats
 	return Stats{
 		Stats:    b.meet.Stats(),
-		Offering: s.offering.Load(), Jobs: s.jobs.Load(), Waiting: s.waiting.Load(), Bytes: s.bytes.Load(),
+		Offering: s.offering.Load(), Jobs: b.jobs.count.Load(), Waiting: s.waiting.Load(), Bytes: s.bytes.Load(),
 		Claims: s.claims.Load(), HandedBack: s.handedBack.Load(), Revoked: s.revoked.Load(), Refused: s.refused.Load(), Full: s.full.Load(),
 		Met: s.met.Load(), GaveUp: s.gaveUp.Load(), HungUp: s.hungUp.Load(),
 	}
@@ -49,7 +48,7 @@ func (b *Board) Oldest() (oldest time.Time) {
 	if b.stats.waiting.Load() == 0 {
 		return oldest
 	}
-	b.each(func(j *Job) {
+	b.jobs.each(func(j *Job) {
 		if !j.is(waiting) {
 			return
 		}
@@ -60,16 +59,4 @@ func (b *Board) Oldest() (oldest time.Time) {
 		}
 	})
 	return oldest
-}
-
-// each calls f for every job, with the lock of its part held.
-func (b *Board) each(f func(*Job)) {
-	for i := range tables.Shards {
-		p := b.jobs.Part(i)
-		p.Lock()
-		for _, j := range p.Entries {
-			f(j)
-		}
-		p.Unlock()
-	}
 }

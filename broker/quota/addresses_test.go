@@ -23,7 +23,7 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-func TestOneNetworkDoesNotUseUpAnothers(t *testing.T) {
+func TestNetworksAreLimitedSeparately(t *testing.T) {
 	a := NewAddresses(2, 4, 100)
 	flood, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
 	for i := range 4 {
