@@ -56,7 +56,7 @@ func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
 		Trust:     &trust.Agents{Known: known, Broker: b.broker.Origin(), Strict: c.Trust.Strict},
 		Need:      c.Job.Need(),
 		Build:     channel.Build{Project: name, Recipe: c.Job.Recipe, Source: c.Source.Reference()},
-		KeepLocal: c.Job.KeepLocal, PlainDTLS: c.Job.PlainDTLS, Patience: c.Job.QueueTimeout, Events: a.ui.Event, Logger: a.log,
+		KeepLocal: c.Job.KeepLocal, PlainDTLS: c.Job.PlainDTLS, QueueTimeout: c.Job.QueueTimeout, Events: a.ui.Event, Logger: a.log,
 	}
 	if reference := b.job.Build.Source; reference != nil {
 		b.source = reference.SHA256

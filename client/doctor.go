@@ -103,7 +103,7 @@ func (c *doctorConfig) agents(ctx context.Context, broker *introducer) (names []
 	}
 	granted, err := broker.AskGrant(ctx, &api.GrantRequest{
 		PeerFingerprint: cert.Fingerprint(), RequiredChannels: []string{channel.LabelControl},
-		CPUCores: 1, MemoryMB: 1, TimeoutSecs: int(time.Minute / time.Second), Target: c.Job.Chip(),
+		CPUCores: 1, MemoryMB: 1, TimeoutSecs: int(time.Minute / time.Second), Target: c.Job.Target,
 	})
 	var p *api.Problem
 	switch {

@@ -58,7 +58,7 @@ func (c *listingConfig) validateInterval() error {
 }
 
 func (c *listingConfig) query() *api.AgentQuery {
-	return &api.AgentQuery{Target: c.Job.Chip(), Toolchain: c.Job.Toolchain, Tags: c.Job.Tags}
+	return &api.AgentQuery{Target: c.Job.Target, Toolchain: c.Job.Toolchain, Tags: c.Job.Tags}
 }
 
 // listAgents shows the agents, once or until ctx ends.

@@ -146,14 +146,14 @@ func TestWatchAsJSON(t *testing.T) {
 		w.Show(NewListing(agents, all, false))
 		var got []string
 		for d := json.NewDecoder(&out); d.More(); {
-			var told struct{ Event, Name string }
-			if err := d.Decode(&told); err != nil {
+			var object struct{ Event, Name string }
+			if err := d.Decode(&object); err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, told.Event+" "+told.Name)
+			got = append(got, object.Event+" "+object.Name)
 		}
 		if strings.Join(got, "|") != want {
-			t.Errorf("told %q, want %q", got, want)
+			t.Errorf("objects %q, want %q", got, want)
 		}
 	}
 	looks("agent a|agent b", false, a, b, off)

@@ -18,7 +18,7 @@ type Chip struct {
 	SecureDownload  bool   `json:"secure_download"`
 }
 
-// NewChip returns what a chip has told. In secure download mode it tells little.
+// NewChip returns the report of a chip. In secure download mode a chip reveals little.
 func NewChip(info flash.Info) *Chip {
 	c := &Chip{Chip: info.Chip, Revision: info.Revision.String(), FlashSize: info.FlashSize, SecureBoot: info.Security.SecureBoot,
 		FlashEncryption: info.Security.FlashEncryption, SecureDownload: info.Security.SecureDownload}

@@ -47,12 +47,12 @@ type Console struct {
 	redraws        bool // standard output is a terminal that can redraw
 	dims           bool // standard output shows gray text
 
-	mu      sync.Mutex
-	encoder *json.Encoder
-	bar     *bar                 // the current bar on standard error
-	block   *block               // the current block on standard output
-	told    map[string]time.Time // times of the last progress as JSON
-	since   map[string]time.Time // times at which transfers began
+	mu         sync.Mutex
+	encoder    *json.Encoder
+	bar        *bar                 // the current bar on standard error
+	block      *block               // the current block on standard output
+	progressed map[string]time.Time // times of the last progress as JSON
+	since      map[string]time.Time // times at which transfers began
 
 	waiting  bool // a place in line was shown, with this position
 	position int
@@ -66,11 +66,11 @@ func New(o Options) *Console {
 	redraws := isTerminal(o.Stdout) && able && !o.JSON
 	c := &Console{
 		stdout: o.Stdout, stderr: o.Stderr, json: o.JSON, quiet: o.Quiet || o.JSON,
-		bars:    terminal && !o.Quiet && !o.JSON,
-		color:   terminal && o.Getenv("NO_COLOR") == "",
-		redraws: redraws,
-		dims:    redraws && o.Getenv("NO_COLOR") == "",
-		told:    map[string]time.Time{}, since: map[string]time.Time{},
+		bars:       terminal && !o.Quiet && !o.JSON,
+		color:      terminal && o.Getenv("NO_COLOR") == "",
+		redraws:    redraws,
+		dims:       redraws && o.Getenv("NO_COLOR") == "",
+		progressed: map[string]time.Time{}, since: map[string]time.Time{},
 	}
 	c.encoder = json.NewEncoder(o.Stdout)
 	c.encoder.SetEscapeHTML(false)

@@ -136,10 +136,10 @@ func (c *Console) jsonTransfer(name string, done, total int64) {
 
 // due tells whether progress should be written now.
 func (c *Console) due(name string, last bool) bool {
-	if !last && time.Since(c.told[name]) < jsonEvery {
+	if !last && time.Since(c.progressed[name]) < jsonEvery {
 		return false
 	}
-	c.told[name] = time.Now()
+	c.progressed[name] = time.Now()
 	return true
 }
 

@@ -60,7 +60,7 @@ func (c *Console) verified(v *Verified) {
 	line := func(what, format string, args ...any) { c.say("  %-8s "+format, append([]any{what}, args...)...) }
 	c.say("verified: %d artifacts in %s are what their agent has signed", len(v.Artifacts), v.Dir)
 	line("agent", "%s (%s)", strings.Join(v.By, ", "), p.Agent)
-	line("job", "%s, for %s", Clean(p.JobID, false), Clean(orNobody(p.User), false))
+	line("job", "%s, for %s", Clean(p.JobID, false), Clean(userOrAnonymous(p.User), false))
 	line("built", "%s, in %s", p.Finished.UTC().Format("2006-01-02 15:04:05 MST"), Millis(p.Finished.Sub(p.Started).Milliseconds()))
 	line("from", "source SHA-256 %s", Clean(p.Source, false))
 	line("by", "recipe %s, for %s with %s %s, sandbox %s", Clean(p.Recipe, false), Clean(p.Target, false), Clean(p.Toolchain, false), Clean(p.Version, false), Clean(p.Sandbox, false))
@@ -70,9 +70,9 @@ func (c *Console) verified(v *Verified) {
 	}
 }
 
-func orNobody(user string) string {
+func userOrAnonymous(user string) string {
 	if user == "" {
-		return "nobody in particular"
+		return "an anonymous user"
 	}
 	return user
 }

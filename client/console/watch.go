@@ -18,11 +18,11 @@ import (
 // on a pipe it writes a new table after each change, and as JSON the changed agents. Its
 // methods are not for concurrent use; the console's may be called meanwhile.
 type AgentWatch struct {
-	c    *Console
-	last *Listing
-	text string // the last table on a pipe
-	note string
-	told map[string]api.AgentInfo // the last JSON of each, by fingerprint
+	c       *Console
+	last    *Listing
+	text    string // the last table on a pipe
+	note    string
+	written map[string]api.AgentInfo // the last JSON of each, by fingerprint
 }
 
 // WatchAgents returns a watch. The caller ends it with Close.
@@ -32,7 +32,7 @@ func (c *Console) WatchAgents() *AgentWatch {
 	if c.redraws {
 		c.block = &block{out: c.stdout, size: c.screen, beside: isTerminal(c.stderr)}
 	}
-	return &AgentWatch{c: c, told: map[string]api.AgentInfo{}}
+	return &AgentWatch{c: c, written: map[string]api.AgentInfo{}}
 }
 
 // screen returns the size of the terminal on standard output.
@@ -67,7 +67,7 @@ func (w *AgentWatch) Show(l *Listing) {
 	w.last = l
 	switch {
 	case w.c.json:
-		w.tell()
+		w.writeChanges()
 	case w.c.block != nil:
 		w.c.block.draw(w.fit)
 	default:
@@ -84,23 +84,23 @@ func (w *AgentWatch) Redraw() {
 	}
 }
 
-// tell writes the agents that have changed since the last listing. An agent that goes
+// writeChanges writes the agents that have changed since the last listing. An agent that goes
 // offline is written once more, also where offline agents are left out.
-func (w *AgentWatch) tell() {
+func (w *AgentWatch) writeChanges() {
 	now := map[string]bool{}
 	for i, a := range w.last.everyone {
 		now[a.Fingerprint] = true
-		old, known := w.told[a.Fingerprint]
+		old, known := w.written[a.Fingerprint]
 		if known && same(old, a) || !known && i >= len(w.last.shown()) {
 			continue
 		}
 		w.c.emit(agentEvent{"agent", a})
-		w.told[a.Fingerprint] = a
+		w.written[a.Fingerprint] = a
 	}
-	for _, fingerprint := range slices.Sorted(maps.Keys(w.told)) {
+	for _, fingerprint := range slices.Sorted(maps.Keys(w.written)) {
 		if !now[fingerprint] {
-			w.c.emit(agentGoneEvent{"agent_gone", w.told[fingerprint].Name, fingerprint})
-			delete(w.told, fingerprint)
+			w.c.emit(agentGoneEvent{"agent_gone", w.written[fingerprint].Name, fingerprint})
+			delete(w.written, fingerprint)
 		}
 	}
 }

@@ -9,5 +9,5 @@ func (o *Options) Register(f *pflag.FlagSet) {
 	f.StringVar(&o.UserKey, "user-key", "", "sign in with the SSH key in this `FILE`, or a .pub with ssh-agent")
 	f.StringVar(&o.OIDCTokenFile, "oidc-token-file", "", "sign in with the OIDC token in this `FILE` (default "+OIDCTokenVariable+")")
 	f.StringVar(&o.OIDC, "oidc", "", "sign in with a token of this `ISSUER`: github, in a GitHub Actions job")
-	f.StringVar(&o.Audience, "oidc-audience", "", "ask --oidc for a token for this `NAME` (default the broker's URL)")
+	f.StringVar(&o.Audience, "oidc-audience", "", "fetch a token for this audience `NAME` with --oidc (default the broker's URL)")
 }

@@ -60,7 +60,7 @@ func ParseConfig(text []byte) (Config, error) {
 	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&c); err != nil {
 		return Config{}, located(err)
 	}
-	c.Target = Chip(c.Target)
+	c.Target = chips.Canonical(c.Target)
 	if err := c.validate(); err != nil {
 		return Config{}, err
 	}
@@ -68,15 +68,6 @@ func ParseConfig(text []byte) (Config, error) {
 		c.Outputs[i] = path.Clean(c.Outputs[i])
 	}
 	return c, nil
-}
-
-// Chip returns the name of a chip in the spelling of agents: ESP32-C3 becomes esp32c3. A
-// name with a blank stays as it is, and is invalid.
-func Chip(name string) string {
-	if strings.Contains(name, " ") {
-		return name
-	}
-	return chips.Normal(name)
 }
 
 // located adds the place of an error in the file.

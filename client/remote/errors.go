@@ -17,17 +17,17 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-// impatient returns the error for a job that no agent took in time.
-func (i *introduction) impatient(err error) error {
+// queueTimeoutError returns the error for a job that no agent took in time.
+func (i *introduction) queueTimeoutError(err error) error {
 	var u *signaling.Unreachable
 	if errors.As(err, &u) {
 		return unreachableError(u)
 	}
-	if !i.heard {
-		return cli.Failf(cli.Broker, "the broker at %s did not answer within %v", i.job.Broker.Origin(), i.job.Patience).
+	if !i.answered {
+		return cli.Failf(cli.Broker, "the broker at %s did not answer within %v", i.job.Broker.Origin(), i.job.QueueTimeout).
 			Hint("check that the URL is the broker's: the server accepts connections and sends no response", "run client doctor with the same flags")
 	}
-	e := cli.Failf(cli.NoAgent, "no agent took the job within %v", i.job.Patience)
+	e := cli.Failf(cli.NoAgent, "no agent took the job within %v", i.job.QueueTimeout)
 	if place := i.waiting.String(); place != "" {
 		if i.waiting.Estimate > 0 {
 			place += " from its start"

@@ -67,17 +67,17 @@ func (Upload) event()    {}
 func (Download) event()  {}
 func (Canceling) event() {}
 
-// teller passes events to the caller one after another.
-type teller struct {
+// emitter passes events to the caller one after another.
+type emitter struct {
 	mu   sync.Mutex
-	tell func(Event)
+	emit func(Event)
 }
 
-func (t *teller) event(e Event) {
-	if t.tell == nil {
+func (m *emitter) event(e Event) {
+	if m.emit == nil {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.tell(e)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.emit(e)
 }

@@ -81,7 +81,7 @@ func TestErrorNamesThePlaceInLine(t *testing.T) {
 			b := fakefarm.New(t, nil)
 			b.Set(func(s *fakefarm.Settings) { s.Waits = []api.Waiting{{Position: 9}, tt.last} })
 			x := newTry(t, b)
-			x.job.Patience = 5 * time.Second
+			x.job.QueueTimeout = 5 * time.Second
 			x.job.Events = func(e Event) {
 				if e == Event(newWaiting(&tt.last)) {
 					b.Set(func(s *fakefarm.Settings) { s.Hold = true })

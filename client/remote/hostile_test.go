@@ -94,7 +94,7 @@ func TestAttacks(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "WARNING: THE IDENTITY OF THE AGENT bench@127.0.0.1:", "ANOTHER MACHINE MAY BE POSING AS THIS AGENT"},
-		{"known agent with another key, which the broker does not tell", func(t *testing.T, b *fakefarm.Broker, s *fakefarm.Settings, x *try) {
+		{"known agent with another key, which the broker hides", func(t *testing.T, b *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing, c[0].PublicKey = nil, ""; return c }
 			if err := x.known.Trust(x.job.Trust.Principal(fakefarm.Name), fakefarm.NewKey(t).Public()); err != nil {

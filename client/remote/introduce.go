@@ -12,38 +12,38 @@ import (
 	"github.com/farforge/farforge/common/peer"
 )
 
-var errPatience = errors.New("no agent has taken the job")
+var errQueueTimeout = errors.New("no agent has taken the job")
 
 // introduction connects a job to an agent with the broker's help.
 type introduction struct {
-	job     *Job
-	events  *teller
-	cert    *peer.Certificate
-	witness *witness
-	need    api.GrantRequest
+	job       *Job
+	events    *emitter
+	cert      *peer.Certificate
+	confirmer *confirmer
+	need      api.GrantRequest
 	// offer is this end of the connection; any of the candidates can answer it.
 	offer *peer.Offer
 	// envelope is the offer for the candidates of the last grant.
 	envelope *envelope.Offer
 	waiting  Waiting // the last place in line
-	heard    bool    // the broker has answered
+	answered bool    // the broker has answered
 	trickle  *trickle
 }
 
 // connect requests an agent from the broker, verifies its identity, and connects to it.
-func connect(ctx context.Context, job *Job, events *teller, w *witness) (*peer.Conn, *Outcome, error) {
+func connect(ctx context.Context, job *Job, events *emitter, w *confirmer) (*peer.Conn, *Outcome, error) {
 	cert, err := peer.NewCertificate()
 	if err != nil {
 		return nil, nil, cli.Fail(cli.Usage, err)
 	}
-	i := &introduction{job: job, events: events, cert: cert, witness: w, need: job.Need, trickle: newTrickle(ctx)}
+	i := &introduction{job: job, events: events, cert: cert, confirmer: w, need: job.Need, trickle: newTrickle(ctx)}
 	defer i.trickle.stop()
 	i.need.PeerFingerprint = cert.Fingerprint()
 	i.need.RequiredChannels = job.labels()
 	if err := i.need.Validate(); err != nil {
 		return nil, nil, cli.Failf(cli.Usage, "the request to the broker is invalid: %w", err)
 	}
-	jobID, answer, err := i.ask(ctx)
+	jobID, answer, err := i.requestAgent(ctx)
 	if err != nil {
 		if i.offer != nil {
 			err = errors.Join(err, i.offer.Close())
@@ -61,27 +61,27 @@ func connect(ctx context.Context, job *Job, events *teller, w *witness) (*peer.C
 	if err != nil {
 		return nil, nil, connectError(ctx, agent, err)
 	}
-	if err := i.meet(agent, conn.RemoteFingerprint(), answer.DTLSFingerprint); err != nil {
+	if err := i.verifyAgent(agent, conn.RemoteFingerprint(), answer.DTLSFingerprint); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	return conn, &Outcome{JobID: jobID, Agent: agent}, nil
 }
 
-// ask returns the answer of an agent that the user trusts.
-func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.Answer, err error) {
+// requestAgent returns the answer of an agent that the user trusts.
+func (i *introduction) requestAgent(ctx context.Context) (jobID string, answer *envelope.Answer, err error) {
 	waiting, cancel := ctx, context.CancelFunc(func() {})
-	if i.job.Patience > 0 {
-		waiting, cancel = context.WithTimeoutCause(ctx, i.job.Patience, errPatience)
+	if i.job.QueueTimeout > 0 {
+		waiting, cancel = context.WithTimeoutCause(ctx, i.job.QueueTimeout, errQueueTimeout)
 	}
 	defer cancel()
 	introduced, err := i.job.Broker.Introduce(waiting, &i.need, i.prepare, func(w api.Waiting) {
-		i.waiting, i.heard = newWaiting(&w), true
+		i.waiting, i.answered = newWaiting(&w), true
 		i.trickle.renew(w.Grant)
 		i.events.event(i.waiting)
 	})
 	switch {
-	case err != nil && ctx.Err() == nil && errors.Is(context.Cause(waiting), errPatience):
-		return "", nil, i.impatient(err)
+	case err != nil && ctx.Err() == nil && errors.Is(context.Cause(waiting), errQueueTimeout):
+		return "", nil, i.queueTimeoutError(err)
 	case err != nil:
 		return "", nil, i.withKind(BrokerError(ctx, i.job.Broker, i.job.As, err))
 	}
@@ -89,10 +89,10 @@ func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.
 	if answer, err = i.envelope.OpenAnswer(jobID, introduced.Answer); err != nil {
 		return "", nil, answerError(err)
 	}
-	i.witness.agentAnswered(newAgent(answer), introduced.Grant)
+	i.confirmer.agentAnswered(newAgent(answer), introduced.Grant)
 	// Again, because a candidate for an unsealed offer may have come without its key.
 	if err := i.job.Trust.Vet(nameOf(answer.Candidate), answer.Agent); err != nil {
-		i.witness.outcome = api.OutcomeCanceled // no fault of the agent
+		i.confirmer.outcome = api.OutcomeCanceled // no fault of the agent
 		return "", nil, err
 	}
 	return jobID, answer, nil
@@ -100,7 +100,7 @@ func (i *introduction) ask(ctx context.Context) (jobID string, answer *envelope.
 
 // prepare judges the candidates of a grant and makes the offer to them.
 func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) ([]byte, error) {
-	i.heard = true
+	i.answered = true
 	i.events.event(Granted{JobID: granted.JobID, Candidates: granted.Candidates})
 	i.explain(granted)
 	if p := skewed(i.job.Broker.Skew()); p != nil {
@@ -136,15 +136,15 @@ func (i *introduction) prepare(ctx context.Context, granted *api.GrantResponse) 
 	return i.envelope.Body, nil
 }
 
-// meet verifies that the other end of the connection is the agent that has signed the
+// verifyAgent verifies that the other end of the connection is the agent that has signed the
 // answer, and adds a new agent to known_agents.
-func (i *introduction) meet(agent Agent, presented, promised string) error {
+func (i *introduction) verifyAgent(agent Agent, presented, promised string) error {
 	if presented == "" || presented != promised {
 		return certificateError(agent, presented, promised)
 	}
 	first, err := i.job.Trust.Meet(agent.Name, agent.Key)
 	if err != nil {
-		i.witness.outcome = api.OutcomeCanceled
+		i.confirmer.outcome = api.OutcomeCanceled
 		return err
 	}
 	if first {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/farforge/farforge/client/project"
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/channel"
@@ -19,7 +18,7 @@ import (
 	"github.com/farforge/farforge/common/toolchain"
 )
 
-// Options are what a user can ask of a job.
+// Options are the user's choices for a job.
 type Options struct {
 	Target    string
 	Toolchain string
@@ -27,13 +26,13 @@ type Options struct {
 	Tags      []string
 	// Agents and ExcludeAgents are names or fingerprints.
 	Agents, ExcludeAgents []string
-	// Explain shows why the candidates are what they are.
+	// Explain shows the broker's reasons for the candidates.
 	Explain bool
 
 	Cores   int
 	Memory  cli.Memory
 	Timeout time.Duration
-	// QueueTimeout is how long to wait for an agent; 0 is for ever.
+	// QueueTimeout bounds the wait for an agent; 0 is no bound.
 	QueueTimeout time.Duration
 
 	KeepLocal     bool
@@ -51,12 +50,12 @@ func (c *chipName) Set(name string) error {
 	return nil
 }
 
-// RegisterTarget defines --target, for verbs that build nothing.
+// RegisterTarget defines --target, for verbs without a build.
 func (o *Options) RegisterTarget(f *pflag.FlagSet) {
 	f.Var((*chipName)(&o.Target), "target", "build for this `CHIP`, such as esp32c3")
 }
 
-// RegisterAble defines the flags about what an agent can do and has.
+// RegisterAble defines the flags about the abilities of an agent.
 func (o *Options) RegisterAble(f *pflag.FlagSet) {
 	o.RegisterTarget(f)
 	f.StringVar(&o.Toolchain, "toolchain", "", "build with this toolchain: `NAME[@VERSION]`, such as esp-idf or esp-idf@~5.3.1")
@@ -79,7 +78,7 @@ func (o *Options) RegisterAgents(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.Agents, "agent", nil, "use only the agent of this `NAME` or fingerprint; may be repeated")
 	f.StringArrayVar(&o.ExcludeAgents, "exclude-agent", nil, "never use the agent of this `NAME` or fingerprint; may be repeated")
 	f.BoolVar(&o.Explain, "explain", false, "show which agents could build, best first, and why")
-	f.BoolVar(&o.KeepLocal, "keep-local-addresses", false, "tell the agent this machine's local addresses, even from other networks")
+	f.BoolVar(&o.KeepLocal, "keep-local-addresses", false, "send this machine's local addresses to the agent, even to another network")
 	peer.RegisterDTLS(f, &o.PlainDTLS)
 	f.BoolVar(&o.AllowUnsealed, "allow-unsealed", false, "let the broker read the offer if an agent has no key to seal it to")
 }
@@ -134,14 +133,11 @@ func (o *Options) contradiction() error {
 	return nil
 }
 
-// Chip returns the target in the spelling of agents.
-func (o *Options) Chip() string { return project.Chip(o.Target) }
-
 // Need returns the request for a grant. [Run] fills in the rest.
 func (o *Options) Need() api.GrantRequest {
 	return api.GrantRequest{
 		CPUCores: capacity.CoreShare(o.Cores), MemoryMB: int(o.Memory), TimeoutSecs: int((o.Timeout + time.Second - 1) / time.Second),
-		Target: o.Chip(), Toolchain: o.Toolchain, Tags: o.Tags,
+		Target: o.Target, Toolchain: o.Toolchain, Tags: o.Tags,
 		Agents: o.Agents, ExcludeAgents: o.ExcludeAgents, Explain: o.Explain,
 	}
 }

@@ -103,7 +103,7 @@ func TestSilentBroker(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	x := newTry(t, &fakefarm.Broker{URL: server.URL})
-	x.job.Patience = time.Second
+	x.job.QueueTimeout = time.Second
 	if _, err := Run(t.Context(), x.job); cli.Code(err) != cli.Broker || len(cli.Hints(err)) == 0 {
 		t.Errorf("exit code %d, %v", cli.Code(err), err)
 	}

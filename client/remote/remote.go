@@ -68,8 +68,8 @@ type Job struct {
 	KeepLocal bool
 	// PlainDTLS is for peer.Config.
 	PlainDTLS bool
-	// Patience bounds the time until an agent takes the job; 0 is no bound.
-	Patience time.Duration
+	// QueueTimeout bounds the time until an agent takes the job; 0 is no bound.
+	QueueTimeout time.Duration
 	// Events gets the job's events, one at a time, and none after Run has returned.
 	// It should not block. Nil discards them.
 	Events func(Event)
@@ -101,7 +101,7 @@ func Run(ctx context.Context, job Job) (*Outcome, error) {
 	if job.Logger == nil {
 		job.Logger = slog.New(slog.DiscardHandler)
 	}
-	events := &teller{tell: job.Events}
+	events := &emitter{emit: job.Events}
 	start := time.Now()
 	outcome, lost, err := attempt(ctx, &job, events, start)
 	if err == nil || lost == "" || cli.Code(err) != cli.LostAgent || ctx.Err() != nil {
@@ -114,7 +114,7 @@ func Run(ctx context.Context, job Job) (*Outcome, error) {
 		return outcome, nil
 	}
 	code := cli.Code(second)
-	if code == cli.NoAgent || code == cli.Broker || cli.ErrorCode(second) == codeUnwanted || errors.Is(second, errUnheard) {
+	if code == cli.NoAgent || code == cli.Broker || cli.ErrorCode(second) == codeUnwanted || errors.Is(second, errNoGrant) {
 		return nil, cli.Fail(cli.LostAgent, err, fmt.Sprintf("a second try on another agent was not possible: %v", second))
 	}
 	return nil, second
@@ -125,11 +125,11 @@ func Run(ctx context.Context, job Job) (*Outcome, error) {
 func secondAttempt(ctx context.Context, job *Job, start time.Time) (*Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	unheard := time.AfterFunc(secondTimeout, func() { cancel(errUnheard) })
-	defer unheard.Stop()
-	events := &teller{tell: func(e Event) {
+	noGrant := time.AfterFunc(secondTimeout, func() { cancel(errNoGrant) })
+	defer noGrant.Stop()
+	events := &emitter{emit: func(e Event) {
 		if _, ok := e.(Granted); ok {
-			unheard.Stop()
+			noGrant.Stop()
 		}
 		if job.Events != nil {
 			job.Events(e)
@@ -139,26 +139,26 @@ func secondAttempt(ctx context.Context, job *Job, start time.Time) (*Outcome, er
 	return outcome, err
 }
 
-// errUnheard is the cause for the end of a second attempt without a grant.
-var errUnheard = errors.New("the broker has not answered in time")
+// errNoGrant is the cause for the end of a second attempt without a grant.
+var errNoGrant = errors.New("the broker has not answered in time")
 
 // attempt does the job on one agent, and returns the fingerprint of the agent that
 // answered, if one has. The outcome is nil if there is an error.
-func attempt(ctx context.Context, job *Job, events *teller, start time.Time) (outcome *Outcome, agent string, err error) {
-	w := &witness{job: job}
+func attempt(ctx context.Context, job *Job, events *emitter, start time.Time) (outcome *Outcome, agent string, err error) {
+	w := &confirmer{job: job}
 	outcome, err = perform(ctx, job, events, w, start)
 	w.confirm(ctx, err)
 	return outcome, w.what.agent, err
 }
 
-func perform(ctx context.Context, job *Job, events *teller, w *witness, start time.Time) (*Outcome, error) {
+func perform(ctx context.Context, job *Job, events *emitter, w *confirmer, start time.Time) (*Outcome, error) {
 	conn, outcome, err := connect(ctx, job, events, w)
 	if err != nil {
 		return nil, err
 	}
 	outcome.Relayed = conn.Relayed()
 	events.event(Connected{Agent: outcome.Agent, Relayed: outcome.Relayed, After: time.Since(start)})
-	r := &running{job: job, conn: conn, events: events, outcome: outcome, witness: w, start: start}
+	r := &running{job: job, conn: conn, events: events, outcome: outcome, confirmer: w, start: start}
 	err = r.drive(ctx)
 	outcome.Up, outcome.Down = conn.Traffic()
 	if closeErr := conn.Close(); closeErr != nil {

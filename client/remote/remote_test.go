@@ -71,9 +71,9 @@ func newTry(t *testing.T, b *fakefarm.Broker) *try {
 		Need:   api.GrantRequest{CPUCores: 1, MemoryMB: 256, TimeoutSecs: 60, Target: "esp32c3"},
 		Build:  channel.Build{Project: "hello"},
 		Source: manifest, Open: p.OpenFile,
-		Sink:     func() (channel.Sink, error) { return channel.NewDirSink(root), nil },
-		Patience: 30 * time.Second,
-		Events:   func(e Event) { x.events = append(x.events, e) },
+		Sink:         func() (channel.Sink, error) { return channel.NewDirSink(root), nil },
+		QueueTimeout: 30 * time.Second,
+		Events:       func(e Event) { x.events = append(x.events, e) },
 	}
 	return x
 }
@@ -263,7 +263,7 @@ func TestFailures(t *testing.T) {
 		}, exit: cli.Broker, want: "the broker refuses: not for you (403 forbidden)"},
 		{name: "nobody takes it", change: func(b *fakefarm.Settings, x *try) {
 			b.Hold = true
-			x.job.Patience = 3 * time.Second
+			x.job.QueueTimeout = 3 * time.Second
 		}, exit: cli.NoAgent, want: "no agent took the job within 3s"},
 		{name: "no recipe for the kind", change: func(b *fakefarm.Settings, x *try) {
 			b.Problem = &api.Problem{Status: 503, Code: api.CodeNoRecipe, Detail: "no agent offers esp-idf", Hints: []string{"2 agents are online; they offer make"}}

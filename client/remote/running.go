@@ -17,12 +17,12 @@ import (
 // running is a job on a connected agent. Each channel has a goroutine; drive alone
 // decides.
 type running struct {
-	job     *Job
-	conn    *peer.Conn
-	events  *teller
-	outcome *Outcome
-	witness *witness
-	start   time.Time
+	job       *Job
+	conn      *peer.Conn
+	events    *emitter
+	outcome   *Outcome
+	confirmer *confirmer
+	start     time.Time
 
 	control channel.Messages
 	cause   error            // this side's reason to stop; the first one counts
@@ -130,7 +130,7 @@ func (r *running) judge(result *channel.Result) (ended bool, err error) {
 	case r.cause != nil && !isClosing(r.cause):
 		return true, r.cause
 	case result.Outcome != api.OutcomeSucceeded:
-		r.witness.agentEnded(result.Outcome)
+		r.confirmer.agentEnded(result.Outcome)
 		return true, resultError(r.outcome.Agent, result)
 	case result.Delivered() > 0 && r.outcome.Received == nil:
 		return false, nil // the artifacts have not all arrived

@@ -8,13 +8,13 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// Options say which agents to trust.
+// Options select the agents to trust.
 type Options struct {
 	KnownAgents string // a file; empty is the user's own
 	Strict      bool
 }
 
-// RegisterKnown defines --known-agents, for verbs that meet no new agent.
+// RegisterKnown defines --known-agents, for verbs without a job.
 func (o *Options) RegisterKnown(f *pflag.FlagSet) {
 	f.StringVar(&o.KnownAgents, "known-agents", "", "trust the agents in this `FILE` (default known_agents in the user's configuration)")
 }

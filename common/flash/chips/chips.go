@@ -115,9 +115,9 @@ func Normal(name string) string {
 }
 
 // Canonical returns the Name of a chip in any spelling, such as "esp32c3" for "ESP32-C3".
-// The name of anything else, such as "linux-x86", comes back as it is.
+// Any other name, such as "linux-x86", and one with a blank stay as they are.
 func Canonical(name string) string {
-	if c, ok := ByName(name); ok {
+	if c, ok := ByName(name); ok && !strings.Contains(name, " ") {
 		return c.Name
 	}
 	return name

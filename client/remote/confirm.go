@@ -11,9 +11,9 @@ import (
 // confirmTimeout bounds the confirmation of a job's end to the broker.
 const confirmTimeout = 2 * time.Second
 
-// witness confirms to the broker how a job ended on the agent that answered, so that the
+// confirmer confirms to the broker how a job ended on the agent that answered, so that the
 // broker learns which agents are reliable.
-type witness struct {
+type confirmer struct {
 	job *Job
 	// what is empty until an agent has answered with a valid signature.
 	what struct{ jobID, grant, agent string }
@@ -24,14 +24,14 @@ type witness struct {
 }
 
 // agentAnswered notes the agent that has answered, and the grant.
-func (w *witness) agentAnswered(agent Agent, granted *api.GrantResponse) {
+func (w *confirmer) agentAnswered(agent Agent, granted *api.GrantResponse) {
 	w.what.jobID, w.what.grant, w.what.agent = granted.JobID, granted.Grant, agent.Fingerprint
 	w.answered = time.Now()
 }
 
 // agentEnded notes the outcome in the agent's result. An agent that reports a canceled
 // or lost job although the client has not canceled it has failed.
-func (w *witness) agentEnded(o api.Outcome) {
+func (w *confirmer) agentEnded(o api.Outcome) {
 	if o == api.OutcomeCanceled || o == api.OutcomeLost {
 		o = api.OutcomeAgentFailed
 	}
@@ -40,7 +40,7 @@ func (w *witness) agentEnded(o api.Outcome) {
 
 // confirm sends the confirmation, also for a canceled job. It tries once, and the user
 // does not see an error, because the job has ended.
-func (w *witness) confirm(ctx context.Context, err error) {
+func (w *confirmer) confirm(ctx context.Context, err error) {
 	if w.what.agent == "" {
 		return
 	}
