@@ -17,7 +17,7 @@ const sendTimeout = 2 * time.Second
 
 const help = `keys: Ctrl-] leaves; after Ctrl-T:
 ---   R  reset the board            P  restart it into its loader
----   Y  pause and go on            L  log to a file, and stop
+---   Y  pause, continue          L  log to a file, and stop
 ---   I  show times, and stop       H  this help
 ---   Ctrl-T, Ctrl-]  send that key to the board`
 
@@ -81,9 +81,9 @@ func (m *monitor) obey(ctx context.Context, key byte) error {
 	case 'y', 'Y':
 		s.paused = !s.paused
 		if s.paused {
-			s.say("paused; Ctrl-T Y goes on")
+			s.say("paused; Ctrl-T Y continues")
 		} else {
-			s.say("going on; %d lines were not shown", s.missed)
+			s.say("continued; %d lines were not shown", s.missed)
 			s.missed = 0
 		}
 	case 'l', 'L':

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// errStopped ends a read of keys that is not wanted any more.
+// errStopped ends a read of keys.
 var errStopped = errors.New("no more keys are wanted")
 
 // readKeys delivers what is read from in; the channel closes at its end. stop
@@ -48,7 +48,7 @@ func readKeys(in io.Reader) (keys <-chan []byte, stop func()) {
 	}
 }
 
-// withDeadline interrupts a reader that knows deadlines.
+// withDeadline interrupts a reader that has deadlines.
 func withDeadline(in io.Reader) (read func([]byte) (int, error), interrupt func(), waits bool) {
 	d, ok := in.(interface{ SetReadDeadline(time.Time) error })
 	if !ok || d.SetReadDeadline(time.Time{}) != nil {

@@ -53,7 +53,7 @@ func interruptible(in io.Reader) (read func([]byte) (int, error), interrupt func
 	}, true
 }
 
-// control is the part of syscall.RawConn that lends a descriptor.
+// control is the part of syscall.RawConn that gives access to a descriptor.
 type control interface{ Control(func(fd uintptr)) error }
 
 // pollBoth waits until in can be read, or has ended, or stop is closed, in which

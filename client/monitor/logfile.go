@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// logFile is a file that the L command writes. A nil one is written to nowhere.
+// logFile is a file that the L command writes. A nil logFile drops everything.
 type logFile struct {
 	f   *os.File
 	err error

@@ -160,7 +160,7 @@ func TestCommands(t *testing.T) {
 		s.press("\x14\x09\x14z\x14r")
 		got := s.out.String()
 		for _, want := range []string{
-			"one\n--- paused; Ctrl-T Y goes on\n--- going on; 2 lines were not shown\n\x1b[31mfour\n\x1b[0m--- logging to ",
+			"one\n--- paused; Ctrl-T Y continues\n--- continued; 2 lines were not shown\n\x1b[31mfour\n\x1b[0m--- logging to ",
 			"fi\x1b[0mve\n\\x07\n--- logged to ",
 			"--- there is no such command",
 			"--- resetting the board\n--- the port has no modem lines",

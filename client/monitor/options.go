@@ -12,7 +12,7 @@ import (
 	"github.com/farforge/farforge/common/flash"
 )
 
-// Options say what to show and when to end. Only Out or LineTo is required.
+// Options are the options of a monitor. Only Out or LineTo is required.
 type Options struct {
 	Out io.Writer
 	// LineTo, if not nil, gets each line without its end and without colors, in place
@@ -35,7 +35,7 @@ type Options struct {
 	// Filter, if not nil, decides which lines are shown. It gets a line without
 	// its end and without colors, once the line is complete or has 16 KiB.
 	Filter func(line string) bool
-	// Until ends the monitor when the board has said something.
+	// Until ends the monitor when the board has printed something.
 	Until Until
 	// For ends the monitor after some time. Zero means no limit.
 	For time.Duration
@@ -43,11 +43,11 @@ type Options struct {
 	LogDir string
 }
 
-// Until is what to wait for: a text, a number of lines, or whichever comes
-// first. The zero value waits for nothing.
+// Until is a text, a number of lines, or both: the first of them ends the monitor. The
+// zero value waits for nothing.
 type Until struct {
-	// Text is found wherever it stands in what the board sends, byte for byte. The
-	// rest of its line is shown if it follows within a tenth of a second.
+	// Text may be anywhere in the bytes of the board. The rest of its line is shown if it
+	// follows within a tenth of a second.
 	Text string
 	// Lines is the number of lines shown, counting those that pass the filter.
 	Lines int

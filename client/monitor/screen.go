@@ -14,8 +14,8 @@ import (
 const maxLine = 16 << 10
 
 // screen writes pieces to the terminal, or lines to a function, and to the log. It
-// knows whether it stands at the beginning of a line and whether a color is on. Errors
-// stay in err; writing goes on for the log's sake.
+// tracks the beginning of lines and the color. The first error of out is in err; the log
+// goes on after it.
 type screen struct {
 	out        io.Writer
 	eol        string
@@ -164,7 +164,7 @@ func (s *screen) say(format string, args ...any) {
 	s.flush()
 }
 
-// end shows what was held back and leaves the terminal in order.
+// end shows the text that was held back, and ends line and color.
 func (s *screen) end() {
 	s.in.End(func(p boardtext.Piece) { s.show(p) })
 	if rest := s.held.String(); s.filter != nil && rest != "" && s.filter(s.plain.String()) {

@@ -12,7 +12,7 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
-// options are the flags as given.
+// options are the flags.
 type options struct {
 	chip           string
 	pty            bool
@@ -78,15 +78,15 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.chip, "chip", "esp32c3", "simulate this `CHIP`: "+strings.Join(simulator.ChipNames(), ", "))
 	f.BoolVar(&o.pty, "pty", false, "serve on a pseudo-terminal (the default)")
-	f.StringVar(&o.tcp, "tcp", "", "serve on this loopback `address`, such as 127.0.0.1:0 for any free port")
-	f.StringVar(&o.flash, "flash", "", "keep the flash in this `file`: read at the start if it exists, written at the end")
-	f.StringVar(&o.flashSize, "flash-size", "4MB", "the `size` of the flash, from 256KB to 16MB")
-	f.StringVar(&o.mac, "mac", "", "the `address` in the fuses (default 02:00:00:53:49:4d)")
-	f.StringVar(&o.strap, "strap", "flash", "what the boot strap says at power-on: flash or download")
-	f.StringArrayVar(&o.misbehave, "misbehave", nil, "something that goes wrong, see above; may be repeated")
-	f.StringVar(&o.link, "link", "", "make a symbolic link at this `path` to the pseudo-terminal")
-	f.BoolVar(&o.json, "json", false, "print the port as a JSON object instead of its bare name")
-	f.BoolVar(&o.noAutoDownload, "no-auto-download", false, "do not enter download mode when a SYNC arrives while the application runs")
+	f.StringVar(&o.tcp, "tcp", "", "serve on this loopback `ADDRESS`, such as 127.0.0.1:0 for any free port")
+	f.StringVar(&o.flash, "flash", "", "keep the flash in `FILE`: read it at the start if it exists, write it at the end")
+	f.StringVar(&o.flashSize, "flash-size", "4MB", "simulate a flash of this `SIZE`, 256KB to 16MB")
+	f.StringVar(&o.mac, "mac", "", "put this MAC `ADDRESS` into the fuses (default 02:00:00:53:49:4d)")
+	f.StringVar(&o.strap, "strap", "flash", "set the boot `STRAP` at power-on: flash or download")
+	f.StringArrayVar(&o.misbehave, "misbehave", nil, "misbehave in this `WAY`, see above; may be repeated")
+	f.StringVar(&o.link, "link", "", "make a symbolic link at `PATH` to the pseudo-terminal")
+	f.BoolVar(&o.json, "json", false, "print the port as a JSON object")
+	f.BoolVar(&o.noAutoDownload, "no-auto-download", false, "stay in the application when a SYNC arrives")
 	f.BoolVar(&o.verbose, "verbose", false, "log every command to stderr")
 	cmd.MarkFlagsMutuallyExclusive("pty", "tcp")
 	cmd.MarkFlagsMutuallyExclusive("link", "tcp")
@@ -139,8 +139,8 @@ func parseSize(s string) (int, error) {
 	return 0, fmt.Errorf("--flash-size %q is not a size such as 512KB or 4MB", s)
 }
 
-// loopback refuses addresses that others could reach: whoever connects controls
-// the simulated chip.
+// loopback refuses addresses that other machines could reach: every client controls the
+// simulated chip.
 func loopback(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

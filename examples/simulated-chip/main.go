@@ -20,7 +20,7 @@ const (
 
 func main() { os.Exit(run()) }
 
-// run is main with a result, so that deferred calls happen.
+// run is main with a result, so that deferred calls run.
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

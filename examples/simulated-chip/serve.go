@@ -34,7 +34,7 @@ type announcement struct {
 	Link      string `json:"link,omitempty"`
 }
 
-// serve makes the port, says its name and runs the chip until ctx ends.
+// serve opens the port, prints its name and runs the chip until ctx ends.
 func serve(ctx context.Context, o options, cfg simulator.Config, stdout, stderr io.Writer) (err error) {
 	level := slog.LevelWarn
 	if o.verbose {
@@ -113,8 +113,8 @@ func loadFlash(path string) ([]byte, error) {
 	return p, nil
 }
 
-// saveFlash keeps the contents. A file that is there keeps its mode; in a new
-// one only its owner can read what may be the password of a network.
+// saveFlash writes the contents. An existing file keeps its mode. A new one can be read
+// by its owner only, since flash may hold the password of a network.
 func saveFlash(path string, contents []byte) error {
 	if path == "" {
 		return nil
@@ -125,8 +125,8 @@ func saveFlash(path string, contents []byte) error {
 	return nil
 }
 
-// link points path at the terminal. It replaces a link to a device, which an
-// earlier run left behind, and nothing else.
+// link makes path a link to the terminal. It replaces only a link to a device, which an
+// earlier run left behind.
 func link(path, target string) (remove func(), err error) {
 	if path == "" {
 		return func() {}, nil
@@ -140,7 +140,7 @@ func link(path, target string) (remove func(), err error) {
 		return nil, &portError{err: fmt.Errorf("make the link: %w", err), hint: "choose a path that does not exist yet"}
 	}
 	return func() {
-		// Another run may have taken the path over.
+		// Another run may own the path by now.
 		if now, err := os.Readlink(path); err == nil && now == target {
 			os.Remove(path)
 		}

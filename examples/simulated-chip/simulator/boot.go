@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// reset is what the ROM does first: forget, greet, look at the strap.
+// reset is the start of the ROM: it clears the state, prints the banner and reads the
+// strap.
 func (s *session) reset(why reason, toDownload bool) {
 	s.loader.abandon()
 	s.loader = loader{}
@@ -32,21 +33,20 @@ func (s *session) reset(why reason, toDownload bool) {
 	s.wake = s.cfg.Clock.Now()
 }
 
-// program is what runs after the ROM. It outlives a connection, so it is handed
-// the session that it may talk to.
+// program runs after the ROM. It outlives a connection, so each step gets the session.
 type program interface {
 	// step runs until the program has nothing to do or its slice is over, and
 	// returns how long to wait (zero: for ever) or why it reset the chip.
 	step(s *session, now time.Time) (wait time.Duration, why reason)
-	// input is what arrived on the UART.
+	// input receives bytes from the UART.
 	input(p []byte)
 }
 
-// start validates the flash as the ROM does and returns what runs then.
+// start validates the flash as the ROM does, and returns the program that runs then.
 func (s *session) start() program {
 	flash := s.flash.snapshot()
 	if s.faults.has(FlashEncryption) {
-		// Plain contents, decrypted with a key that nobody has: noise.
+		// Plain contents that are decrypted with an unknown key are noise.
 		for i, b := range noise(int(s.model.imageOffset) + 64) {
 			flash[i] ^= b
 		}
@@ -66,7 +66,7 @@ func (s *session) start() program {
 	return newMachine(s.bus, flash, img)
 }
 
-// description says what an image is on a chip whose code is not run.
+// description describes an image for a chip whose code is not run.
 func (s *session) description(img *bootImage) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[simulation] this image is valid, but the simulation does not run the code of this chip\r\n")
@@ -78,15 +78,15 @@ func (s *session) description(img *bootImage) string {
 	return b.String()
 }
 
-// refusal is the ROM that found nothing to boot: it complains until the
-// watchdog resets it, and then begins anew.
+// refusal is the ROM without an image to boot: it prints its message until the watchdog
+// resets it.
 type refusal struct {
 	line  string
 	every time.Duration
 	said  int
 }
 
-// linesPerReset is how many complaints fit before the watchdog bites.
+// linesPerReset is the number of messages before the watchdog resets the chip.
 const linesPerReset = 8
 
 func (r *refusal) step(s *session, _ time.Time) (time.Duration, reason) {
@@ -100,7 +100,7 @@ func (r *refusal) step(s *session, _ time.Time) (time.Duration, reason) {
 
 func (*refusal) input([]byte) {}
 
-// idle is a program that does nothing visible.
+// idle is a program that prints nothing.
 type idle struct{}
 
 func (idle) step(*session, time.Time) (time.Duration, reason) { return 0, stays }

@@ -8,14 +8,12 @@ import (
 	"time"
 )
 
-// ErrBusy is returned when a chip is already being served: a UART has one
-// cable.
+// ErrBusy is returned when a chip is already connected: a UART has one cable.
 var ErrBusy = errors.New("the simulated chip is already connected")
 
 // Chip is one simulated chip. Make it with [New], connect it with [Chip.Serve]
 // or [Chip.Port]; its methods are safe for concurrent use. It keeps its state,
-// flash included, from one connection to the next, and lives (runs its
-// application, prints) only while connected.
+// flash included, from one connection to the next. It runs only while it is connected.
 type Chip struct {
 	cfg    Config
 	model  *model
@@ -37,7 +35,7 @@ type Chip struct {
 	wake   time.Time // when the program or a watchdog is due; zero: nothing is
 }
 
-// mode is where in the diagram of the package comment the chip is.
+// mode is a state of the diagram in the package comment.
 type mode int
 
 const (
@@ -45,7 +43,7 @@ const (
 	held                 // EN low
 	rising               // EN rising, both lines asserted: the strap is not known yet
 	download             // the ROM's loader, or a stub
-	running              // past the ROM: an application, or the complaint about none
+	running              // past the ROM: an application, or the message that there is none
 )
 
 // New makes a simulated chip without power; it starts when it is connected.
@@ -70,7 +68,7 @@ func New(cfg Config) (*Chip, error) {
 	return c, nil
 }
 
-// Flash returns a copy of what the flash holds now.
+// Flash returns a copy of the flash.
 func (c *Chip) Flash() []byte { return c.flash.snapshot() }
 
 // Name is the chip's name as datasheets write it, such as "ESP32-C3".

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Strap is what the boot strap pin says when the chip gets power.
+// Strap is the level of the boot strap pin when the chip gets power.
 type Strap int
 
 const (
@@ -49,12 +49,12 @@ type Config struct {
 	// driven into download mode. A real board on such a line would need its
 	// buttons pressed.
 	AutoDownload bool
-	// Misbehave lists what goes wrong. Empty means a healthy chip.
+	// Misbehave lists the faults. Empty means a healthy chip.
 	Misbehave []Misbehavior
 	// InvalidHeaderInterval is the time between the "invalid header" lines that
 	// the boot ROM prints for an image it cannot boot. Zero means 125 ms.
 	InvalidHeaderInterval time.Duration
-	// Clock is the time the chip lives in. Nil means the machine's.
+	// Clock is the time of the chip. Nil means the machine's.
 	Clock Clock
 	// Logger gets one debug line a command, and warnings. Nil discards them.
 	Logger *slog.Logger
@@ -65,7 +65,7 @@ const (
 	defaultHeaderInterval = 125 * time.Millisecond
 )
 
-// withDefaults fills what was left out and checks the rest.
+// withDefaults fills empty fields and checks the others.
 func (c Config) withDefaults() (Config, error) {
 	if c.FlashSize == 0 {
 		c.FlashSize = defaultFlashSize
@@ -101,8 +101,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// Clock is the time a simulated chip lives in. It exists for tests that want
-// to steer time; inside a testing/synctest bubble the default clock is already
+// Clock is the time of a simulated chip. It exists for tests that control time; inside a testing/synctest bubble the default clock is already
 // the bubble's. Implementations must be safe for concurrent use.
 type Clock interface {
 	// Now returns the current time.

@@ -19,7 +19,7 @@ const (
 	flashMapCode = 0x42000000 // where an ESP32-C3 sees flash offset 0 as code
 )
 
-// bootImage is what the ROM found in flash.
+// bootImage is the image that the ROM found in flash.
 type bootImage struct {
 	direct   bool
 	entry    uint32
@@ -35,8 +35,8 @@ type segment struct {
 	data []byte
 }
 
-// check validates the flash as the boot ROM does. Its errors read as the ROM's
-// complaints. The format is Espressif's "Firmware Image Format".
+// check validates the flash as the boot ROM does. Its errors have the words of
+// the ROM. The format is Espressif's "Firmware Image Format".
 func (m *model) check(flash []byte) (*bootImage, error) {
 	if m.directBoot && len(flash) >= 8 &&
 		binary.LittleEndian.Uint32(flash) == directBootMagic && binary.LittleEndian.Uint32(flash[4:]) == directBootMagic {
@@ -102,7 +102,7 @@ func (m *model) check(flash []byte) (*bootImage, error) {
 	return img, nil
 }
 
-// loadable says whether the ROM may put a segment there: RAM only, since it has
+// loadable reports whether the ROM may load a segment there: to RAM only, since it has
 // not mapped the flash yet. Address 0 is padding, which it skips.
 func (m *model) loadable(addr, n uint32) bool {
 	if addr == 0 {

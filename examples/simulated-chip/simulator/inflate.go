@@ -7,8 +7,8 @@ import (
 	"iter"
 )
 
-// inflater decompresses a zlib stream that arrives in pieces. Go's decompressor
-// pulls its input; a coroutine turns that around: it runs until it is hungry.
+// inflater decompresses a zlib stream that arrives in pieces. Go's decompressor pulls its
+// input, so it runs in a coroutine until it needs more.
 type inflater struct {
 	input  []byte
 	output []byte
@@ -23,8 +23,8 @@ var errSurplus = errors.New("there is data behind the end of the stream")
 
 func newInflater() *inflater {
 	f := &inflater{}
-	f.next, f.stop = iter.Pull(func(hungry func(struct{}) bool) {
-		src := &drip{inflater: f, hungry: hungry}
+	f.next, f.stop = iter.Pull(func(needsMore func(struct{}) bool) {
+		src := &drip{inflater: f, needsMore: needsMore}
 		z, err := zlib.NewReader(src)
 		buf := make([]byte, 32<<10)
 		for err == nil {
@@ -57,16 +57,16 @@ func (f *inflater) feed(p []byte) (out []byte, done bool, err error) {
 // close ends the coroutine.
 func (f *inflater) close() { f.stop() }
 
-// drip is the decompressor's source. It reads byte by byte (io.ByteReader), so
-// that the decompressor never takes more than it needs.
+// drip is the source of the decompressor. It is an io.ByteReader, so that the
+// decompressor never reads more than it needs.
 type drip struct {
 	*inflater
-	hungry func(struct{}) bool
+	needsMore func(struct{}) bool
 }
 
 func (d *drip) ReadByte() (byte, error) {
 	for len(d.input) == 0 {
-		if !d.hungry(struct{}{}) {
+		if !d.needsMore(struct{}{}) {
 			return 0, io.ErrClosedPipe
 		}
 	}
@@ -77,7 +77,7 @@ func (d *drip) ReadByte() (byte, error) {
 
 func (d *drip) Read(p []byte) (int, error) {
 	for len(d.input) == 0 {
-		if !d.hungry(struct{}{}) {
+		if !d.needsMore(struct{}{}) {
 			return 0, io.ErrClosedPipe
 		}
 	}

@@ -23,7 +23,7 @@ type loader struct {
 	reading *flashRead
 }
 
-// abandon drops unfinished downloads, as a reset or the end of a connection does.
+// abandon drops unfinished downloads, at a reset or the end of a connection.
 func (l *loader) abandon() {
 	l.rom.close()
 	l.writing.close()

@@ -62,9 +62,8 @@ func (s *session) memData(req request) reply {
 	return reply{}
 }
 
-// memEnd ends a download: flag 0 runs the program at the entry point. The
-// simulation does not run it but takes it for a stub, so it insists that the
-// entry point is in what was loaded; elsewhere a chip would run wild and reset.
+// memEnd ends a download: flag 0 runs the program at the entry point. The simulation
+// takes every program for a stub. An entry point outside of the program resets the chip.
 func (s *session) memEnd(req request) reply {
 	flag, entry := req.word(0), req.word(1)
 	d := s.loader.ram
@@ -87,14 +86,14 @@ func (s *session) memEnd(req request) reply {
 	return reply{then: func() { s.wake = s.cfg.Clock.Now().Add(time.Second) }}
 }
 
-// startStub hands the line to the stub, which greets.
+// startStub starts the stub, which prints OHAI.
 func (s *session) startStub() {
 	s.loader.abandon()
 	s.loader.stub = true
 	s.transmit(MemEnd, slipEncode([]byte("OHAI")))
 }
 
-// payload checks what the three DATA commands share and returns the bytes after
+// payload makes the checks of all three DATA commands, and returns the bytes behind
 // their header.
 func (s *session) payload(req request) ([]byte, reply) {
 	const header = 16

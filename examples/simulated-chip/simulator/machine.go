@@ -7,8 +7,8 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator/riscv"
 )
 
-// The pace of a program. The ROM leaves an ESP32-C3 at 20 MHz; two cycles an
-// instruction stand for waiting on flash, more for the peripheral bus.
+// The speed of a program. The ROM leaves an ESP32-C3 at 20 MHz. An instruction takes two
+// cycles because of the flash, and more on the peripheral bus.
 const (
 	cpuHz                = 20_000_000
 	cyclesPerInstruction = 2
@@ -21,7 +21,7 @@ const (
 	// whole core.
 	slice    = 10 * time.Millisecond
 	maxSlice = 50 * time.Millisecond
-	// panicPause is how long a panic stays on the screen before the reset.
+	// panicPause is the time between a panic's message and the reset.
 	panicPause = 500 * time.Millisecond
 )
 
@@ -36,7 +36,7 @@ type machine struct {
 	halted bool
 }
 
-// newMachine loads the image as the ROM does and stands at its entry.
+// newMachine loads the image as the ROM does, and stops at its entry point.
 func newMachine(bus *registers, flash []byte, img *bootImage) *machine {
 	m := &machine{}
 	m.memory = newMemory(flash)
@@ -72,11 +72,11 @@ func (m *machine) step(s *session, now time.Time) (time.Duration, reason) {
 	if err != nil {
 		return m.fault(s, err)
 	}
-	return slice, m.chip.bitten()
+	return slice, m.chip.expired()
 }
 
-// run executes until the target, in batches after which it looks at the
-// watchdogs and at the machine's own clock.
+// run executes up to the target, in batches. After each batch it checks the watchdogs and
+// the machine's clock.
 func (m *machine) run(clock Clock, began time.Time) error {
 	const batch = 2000
 	for m.cpu.Cycles < m.target {
@@ -91,7 +91,7 @@ func (m *machine) run(clock Clock, began time.Time) error {
 		if m.cpu.Waiting {
 			m.cpu.Cycles = m.target // there are no interrupts to wait for: time passes
 		}
-		if m.chip.bitten() != stays {
+		if m.chip.expired() != stays {
 			return nil
 		}
 		if clock.Now().Sub(began) > slice/2 {
@@ -101,7 +101,7 @@ func (m *machine) run(clock Clock, began time.Time) error {
 	return nil
 }
 
-// fault shows what a program died of, and lets the chip reset.
+// fault prints the cause of a panic, and lets the chip reset.
 func (m *machine) fault(s *session, err error) (time.Duration, reason) {
 	trap := err.(*riscv.Trap) // Step returns nothing else
 	if trap.Cause == riscv.FetchFault && inROM(trap.Value) {
@@ -115,7 +115,7 @@ func (m *machine) fault(s *session, err error) (time.Duration, reason) {
 	return panicPause, stays
 }
 
-// Fetch, Load and Store make a machine the processor's bus.
+// Fetch, Load and Store make a machine the bus of the processor.
 func (m *machine) Fetch(addr uint32) (uint32, bool) { return m.memory.fetch(addr) }
 
 func (m *machine) Load(addr uint32, width int) (uint32, bool) {

@@ -41,7 +41,7 @@ func Kinds() []Kind {
 	return []Kind{Silent, Garbage, Slow, Half, Corrupt, SecureBoot, SecureDownload, FlashEncryption, DownloadDisabled}
 }
 
-// Misbehavior is one thing that goes wrong, and from when on.
+// Misbehavior is one fault, and its beginning.
 type Misbehavior struct {
 	Kind Kind
 	// Command limits it to one command; zero means all of them.
@@ -49,11 +49,11 @@ type Misbehavior struct {
 	// Nth is the first occurrence that it applies to, counted from 1 over
 	// Command (or over all commands) since power-on. Zero means 1.
 	Nth int
-	// Delay is how late a Slow reply comes.
+	// Delay is the delay of a Slow reply.
 	Delay time.Duration
 }
 
-// timed says whether the kind can be tied to a command.
+// timed reports whether the kind can be tied to a command.
 func (k Kind) timed() bool { return k == Silent || k == Garbage || k == Slow || k == Half }
 
 func (m Misbehavior) validate(chip string) error {
@@ -145,7 +145,7 @@ func (m Misbehavior) String() string {
 	return s
 }
 
-// faults decides, command by command, what goes wrong.
+// faults decides for each command whether it goes wrong.
 type faults struct {
 	list  []Misbehavior
 	total int
@@ -157,7 +157,7 @@ func newFaults(list []Misbehavior) *faults {
 	return &faults{list: list, seen: make(map[Opcode]int)}
 }
 
-// count notes one more command; call it once a command, before active.
+// count counts a command. It must be called once for each, before active.
 func (f *faults) count(op Opcode) {
 	f.total++
 	f.seen[op]++
@@ -185,7 +185,7 @@ func (f *faults) active(k Kind, op Opcode) (Misbehavior, bool) {
 	return Misbehavior{}, false
 }
 
-// has says whether a state such as SecureBoot was asked for.
+// has reports whether a state such as SecureBoot is configured.
 func (f *faults) has(k Kind) bool {
 	for _, m := range f.list {
 		if m.Kind == k {

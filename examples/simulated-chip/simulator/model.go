@@ -8,20 +8,20 @@ import (
 	"github.com/farforge/farforge/common/flash/chips"
 )
 
-// model is what differs between chips. Each chip has its own file.
+// model describes a kind of chip.
 type model struct {
 	name        string
 	title       string
 	imageChipID uint16
 	imageOffset uint32 // where the ROM looks for an image
 	directBoot  bool   // the ROM knows the direct-boot magic
-	beginSize   int    // bytes of FLASH_BEGIN that the ROM wants
+	beginSize   int    // bytes of FLASH_BEGIN that the ROM takes
 	security    bool   // the ROM knows GET_SECURITY_INFO
-	// flushesWindow says that the ROM ends a deflated write with its whole inflate
+	// flushesWindow means that the ROM ends a deflated write with its whole inflate
 	// window.
 	flushesWindow bool
-	// stale is what the ROM leaves in an answer's status behind the flag. Nil means
-	// zero and the end of the last data.
+	// stale are the bytes of a successful status behind the flag. Nil means a zero and
+	// the end of the last data.
 	stale      []byte
 	runsCode   bool // the simulation has a processor for it
 	spi        spiLayout
@@ -34,7 +34,7 @@ type model struct {
 	fuses      func(c *Chip) map[uint32]uint32
 
 	// Of the chips that modern begins.
-	magic      uint32            // the word by which ROMs are told apart
+	magic      uint32            // the word by which a ROM is recognized
 	mac        uint32            // where the address is
 	revision   map[uint32]uint32 // fuse words
 	bootSecure map[Kind]fuse
@@ -44,7 +44,7 @@ type model struct {
 	commands   []Opcode // that the ROM knows; nil means all
 }
 
-// fuse is a bit that says that a protection is on.
+// fuse is the bit of a protection.
 type fuse struct{ addr, bit uint32 }
 
 // knows reports whether the ROM has a command.
@@ -73,14 +73,14 @@ func (s span) holds(addr, length uint32) bool {
 	return addr >= s.start && uint64(addr)+uint64(length) <= uint64(s.end)
 }
 
-// spiLayout says where the flash's SPI controller has its registers.
+// spiLayout has the registers of the flash's SPI controller.
 type spiLayout struct {
 	base                                            uint32
 	addr, usr, usr1, usr2, mosiLen, misoLen, window uint32
 	lengthInUsr1                                    bool // there is no misoLen
 }
 
-// wdtLayout says where the RTC watchdog has its registers.
+// wdtLayout has the registers of the RTC watchdog.
 type wdtLayout struct{ config0, config1, protect uint32 }
 
 const wdtKey = 0x50D83AA1
@@ -113,7 +113,7 @@ func modelOf(name string) (*model, error) {
 	return nil, fmt.Errorf("the simulation does not know %q; it knows %s", name, all)
 }
 
-// reason is why a chip was reset, or that it was not.
+// reason is the reason for a reset; stays means none.
 type reason int
 
 const (

@@ -22,7 +22,7 @@ func newNOR(size int, contents []byte, corrupt bool) *nor {
 	return n
 }
 
-// inside says whether a range lies in the part. It takes 64-bit numbers so that
+// inside reports whether a range lies in the part. It takes 64-bit numbers so that
 // a sum of two 32-bit ones cannot wrap.
 func (n *nor) inside(addr, length uint64) bool { return addr+length <= uint64(len(n.cells)) }
 
@@ -90,7 +90,7 @@ func (n *nor) digest(addr, length uint32) (sum [md5.Size]byte, inside bool) {
 	return md5.Sum(n.cells[addr : uint64(addr)+uint64(length)]), true
 }
 
-// wrapped reads a range as a part does that ignores the upper address bits.
+// wrapped reads a range. The part ignores the upper address bits.
 func (n *nor) wrapped(addr, length uint32) []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -143,8 +143,8 @@ const (
 	requestHeader = 8
 	checksumSeed  = 0xEF
 	syncSize      = 36
-	// syncValue is what the ROM puts into the value field of a SYNC reply. A
-	// stub puts zero, which is how a host tells them apart.
+	// syncValue is the value field of the ROM's reply to SYNC. A stub's is zero, by
+	// which a host recognizes it.
 	syncValue = 0x20120707
 )
 
@@ -155,9 +155,8 @@ type request struct {
 	data     []byte
 }
 
-// parseRequest decodes a frame. It reports false for what is not a request:
-// too short or of the wrong direction. A size field that disagrees with the
-// frame leaves op set and is reported through sizeOK.
+// parseRequest decodes a frame. It reports false for a frame that is too short or has the
+// wrong direction. sizeOK reports whether the size field agrees with the frame.
 func parseRequest(frame []byte) (req request, sizeOK, isRequest bool) {
 	if len(frame) < requestHeader || frame[0] != 0 {
 		return request{}, false, false
@@ -174,7 +173,7 @@ func parseRequest(frame []byte) (req request, sizeOK, isRequest bool) {
 // word returns the i-th 32-bit word of the data; the caller checked the size.
 func (r request) word(i int) uint32 { return binary.LittleEndian.Uint32(r.data[4*i:]) }
 
-// reply is what a command answers.
+// reply is the answer to a command.
 type reply struct {
 	value  uint32
 	valued bool // the ROM sets its value field anew
@@ -194,7 +193,7 @@ func fail(code errCode) reply { return reply{err: code} }
 
 // encode builds the packet of a reply. A stub ends it with a code and a zero. The
 // ROM ends it with a flag, a code and two bytes that an earlier answer left behind;
-// its value field too keeps what it held, except after SYNC and READ_REG.
+// its value field, too, is an earlier answer's, except after SYNC and READ_REG.
 func (s *session) encode(r reply, op Opcode) []byte {
 	if r.as != 0 {
 		op = r.as

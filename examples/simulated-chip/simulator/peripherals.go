@@ -2,7 +2,7 @@ package simulator
 
 import "github.com/farforge/farforge/examples/simulated-chip/simulator/riscv"
 
-// Registers of an ESP32-C3 that a program meets; the names and addresses are
+// Registers of an ESP32-C3 that programs use; the names and addresses are
 // the technical reference manual's.
 const (
 	uartFIFO   = 0x60000000
@@ -19,14 +19,14 @@ const (
 	systimerHz      = 16_000_000
 )
 
-// peripherals is what a program sees above 0x60000000: UART0, the system timer,
-// the watchdogs, and plain storage for the rest.
+// peripherals are the registers above 0x60000000: UART0, the system timer, the watchdogs,
+// and plain storage for all others.
 type peripherals struct {
 	cpu     *riscv.CPU
 	plain   *registers
 	uart    *uart
 	dogs    []*watchdog
-	stamp   uint64 // the system timer when it was last asked
+	stamp   uint64 // the system timer when it was last latched
 	restart bool
 }
 
@@ -77,13 +77,13 @@ func (p *peripherals) write(addr, v, mask uint32) {
 	p.plain.write(addr, v, mask)
 }
 
-// bitten says why the chip is reset now, if it is.
-func (p *peripherals) bitten() reason {
+// expired returns the reason for a reset, if there is one.
+func (p *peripherals) expired() reason {
 	if p.restart {
 		return software
 	}
 	for _, d := range p.dogs {
-		if d.bites() {
+		if d.expired() {
 			return d.why
 		}
 	}
@@ -104,7 +104,7 @@ const (
 	cyclesPerByte = cpuHz * 10 / defaultBaud
 )
 
-// pending is how many bytes wait to be sent.
+// pending is the number of bytes that wait to be sent.
 func (u *uart) pending() uint32 {
 	if u.busy <= u.cpu.Cycles {
 		return 0
@@ -136,7 +136,7 @@ func (u *uart) receive(p []byte) {
 	u.queued = append(u.queued, p[:min(len(p), uartDepth-len(u.queued))]...)
 }
 
-// take returns what was sent since the last call.
+// take returns the bytes that were sent since the last call.
 func (u *uart) take() []byte {
 	out := u.sent
 	u.sent = nil

@@ -102,8 +102,8 @@ func (p *Port) Read(b []byte) (int, error) {
 	}
 }
 
-// Write hands b to the chip. Like a serial port's, it does not wait for the chip
-// to deal with it.
+// Write hands b to the chip. It does not wait for the chip
+// to handle it.
 func (p *Port) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	baud := p.baud
@@ -157,7 +157,7 @@ func (p *Port) SetReadTimeout(d time.Duration) error {
 	return nil
 }
 
-// ResetInputBuffer forgets input that was not read.
+// ResetInputBuffer drops input that was not read.
 func (p *Port) ResetInputBuffer() error {
 	if p.ctx.Err() != nil {
 		return ErrPortClosed
@@ -167,11 +167,10 @@ func (p *Port) ResetInputBuffer() error {
 	return nil
 }
 
-// ResetOutputBuffer has nothing to forget: when Write returned, the chip has the
-// bytes.
+// ResetOutputBuffer does nothing: when Write returned, the chip has the bytes.
 func (p *Port) ResetOutputBuffer() error { return nil }
 
-// Drain has nothing to wait for, for the same reason.
+// Drain does nothing, for the same reason.
 func (p *Port) Drain() error { return nil }
 
 // Close ends the connection and waits for the chip's goroutine. The chip keeps
@@ -212,5 +211,5 @@ func (o *portSink) put(b []byte, baud int, console bool) {
 	o.arrived = make(chan struct{})
 }
 
-// discard does nothing: what arrived at the host is the host's to forget.
+// discard does nothing: the host drops its input itself.
 func (o *portSink) discard() {}

@@ -12,9 +12,9 @@ import (
 )
 
 // PTY is a pseudo-terminal to serve a chip on: programs open Name as they would
-// open a serial port. It has no modem lines, so [Config.AutoDownload] is what
-// makes flashing tools find the loader. It keeps the terminal open itself, so
-// that tools may come and go.
+// open a serial port. It has no modem lines, so flashing tools find the
+// loader by [Config.AutoDownload] only. It keeps the terminal open, so that tools can
+// close it and open it again.
 type PTY struct {
 	master, slave *os.File
 }

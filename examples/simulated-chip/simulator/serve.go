@@ -11,7 +11,7 @@ import (
 )
 
 // Serve connects the chip to rw, a cable without modem lines, and gives it power
-// if it has none. It returns nil when ctx ends or the other end hangs up, and
+// if it has none. It returns nil when ctx ends or the other end closes the cable, and
 // [ErrBusy] when the chip is connected already. Serve owns rw: if rw is an
 // io.Closer it is closed before Serve returns, which is also what ends a Read
 // that waits; otherwise Serve returns only after that Read did.
@@ -153,10 +153,9 @@ func signal(c chan struct{}) {
 	}
 }
 
-// ServeListener serves the chip to whoever connects to l, one after the other,
-// as raw bytes without modem lines. It owns l, and returns nil when ctx ends. A
-// flashing port gives full control of the (simulated) chip to anyone who reaches
-// it: listen on loopback.
+// ServeListener serves the chip to the clients of l, one after the other, as raw bytes
+// without modem lines. It owns l, and returns nil when ctx ends. Every client controls the
+// simulated chip, so l should listen on loopback.
 func (c *Chip) ServeListener(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -173,7 +172,7 @@ func (c *Chip) ServeListener(ctx context.Context, l net.Listener) error {
 			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
 		}
 		if err := c.Serve(ctx, conn); err != nil {
-			// A connection that broke is the client's affair; the next may come.
+			// A connection that fails does not end the service.
 			c.log.Warn("connection ended", "client", conn.RemoteAddr().String(), "error", err)
 		}
 	}

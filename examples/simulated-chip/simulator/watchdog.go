@@ -90,8 +90,8 @@ func (d *watchdog) write(addr, v, mask uint32) bool {
 	return true
 }
 
-// bites says whether its time is over.
-func (d *watchdog) bites() bool {
+// expired reports whether its time is over.
+func (d *watchdog) expired() bool {
 	config := d.words[d.config]
 	running := d.on == 0 || config&d.on != 0
 	if !running || config&d.off != 0 {
