@@ -238,17 +238,3 @@ func (f *Farm) touch(key uint64, now int64) *project {
 	f.known++
 	return &project{used: now}
 }
-
-// Expect returns how long the job is expected to take on the agent.
-func (f *Farm) Expect(fingerprint string, n Need, now time.Time) time.Duration {
-	w := f.want(&n, now.UnixNano())
-	seconds := math.Exp(w.size)
-	if m := f.member(fingerprint); m != nil {
-		k := m.skill.Load()
-		seconds *= math.Exp(speedPrior.at(k.speed, w.now).mean)
-		if w.proj != 0 && m.facts.Load().isWarm(w.name, find(k.projects, w.proj) != nil) {
-			seconds *= math.Exp(w.warm)
-		}
-	}
-	return time.Duration(seconds * float64(time.Second))
-}

@@ -36,3 +36,17 @@ func (f *Farm) Start(candidates []string, n Need, ahead int, now time.Time) time
 	}
 	return time.Duration(least * float64(time.Second))
 }
+
+// Expect returns how long the job is expected to take on the agent.
+func (f *Farm) Expect(fingerprint string, n Need, now time.Time) time.Duration {
+	w := f.want(&n, now.UnixNano())
+	seconds := math.Exp(w.size)
+	if m := f.member(fingerprint); m != nil {
+		k := m.skill.Load()
+		seconds *= math.Exp(speedPrior.at(k.speed, w.now).mean)
+		if w.proj != 0 && m.facts.Load().isWarm(w.name, find(k.projects, w.proj) != nil) {
+			seconds *= math.Exp(w.warm)
+		}
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
