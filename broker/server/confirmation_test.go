@@ -155,7 +155,7 @@ func TestConfirmationsThatAreRefused(t *testing.T) {
 	s.learned("built 0")
 
 	as[struct{}](t, s.confirm(claimed, a, api.OutcomeBuildFailed, 0), 204)
-	wantProblem(t, s.confirm(claimed, a, ok, 0), 409, api.CodeAlreadyTold)
+	wantProblem(t, s.confirm(claimed, a, ok, 0), 409, api.CodeAlreadyConfirmed)
 	as[struct{}](t, s.confirm(claimed, a, api.OutcomeBuildFailed, 0), 204)
 	s.learned("built 0")
 	m := string(s.send(t.Context(), "GET", api.PathMetrics, "", nil).body)
@@ -259,7 +259,7 @@ func TestConfirmationThroughAMP(t *testing.T) {
 	for range 2 { // a cache may request a page twice
 		as[struct{}](t, far.confirm(g, a, api.OutcomeSucceeded, 0), 204)
 	}
-	wantProblem(t, far.confirm(g, a, api.OutcomeLost, 0), 409, api.CodeAlreadyTold)
+	wantProblem(t, far.confirm(g, a, api.OutcomeLost, 0), 409, api.CodeAlreadyConfirmed)
 	s.learned("built 0")
 }
 

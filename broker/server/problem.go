@@ -61,7 +61,7 @@ var jobProblems = []struct {
 	{jobs.ErrNotAnswered, http.StatusNotFound, api.CodeUnknownJob, 0, ""},
 	{jobs.ErrNotHolder, http.StatusForbidden, api.CodeForbidden, 0, ""},
 	{jobs.ErrNotCandidate, http.StatusForbidden, api.CodeForbidden, 0, ""},
-	{jobs.ErrConfirmedOtherwise, http.StatusConflict, api.CodeAlreadyTold, 0, ""},
+	{jobs.ErrConfirmedOtherwise, http.StatusConflict, api.CodeAlreadyConfirmed, 0, ""},
 	{jobs.ErrNoAgent, http.StatusServiceUnavailable, api.CodeNoAgent, time.Second, "request a new grant"},
 	{jobs.ErrNoAnswer, http.StatusGatewayTimeout, api.CodeNoAnswer, 0, "try again; other agents may be chosen"},
 	{jobs.ErrFull, http.StatusTooManyRequests, api.CodeTooFast, 5 * time.Second, ""},

@@ -64,7 +64,7 @@ func TestWhatDoesNotFit(t *testing.T) {
 	if _, err := EncodePath(&Request{Method: "POST", Target: "/x", Body: noise(t, 6<<10)}); !errors.As(err, &long) {
 		t.Errorf("6 KiB of noise: %v", err)
 	}
-	// doc/reach.md promises this much.
+	// doc/reach.md states this size.
 	if _, err := EncodePath(&Request{Method: "POST", Target: "/signaling/01JD3V5Q2M8X4Y7Z9A0B1C2D3E/offer?wait=2", Authorization: "Bearer " + strings.Repeat("x", 900), Body: noise(t, 5000)}); err != nil {
 		t.Errorf("an offer of 5000 bytes: %v", err)
 	}
@@ -138,7 +138,7 @@ func TestPagesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestPagesSurviveACache: caches write pages anew; see
+// TestPagesSurviveACache: caches rewrite pages; see
 // https://github.com/ampproject/amphtml/blob/main/docs/spec/amp-cache-modifications.md.
 func TestPagesSurviveACache(t *testing.T) {
 	want := &Response{Status: 200, ContentType: "application/json", Body: noise(t, 30_000)}

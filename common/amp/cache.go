@@ -10,9 +10,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// CacheURL returns where a cache has the page of a publisher. Its host begins
-// with the publisher's name in another spelling, so whoever must not know the
-// publisher must see neither path nor host: connect to the cache's own name.
+// CacheURL returns the URL of a publisher's page in a cache. Its host begins with
+// the publisher's name in another spelling, so to hide the publisher, connect to
+// the cache's own name.
 func CacheURL(cache, page *url.URL) (*url.URL, error) {
 	if cache.Host == "" || page.Host == "" {
 		return nil, fmt.Errorf("AMP cache URL: %q for %q: both need a host", cache, page)
@@ -31,8 +31,8 @@ func CacheURL(cache, page *url.URL) (*url.URL, error) {
 // maxLabel is the longest part of a name between two dots (RFC 1035).
 const maxLabel = 63
 
-// subdomain spells a publisher's name as one label: readable where that can be,
-// and else a hash.
+// subdomain spells a publisher's name as one label: readable if possible, and
+// otherwise a hash.
 func subdomain(host string) string {
 	if strings.Contains(host, ".") && !strings.Contains(host, ":") {
 		if name, err := idna.ToUnicode(host); err == nil {

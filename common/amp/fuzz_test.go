@@ -19,7 +19,7 @@ func mustPack(t testing.TB, v any) []byte {
 	return packed
 }
 
-// FuzzDecodePath: what decodes is a request that can be made, and encodes again.
+// FuzzDecodePath: a path that decodes has a valid request, which encodes again.
 func FuzzDecodePath(f *testing.F) {
 	f.Add("/amp/0AAAAAAAAAAAA/")
 	f.Add("/")
@@ -38,7 +38,7 @@ func FuzzDecodePath(f *testing.F) {
 		}
 		again, err := EncodePath(r)
 		if err != nil {
-			return // deflated worse than it came, and too long now
+			return // it deflates worse than the input, and is too long now
 		}
 		if back, err := DecodePath(again); err != nil || !reflect.DeepEqual(back, r) {
 			t.Fatalf("%+v became %+v, %v", r, back, err)
@@ -46,7 +46,7 @@ func FuzzDecodePath(f *testing.F) {
 	})
 }
 
-// FuzzDecodePage: what decodes encodes again to the same.
+// FuzzDecodePage: a page that decodes encodes again to the same response.
 func FuzzDecodePage(f *testing.F) {
 	page, err := EncodePage(&Response{Status: 202, RetryAfter: "1", ContentType: "application/json", Body: []byte("{}")})
 	if err != nil {

@@ -16,14 +16,14 @@ const (
 	MaxPage = 192 << 10
 	// TypePage is the media type of a page.
 	TypePage = "text/html; charset=utf-8"
-	// lineLength and elementLines shape the text of a page as other pages are.
+	// lineLength and elementLines give the text of a page the shape of other pages.
 	lineLength   = 64
 	elementLines = 256
 )
 
 // The required parts of an AMP document, in the order and the spelling of
 // https://amp.dev/documentation/guides-and-tutorials/learn/spec/amphtml and of
-// its boilerplate, which caches compare letter by letter.
+// its boilerplate, which caches compare byte by byte.
 const (
 	pageHead = `<!doctype html>
 <html amp lang="en">
@@ -63,14 +63,13 @@ func EncodePage(r *Response) ([]byte, error) {
 	}
 	out.WriteString(pageTail)
 	if out.Len() > MaxPage {
-		return nil, fmt.Errorf("AMP page: %d bytes, %d is the most", out.Len(), MaxPage)
+		return nil, fmt.Errorf("AMP page: %d bytes, at most %d are allowed", out.Len(), MaxPage)
 	}
 	return out.Bytes(), nil
 }
 
-// DecodePage returns the response in a page. The page may have been written
-// anew by a cache: only the text within <pre> elements counts, and there only
-// what is no space.
+// DecodePage returns the response in a page. A cache may have rewritten the page,
+// so only the text within <pre> elements counts, without white space.
 func DecodePage(page []byte) (*Response, error) {
 	if len(page) > MaxPage {
 		return nil, fmt.Errorf("AMP page: it is longer than %d bytes", MaxPage)
@@ -82,9 +81,9 @@ func DecodePage(page []byte) (*Response, error) {
 	body, ok := strings.CutPrefix(text, version)
 	switch {
 	case text == "":
-		return nil, errors.New("AMP page: there is no response in it")
+		return nil, errors.New("AMP page: it has no response")
 	case !ok:
-		return nil, errors.New("AMP page: its version is not known here")
+		return nil, errors.New("AMP page: its version is unknown")
 	}
 	packed, err := base64.StdEncoding.Strict().DecodeString(body)
 	if err != nil {
@@ -108,7 +107,7 @@ func preformatted(page []byte) (string, error) {
 				return "", err
 			}
 			if inside != 0 {
-				return "", errors.New("it breaks off")
+				return "", errors.New("it is cut short")
 			}
 			return text.String(), nil
 		case html.StartTagToken, html.EndTagToken:

@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// Prefix is where a broker serves what comes through caches.
+	// Prefix is the path below which a broker serves requests through caches.
 	Prefix = "/amp/"
-	// MaxPath bounds a path, in characters: servers and caches take URLs of
-	// 8000 (RFC 9110, section 4.1), of which the cache's own part needs some.
+	// MaxPath bounds a path, in characters: servers and caches accept URLs of 8000
+	// (RFC 9110, section 4.1), of which the cache's own part takes some.
 	MaxPath = 7600
-	// segment is how long a part of the path between two slashes is at most:
-	// what keeps caches on disk may have file names of 255.
+	// segment bounds the part of the path between two slashes: caches on disk may
+	// be limited to file names of 255.
 	segment = 200
-	// version comes first, so that the rest may change.
+	// version is first, so that the rest may change.
 	version = "0"
-	// nonceLength is that of a nonce's 9 bytes in base64.
+	// nonceLength is the length of a nonce's 9 bytes in base64.
 	nonceLength = 12
 )
 
@@ -30,7 +30,7 @@ func (t *TooLong) Error() string {
 	return fmt.Sprintf("the request does not fit through an AMP cache: it takes %d characters of path, and %d is the most", t.Length, MaxPath)
 }
 
-// EncodePath returns the path for a request. No two are the same.
+// EncodePath returns the path for a request. No two paths are the same.
 func EncodePath(r *Request) (string, error) {
 	if err := r.validate(); err != nil {
 		return "", fmt.Errorf("AMP path: %w", err)
@@ -55,8 +55,7 @@ func EncodePath(r *Request) (string, error) {
 	return path, nil
 }
 
-// DecodePath returns the request in a path. How the path is cut into segments
-// does not matter.
+// DecodePath returns the request in a path, however the path is cut into segments.
 func DecodePath(path string) (*Request, error) {
 	if len(path) > MaxPath {
 		return nil, &TooLong{len(path)}
@@ -68,7 +67,7 @@ func DecodePath(path string) (*Request, error) {
 	head, body, _ := strings.Cut(rest, "/")
 	switch {
 	case !strings.HasPrefix(head, version):
-		return nil, errors.New("AMP path: its version is not known here")
+		return nil, errors.New("AMP path: its version is unknown")
 	case len(head) != len(version)+nonceLength:
 		return nil, errors.New("AMP path: it has no nonce")
 	}

@@ -16,28 +16,28 @@ type Transport struct {
 	// Cache is the cache's URL, such as https://cdn.example/.
 	Cache *url.URL
 	// Base sends the requests to the cache. It should connect to the cache's own
-	// name, or a front of it, whatever the host of the request: see [CacheURL].
+	// name or to a front of it, for any host of the request: see [CacheURL].
 	Base http.RoundTripper
 }
 
-// CacheError says that the cache answered, but not with the broker's response.
+// CacheError is the error of a cache that answered without the broker's response.
 type CacheError struct {
 	Cache  string
 	Status string
-	Err    error // of reading the page; nil when the status says it all
+	Err    error // from reading the page; nil for a status other than 200
 }
 
 func (e *CacheError) Error() string {
 	if e.Err != nil {
-		return fmt.Sprintf("the AMP cache %s answers with something else than the broker's page: %v", e.Cache, e.Err)
+		return fmt.Sprintf("the AMP cache %s does not answer with the broker's page: %v", e.Cache, e.Err)
 	}
 	return fmt.Sprintf("the AMP cache %s answers %s", e.Cache, e.Status)
 }
 
 func (e *CacheError) Unwrap() error { return e.Err }
 
-// RoundTrip sends the request. Of its headers only Authorization and
-// Content-Type go along. Errors are *TooLong, *CacheError, or of Base.
+// RoundTrip sends the request, with Authorization and Content-Type as its only
+// headers. Its errors are *TooLong, *CacheError, or those of Base.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	inner := &Request{
 		Method: req.Method, Target: req.URL.RequestURI(),
@@ -63,7 +63,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	outer.Header["User-Agent"] = nil // none tells less than any
+	outer.Header["User-Agent"] = nil // no header is the least conspicuous one
 	resp, err := t.Base.RoundTrip(outer)
 	if err != nil {
 		return nil, err
@@ -86,14 +86,14 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return got.http(req), nil
 }
 
-// CloseIdleConnections closes those of Base.
+// CloseIdleConnections closes the idle connections of Base.
 func (t *Transport) CloseIdleConnections() {
 	if c, ok := t.Base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-// http makes the response what an http.Client expects.
+// http returns the response in the form that an http.Client expects.
 func (r *Response) http(req *http.Request) *http.Response {
 	header := http.Header{"Content-Length": {strconv.Itoa(len(r.Body))}}
 	for name, value := range map[string]string{"Content-Type": r.ContentType, "Retry-After": r.RetryAfter, "Link": r.Link, "Date": r.Date} {

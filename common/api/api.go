@@ -26,21 +26,21 @@ const (
 	PathJWKS         = "/.well-known/jwks.json"
 )
 
-// WaitParam is the query parameter with which a poll or an offer asks for a
-// shorter wait than [MaxWait], in whole seconds. Fronts and caches need it.
+// WaitParam is the query parameter that asks for a shorter wait than [MaxWait], in
+// whole seconds, for a poll or an offer. Fronts and caches need it.
 const WaitParam = "wait"
 
-// SessionHeader is the response header in which a poll carries a fresh session
-// token, once the agent's own is past half its life ([SessionLife]). The agent
-// uses it from then on; both are good until they expire.
+// SessionHeader is the response header of a poll with a fresh session token, once
+// the agent's own is past half its life ([SessionLife]). The agent uses the fresh
+// one from then on; both are valid until they expire.
 const SessionHeader = "Farforge-Session"
 
 // Media types of the bodies.
 const (
 	TypeJSON    = "application/json"
 	TypeProblem = "application/problem+json"
-	// TypeOpaque is what offers, answers and candidates are sent as: bytes
-	// that only the two peers read.
+	// TypeOpaque is the type of offers, answers and candidates: bytes that only
+	// the two peers read.
 	TypeOpaque = "application/octet-stream"
 )
 
@@ -51,34 +51,34 @@ type GrantRequest struct {
 	// request may spell it in lower case and put "sha-256:" or "sha-256 " in
 	// front; Validate brings it into this form.
 	PeerFingerprint string `json:"peer_fingerprint"`
-	// RequiredChannels are the labels of the data channels to be granted.
+	// RequiredChannels are the labels of the requested data channels.
 	RequiredChannels []string `json:"required_channels"`
-	// CPUCores and MemoryMB (MiB) are what the build may use. Cores may be a
-	// fraction, such as 0.5.
+	// CPUCores and MemoryMB (MiB) are the build's limits. Cores may be a fraction,
+	// such as 0.5.
 	CPUCores capacity.CoreShare `json:"cpu_cores"`
 	MemoryMB int                `json:"memory_mb"`
 	// TimeoutSecs bounds the whole session on the agent.
 	TimeoutSecs int `json:"timeout_secs"`
 	// Target is the chip, such as "esp32c3". Empty accepts any agent, and
-	// leaves the choice to the recipe that recognises the project.
+	// leaves the choice to the recipe that recognizes the project.
 	Target string `json:"target,omitempty"`
 	// Toolchain is NAME or NAME@CONSTRAINT, such as "esp-idf@~5.3"; see
 	// common/toolchain.
 	Toolchain string `json:"toolchain,omitempty"`
-	// Tags are what the agent must have, all of them, such as "eu".
+	// Tags are the tags that the agent must have, all of them, such as "eu".
 	Tags []string `json:"tags,omitempty"`
 	// Kind is the kind of the project, such as "esp-idf" or "platformio": only
 	// agents with a recipe of this kind get the job. Empty: unknown.
 	Kind string `json:"kind,omitempty"`
 	// Project is an opaque key that is the same for every build of one
-	// project. It must not tell the project's name.
+	// project. It must not contain the project's name.
 	Project string `json:"project,omitempty"`
-	// NAT is the client's NAT behaviour, where it is known; see common/nat.
+	// NAT is the client's NAT behavior, if it is known; see common/nat.
 	NAT string `json:"nat,omitempty"`
 	// Agents pins the job to agents, by fingerprint or name. Empty: any.
 	Agents []string `json:"agents,omitempty"`
 	// ExcludeAgents are agents that must not get the job, by fingerprint or
-	// name, such as the one whose build is to be reproduced.
+	// name, such as the agent whose build another one reproduces.
 	ExcludeAgents []string `json:"exclude_agents,omitempty"`
 	// Explain asks for the scores of the candidates.
 	Explain bool `json:"explain,omitempty"`
@@ -91,13 +91,13 @@ type GrantResponse struct {
 	Grant      string      `json:"grant"`
 	Candidates []Candidate `json:"candidates"`
 	ICEServers []ICEServer `json:"ice_servers"`
-	// ExpiresAt is when the grant can no longer be redeemed.
+	// ExpiresAt is the end of the time to redeem the grant.
 	ExpiresAt time.Time `json:"expires_at"`
-	// SameNetwork: the client and one of the candidates seem to share a
-	// network, so that local addresses are of use.
+	// SameNetwork reports that the client and one of the candidates seem to share
+	// a network, so that local addresses are useful.
 	SameNetwork bool `json:"same_network,omitempty"`
-	// Explanation is why the candidates are what they are, best first, if the
-	// request asked for it.
+	// Explanation has the scores of the candidates, best first, if the request
+	// asked for it.
 	Explanation []Explained `json:"explanation,omitempty"`
 }
 
@@ -105,16 +105,16 @@ type GrantResponse struct {
 type Candidate struct {
 	// Fingerprint is the agent's SSH key fingerprint, "SHA256:…".
 	Fingerprint string `json:"fingerprint"`
-	// Name is what the operator calls it.
+	// Name is the operator's name for it.
 	Name string `json:"name"`
 	// PublicKey is the agent's, one line in OpenSSH format; its fingerprint is
 	// Fingerprint.
 	PublicKey string `json:"public_key,omitempty"`
-	// Sealing is what to seal the offer to; see common/envelope.
+	// Sealing is the key to seal the offer to; see common/envelope.
 	Sealing *SealingKey `json:"sealing,omitempty"`
 }
 
-// SealingKey is an agent's age key with the agent's own word that it is its.
+// SealingKey is an agent's age key, signed by the agent.
 type SealingKey struct {
 	// Recipient is an age X25519 recipient, "age1…".
 	Recipient string `json:"recipient"`
@@ -129,10 +129,10 @@ type ICEServer struct {
 	Credential string   `json:"credential,omitempty"`
 }
 
-// Waiting is the body of a 202 to an offer: nobody has answered yet, and the
-// client should post the same offer again with the fresh grant. It is a problem
-// document, for clients that show those, whose extension members (RFC 9457,
-// section 3.2) say how to go on; and yet not an error.
+// Waiting is the body of a 202 to an offer: no agent has answered yet, and the
+// client should post the same offer again with the fresh grant. It has the form of
+// a problem document, which some clients can show, with extension members (RFC
+// 9457, section 3.2), but it is not an error.
 type Waiting struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -145,8 +145,8 @@ type Waiting struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	// Position is the job's place among the waiting ones, from 1; 0 is unknown.
 	Position int `json:"position,omitempty"`
-	// EstimateSecs is when the job may start, in seconds from now, by what the
-	// jobs before it are expected to take; 0 is unknown.
+	// EstimateSecs is the estimated time until the job starts, in seconds, from the
+	// expected times of the jobs before it; 0 is unknown.
 	EstimateSecs int `json:"estimate_secs,omitempty"`
 }
 
@@ -155,18 +155,18 @@ type Waiting struct {
 type HelloRequest struct {
 	// PublicKey is one line in OpenSSH authorized_keys format.
 	PublicKey string `json:"public_key"`
-	// Nonce is the asking side's own random contribution, 32 bytes.
+	// Nonce is the requester's random contribution, 32 bytes.
 	Nonce []byte `json:"nonce"`
 }
 
 // HelloResponse carries the broker's challenge.
 type HelloResponse struct {
-	// Challenge is opaque to who asked and carries all that the broker must
-	// know later; the broker remembers nothing.
+	// Challenge is opaque to the requester. It carries all that the broker needs
+	// later, so that the broker stores nothing.
 	Challenge []byte `json:"challenge"`
-	// Origin is the broker's own name for itself, such as
-	// "https://broker.example.org". Who asked signs the origin that it dialled
-	// and refuses a broker that names another.
+	// Origin is the broker's name for itself, such as
+	// "https://broker.example.org". The requester signs the origin that it dialed,
+	// and refuses a broker with another one.
 	Origin    string    `json:"origin"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
@@ -186,11 +186,11 @@ type SessionRequest struct {
 type SessionResponse struct {
 	Session   string    `json:"session"`
 	ExpiresAt time.Time `json:"expires_at"`
-	// Name is what the operator calls this agent or user.
+	// Name is the operator's name for this agent or user.
 	Name string `json:"name"`
 }
 
-// Status is the body of POST /agents/poll: what an agent can do now. The poll
+// Status is the body of POST /agents/poll: an agent's present abilities. The poll
 // is the heartbeat.
 type Status struct {
 	Version     string   `json:"version"`
@@ -199,25 +199,25 @@ type Status struct {
 	TotalMemMB  int      `json:"total_memory_mb"`
 	FreeMemMB   int      `json:"free_memory_mb"`
 	RunningJobs []string `json:"running_jobs,omitempty"`
-	// EndedJobs are the last that were answered and have ended. One that is
-	// neither here nor among those that run may be on its way to the agent still.
+	// EndedJobs are the last jobs that the agent answered and that have ended. A job
+	// that is neither here nor in RunningJobs may still be on its way to the agent.
 	EndedJobs    []string     `json:"ended_jobs,omitempty"`
 	Capabilities []Capability `json:"capabilities"`
 	// Recipes are what the agent builds projects with. Null: the agent does not
 	// announce its recipes, and is assumed to have one for every kind.
 	Recipes []Recipe `json:"recipes,omitzero"`
-	// Tags are what else clients can ask for, such as "eu" or "gpu". The tags of
-	// the operator's list, if there are any, count instead.
+	// Tags are further properties, such as "eu" or "gpu". Tags in the operator's
+	// list replace them.
 	Tags []string `json:"tags,omitempty"`
-	// Warm are the projects whose workspaces are kept here, as the keys that
-	// grant requests carry, of late use first. Null: the agent does not tell.
+	// Warm are the project keys, as in grant requests, of the projects that the
+	// agent keeps caches or workspaces for, last used first. Null: not announced.
 	Warm []string `json:"warm,omitzero"`
-	// Sealing is what clients seal their offers to, if they seal.
+	// Sealing is the key for sealed offers.
 	Sealing *SealingKey `json:"sealing,omitempty"`
-	// NAT is the agent's NAT behaviour, where it is known; see common/nat.
+	// NAT is the agent's NAT behavior, if it is known; see common/nat.
 	NAT string `json:"nat,omitempty"`
-	// Draining: finishes what it has and takes nothing new. Such a poll is
-	// answered at once with 204.
+	// Draining announces that the agent finishes its jobs and takes no new ones.
+	// The broker answers such a poll at once with 204.
 	Draining bool `json:"draining,omitempty"`
 }
 
@@ -250,24 +250,24 @@ type Job struct {
 	ICEServers []ICEServer `json:"ice_servers"`
 	// Claim is the number of this claim of the job; a report of the job carries it.
 	Claim int `json:"claim,omitempty"`
-	// AnswerBy is when the broker gives the job to another agent.
+	// AnswerBy is the time at which the broker gives the job to another agent.
 	AnswerBy time.Time `json:"answer_by"`
-	// SameNetwork: agent and client seem to share a network, so that local
-	// addresses are of use.
+	// SameNetwork reports that agent and client seem to share a network, so that
+	// local addresses are useful.
 	SameNetwork bool `json:"same_network,omitempty"`
 }
 
 // Outcome is how a job ended.
 type Outcome string
 
-// The outcomes. Only AgentFailed speaks against the agent.
+// The outcomes. Only OutcomeAgentFailed counts against the agent.
 const (
 	OutcomeSucceeded   Outcome = "succeeded"
 	OutcomeBuildFailed Outcome = "build_failed" // the user's source or settings
 	OutcomeCanceled    Outcome = "canceled"
 	OutcomeTimedOut    Outcome = "timed_out"
 	OutcomeRefused     Outcome = "refused"    // the agent did not accept the grant or the project
-	OutcomeLost        Outcome = "lost"       // the peers never met, or lost each other
+	OutcomeLost        Outcome = "lost"       // no connection, or it broke
 	OutcomeAgentFailed Outcome = "agent_fail" // the agent's own fault
 )
 
@@ -300,9 +300,9 @@ type ListedAgent struct {
 	PublicKey   string `json:"public_key"`
 	// Targets limits what the agent may build for; empty is all.
 	Targets []string `json:"targets,omitempty"`
-	// Tags are what clients can ask for: the list's, or else the agent's own.
+	// Tags are those of the list, or without any the agent's own.
 	Tags []string `json:"tags,omitempty"`
-	// Alive tells whether it polls.
+	// Alive reports whether it polls.
 	Alive bool `json:"alive"`
 }
 

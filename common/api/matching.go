@@ -2,13 +2,13 @@ package api
 
 import "time"
 
-// Score is why an agent is where it is in the list of candidates: each term of
-// the expected time to a successful result. Times are in seconds.
+// Score explains an agent's place in the list of candidates, with each term of the
+// expected time to a successful result. Times are in seconds.
 //
 //	Expected = (Wait + Success·Duration + (1−Success)·Lost) / Success
 //
-// That is the time of attempts that are repeated until one succeeds: each waits
-// and then takes Duration or, if it fails, Lost. doc/scheduling.md derives it.
+// That is the time of attempts that are repeated until one succeeds: each waits and
+// then takes Duration or, if it fails, Lost. doc/scheduling.md has the derivation.
 type Score struct {
 	Expected float64 `json:"expected_seconds"`
 	Wait     float64 `json:"wait_seconds"`
@@ -19,17 +19,18 @@ type Score struct {
 	// alone: below 1 is faster than the farm's average.
 	Speed  float64 `json:"speed_factor"`
 	Warmth float64 `json:"warmth_factor"`
-	// Doubt is the deviation of the logarithm of Duration that more results of
-	// this agent would take away, and Luck what was drawn from it.
+	// Doubt is the part of the standard deviation of Duration's logarithm that
+	// further results of this agent would remove, and Luck the factor that was
+	// drawn from it.
 	Doubt float64 `json:"doubt"`
 	Luck  float64 `json:"luck_factor"`
-	// Resting agents failed again and again; they are tried again in time.
+	// Resting agents failed repeatedly; the scheduler tries them again later.
 	Resting bool `json:"resting,omitempty"`
-	// Relay says that NATs keep this agent and the client from meeting directly.
-	// Such agents come behind one that is free and can meet.
+	// Relay reports that NATs prevent a direct connection of this agent and the
+	// client. A free agent without this obstacle is placed before it.
 	Relay bool `json:"relay,omitempty"`
-	// Shunned agents have failed a job of the same user a few minutes ago, by the
-	// user's word. They come behind one that is free, for this user.
+	// Shunned agents failed a job of the same user a few minutes ago, as the user
+	// confirmed. For this user, a free agent is placed before them.
 	Shunned bool `json:"shunned,omitempty"`
 }
 
@@ -40,31 +41,31 @@ type Explained struct {
 	Score
 }
 
-// Confirmation is the body of POST /signaling/{job_id}/confirmation: how a job
-// ended, in the words of the client. The broker believes an agent's success only
-// if the client has it, too.
+// Confirmation is the body of POST /signaling/{job_id}/confirmation: the client's
+// report on a job's end. The broker counts an agent's success only if the client
+// confirms it.
 type Confirmation struct {
 	// Agent is the fingerprint of the agent that answered.
 	Agent string `json:"agent"`
-	// Outcome is succeeded once the artifacts are here and verified. lost is for
-	// an agent that could not be connected to, or went away; agent_fail for
-	// artifacts that are not what the agent has signed, and the like.
+	// Outcome is succeeded once the client has the artifacts and has verified them.
+	// lost is for a connection that failed or broke; agent_fail for artifacts that
+	// differ from the signed ones, and other faults of the agent.
 	Outcome Outcome `json:"outcome"`
 	// DurationMS is the time from the answer to the outcome, in milliseconds.
 	DurationMS int64 `json:"duration_ms"`
 }
 
-// AgentInfo is what users may know of one agent: an element of the response to
+// AgentInfo is what users see of one agent: an element of the response to
 // GET /agents.
 type AgentInfo struct {
 	Fingerprint string     `json:"fingerprint"`
 	Name        string     `json:"name"`
 	State       AgentState `json:"state"`
-	// LastSeen is when it last polled; null: not since the broker's start.
+	// LastSeen is the time of its last poll; null: none since the broker's start.
 	LastSeen *time.Time `json:"last_seen,omitempty"`
 	Version  string     `json:"version,omitempty"`
-	// Free is what jobs can still get, by the agent's own word less what was
-	// promised since.
+	// Free is the capacity for further jobs: the agent's last report, less later
+	// reservations.
 	TotalCores   int          `json:"total_cores,omitempty"`
 	FreeCores    int          `json:"free_cores"`
 	TotalMemMB   int          `json:"total_memory_mb,omitempty"`
@@ -75,14 +76,14 @@ type AgentInfo struct {
 	NAT          string       `json:"nat,omitempty"`
 }
 
-// AgentState is what an agent is up to.
+// AgentState is the state of an agent.
 type AgentState string
 
 // The states.
 const (
 	AgentIdle     AgentState = "idle"     // runs nothing
 	AgentBusy     AgentState = "busy"     // runs jobs; more may fit
-	AgentResting  AgentState = "resting"  // failed again and again, and is tried again in time
-	AgentDraining AgentState = "draining" // finishes what it has
+	AgentResting  AgentState = "resting"  // failed repeatedly; gets jobs again later
+	AgentDraining AgentState = "draining" // finishes its jobs, takes no new ones
 	AgentOffline  AgentState = "offline"
 )

@@ -8,13 +8,12 @@ import (
 	"github.com/farforge/farforge/common/toolchain"
 )
 
-// AgentQuery is what GET /agents may be asked for. The zero value asks for all
-// agents.
+// AgentQuery selects agents for GET /agents. The zero value selects all.
 type AgentQuery struct {
-	// Target and Toolchain are what the agents build for and with, as in a
-	// [GrantRequest]; one capability has both.
+	// Target and Toolchain are as in a [GrantRequest]; one capability must have
+	// both.
 	Target, Toolchain string
-	// Tags are what the agents have, all of them.
+	// Tags are the tags that an agent must have, all of them.
 	Tags []string
 }
 
@@ -29,7 +28,7 @@ func (q *AgentQuery) Validate() error {
 	return validTags("tag", q.Tags)
 }
 
-// Values is the query as parameters of a URL.
+// Values returns the query as parameters of a URL.
 func (q *AgentQuery) Values() url.Values {
 	v := url.Values{}
 	if q.Target != "" {
@@ -44,17 +43,50 @@ func (q *AgentQuery) Values() url.Values {
 	return v
 }
 
-// ParseAgentQuery reads what Values wrote, and validates it. Parameters that it
-// does not know are passed over. Its errors name the parameter.
+// ParseAgentQuery reads the output of Values and validates it. It ignores unknown
+// parameters. Its errors name the parameter.
 func ParseAgentQuery(v url.Values) (AgentQuery, error) {
 	q := AgentQuery{Target: v.Get("target"), Toolchain: v.Get("toolchain"), Tags: v["tag"]}
 	for _, once := range []string{"target", "toolchain"} {
 		if len(v[once]) > 1 {
-			return AgentQuery{}, fmt.Errorf("%s: it is there %d times; one can be asked for", once, len(v[once]))
+			return AgentQuery{}, fmt.Errorf("%s: it occurs %d times; at most one is allowed", once, len(v[once]))
 		}
 	}
 	if err := q.Validate(); err != nil {
 		return AgentQuery{}, err
 	}
 	return q, nil
+}
+
+// Paths for ICE candidates that trickle (RFC 8838), each candidate in a request
+// of its own.
+const (
+	PathCandidate = "/signaling/{job_id}/candidate"
+	PathEvents    = "/signaling/{job_id}/events"
+)
+
+// AfterParam is the query parameter that continues a list. For
+// GET /signaling/{job_id}/events its value is the number of the last event that
+// the client has, 0 at first; for a list of agents, the last fingerprint.
+const AfterParam = "after"
+
+// Bounds of trickling.
+const (
+	// MaxCandidate bounds one candidate, sealed or not, in bytes.
+	MaxCandidate = 8 << 10
+	// MaxTrickled bounds the candidates of each end of a job. The broker counts those
+	// that trickle, and the other end also those in the description.
+	MaxTrickled = 32
+)
+
+// Event is one element of the response to GET /signaling/{job_id}/events: a
+// candidate of the other end or, for a client that did not get it in the response
+// to its offer, the agent's answer.
+type Event struct {
+	// Seq counts from 1. The next request has the last one received.
+	Seq int `json:"seq"`
+	// Candidate is opaque to the broker.
+	Candidate []byte `json:"candidate,omitempty"`
+	// Answer is opaque to the broker. An event has it or a candidate.
+	Answer []byte `json:"answer,omitempty"`
 }

@@ -157,8 +157,8 @@ func (r *Report) Validate() error {
 	return nil
 }
 
-// SignedBytes returns what the agent signs: a domain line, then one line a
-// field, so that the signature does not depend on how JSON is spelled.
+// SignedBytes returns the text that the agent signs: a domain line, then one line
+// for each field, so that the signature does not depend on the spelling of JSON.
 func (r *Report) SignedBytes() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "farforge-report-v1\njob %s\noutcome %s\nduration_ms %d\n", r.JobID, r.Outcome, r.DurationMS)
@@ -192,7 +192,8 @@ func (o Outcome) known() bool {
 	return false
 }
 
-// ValidTag tells whether a tag has the form of one: letters, digits and . _ + -.
+// ValidTag reports whether a text has the form of a tag: letters, digits and
+// . _ + -.
 func ValidTag(tag string) bool { return lexical.Name(tag) }
 
 // validTags checks the tags of a field or parameter, which its errors name.

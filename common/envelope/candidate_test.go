@@ -14,7 +14,7 @@ const candidateText = `{"candidate":"candidate:1 1 udp 1 192.0.2.7 9 typ host","
 func TestCandidatesThereAndBack(t *testing.T) {
 	agents := []api.Candidate{}
 	var first agent
-	for i, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} { // as many as a broker names
+	for i, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} { // as many as a broker sends
 		a := newAgent(t, name)
 		if i == 0 {
 			first = a
@@ -39,7 +39,7 @@ func TestCandidatesThereAndBack(t *testing.T) {
 	}
 	for _, body := range [][]byte{up, down} {
 		if !Sealed(body) || bytes.Contains(body, []byte("192.0.2")) || len(body) > api.MaxCandidate {
-			t.Errorf("in between one reads %d bytes: %q", len(body), body)
+			t.Errorf("%d bytes are readable on their way: %q", len(body), body)
 		}
 	}
 	if got, err := received.OpenCandidate(first.sealing, up); err != nil || string(got) != candidateText {
@@ -48,9 +48,9 @@ func TestCandidatesThereAndBack(t *testing.T) {
 	if got, err := offer.OpenCandidate(down); err != nil || string(got) != candidateText {
 		t.Errorf("the client got %q, %v", got, err)
 	}
-	// What is for one end does not open at the other, nor when it is changed.
+	// A candidate opens only at the end that it is sealed to, and only unchanged.
 	if _, err := offer.OpenCandidate(up); err == nil {
-		t.Error("the client opened what is for agents")
+		t.Error("the client opened a candidate for agents")
 	}
 	for i := range down {
 		bad := bytes.Clone(down)
@@ -68,7 +68,7 @@ func TestCandidatesThereAndBack(t *testing.T) {
 		}
 	}
 	if _, err := offer.SealCandidate([]byte(strings.Repeat("x", api.MaxCandidate))); err == nil {
-		t.Error("one that is too long was sealed")
+		t.Error("a candidate that is too long was sealed")
 	}
 }
 

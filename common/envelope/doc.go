@@ -11,10 +11,10 @@
 //
 // # Sealing
 //
-// A sealed body is an age file (age-encryption.org/v1, X25519). An agent's
-// sealing key is bound to its SSH key by a signature, so that a broker cannot
-// put its own key in place; the client checks that before it encrypts. The
-// client's reply key is made for one job and travels inside the sealed offer.
+// A sealed body is an age file (age-encryption.org/v1, X25519). The agent signs its
+// sealing key with its SSH key, so that a broker cannot substitute its own key; the
+// client verifies that before it encrypts. The client makes a reply key for each
+// job and sends it inside the sealed offer.
 //
 // # Plain bodies
 //
@@ -40,7 +40,7 @@ const (
 	NamespaceSealing = "sealing-key@farforge"
 )
 
-// ageMagic is how every age file begins.
+// ageMagic is the first line of every age file.
 var ageMagic = []byte("age-encryption.org/v1\n")
 
 // Sealed reports whether an offer or an answer is sealed. A broker cannot know
@@ -58,7 +58,7 @@ const (
 type description struct {
 	Type string `json:"type"`
 	SDP  string `json:"sdp"`
-	// ReplyTo is the age recipient for the answer to a sealed offer.
+	// ReplyTo is the age recipient to seal the answer to.
 	ReplyTo string `json:"reply_to,omitempty"`
 	// Agent proves which agent made the answer.
 	Agent *Proof `json:"agent,omitempty"`
@@ -68,8 +68,8 @@ type description struct {
 type Proof struct {
 	// PublicKey is the agent's, one line in OpenSSH format.
 	PublicKey string `json:"public_key"`
-	// DTLSFingerprint is that of the certificate the agent will present, in
-	// the form of RFC 8122.
+	// DTLSFingerprint is the fingerprint of the certificate that the agent will
+	// present, in the form of RFC 8122.
 	DTLSFingerprint string `json:"dtls_fingerprint"`
 	// Signature is an armored SSHSIG in NamespaceAnswer.
 	Signature string `json:"signature"`

@@ -79,7 +79,7 @@ func TestSealedThereAndBack(t *testing.T) {
 		body := who.answer(t, "J", offer.Body)
 		for name, seen := range map[string][]byte{"offer": offer.Body, "answer": body} {
 			if !Sealed(seen) || bytes.Contains(seen, []byte("192.0.2")) || bytes.Contains(seen, []byte("sdp")) {
-				t.Fatalf("the %s can be read in between", name)
+				t.Fatalf("the %s is readable on its way", name)
 			}
 			if len(seen) > api.MaxOffer {
 				t.Fatalf("the %s is too long", name)
@@ -100,7 +100,7 @@ func TestPlainThereAndBack(t *testing.T) {
 	offer := plainOffer(t, offerText, []api.Candidate{a.candidate})
 	body := a.answer(t, "J", offer.Body)
 	if Sealed(body) {
-		t.Fatal("a plain offer was answered with a sealed answer that nobody can open")
+		t.Fatal("a plain offer was answered with a sealed answer, which the client cannot open")
 	}
 	var browser struct{ Type, SDP string }
 	if err := json.Unmarshal(body, &browser); err != nil || browser.Type != "answer" {
@@ -172,11 +172,12 @@ func TestCandidatesThatAreNotSealedTo(t *testing.T) {
 		}
 	}
 	if _, err := SealOffer(offerText, nil); err == nil {
-		t.Error("an offer was sealed to nobody")
+		t.Error("an offer was sealed without recipients")
 	}
 }
 
-// TestABrokerInTheMiddle replaces what it can in each direction.
+// TestABrokerInTheMiddle replaces the messages in each direction as far as a broker
+// can.
 func TestABrokerInTheMiddle(t *testing.T) {
 	a, evil := newAgent(t, "a"), newAgent(t, "evil")
 	otherOffer := strings.Replace(offerText, "192.0.2.7", "198.51.100.1", 1)
@@ -191,7 +192,7 @@ func TestABrokerInTheMiddle(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// What a broker can make without the keys: an offer of its own.
+		// Without the keys, a broker can only make an offer of its own.
 		own := plainOffer(t, otherOffer, nil)
 		resealed := own.Body
 		if sealed {

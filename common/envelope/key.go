@@ -17,8 +17,8 @@ import (
 	"github.com/farforge/farforge/common/wholefile"
 )
 
-// Key is an age identity: an agent's lasting sealing key, or a client's reply
-// key for one job.
+// Key is an age identity: an agent's permanent sealing key, or a client's reply key
+// for one job.
 type Key struct {
 	identity *age.X25519Identity
 }
@@ -33,7 +33,7 @@ func NewKey() (*Key, error) {
 }
 
 // LoadOrGenerateKey reads the sealing key at path, or makes one there with mode
-// 0600. A key that others may read is refused.
+// 0600. It refuses a key that other users can read.
 func LoadOrGenerateKey(path string) (*Key, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -82,8 +82,7 @@ func (k *Key) Bind(agent *identity.Key) (*api.SealingKey, error) {
 	return &api.SealingKey{Recipient: k.Recipient(), Signature: signature}, nil
 }
 
-// CheckBinding checks that the agent with the public key has signed the sealing
-// key.
+// CheckBinding verifies that the agent with the public key signed the sealing key.
 func CheckBinding(agent ssh.PublicKey, key *api.SealingKey) error {
 	if key == nil {
 		return fmt.Errorf("the agent %s has no sealing key", ssh.FingerprintSHA256(agent))
@@ -92,7 +91,7 @@ func CheckBinding(agent ssh.PublicKey, key *api.SealingKey) error {
 		return fmt.Errorf("the sealing key of %s: %w", ssh.FingerprintSHA256(agent), err)
 	}
 	if err := identity.Verify(agent, NamespaceSealing, bindingBytes(key.Recipient), key.Signature); err != nil {
-		return fmt.Errorf("the sealing key is not the agent's own: %w", err)
+		return fmt.Errorf("the agent has not signed the sealing key: %w", err)
 	}
 	return nil
 }

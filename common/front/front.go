@@ -1,3 +1,21 @@
+// Package front makes HTTPS connections that hide their destination.
+//
+// Many sites share the machines of one content delivery network. A request names
+// its site three times: in DNS, in the TLS ClientHello (SNI, RFC 6066), and in its
+// Host. The first two travel in clear, the third is encrypted. A front is a site of
+// the same network that is not blocked:
+//
+//	                seen on the wire                    encrypted
+//	DNS, TCP, SNI: front.example        Host: broker.example.org
+//	      │                                  │
+//	client ────────── TLS ────────▶ the network's edge ─────▶ broker
+//	                  its certificate is front.example's
+//
+// An observer sees a visit to front.example. The network sees all that TLS
+// protects, so a request must not contain anything that is secret from the network.
+//
+// The ClientHello of a Go program differs from a browser's. [Config.Imitate] makes
+// the handshake look like a browser's, by github.com/refraction-networking/utls.
 package front
 
 import (
@@ -19,22 +37,22 @@ const (
 	pingTimeout = 10 * time.Second
 )
 
-// Config tells how connections are made. The zero value makes them as any Go
-// program does.
+// Config says how to make connections. The zero value makes them like any Go
+// program.
 type Config struct {
-	// Front is what to connect to and to name in the handshake, HOST or
+	// Front is the host to connect to and to name in the handshake, HOST or
 	// HOST:PORT, instead of the request's host.
 	Front string
 	// Imitate is one of [Names]; empty is Go's own handshake.
 	Imitate string
 	// Roots verify servers; nil are the system's.
 	Roots *x509.CertPool
-	// Proxy chooses a proxy; nil goes by the environment.
+	// Proxy chooses a proxy; nil follows the environment.
 	Proxy ProxyFunc
 	// ConnectTimeout bounds the TCP connection, and then the handshake; 0 is 10 s.
 	ConnectTimeout time.Duration
 	// HeaderTimeout bounds the time from a request to the head of its response;
-	// 0 is no bound but the request's context.
+	// 0 leaves it to the request's context.
 	HeaderTimeout time.Duration
 	// Dial makes TCP connections; nil is a net.Dialer's DialContext.
 	Dial dialFunc
@@ -67,7 +85,7 @@ func New(c Config) (*Transport, error) {
 		IdleConnTimeout:       idleTimeout,
 		MaxIdleConnsPerHost:   maxIdle,
 		ForceAttemptHTTP2:     true,
-		// A connection that has died in silence would be used for ever.
+		// Without this, a connection that died in silence would stay in use.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}}
 	if c.Front != "" {
@@ -80,7 +98,7 @@ func New(c Config) (*Transport, error) {
 	if c.Imitate != "" {
 		hello, ok := imitations()[strings.ToLower(c.Imitate)]
 		if !ok {
-			return nil, fmt.Errorf("there is no handshake %q to imitate; there are %s", c.Imitate, strings.Join(Names(), ", "))
+			return nil, fmt.Errorf("unknown handshake %q to imitate; the names are %s", c.Imitate, strings.Join(Names(), ", "))
 		}
 		t.like = newImitator(hello, &dialer{c.Proxy, c.Dial, c.Roots}, c.ConnectTimeout)
 		t.like.h1.ResponseHeaderTimeout = c.HeaderTimeout
@@ -88,7 +106,7 @@ func New(c Config) (*Transport, error) {
 	return t, nil
 }
 
-// Address returns HOST:PORT of a front that may be without port.
+// Address returns HOST:PORT of a front, with port 443 if it has none.
 func Address(front string) (string, error) {
 	u, err := url.Parse("https://" + front)
 	if err != nil || u.Hostname() == "" || u.Host != front {
@@ -97,11 +115,11 @@ func Address(front string) (string, error) {
 	return withPort(u), nil
 }
 
-// errPlain: a front's whole point is what TLS hides.
+// errPlain is the error of a plain request: TLS does all the hiding.
 var errPlain = errors.New("a front needs an https URL")
 
-// RoundTrip sends a request, to the front if there is one. As http.RoundTripper
-// wants it, the request is not changed.
+// RoundTrip sends a request, to the front if there is one. It does not change the
+// request, as http.RoundTripper demands.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.front != "" {
 		if req.URL.Scheme != "https" {
@@ -123,7 +141,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.plain.RoundTrip(req)
 }
 
-// CloseIdleConnections closes the connections that no request uses.
+// CloseIdleConnections closes the connections that are not in use.
 func (t *Transport) CloseIdleConnections() {
 	t.plain.CloseIdleConnections()
 	if t.like != nil {

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// site is an HTTPS server that tells how it was asked.
+// site is an HTTPS server that responds with what it saw of a request.
 func site(t *testing.T, h2 bool) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +35,8 @@ func site(t *testing.T, h2 bool) *httptest.Server {
 	return s
 }
 
-// trusting is a configuration that trusts the site, and finds it by any name.
+// trusting returns a configuration that trusts the site and connects to it for any
+// name.
 func trusting(s *httptest.Server) Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.Certificate()) // for example.com
@@ -76,8 +77,8 @@ func ask(t *testing.T, rt http.RoundTripper, to, body string) string {
 	return string(got)
 }
 
-// TestEveryName: each imitation completes a handshake and carries requests, with
-// a server that takes h2 and with one that does not.
+// TestEveryName: each imitation completes a handshake and carries requests, to a
+// server with h2 and to one without.
 func TestEveryName(t *testing.T) {
 	old, fresh := site(t, false), site(t, true)
 	for _, name := range append(Names(), "") {
@@ -103,7 +104,7 @@ func TestEveryName(t *testing.T) {
 	}
 }
 
-// TestConcurrentRequests share what the first of them finds out.
+// TestConcurrentRequests: requests share the protocol that the first one found.
 func TestConcurrentRequests(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		s := site(t, h2)
@@ -122,8 +123,8 @@ func TestConcurrentRequests(t *testing.T) {
 	}
 }
 
-// TestServerChangesItsMind: a network may take h2 on one of its machines and
-// not on the next.
+// TestServerChangesItsMind: a network may support h2 on one of its machines and not
+// on the next.
 func TestServerChangesItsMind(t *testing.T) {
 	first, second := site(t, false), site(t, true)
 	var mu sync.Mutex
@@ -174,7 +175,7 @@ func TestCertificatesAreChecked(t *testing.T) {
 	}
 }
 
-// TestSilenceEnds: servers that accept and then say nothing, at any stage.
+// TestSilenceEnds: servers accept a connection and then send nothing, at any stage.
 func TestSilenceEnds(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -218,7 +219,7 @@ func TestSilenceEnds(t *testing.T) {
 		}
 		cancel()
 	}
-	// Without the caller's patience there is the transport's own.
+	// Without a deadline of the caller, the transport's own applies.
 	for _, imitate := range []string{"", "hellofirefox_auto"} {
 		tr := transport(t, Config{Proxy: direct, Imitate: imitate, ConnectTimeout: 50 * time.Millisecond})
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+l.Addr().String()+"/", nil)
@@ -276,7 +277,7 @@ func TestNamesOfFrontsAndProxies(t *testing.T) {
 		}
 	}
 	if _, err := New(Config{Imitate: "hellonobody"}); err == nil || !strings.Contains(err.Error(), "hellofirefox_auto") {
-		t.Errorf("an imitation that there is not: %v", err)
+		t.Errorf("an unknown imitation: %v", err)
 	}
 	t.Setenv("HTTPS_PROXY", "socks5://proxy.example:1")
 	t.Setenv("NO_PROXY", "near.example")

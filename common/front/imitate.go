@@ -17,38 +17,38 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// imitator sends requests over connections whose handshake is a browser's.
+// imitator sends requests over connections with a browser's handshake.
 //
-// Browsers offer h2 and http/1.1, and only the handshake tells which one the
-// server takes; but net/http wants to know before. So the first connection to an
-// address is made before any transport is asked, and parked for the one that
-// fits; see doc/decisions/0005-utls-and-h2.md.
+// Browsers offer h2 and http/1.1, and the server chooses in the handshake, but
+// net/http needs the protocol before it connects. So the imitator makes the first
+// connection to an address itself, and parks it for the transport that fits; see
+// doc/decisions/0005-utls-and-h2.md.
 type imitator struct {
 	hello   utls.ClientHelloID
 	dialer  *dialer
 	timeout time.Duration
 	h1      *http.Transport
 	h2      *http2.Transport
-	// first is held while the protocol of an address is found out.
+	// first is held while one request finds the protocol of an address.
 	first chan struct{}
 
 	mu     sync.Mutex
 	speaks map[string]string   // the protocol of the last connection, by address
-	parked map[string]*waiting // connections that no transport has yet
+	parked map[string]*waiting // connections without a transport, by address
 }
 
-// waiting is a connection that waits to be used.
+// waiting is a parked connection.
 type waiting struct {
 	*utls.UConn
 	since time.Time
 }
 
-// parkedLife is how long a connection may wait unused: the request that it was
-// made for takes it at once, unless it was canceled.
+// parkedLife is how long a connection stays parked. The request that it was made
+// for takes it at once, unless it was canceled.
 const parkedLife = 5 * time.Second
 
-// errOther says that a connection speaks another protocol than the transport
-// that asked for it. It is parked for the other.
+// errOther is the error of a connection with another protocol than the
+// transport's. The connection is parked for the other transport.
 var errOther = errors.New("the server speaks another version of HTTP than before")
 
 func newImitator(hello utls.ClientHelloID, d *dialer, timeout time.Duration) *imitator {
@@ -116,8 +116,8 @@ func (i *imitator) CloseIdleConnections() {
 	}
 }
 
-// protocol returns what the server at the address speaks, and connects to find
-// out.
+// protocol returns the protocol of the server at the address, after connecting if
+// it is not known yet.
 func (i *imitator) protocol(ctx context.Context, address string) (string, error) {
 	if known := i.known(address); known != "" {
 		return known, nil
@@ -144,7 +144,7 @@ func (i *imitator) known(address string) string {
 	return i.speaks[address]
 }
 
-// park keeps a connection for the transport that fits, and returns its protocol.
+// park stores a connection for the transport that fits, and returns its protocol.
 func (i *imitator) park(address string, conn *utls.UConn) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -163,7 +163,7 @@ func spoken(conn *utls.UConn) string {
 	return "http/1.1"
 }
 
-// connection is how the transports get theirs.
+// connection returns a connection for a transport.
 func (i *imitator) connection(ctx context.Context, address, protocol string) (net.Conn, error) {
 	i.mu.Lock()
 	conn := i.parked[address]

@@ -7,10 +7,10 @@ import (
 	utls "github.com/refraction-networking/utls"
 )
 
-// imitations are the handshakes that can be imitated. The names are those that
-// Snowflake gives them. Left out is what a client cannot keep up (session
-// resumption, and randomised ones that sometimes offer h2 and sometimes not) and
-// Firefox 102, which utls has offer h2 alone: servers without it hang up.
+// imitations are the handshakes to imitate, under Snowflake's names for them. It
+// lacks those that a client cannot keep up (with session resumption, and randomized
+// ones that offer h2 only sometimes) and Firefox 102, whose form in utls offers h2
+// alone: servers without h2 close the connection.
 func imitations() map[string]utls.ClientHelloID {
 	return map[string]utls.ClientHelloID{
 		"hellorandomizedalpn":     randomized(utls.HelloRandomizedALPN),
@@ -54,7 +54,7 @@ func imitations() map[string]utls.ClientHelloID {
 	}
 }
 
-// Names returns what [Config.Imitate] may be, sorted.
+// Names returns the values of [Config.Imitate], sorted.
 func Names() []string {
 	var names []string
 	for name := range imitations() {
@@ -64,17 +64,17 @@ func Names() []string {
 	return names
 }
 
-// Known tells whether a name is one of Names, in any case.
+// Known reports whether a name is one of Names, in any letter case.
 func Known(name string) bool {
 	_, ok := imitations()[strings.ToLower(name)]
 	return ok
 }
 
-// randomized takes X25519MLKEM768 out of what may be offered: offered without a
-// share, servers ask for one, and utls cannot give it in its second hello.
+// randomized removes X25519MLKEM768 from the groups. Without a share for it in the
+// ClientHello, servers request one, and utls cannot add it to its second hello.
 func randomized(id utls.ClientHelloID) utls.ClientHelloID {
 	weights := utls.DefaultWeights
-	weights.CurveIDs_Append_X25519 = 0 // X25519 itself is offered with TLS 1.3 all the same
+	weights.CurveIDs_Append_X25519 = 0 // TLS 1.3 offers X25519 itself in any case
 	id.Weights = &weights
 	return id
 }

@@ -17,16 +17,15 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// NoProxy as an argument of [Proxy] has the environment ignored.
+// NoProxy as the argument of [Proxy] ignores the environment.
 const NoProxy = "none"
 
 // ProxyFunc returns the proxy for a URL, or nil for none.
 type ProxyFunc func(*url.URL) (*url.URL, error)
 
-// Proxy returns what to use for the proxy that a user names: a URL with one of
-// the schemes http, https, socks5 and socks5h, or [NoProxy]. For an empty one
-// the environment decides, by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Names are
-// resolved by the proxy, with socks5 too.
+// Proxy returns the function for a proxy: a URL with one of the schemes http,
+// https, socks5 and socks5h, or [NoProxy]. An empty one follows the environment:
+// HTTPS_PROXY, HTTP_PROXY and NO_PROXY. The proxy resolves names, with socks5, too.
 func Proxy(name string) (ProxyFunc, error) {
 	switch name {
 	case "":
@@ -51,7 +50,7 @@ func Proxy(name string) (ProxyFunc, error) {
 
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// dialer connects to HOST:PORT addresses, through proxies where there are.
+// dialer connects to HOST:PORT addresses, through a proxy if there is one.
 type dialer struct {
 	proxy ProxyFunc
 	dial  dialFunc
@@ -72,11 +71,11 @@ func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) 
 	case "http", "https":
 		return d.tunnel(ctx, via, address)
 	default:
-		return nil, fmt.Errorf("the proxy %s is of a kind that is not known", via.Redacted())
+		return nil, fmt.Errorf("the proxy %s has an unknown scheme", via.Redacted())
 	}
 }
 
-// socks goes through a SOCKS5 proxy (RFC 1928).
+// socks connects through a SOCKS5 proxy (RFC 1928).
 func (d *dialer) socks(ctx context.Context, via *url.URL, address string) (net.Conn, error) {
 	var auth *proxy.Auth
 	if via.User != nil {
@@ -94,7 +93,7 @@ func (d *dialer) socks(ctx context.Context, via *url.URL, address string) (net.C
 	return conn, nil
 }
 
-// forward is a dialFunc as the proxy package wants it.
+// forward is a dialFunc with the methods that the proxy package needs.
 type forward dialFunc
 
 func (f forward) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
@@ -105,7 +104,7 @@ func (f forward) Dial(network, address string) (net.Conn, error) {
 	return f(context.Background(), network, address)
 }
 
-// tunnel goes through an HTTP proxy with CONNECT (RFC 9110, section 9.3.6).
+// tunnel connects through an HTTP proxy with CONNECT (RFC 9110, section 9.3.6).
 func (d *dialer) tunnel(ctx context.Context, via *url.URL, address string) (conn net.Conn, err error) {
 	if conn, err = d.dial(ctx, "tcp", withPort(via)); err != nil {
 		return nil, fmt.Errorf("the proxy %s: %w", via.Redacted(), err)
@@ -116,7 +115,7 @@ func (d *dialer) tunnel(ctx context.Context, via *url.URL, address string) (conn
 			err = fmt.Errorf("the proxy %s: %w", via.Redacted(), err)
 		}
 	}()
-	// The end of the context ends what is written and read here.
+	// The end of the context interrupts the writing and reading below.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
 		if !stop() && err == nil {
@@ -148,12 +147,12 @@ func (d *dialer) tunnel(ctx context.Context, via *url.URL, address string) (conn
 	case resp.StatusCode != http.StatusOK:
 		return conn, fmt.Errorf("it refuses: %s", resp.Status)
 	case in.Buffered() > 0:
-		return conn, errors.New("it talks before it is asked")
+		return conn, errors.New("it sends data before the request")
 	}
 	return conn, nil
 }
 
-// withPort returns HOST:PORT of a URL, with the scheme's own port where it names
+// withPort returns HOST:PORT of a URL, with the scheme's default port if it has
 // none.
 func withPort(u *url.URL) string {
 	port := u.Port()

@@ -1,6 +1,6 @@
-// Package grant is the signed token that lets a client use an agent for one
-// job. The broker signs it; the agent verifies it by itself, against keys that
-// it has pinned, so that nobody in between can widen it.
+// Package grant is the signed token that lets a client use an agent for one job.
+// The broker signs it. The agent verifies it against keys that it has pinned, so
+// that neither a proxy nor another broker can widen it.
 //
 //	broker ── signs ──▶ client ── offer + grant ──▶ broker ── job ──▶ agent
 //	                                                                    │ signature by a pinned key
@@ -10,9 +10,9 @@
 //	                                                                    │ cnf = the certificate in DTLS
 //
 // A grant is a JWT (RFC 7519) signed with EdDSA (RFC 8037) and nothing else.
-// Its typ is [Type], as RFC 8725 advises, so that no other token of the same
-// broker passes for one. The client's DTLS certificate is bound by a cnf claim
-// (RFC 7800) with x5t#S256 as in RFC 8705, section 3.1.
+// Its typ is [Type], as RFC 8725 advises, so that no other token of the same broker
+// passes for a grant. A cnf claim (RFC 7800) with x5t#S256 (RFC 8705, section 3.1)
+// binds the client's DTLS certificate.
 package grant
 
 import (
@@ -31,7 +31,7 @@ import (
 // Type is the typ header of a grant.
 const Type = "farforge-grant+jwt"
 
-// What is wrong with a grant. Every error of this package wraps one of them.
+// The reasons to refuse a grant. Every error of this package wraps one of them.
 var (
 	ErrMalformed   = errors.New("the grant is malformed")
 	ErrSignature   = errors.New("the grant is not signed by a known key")
@@ -42,7 +42,7 @@ var (
 	ErrChannel     = errors.New("the grant does not list the channel")
 )
 
-// Grant is what a client may do in one job.
+// Grant is the content of a grant: what a client may do in one job.
 type Grant struct {
 	Issuer  string // the broker's origin
 	Subject string // the user
@@ -60,8 +60,8 @@ type Grant struct {
 	MemoryMB int
 	// SessionSecs bounds the whole session, in seconds.
 	SessionSecs int
-	// MaxBandwidthKbps bounds what goes in each direction, and MaxMessageRate
-	// (messages a second) what the client sends; 0 is unlimited.
+	// MaxBandwidthKbps bounds the traffic in each direction, and MaxMessageRate the
+	// client's messages per second; 0 is unlimited.
 	MaxBandwidthKbps int
 	MaxMessageRate   int
 	Target           string
@@ -79,7 +79,7 @@ func (g *Grant) CheckAudience(agent string) error {
 }
 
 // CheckFingerprint returns ErrFingerprint unless fingerprint, in the form of
-// RFC 8122, is that of the certificate that the grant is for.
+// RFC 8122, is the fingerprint of the grant's certificate.
 func (g *Grant) CheckFingerprint(fingerprint string) error {
 	if !strings.EqualFold(g.PeerFingerprint, fingerprint) {
 		return fmt.Errorf("%w: it names %s, the peer presents %s", ErrFingerprint, g.PeerFingerprint, fingerprint)
@@ -110,7 +110,7 @@ func formatFingerprint(sum []byte) string {
 	return strings.Join(parts, ":")
 }
 
-// thumbprint turns the RFC 8122 form into that of x5t#S256.
+// thumbprint converts a fingerprint from the form of RFC 8122 to x5t#S256.
 func thumbprint(fingerprint string) (string, error) {
 	sum, err := hex.DecodeString(strings.ReplaceAll(fingerprint, ":", ""))
 	if err != nil || len(sum) != sha256.Size {

@@ -15,14 +15,14 @@ const RotationType = "farforge-rotation+jwt"
 // maxRotations bounds the rotations that are published beside a key set.
 const maxRotations = 64
 
-// rotation is the word of an old key for its successor.
+// rotation is the payload of a rotation: an old key names its successor.
 type rotation struct {
 	jwt.RegisteredClaims
 	Successor jwk `json:"jwk"`
 }
 
-// SignRotation returns a token by which the old key s vouches for its
-// successor. Who has pinned the old key may follow it.
+// SignRotation returns a token in which the old key s names its successor. An agent
+// that has pinned the old key may accept the successor.
 func (s *Signer) SignRotation(successor ed25519.PublicKey, issuer string, now time.Time) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, rotation{
 		RegisteredClaims: jwt.RegisteredClaims{Issuer: issuer, IssuedAt: jwt.NewNumericDate(now)},
@@ -37,10 +37,9 @@ func (s *Signer) SignRotation(successor ed25519.PublicKey, issuer string, now ti
 	return text, nil
 }
 
-// Published is what a broker publishes at its JWKS path: the keys that verify
-// its grants, and the rotations by which they follow one another, oldest first.
-// To other readers it is a JWK set with an additional member, which RFC 7517
-// has them ignore.
+// Published is the document at a broker's JWKS path: the keys that verify its
+// grants, and the rotations from each key to the next, oldest first. Other readers
+// see a JWK set with an additional member, which RFC 7517 has them ignore.
 type Published struct {
 	Keys      *KeySet
 	Rotations []string
@@ -53,7 +52,7 @@ func (p *Published) MarshalJSON() ([]byte, error) {
 	return json.Marshal(set)
 }
 
-// ParsePublished reads what MarshalJSON writes, and any other JWK set.
+// ParsePublished reads the output of MarshalJSON, or any other JWK set.
 func ParsePublished(data []byte) (*Published, error) {
 	keys, err := ParseJWKS(data)
 	if err != nil {
@@ -69,15 +68,14 @@ func ParsePublished(data []byte) (*Published, error) {
 	return &Published{Keys: keys, Rotations: set.Rotations}, nil
 }
 
-// Follow returns those of the published keys that are pinned already, or that
-// an unbroken chain of rotations leads to from a pinned key. It wraps
-// ErrSignature if there are none: then the broker's keys are not the ones that
-// were pinned.
+// Follow returns the published keys that are pinned, or that an unbroken chain of
+// rotations leads to from a pinned key. Its error wraps ErrSignature if there are
+// none, because the broker's keys are not the pinned ones then.
 func (k *KeySet) Follow(p *Published) (*KeySet, error) {
 	trusted := NewKeySet(k.Keys()...)
 	for _, text := range p.Rotations {
-		// A rotation by a key that nobody trusts yet is no error: the chain may
-		// reach further back than what was pinned.
+		// A rotation by an untrusted key is no error: the chain may begin before
+		// the pinned key.
 		if successor, err := trusted.verifyRotation(text); err == nil {
 			trusted = NewKeySet(append(trusted.Keys(), successor)...)
 		}
@@ -89,7 +87,7 @@ func (k *KeySet) Follow(p *Published) (*KeySet, error) {
 		}
 	}
 	if len(current) == 0 {
-		return nil, fmt.Errorf("%w: none of the keys that the broker publishes is pinned, or vouched for by one that is", ErrSignature)
+		return nil, fmt.Errorf("%w: none of the broker's keys is pinned, or follows from a pinned one", ErrSignature)
 	}
 	return NewKeySet(current...), nil
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// published writes and reads back what a broker publishes.
+// published writes a broker's document and reads it back.
 func published(t *testing.T, keys *KeySet, rotations ...string) *Published {
 	t.Helper()
 	data, err := json.Marshal(&Published{Keys: keys, Rotations: rotations})
@@ -71,7 +71,7 @@ func TestPinnedKeyLeadsToItsSuccessors(t *testing.T) {
 			}
 		}
 	}
-	// And a rotation is no grant.
+	// A rotation does not pass for a grant.
 	if _, err := pinned.Verify(ab, time.Now(), 0); !errors.Is(err, ErrMalformed) {
 		t.Errorf("a rotation passed for a grant: %v", err)
 	}

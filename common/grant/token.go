@@ -70,11 +70,10 @@ func NewSigner(key ed25519.PrivateKey) *Signer {
 	return &Signer{key: key, keyID: id, header: base64.RawURLEncoding.EncodeToString([]byte(header)) + "."}
 }
 
-// Public returns the key with which what s signs is verified.
+// Public returns the key that verifies the signatures of s.
 func (s *Signer) Public() ed25519.PublicKey { return s.key.Public().(ed25519.PublicKey) }
 
-// Sign returns the token for g. It signs what it is given: policy is the
-// caller's.
+// Sign returns the token for g. The caller decides what to grant.
 func (s *Signer) Sign(g *Grant) (string, error) {
 	x5t, err := thumbprint(g.PeerFingerprint)
 	if err != nil {
@@ -104,11 +103,11 @@ func (s *Signer) Sign(g *Grant) (string, error) {
 }
 
 // Verify checks a token against the keys and the time and returns its grant.
-// It does not check the audience, the certificate or whether the grant was
-// used before: those are the redeeming agent's to check.
+// The redeeming agent has to check the audience, the certificate and whether the
+// grant was used before.
 //
-// Lifetimes are judged with leeway, for clocks that differ; a broker that
-// judges its own grants passes 0.
+// leeway extends lifetimes, for clocks that differ; a broker passes 0 for its own
+// grants.
 func (k *KeySet) Verify(token string, now time.Time, leeway time.Duration) (*Grant, error) {
 	var c claims
 	parser := jwt.NewParser(
@@ -156,7 +155,7 @@ func (c *claims) grant() (*Grant, error) {
 	}, nil
 }
 
-// classify keeps the JWT library's errors out of our interface.
+// classify maps the JWT library's errors to the errors of this package.
 func classify(err error) error {
 	switch {
 	case errors.Is(err, ErrMalformed), errors.Is(err, ErrSignature):

@@ -1,24 +1,25 @@
 // Package nat finds out what kind of NAT a machine is behind, in the terms of
-// RFC 4787 and by the tests of RFC 5780, and judges which two can meet.
+// RFC 4787 and by the tests of RFC 5780, and decides which two NATs allow a direct
+// connection.
 //
 //	mapping    does the NAT use one outside port for all destinations?
-//	             independent  yes: what a STUN server sees is what all see
+//	             independent  yes: every destination sees what a STUN server sees
 //	             address      one for each address
 //	             port         one for each address and port ("symmetric")
-//	filtering  whom does it let in through that port?
-//	             independent  anybody
-//	             address      addresses that were sent to
-//	             port         addresses and ports that were sent to
+//	filtering  which packets does it let in through that port?
+//	             independent  all
+//	             address      those from addresses that were sent to
+//	             port         those from addresses and ports that were sent to
 //
 // A machine without a NAT is "open" if nothing is filtered. A NAT's text form is
 // mapping/filtering, such as "independent/port", or "open", "blocked" (no UDP at
-// all), or empty: unknown. It goes into polls and grant requests. It tells
-// nothing else about the network.
+// all), or empty (unknown). Polls and grant requests carry it, and nothing else
+// about the network.
 package nat
 
 import "strings"
 
-// Dependence is on how much of a destination a behaviour depends.
+// Dependence is the part of a destination that a NAT's behavior depends on.
 type Dependence string
 
 // The dependences.
@@ -29,7 +30,7 @@ const (
 	Port        Dependence = "port"
 )
 
-// NAT is what is known of one. The zero value is nothing.
+// NAT is the behavior of a NAT. The zero value is an unknown one.
 type NAT struct {
 	// Blocked: no UDP gets through.
 	Blocked bool
@@ -59,8 +60,8 @@ func word(d Dependence) string {
 	return string(d)
 }
 
-// Parse reads the text form. What it does not understand is unknown: newer
-// peers may say more.
+// Parse reads the text form. It takes words that it does not know, which newer
+// peers may send, for unknown.
 func Parse(text string) NAT {
 	switch text {
 	case "blocked":
@@ -80,12 +81,12 @@ func dependence(text string) Dependence {
 	return Unknown
 }
 
-// CanMeet tells whether two peers can be expected to find a direct way when both
-// send to what a STUN server has seen of the other. What is unknown is hoped
-// for: the relay is still there. It is symmetric.
+// CanMeet reports whether two peers are expected to connect directly when each
+// sends to the address that a STUN server has seen of the other. An unknown NAT is
+// assumed to allow it, since the relay remains. It is symmetric.
 //
 //	                    b: independent   address or port
-//	a: independent         yes           if a lets in whom it has sent to by address
+//	a: independent         yes           if a filters by address at most
 //	   address or port     the same      no
 func CanMeet(a, b NAT) bool {
 	if a.Blocked || b.Blocked {
@@ -96,7 +97,7 @@ func CanMeet(a, b NAT) bool {
 	case aFixed && bFixed:
 		return true
 	case aFixed:
-		// b's packets come from a port that nobody knows before.
+		// b's packets come from a port that is not known before.
 		return a.Filtering != Port
 	case bFixed:
 		return b.Filtering != Port

@@ -27,11 +27,11 @@ func TestTextForm(t *testing.T) {
 		}
 	}
 	if got := Parse("quantum/entangled"); got != (NAT{}) {
-		t.Errorf("what nobody knows yet is %+v", got)
+		t.Errorf("an unknown form is %+v", got)
 	}
 }
 
-// TestCanMeet has what the NAT laboratory shows with the real programs.
+// TestCanMeet has the results of the NAT laboratory with the real programs.
 func TestCanMeet(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
@@ -54,7 +54,7 @@ func TestCanMeet(t *testing.T) {
 	}
 }
 
-// TestBlocked asks a server that is silent, and one that cannot be.
+// TestBlocked probes with a silent server, and with one that cannot exist.
 func TestBlocked(t *testing.T) {
 	silent, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
@@ -72,11 +72,11 @@ func TestBlocked(t *testing.T) {
 		t.Errorf("canceled: %v", err)
 	}
 	if _, err := Probe(t.Context(), "no port"); err == nil {
-		t.Error("a server without a port was asked")
+		t.Error("a probe went to a server without a port")
 	}
 }
 
-// TestSimpleServer knows nothing of RFC 5780.
+// TestSimpleServer probes with a server that does not implement RFC 5780.
 func TestSimpleServer(t *testing.T) {
 	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {

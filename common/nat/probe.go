@@ -11,11 +11,11 @@ import (
 	"github.com/pion/stun/v4"
 )
 
-// tries are how long to wait for each try of a request, about what RFC 8489,
-// section 6.2.1 has, cut short: three losses in a row are no accident.
+// tries are the waits for each try of a request: the first ones of RFC 8489,
+// section 6.2.1, because three losses in a row are unlikely.
 var tries = []time.Duration{150 * time.Millisecond, 300 * time.Millisecond, 600 * time.Millisecond}
 
-// errSilent: a test was not answered.
+// errSilent is the error of a test without an answer.
 var errSilent = errors.New("no answer")
 
 // Flags of CHANGE-REQUEST (RFC 5780, section 7.2).
@@ -24,13 +24,13 @@ const (
 	changePort = 0x02
 )
 
-// Probe makes the tests against a STUN server, HOST:PORT. It takes a few round
-// trips, and up to three seconds where packets are dropped. A server that says
-// nothing of RFC 5780 leaves all but Blocked unknown; one with a single address
-// cannot tell "independent" from "address" mapping, nor the same filtering, and
-// is taken at its best and its worst.
+// Probe runs the tests with a STUN server, HOST:PORT. It takes a few round trips,
+// and up to three seconds where packets are dropped. A server without RFC 5780
+// leaves all but Blocked unknown. One with a single address cannot distinguish
+// "independent" from "address": Probe then returns the former for the mapping and
+// the latter for the filtering.
 //
-// An error is a server that cannot be looked up, or ctx.
+// It fails if the server cannot be looked up, and when ctx ends.
 func Probe(ctx context.Context, server string) (NAT, error) {
 	at, err := resolve(ctx, server)
 	if err != nil {
@@ -61,7 +61,7 @@ func Probe(ctx context.Context, server string) (NAT, error) {
 	return n, nil
 }
 
-// mapping is section 4.3.
+// mapping runs the test of section 4.3.
 func (p *probe) mapping(ctx context.Context, at netip.AddrPort, first answer) (Dependence, error) {
 	if first.other.Addr() == at.Addr() { // one address: other ports only
 		second, err := p.ask(ctx, first.other, 0)
@@ -92,8 +92,8 @@ func (p *probe) mapping(ctx context.Context, at netip.AddrPort, first answer) (D
 	return Port, err
 }
 
-// filtering is section 4.4. It takes a socket of its own: the one that has sent
-// to the other addresses is not filtered from there any more.
+// filtering runs the test of section 4.4. It needs a socket of its own: packets
+// from addresses that the first socket has sent to are not filtered any more.
 func filtering(ctx context.Context, at, other netip.AddrPort) (Dependence, error) {
 	p, err := open(at)
 	if err != nil {
@@ -108,7 +108,7 @@ func filtering(ctx context.Context, at, other netip.AddrPort) (Dependence, error
 	if _, err := p.ask(ctx, at, changePort); !errors.Is(err, errSilent) {
 		return Address, err
 	}
-	// Is it the filter, or has the server gone?
+	// Either the filter dropped it, or the server is gone.
 	if _, err := p.ask(ctx, at, 0); err != nil {
 		if errors.Is(err, errSilent) {
 			return Unknown, nil
@@ -130,7 +130,7 @@ func open(to netip.AddrPort) (*probe, error) {
 	return &probe{conn}, err
 }
 
-// has tells whether the address is this machine's own.
+// has reports whether the address is this machine's own.
 func (p *probe) has(mapped netip.AddrPort) bool {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil || int(mapped.Port()) != p.LocalAddr().(*net.UDPAddr).Port {
@@ -147,8 +147,8 @@ func (p *probe) has(mapped netip.AddrPort) bool {
 // answer is a STUN response.
 type answer struct{ mapped, other netip.AddrPort }
 
-// ask sends a Binding request until it is answered. It returns errSilent when
-// it is not.
+// ask sends a Binding request until an answer arrives, and returns errSilent if
+// none does.
 func (p *probe) ask(ctx context.Context, to netip.AddrPort, change byte) (answer, error) {
 	setters := []stun.Setter{stun.TransactionID, stun.BindingRequest}
 	if change != 0 {
@@ -165,7 +165,7 @@ func (p *probe) ask(ctx context.Context, to netip.AddrPort, change byte) (answer
 			return answer{}, ctx.Err()
 		}
 		if _, err := p.WriteToUDPAddrPort(request.Raw, to); err != nil {
-			continue // a firewall may refuse to send at all
+			continue // a firewall may refuse to send
 		}
 		if a, ok := p.await(ctx, request.TransactionID, time.Now().Add(wait)); ok {
 			return a, nil

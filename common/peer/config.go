@@ -19,31 +19,30 @@ import (
 )
 
 const (
-	// socketBuffer is asked for on each UDP socket, in bytes. It is the main
-	// lever on throughput; a kernel that allows less gives what it allows.
+	// socketBuffer is the requested buffer size of each UDP socket, in bytes. It
+	// determines throughput more than any other setting; kernels may limit it.
 	socketBuffer = 4 << 20
-	// A peer that has been silent for disconnectedAfter is in doubt, and given
-	// up failedAfter later: soon enough for a user who waits, late enough for a
+	// A peer that is silent for disconnectedAfter counts as disconnected, and as
+	// failed failedAfter later: soon enough for a waiting user, late enough for a
 	// laptop that changes its network.
 	disconnectedAfter = 4 * time.Second
 	failedAfter       = 6 * time.Second
 	keepalive         = time.Second
-	// relayAfter is how long a relay is held back for a direct way that takes
-	// longer to find.
+	// relayAfter is how long relays are held back in favor of a direct path, which
+	// may take longer to find.
 	relayAfter = time.Second
 )
 
-// Config is how to connect. The zero value works; it is not kept or changed.
+// Config says how to connect. The zero value works. It is not modified.
 type Config struct {
 	// Certificate is this end's. Nil makes a new one.
 	Certificate *Certificate
 	ICEServers  []api.ICEServer
-	// Loopback uses loopback addresses and no others: both ends are on one
-	// machine, and nothing leaves it.
+	// Loopback uses loopback addresses only, for two ends on one machine.
 	Loopback bool
-	// Trickle lets candidates follow the description by themselves; see
-	// [Trickle]. Without it nothing goes out before all are gathered, which
-	// takes seconds where a STUN server does not answer.
+	// Trickle sends candidates after the description; see [Trickle]. Without it,
+	// the description has all candidates, and gathering them takes seconds where a
+	// STUN server does not answer.
 	Trickle bool
 	// HideLocal says that the two ends share no network: it keeps addresses of the
 	// local network from the other end, and refuses the other end's.
@@ -54,14 +53,14 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Certificate is what one end presents in DTLS.
+// Certificate is the DTLS certificate of one end.
 type Certificate struct {
 	cert        *webrtc.Certificate
 	fingerprint string
 }
 
-// NewCertificate makes an ECDSA P-256 certificate: RSA would cost a tenth of a
-// second each.
+// NewCertificate makes an ECDSA P-256 certificate. An RSA key would take a tenth of
+// a second.
 func NewCertificate() (*Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -102,8 +101,8 @@ func (c Config) connection(role webrtc.DTLSRole) (*Conn, error) {
 	s.SetSrflxAcceptanceMinWait(0)
 	s.SetPrflxAcceptanceMinWait(0)
 	s.SetRelayAcceptanceMinWait(relayAfter)
-	// ICE has already shown that the peer owns its address, which is all that
-	// the extra round trip of HelloVerify would show (RFC 8842, section 5.5).
+	// HelloVerify would cost a round trip to prove that the peer owns its address,
+	// which ICE has proven already (RFC 8842, section 5.5).
 	s.SetDTLSInsecureSkipHelloVerify(true)
 	if role != webrtc.DTLSRoleAuto {
 		if err := s.SetAnsweringDTLSRole(role); err != nil {

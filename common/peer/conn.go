@@ -44,7 +44,7 @@ type Conn struct {
 	sent, received atomic.Int64
 }
 
-// slot is where a channel appears once it is open.
+// slot is the place of a channel, which may not be open yet.
 type slot struct {
 	taken bool // a data channel with this label exists
 	ready chan struct{}
@@ -204,7 +204,7 @@ func (c *Conn) slot(label string) *slot {
 	return s
 }
 
-// incoming judges a channel that the other end opens.
+// incoming accepts or refuses a channel that the other end opens.
 func (c *Conn) incoming(dc *webrtc.DataChannel, allow func(string) error) {
 	err := allow(dc.Label())
 	if err == nil && c.adopt(dc) {

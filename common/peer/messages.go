@@ -12,8 +12,8 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// A writer waits while more than highWater bytes are buffered, until no more
-// than lowWater are. The less is buffered, the truer a progress bar.
+// A writer waits while more than highWater bytes are buffered, until at most
+// lowWater are. A small buffer keeps progress bars accurate.
 const (
 	highWater = 1 << 20
 	lowWater  = 512 << 10

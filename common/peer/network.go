@@ -15,8 +15,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// dialTimeout bounds the connection to a relay over TCP. One that takes longer
-// is behind a firewall that drops packets.
+// dialTimeout bounds the connection to a relay over TCP. A longer one means that a
+// firewall drops the packets.
 const dialTimeout = 5 * time.Second
 
 // network makes the sockets of one peer connection. They have larger buffers, and
@@ -53,7 +53,7 @@ func (n *network) holdBack(servers []api.ICEServer) {
 			}
 			ip, err := netip.ParseAddr(u.Host)
 			if err != nil {
-				continue // ours are addresses
+				continue // our brokers send addresses
 			}
 			if n.relays[ip] == nil {
 				n.relays[ip] = map[uint16]bool{}

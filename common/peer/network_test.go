@@ -9,8 +9,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// TestRelayedPacketsAreHeldBack: what comes through a relay looks to ICE like a
-// direct way, and must not be taken for one before there was time for a real one.
+// TestRelayedPacketsAreHeldBack: ICE takes a packet through a relay for a direct
+// path, so such packets are dropped until a real direct path had time to appear.
 func TestRelayedPacketsAreHeldBack(t *testing.T) {
 	n, err := newNetwork(new(hello))
 	if err != nil {
@@ -36,7 +36,7 @@ func TestRelayedPacketsAreHeldBack(t *testing.T) {
 	}
 	n.admit(time.Hour)
 	if !n.held(at("203.0.113.1:50000")) {
-		t.Error("let in at once")
+		t.Error("admitted at once")
 	}
 	n.admit(0)
 	if n.held(at("203.0.113.1:50000")) {

@@ -125,7 +125,7 @@ func TestReadingCanBeInterruptedWithoutLoss(t *testing.T) {
 func TestWriterWaitsForASlowReader(t *testing.T) {
 	client, agent := join(t, []string{"firmware"}, allowAll)
 	out := open(t, client, "firmware")
-	open(t, agent, "firmware") // and nobody reads
+	open(t, agent, "firmware") // nothing reads it
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	written := 0
@@ -138,7 +138,7 @@ func TestWriterWaitsForASlowReader(t *testing.T) {
 			t.Fatal(err)
 		}
 		if written += channel.MaxMessage; written > 64<<20 {
-			t.Fatal("64 MiB went nowhere: nothing bounds the memory")
+			t.Fatal("64 MiB are buffered: nothing bounds the memory")
 		}
 	}
 }

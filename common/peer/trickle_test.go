@@ -14,10 +14,11 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// silent is a STUN and TURN server that never answers, over UDP and TCP.
+// silent returns a STUN and TURN server that never answers, over UDP and TCP.
 func silent(t testing.TB) []api.ICEServer {
 	t.Helper()
-	// Not at the peers' own address: what comes from a relay's is held back.
+	// Its address differs from the peers', because packets from a relay's address
+	// are held back.
 	udp, err := net.ListenPacket("udp4", "127.0.0.2:0")
 	if err != nil {
 		t.Skipf("only one loopback address: %v", err)
@@ -34,8 +35,8 @@ func silent(t testing.TB) []api.ICEServer {
 	}}
 }
 
-// carry passes candidates from one end to the other until ctx ends, and tells
-// how many there were up to the last.
+// carry passes candidates from one end to the other until ctx ends, and sends
+// their number after the last one.
 func carry(ctx context.Context, t testing.TB, from, to *Trickle) <-chan int {
 	n := make(chan int, 1)
 	go func() {
@@ -53,8 +54,8 @@ func carry(ctx context.Context, t testing.TB, from, to *Trickle) <-chan int {
 	return n
 }
 
-// TestNothingWaitsForGathering connects with servers that never answer. That
-// offer and answer are out while both ends still gather is what makes it fast.
+// TestNothingWaitsForGathering connects with servers that never answer. Offer and
+// answer must be complete while both ends still gather.
 func TestNothingWaitsForGathering(t *testing.T) {
 	cfg := Config{Loopback: true, Trickle: true, ICEServers: silent(t)}
 	offer, err := NewOffer(t.Context(), cfg, []string{"espctl"})
@@ -85,7 +86,7 @@ func TestNothingWaitsForGathering(t *testing.T) {
 	if err := errors.Join(client.Close(), conn.Close()); err != nil {
 		t.Error(err)
 	}
-	// The servers would have had 5 s for STUN, and for TURN longer.
+	// A wait for the servers takes 5 s for STUN, and longer for TURN.
 	if took := time.Since(start); took > 4*time.Second {
 		t.Errorf("closing waited %v for servers that do not answer", took)
 	}
@@ -114,7 +115,7 @@ func TestTrickledCandidatesConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	// All of it trickles now.
+	// All candidates trickle now.
 	for _, c := range []*Conn{offer.conn, conn} {
 		again(c)
 	}
@@ -147,8 +148,8 @@ func again(c *Conn) {
 	t.wake()
 }
 
-// TestVanillaPeers: an end that does not trickle gets descriptions that have
-// everything, and they say so.
+// TestVanillaPeers: an end that does not trickle gets descriptions with all
+// candidates, which say so.
 func TestVanillaPeers(t *testing.T) {
 	for name, c := range map[string]struct{ client, agent bool }{
 		"the client": {false, true}, "the agent": {true, false}, "both": {false, false},
@@ -200,7 +201,7 @@ func TestForeignCandidatesAreRefused(t *testing.T) {
 	if _, err := conn.Trickle().Remote([]byte(good)); err != nil {
 		t.Error(err)
 	}
-	// Before the answer nothing can be judged, but not without end.
+	// Before the answer, the offer keeps candidates up to a limit.
 	for i := 0; ; i++ {
 		if _, err := offer.Trickle().Remote([]byte(good)); err != nil {
 			if i != api.MaxTrickled {
@@ -230,7 +231,7 @@ func TestLocalEnds(t *testing.T) {
 	}
 	defer all.Close()
 	if c, err := all.Trickle().Local(t.Context(), 0); !errors.Is(err, io.EOF) {
-		t.Errorf("after a description that has all comes %s, %v", c, err)
+		t.Errorf("after a complete description, Local returns %s, %v", c, err)
 	}
 }
 
@@ -295,8 +296,8 @@ func FuzzRemote(f *testing.F) {
 	})
 }
 
-// BenchmarkSetUp measures from nothing to an open channel on loopback, with and
-// without servers that never answer.
+// BenchmarkSetUp measures the time to an open channel on loopback, with and without
+// servers that never answer.
 func BenchmarkSetUp(b *testing.B) {
 	for name, servers := range map[string][]api.ICEServer{"none": nil, "silent": silent(b)} {
 		b.Run(name, func(b *testing.B) {
@@ -325,8 +326,8 @@ func BenchmarkSetUp(b *testing.B) {
 	}
 }
 
-// TestCloseWhileGathering: an offer that is given up at once must not wait for
-// its own candidates.
+// TestCloseWhileGathering: closing an offer at once must not wait for its own
+// candidates.
 func TestCloseWhileGathering(t *testing.T) {
 	for range 200 {
 		offer, err := NewOffer(t.Context(), Config{Loopback: true, Trickle: true}, []string{"espctl"})

@@ -8,12 +8,12 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// Polled is what came of a poll.
+// Polled is the result of a poll.
 type Polled struct {
-	// Job is nil when none came.
+	// Job is the offer to answer; nil if the wait ended without one.
 	Job *api.Job
 	// Session is a fresh token to use from now on, for api.SessionLife; empty
-	// while the one that polled is young.
+	// while the poll's own token is young.
 	Session string
 }
 
@@ -40,14 +40,13 @@ func (c *Client) Answer(ctx context.Context, session, jobID string, answer []byt
 	return err
 }
 
-// Report tells how a job ended.
+// Report sends the signed report on a job's end.
 func (c *Client) Report(ctx context.Context, session string, report *api.Report) error {
 	_, err := c.call(ctx, api.PathAgentReport, session, false, report, nil)
 	return err
 }
 
-// JWKS fetches the keys that the broker signs grants with, and how they follow
-// one another.
+// JWKS fetches the keys that the broker signs grants with, and their rotations.
 func (c *Client) JWKS(ctx context.Context) (*grant.Published, error) {
 	resp, err := c.do(ctx, request{method: http.MethodGet, path: api.PathJWKS})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/farforge/farforge/common/nat"
 )
 
-// Health asks how the broker is.
+// Health fetches the broker's state.
 func (c *Client) Health(ctx context.Context) (*api.Health, error) {
 	resp, err := c.do(ctx, request{method: http.MethodGet, path: api.PathHealth})
 	if err != nil {
@@ -23,9 +23,9 @@ func (c *Client) Health(ctx context.Context) (*api.Health, error) {
 	return &health, nil
 }
 
-// ProbeNAT finds out what NAT this machine is behind, with the broker's STUN
-// server, and returns its text form: empty where the broker has none. It takes
-// up to three seconds.
+// ProbeNAT probes this machine's NAT with the broker's STUN server and returns
+// its text form, or an empty one if the broker has no such server. It takes up to
+// three seconds.
 func (c *Client) ProbeNAT(ctx context.Context) (string, error) {
 	health, err := c.Health(ctx)
 	if err != nil {

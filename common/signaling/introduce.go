@@ -73,8 +73,8 @@ func (c *Client) Introduce(ctx context.Context, need *api.GrantRequest, makeOffe
 	}
 }
 
-// RequestGrant asks for a grant, and repeats that while the broker is
-// unreachable, too busy or without any agent and patience lasts.
+// RequestGrant requests a grant, again and again while the broker is unreachable,
+// too busy or without any agent and patience lasts.
 func (c *Client) RequestGrant(ctx context.Context, need *api.GrantRequest) (*api.GrantResponse, error) {
 	var granted *api.GrantResponse
 	err := c.insist(ctx, patienceAgents, func() (err error) {
@@ -84,7 +84,7 @@ func (c *Client) RequestGrant(ctx context.Context, need *api.GrantRequest) (*api
 	return granted, err
 }
 
-// AskGrant asks for a grant once.
+// AskGrant requests a grant once.
 func (c *Client) AskGrant(ctx context.Context, need *api.GrantRequest) (*api.GrantResponse, error) {
 	token, err := c.userToken(ctx)
 	if err != nil {
@@ -168,7 +168,7 @@ func (c *Client) insist(ctx context.Context, alone time.Duration, try func() err
 		case err == nil:
 			return nil
 		case last != nil && ctx.Err() != nil && !errors.As(err, &u):
-			return last // says more than the context
+			return last // names the cause; the context's error does not
 		case lonely && alone == 0, !lonely && !Retryable(err):
 			return err
 		}

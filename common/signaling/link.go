@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// nextLink returns where a list goes on, as Link headers say (RFC 8288): the target
-// of the first link whose relation is next, or nothing. Headers that are no links
-// are an error, or else a list would end too early without a word.
+// nextLink returns the target of the first link with the relation next in Link
+// headers (RFC 8288), or an empty string. A malformed header is an error, because
+// ignoring it would cut a list short in silence.
 func nextLink(headers []string) (string, error) {
 	for _, rest := range headers {
 		for {
@@ -46,7 +46,7 @@ func linkRelation(s string) (rel, rest string, err error) {
 			return rel, s, nil
 		}
 		if s[0] != ';' {
-			return "", "", fmt.Errorf("something follows a link that is neither ; nor a comma: %.20q", s)
+			return "", "", fmt.Errorf("a link is followed by %.20q, not by ; or a comma", s)
 		}
 		end := strings.IndexAny(s[1:], `=;,"`)
 		if end < 0 {
@@ -55,7 +55,7 @@ func linkRelation(s string) (rel, rest string, err error) {
 		name := strings.Trim(s[1:1+end], " \t")
 		if s = s[1+end:]; s[0] != '=' {
 			if s[0] == '"' {
-				return "", "", errors.New("a quotation mark stands where none may")
+				return "", "", errors.New("a parameter of a link has a misplaced quotation mark")
 			}
 			continue
 		}
@@ -93,9 +93,9 @@ func linkValue(s string) (value, rest string, err error) {
 	return "", "", errors.New("a quoted value does not end")
 }
 
-// onward returns the query of the next page of the list at path, or nil if this
-// was the last. A link that leads anywhere else is refused: a token goes with
-// the request.
+// onward returns the query of the next page of the list at path, or nil after the
+// last page. It refuses a link to any other place, because the next request
+// carries a token.
 func onward(base *url.URL, path string, headers []string) (url.Values, error) {
 	link, err := nextLink(headers)
 	if err != nil || link == "" {
@@ -107,9 +107,9 @@ func onward(base *url.URL, path string, headers []string) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A broker behind a prefix does not know that, and leaves it out.
+	// A broker behind a prefix does not know the prefix, and leaves it out.
 	if to.Scheme != base.Scheme || !strings.EqualFold(to.Host, base.Host) || to.User != nil || (to.Path != here.Path && to.Path != path) {
-		return nil, fmt.Errorf("a link leads away, to %.100q", link)
+		return nil, fmt.Errorf("a link leads to another place: %.100q", link)
 	}
 	query, err := url.ParseQuery(to.RawQuery)
 	if err != nil {

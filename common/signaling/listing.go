@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// maxPages bounds a list: far more than 100 000 agents have.
+	// maxPages bounds a list, far above the pages of 100 000 agents.
 	maxPages = 2000
-	// maxRestarts is how often a list is begun again because agents went off it.
+	// maxRestarts is how often a list is restarted because the agent at the end of
+	// a page is no longer listed.
 	maxRestarts = 3
 )
 
-// Agents returns the agents that the query asks for, in the order of their names.
-// A list that comes in pages takes a request for each; it is of one moment as far
-// as these are. The first is made once, so that the caller learns at once that the
-// broker is not there; the others are repeated while there is hope, as a broker
-// may find that they come too fast.
+// Agents returns the agents that match the query, in the order of their names. It
+// sends one request for each page. It sends the first request once, so that the
+// caller learns at once that the broker is unreachable, and retries the others,
+// which a broker may find too fast.
 func (c *Client) Agents(ctx context.Context, q api.AgentQuery) ([]api.AgentInfo, error) {
 	for restarts := 0; ; restarts++ {
 		all, err := c.allAgents(ctx, q.Values())
@@ -62,8 +62,7 @@ func (c *Client) allAgents(ctx context.Context, query url.Values) ([]api.AgentIn
 	return nil, &Unreachable{URL: c.origin, Err: fmt.Errorf("its list of agents does not end after %d pages", maxPages)}
 }
 
-// someAgents asks for one page, and returns the query of the next one, if there
-// is one.
+// someAgents fetches one page, and returns the query of the next one, or nil.
 func (c *Client) someAgents(ctx context.Context, query url.Values) ([]api.AgentInfo, url.Values, error) {
 	token, err := c.userToken(ctx)
 	if err != nil {
@@ -91,7 +90,7 @@ func (c *Client) someAgents(ctx context.Context, query url.Values) ([]api.AgentI
 	return some, next, nil
 }
 
-// userToken tells who asks; it is empty for nobody in particular.
+// userToken returns the user's token, or an empty one for an anonymous client.
 func (c *Client) userToken(ctx context.Context) (string, error) {
 	if c.token == nil {
 		return "", nil

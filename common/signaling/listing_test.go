@@ -61,8 +61,8 @@ func TestLinksThatLeadAway(t *testing.T) {
 	}
 }
 
-// FuzzOnward: whatever a broker writes, the next request goes to it and to the
-// same list.
+// FuzzOnward: for any Link header, the next request goes to the same broker and to
+// the same list.
 func FuzzOnward(f *testing.F) {
 	f.Add(`</agents?after=x>; rel="next"`)
 	f.Add(`<//evil>; rel=next, <?a>; title="\"`)
@@ -172,7 +172,8 @@ func TestListsThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestFirstPageIsAskedForOnce: the caller learns at once.
+// TestFirstPageIsAskedForOnce: the caller learns at once that the broker is
+// unreachable.
 func TestFirstPageIsAskedForOnce(t *testing.T) {
 	asked := 0
 	c := broker(t, map[string]http.HandlerFunc{"GET " + api.PathAgents: func(w http.ResponseWriter, _ *http.Request) {

@@ -16,19 +16,19 @@ import (
 // memory is a file with the way to each broker that worked last. It only saves
 // time: a file that cannot be read or written is treated as missing.
 type memory struct {
-	path string // empty: nothing is kept
+	path string // empty: the memory is off
 	log  *slog.Logger
 }
 
 // memoryLife is how long a way is remembered from when it was found; use does not
-// prolong it. After that the configured order counts again, so that nobody stays
-// with a detour for ever.
+// prolong it. After that the configured order applies again, so that no client
+// keeps a detour for ever.
 const memoryLife = 24 * time.Hour
 
 // maxMemory bounds the file.
 const maxMemory = 64 << 10
 
-// kept is what the file has for each broker, by origin.
+// kept is the file's entry for one broker; the key is its origin.
 type kept struct {
 	Leg string    `json:"leg"`
 	Via string    `json:"via,omitempty"`
@@ -101,7 +101,7 @@ func (m *memory) read() (map[string]kept, error) {
 	return all, nil
 }
 
-// write makes the file anew; only its owner may read which brokers are used.
+// write replaces the file. Only its owner can read which brokers are in use.
 func (m *memory) write(all map[string]kept) error {
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {

@@ -15,35 +15,35 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// The steps of a probe, in order. Those that a way does not need are left out,
-// and those behind one that fails.
+// The steps of a probe, in order. A probe leaves out the steps that a way does not
+// need, and those after a failure.
 const (
-	StepName    = "name"    // the name that is dialled has an address
-	StepConnect = "connect" // something accepts TCP connections there
-	StepTLS     = "tls"     // its certificate is good
+	StepName    = "name"    // the dialed name has an address
+	StepConnect = "connect" // a server accepts TCP connections
+	StepTLS     = "tls"     // its certificate is valid
 	StepHTTP    = "http"    // a broker answers
-	StepKeys    = "keys"    // it has keys to sign grants with
-	StepClock   = "clock"   // its clock and this one agree
+	StepKeys    = "keys"    // it publishes the keys that sign grants
+	StepClock   = "clock"   // its clock and this machine's agree
 )
 
-// Step is one thing that a probe found.
+// Step is the result of one step.
 type Step struct {
 	Name string
-	// Detail says what was found: an address, a version.
+	// Detail is what the step found, such as an address or a version.
 	Detail string
 	Took   time.Duration
 	Err    error
 }
 
-// Probe is what became of one way.
+// Probe is the result for one way.
 type Probe struct {
 	Way    Way
 	Health *api.Health
 	Steps  []Step
 }
 
-// Works tells whether a broker can be reached on the way. A clock that is off
-// does not keep it from that.
+// Works reports whether a broker can be reached on the way. A wrong clock does not
+// prevent that.
 func (p *Probe) Works() bool {
 	for _, s := range p.Steps {
 		if s.Err != nil && s.Name != StepClock {
@@ -57,7 +57,7 @@ func (p *Probe) Works() bool {
 var ErrSkew = errors.New("the clocks differ")
 
 // Probe tries each way by itself, one after another, over fresh connections,
-// with the very requests that jobs make. done is told of each.
+// with the same requests as jobs. It calls done with each result.
 func (c *Client) Probe(ctx context.Context, done func(Probe)) {
 	for _, route := range c.ways.routes {
 		route.http.CloseIdleConnections()
@@ -73,8 +73,7 @@ func (c *Client) Probe(ctx context.Context, done func(Probe)) {
 	}
 }
 
-// offer makes a way that was seen to work the current one, unless there is one
-// already.
+// offer makes a way that works the current one, unless there is one already.
 func (w *Ways) offer(r *route) {
 	w.mu.Lock()
 	taken := w.proven
@@ -91,8 +90,7 @@ func (c *Client) probe(ctx context.Context, route *route) Probe {
 	resp, err := c.through(httptrace.WithClientTrace(ctx, t.hooks()), route, request{method: http.MethodGet, path: api.PathHealth})
 	p.Steps = t.done()
 	if err != nil {
-		// The step that failed has told; if none has, the broker's response is
-		// what is wrong.
+		// If no step has failed, the response itself is wrong.
 		if len(p.Steps) == 0 || p.Steps[len(p.Steps)-1].Err == nil {
 			p.Steps = append(p.Steps, Step{Name: StepHTTP, Err: reason(err), Took: time.Since(began)})
 		}
@@ -100,7 +98,7 @@ func (c *Client) probe(ctx context.Context, route *route) Probe {
 	}
 	var health api.Health
 	if err := json.Unmarshal(resp.body, &health); err != nil || health.Status == "" {
-		p.Steps = append(p.Steps, Step{Name: StepHTTP, Err: errors.New("what answers there is no broker")})
+		p.Steps = append(p.Steps, Step{Name: StepHTTP, Err: &notBroker{text: "no broker answers there: its health is not as expected"}})
 		return p
 	}
 	p.Health = &health
@@ -119,7 +117,7 @@ func (c *Client) probe(ctx context.Context, route *route) Probe {
 	return p
 }
 
-// reason takes off what names the broker again.
+// reason returns an error without the broker's name.
 func reason(err error) error {
 	var u *Unreachable
 	if errors.As(err, &u) {
@@ -135,8 +133,8 @@ type tracing struct {
 	steps []Step
 }
 
-// note adds a step, or puts it in place of an earlier one that failed: with
-// several addresses, one that works is enough.
+// note adds a step, or replaces an earlier failure of it: with several addresses,
+// one that works is enough.
 func (t *tracing) note(name, detail string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

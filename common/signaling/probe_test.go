@@ -1,19 +1,23 @@
 package signaling
 
 import (
+	"errors"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
 
+	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/front/fronttest"
 )
 
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-// names are the steps of a probe, a failing one with an exclamation mark.
+// names returns the steps of a probe, a failing one with an exclamation mark.
 func names(p Probe) string {
 	var out []string
 	for _, s := range p.Steps {
@@ -81,7 +85,7 @@ func TestReachThatIsRefused(t *testing.T) {
 		"needs an --ampcache": {Legs: []string{LegAMP}},
 		"--front:":            {Fronts: []string{"https://cdn.example"}},
 		"--ampcache-front:":   {AMPCache: "https://x", AMPFronts: []string{""}},
-		"means nothing":       {AMPFronts: []string{"x"}},
+		"needs --ampcache":    {AMPFronts: []string{"x"}},
 		"--ampcache:":         {AMPCache: "http://cdn.example"},
 		"--utls-imitate:":     {Imitate: "netscape"},
 		"--proxy: \"ftp":      {Proxy: "ftp://x"},
@@ -142,5 +146,33 @@ func TestFrontsInRandomOrder(t *testing.T) {
 	}
 	if len(first) != 3 {
 		t.Errorf("of three fronts, %v come first", first)
+	}
+}
+
+func TestProbeNAT(t *testing.T) {
+	silent, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for name, c := range map[string]struct {
+		health any
+		want   string
+		fails  bool
+	}{
+		"a server that is out of reach": {api.Health{Status: "ok", STUN: []string{"stuns:x", "stun:" + silent.LocalAddr().String()}}, "blocked", false},
+		"no server":                     {api.Health{Status: "ok"}, "", false},
+		"no address":                    {api.Health{Status: "ok", STUN: []string{"stun:nonsense"}}, "", true},
+		"no health":                     {[]int{1}, "", true},
+	} {
+		b := broker(t, map[string]http.HandlerFunc{"GET " + api.PathHealth: func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, c.health) }})
+		got, err := b.ProbeNAT(t.Context())
+		if got != c.want || (err != nil) != c.fails {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		var u *Unreachable
+		if name == "no health" && !errors.As(err, &u) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

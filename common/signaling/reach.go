@@ -20,23 +20,23 @@ const (
 	LegAMP    = "amp"    // through an AMP cache; see common/amp
 )
 
-// Reach tells how a broker may be reached. The zero value goes directly.
+// Reach says how to reach a broker. The zero value connects directly.
 type Reach struct {
-	// Legs are tried in this order. Empty is what the rest asks for: fronts if
-	// there are any, then the cache if there is one, and directly only when
-	// there is neither, because who asks to be hidden must not be shown.
+	// Legs are tried in this order. Empty means the fronts if there are any, then
+	// the cache if there is one, and the direct way only without both, because it
+	// would show the broker's name.
 	Legs []string
 	// Fronts are HOST or HOST:PORT, tried in random order.
 	Fronts []string
-	// AMPCache is the URL of an AMP cache. It is dialled by its own name or by
-	// one of AMPFronts, never by the name that it has for the broker.
+	// AMPCache is the URL of an AMP cache. The client dials the cache's own name or
+	// one of AMPFronts, never the name that the cache has for the broker.
 	AMPCache  string
 	AMPFronts []string
 	// Imitate is a name of [front.Names].
 	Imitate string
 	// Proxy is for [front.Proxy].
 	Proxy string
-	// CAFile has certificates, PEM, that are trusted besides the system's.
+	// CAFile has CA certificates in PEM form to trust besides the system's.
 	CAFile string
 	// AllowPlainHTTP lets tokens go to another machine over plain HTTP.
 	AllowPlainHTTP bool
@@ -63,7 +63,7 @@ func (r *Reach) Register(f *pflag.FlagSet, client bool) {
 	f.StringVar(&r.CAFile, "ca-file", "", "trust the CA certificates in this PEM `FILE` besides the system's")
 }
 
-// legs returns the legs in order.
+// legs returns the legs in the order to try them.
 func (r *Reach) legs() []string {
 	if len(r.Legs) > 0 {
 		return r.Legs
@@ -87,9 +87,9 @@ func (r *Reach) Validate() error {
 	for i, leg := range legs {
 		switch {
 		case leg != LegDirect && leg != LegFront && leg != LegAMP:
-			return fmt.Errorf("--rendezvous: %q is not a way; there are direct, front and amp", leg)
+			return fmt.Errorf("--rendezvous: %q is not a way; the ways are direct, front and amp", leg)
 		case slices.Contains(legs[:i], leg):
-			return fmt.Errorf("--rendezvous: %s is there twice", leg)
+			return fmt.Errorf("--rendezvous: %s is listed twice", leg)
 		case leg == LegFront && len(r.Fronts) == 0:
 			return fmt.Errorf("--rendezvous: front needs a --front")
 		case leg == LegAMP && r.AMPCache == "":
@@ -108,10 +108,10 @@ func (r *Reach) Validate() error {
 			return fmt.Errorf("--ampcache: %q is not like https://cdn.example/", r.AMPCache)
 		}
 	} else if len(r.AMPFronts) > 0 {
-		return fmt.Errorf("--ampcache-front means nothing without --ampcache")
+		return fmt.Errorf("--ampcache-front needs --ampcache")
 	}
 	if r.Imitate != "" && !front.Known(r.Imitate) {
-		return fmt.Errorf("--utls-imitate: there is no %q; there are %s", r.Imitate, strings.Join(front.Names(), ", "))
+		return fmt.Errorf("--utls-imitate: unknown name %q; the names are %s", r.Imitate, strings.Join(front.Names(), ", "))
 	}
 	if u, err := url.Parse(r.Proxy); err == nil && u.User != nil {
 		if _, secret := u.User.Password(); secret {

@@ -25,14 +25,14 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// hidden is what nobody on the network may see.
+// hidden is the broker's name, which must not be visible on the network.
 const hidden = "broker.hidden.localhost"
 
-// nowhere is a name that resolves to nothing, without asking anybody: Go's
-// resolver knows that DNS has no such names (RFC 7686).
+// nowhere is a name without an address. Go's resolver sends no request for it,
+// since DNS has no such names (RFC 7686).
 const nowhere = "broker.onion"
 
-// far is a broker that is reached by the name hidden only.
+// far is a broker that answers only under the name hidden.
 type far struct {
 	ca    *fronttest.CA
 	url   string // https://hidden
@@ -41,7 +41,7 @@ type far struct {
 	hosts chan string // of the requests
 }
 
-// farBroker starts a broker that grants, answers offers, and can be asked
+// farBroker starts a broker that issues grants and answers offers, directly and
 // through an AMP cache.
 func farBroker(t *testing.T) *far {
 	t.Helper()
@@ -49,7 +49,7 @@ func farBroker(t *testing.T) *far {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+api.PathGrantRequest, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer secret" {
-			reply(w, 401, api.Problem{Title: "Unauthorized", Status: 401, Code: api.CodeUnauthorized, Detail: "who asks?"})
+			reply(w, 401, api.Problem{Title: "Unauthorized", Status: 401, Code: api.CodeUnauthorized, Detail: "no token"})
 			return
 		}
 		var need api.GrantRequest
@@ -121,14 +121,14 @@ func (f *far) nginx(t *testing.T, h2 bool) *fronttest.Nginx {
 	return fronttest.StartNginx(t, f.ca, h2, []string{"localhost"}, map[string]string{hidden: f.plain.URL})
 }
 
-// client returns a client that knows its token. told gets the ways that work.
-func (f *far) client(t *testing.T, r Reach, told func(Way)) *Client {
+// client returns a client that knows its token. It calls chosen with the ways that work.
+func (f *far) client(t *testing.T, r Reach, chosen func(Way)) *Client {
 	t.Helper()
 	if r.Proxy == "" {
 		r.Proxy = "none"
 	}
 	r.CAFile = f.ca.File()
-	ways, err := NewWays(f.url, r, told, nil)
+	ways, err := NewWays(f.url, r, chosen, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestProxies(t *testing.T) {
 			})
 		}
 	}
-	// A proxy that refuses says so.
+	// The error of a proxy that refuses has its reason.
 	refusing := fronttest.StartConnect(t, nil, "")
 	for _, imitate := range []string{"", "hellochrome_auto"} {
 		c := f.client(t, Reach{Fronts: []string{at}, Proxy: "http://" + refusing.Addr, Imitate: imitate}, nil)
@@ -327,7 +327,7 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// environment is the transport of a client that was not told of a proxy.
+// environment returns the transport of a client without a configured proxy.
 func environment(t *testing.T, f *far, imitate string) http.RoundTripper {
 	t.Helper()
 	ways, err := NewWays(f.url, Reach{Fronts: []string{"front.example:1"}, Imitate: imitate, CAFile: f.ca.File()}, nil, nil)
@@ -375,7 +375,7 @@ func TestJobThroughAMPCache(t *testing.T) {
 	for _, why := range cache.Refused() {
 		t.Errorf("the cache refused: %s", why)
 	}
-	// What does not fit is said, at once.
+	// A request that does not fit fails at once.
 	c := f.client(t, Reach{AMPCache: cache.URL}, nil)
 	began := time.Now()
 	noise := make([]byte, 8000)
@@ -398,27 +398,28 @@ func TestFallback(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "new", "rendezvous.json")
 	all := Reach{Legs: []string{LegDirect, LegFront, LegAMP}, Fronts: []string{port(filter), port(nginx.Addr), port(behind.Addr)}, AMPCache: cache.URL, File: file}
 
-	var told []Way
-	c := f.client(t, all, func(w Way) { told = append(told, w) })
+	var chosen []Way
+	c := f.client(t, all, func(w Way) { chosen = append(chosen, w) })
 	if _, ok := c.Way(); ok {
 		t.Error("a way before the first request")
 	}
 	job(t, c)
 	job(t, c)
 	want := Way{LegFront, port(behind.Addr)} // the other one has no such host
-	if len(told) != 1 || told[0] != want {
-		t.Fatalf("told %v, want once %v", told, want)
+	if len(chosen) != 1 || chosen[0] != want {
+		t.Fatalf("chose %v, want once %v", chosen, want)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)
 	}
 
-	// The next process begins with it, and does not touch the others.
+	// The next process starts with it, and does not try the others.
 	c = f.client(t, all, nil)
 	if got := c.ways.order(false)[0].Way; got != want {
 		t.Errorf("the next process begins with %v", got)
 	}
-	// After a while it looks back, but not with a request that may be held.
+	// After lookBack it tries the earlier ways, but not with a request that the
+	// broker may hold.
 	c.ways.since = time.Now().Add(-2 * lookBack)
 	if got := c.ways.order(true)[0].Way; got != want {
 		t.Errorf("a poll begins with %v", got)
@@ -447,16 +448,16 @@ func TestFallbackToAMP(t *testing.T) {
 	filter := fronttest.StartFilter(t)
 	f.url = "https://" + port(filter)
 	cache := fronttest.StartAMPCache(t, f.ca, "localhost", f.tls.Listener.Addr().String())
-	var told []Way
-	c := f.client(t, Reach{Legs: []string{LegDirect, LegFront, LegAMP}, Fronts: []string{port(filter)}, AMPCache: cache.URL}, func(w Way) { told = append(told, w) })
+	var chosen []Way
+	c := f.client(t, Reach{Legs: []string{LegDirect, LegFront, LegAMP}, Fronts: []string{port(filter)}, AMPCache: cache.URL}, func(w Way) { chosen = append(chosen, w) })
 	job(t, c)
-	if len(told) != 1 || told[0].Leg != LegAMP {
-		t.Errorf("told %v", told)
+	if len(chosen) != 1 || chosen[0].Leg != LegAMP {
+		t.Errorf("chose %v", chosen)
 	}
 }
 
-// TestFrontWithLittlePatience: a network that waits three seconds for its
-// origins is asked for shorter waits, once that is known.
+// TestFrontWithLittlePatience: the client asks for shorter waits after a front has
+// cut a request off that it held for three seconds.
 func TestFrontWithLittlePatience(t *testing.T) {
 	ca := fronttest.NewCA(t)
 	var waits []string

@@ -12,8 +12,8 @@ import (
 )
 
 // Authenticate opens an agent's session: hello, then the signed challenge. It
-// signs the origin that this client was made for, and refuses a broker that
-// calls itself otherwise.
+// signs the origin that this client was made for, and refuses a broker with
+// another origin.
 func (c *Client) Authenticate(ctx context.Context, key *identity.Key) (*api.SessionResponse, error) {
 	return c.authenticate(ctx, key, identity.RoleAgent, api.PathAgentHello, api.PathAgentSession)
 }
@@ -52,9 +52,9 @@ func (c *Client) authenticate(ctx context.Context, key *identity.Key, role ident
 	return &session, nil
 }
 
-// UserSession opens a user's session when one is needed and keeps it while it
-// lasts. Its Token method is made for Config.Token; it is safe for concurrent
-// use.
+// UserSession opens a user's session when a token is needed, and keeps the session
+// until shortly before its end. Its Token method is made for Config.Token. It is
+// safe for concurrent use.
 type UserSession struct {
 	// Client talks to the broker; it needs no Token of its own.
 	Client *Client
@@ -65,10 +65,10 @@ type UserSession struct {
 	session *api.SessionResponse
 }
 
-// sessionMargin is how long before its end a session is renewed.
+// sessionMargin is the time before a session's end at which it is renewed.
 const sessionMargin = 30 * time.Second
 
-// Token returns a session token that lasts.
+// Token returns the token of a session that is valid for at least sessionMargin.
 func (u *UserSession) Token(ctx context.Context) (string, error) {
 	u.once.Do(func() { u.turn = make(chan struct{}, 1); u.turn <- struct{}{} })
 	select {

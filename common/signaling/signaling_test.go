@@ -87,7 +87,7 @@ func TestIntroduceGoesOnOverWaits(t *testing.T) {
 		"POST " + api.PathOffer: func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			n := offers.Add(1)
-			// The place in line is worth knowing soon, but not asking for often.
+			// The first wait is short for the place in line, the others are long.
 			wait := map[int32]string{1: "4", 2: "25"}[n]
 			if r.PathValue("job_id") != "J1" || string(body) != "offer for J1" || r.URL.Query().Get(api.WaitParam) != wait {
 				t.Errorf("%s with %q", r.URL, body)
@@ -115,7 +115,7 @@ func TestIntroduceGoesOnOverWaits(t *testing.T) {
 	}
 }
 
-// TestNoWaitIsLongerThanPatience: else its news would come too late.
+// TestNoWaitIsLongerThanPatience: a longer wait would end after the deadline.
 func TestNoWaitIsLongerThanPatience(t *testing.T) {
 	if got := untilEnd(t.Context(), firstWait); got != firstWait {
 		t.Errorf("without a deadline: %v", got)
@@ -157,8 +157,8 @@ func TestIntroduceTakesANewGrantForAnExpiredOne(t *testing.T) {
 	}
 }
 
-// TestOfferOutlivesARestart cuts the connection in the middle of a wait and
-// lets nobody listen for a moment.
+// TestOfferOutlivesARestart breaks the connection in the middle of a wait, and
+// nothing listens for a moment.
 func TestOfferOutlivesARestart(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -317,7 +317,7 @@ func TestEveryMethodEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestConfirmationsAreNotRepeated: a broker that is in trouble is left alone.
+// TestConfirmationsAreNotRepeated: a broker that fails gets no further requests.
 func TestConfirmationsAreNotRepeated(t *testing.T) {
 	var calls atomic.Int32
 	c := broker(t, map[string]http.HandlerFunc{

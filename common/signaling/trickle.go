@@ -13,9 +13,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// Trickle passes the ICE candidates of one job. Both ends use it; what a
-// candidate is, and whether it is sealed, is theirs to know. Its methods may
-// run at the same time.
+// Trickle passes the ICE candidates of one job through the broker, for both ends.
+// A candidate is opaque to it. Its methods may run at the same time.
 type Trickle struct {
 	Client *Client
 	JobID  string
@@ -24,13 +23,13 @@ type Trickle struct {
 	Token func(context.Context) (string, error)
 }
 
-// atOnce is how many candidates of one end are on their way at a time. One
-// after the other they would cost a round trip each.
+// atOnce is how many candidates of one end are posted at the same time. One after
+// the other, each would cost a round trip.
 const atOnce = 4
 
 // Send posts the candidates that local returns, from the index 0, until it
-// returns an error, and returns when all are posted. Failures that may pass are
-// tried again until ctx ends. The error is the broker's refusal, if any.
+// returns an error, and returns when all are posted. It retries failures that may
+// pass until ctx ends. Its error is the broker's refusal, if any.
 func (t Trickle) Send(ctx context.Context, local func(ctx context.Context, i int) ([]byte, error)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -45,7 +44,7 @@ func (t Trickle) Send(ctx context.Context, local func(ctx context.Context, i int
 		group.Go(func() {
 			defer func() { <-slots }()
 			if err := t.post(ctx, candidate); err != nil {
-				cancel(err) // the others will not fare better
+				cancel(err) // the broker would refuse the others, too
 			}
 		})
 	}
@@ -68,7 +67,7 @@ func (t Trickle) post(ctx context.Context, candidate []byte) error {
 }
 
 // Receive hands each candidate of the other end to remote, in their order,
-// until that returns true for the last one or ctx ends. The error is the
+// until remote returns true for the last one or ctx ends. The error is the
 // broker's refusal or the context's.
 func (t Trickle) Receive(ctx context.Context, remote func(candidate []byte) (last bool)) error {
 	seen := 0
@@ -92,7 +91,7 @@ func (t Trickle) Receive(ctx context.Context, remote func(candidate []byte) (las
 				return nil
 			}
 		}
-		// An end of the wait that comes at once is a broker that shuts down.
+		// A broker that shuts down ends the wait at once.
 		if len(events) == 0 && time.Since(began) < time.Second {
 			pause = max(pause, time.Second/4)
 		}

@@ -20,7 +20,7 @@ func trickleOf(c *Client) Trickle {
 	return Trickle{Client: c, JobID: trickledJob, Token: func(context.Context) (string, error) { return "token", nil }}
 }
 
-// list returns candidates as a peer does.
+// list returns candidates like a peer.
 func list(all ...string) func(context.Context, int) ([]byte, error) {
 	return func(_ context.Context, i int) ([]byte, error) {
 		if i >= len(all) {
@@ -71,8 +71,8 @@ func TestTrickleStopsAtARefusal(t *testing.T) {
 	}
 }
 
-// TestTrickleReceivesInOrder: events come in several responses, one of them
-// empty, and one is garbled on its way.
+// TestTrickleReceivesInOrder: events arrive in several responses; one response is
+// empty, and one is garbled.
 func TestTrickleReceivesInOrder(t *testing.T) {
 	var asked []string
 	c := broker(t, map[string]http.HandlerFunc{"GET " + api.PathEvents: func(w http.ResponseWriter, r *http.Request) {

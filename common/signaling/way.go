@@ -19,11 +19,11 @@ import (
 type Way struct {
 	// Leg is one of the Leg constants.
 	Leg string
-	// Via is the front, or the cache; it is empty for the direct way.
+	// Via is the front or the cache, and empty for the direct way.
 	Via string
 }
 
-// String says it for people: "directly", "through the front cdn.example".
+// String returns the way in words, such as "through the front cdn.example".
 func (w Way) String() string {
 	switch w.Leg {
 	case LegFront:
@@ -59,9 +59,9 @@ func (r *route) bears() time.Duration {
 }
 
 // cut records that a request was cut off after it was held for a time. Many
-// fronts bear less than a broker's longest wait, so shorter ones are asked for,
-// until lookBack has passed. A front that has borne as much before had another
-// reason.
+// fronts allow less than a broker's longest wait, so the client asks for shorter
+// waits until lookBack has passed. If the front has allowed a longer hold before,
+// the cut had another reason.
 func (r *route) cut(held time.Duration) {
 	if r.Leg != LegFront || held < time.Second {
 		return // the direct way is cut by restarts, and a cache's wait is short
@@ -84,36 +84,36 @@ func (r *route) bore(held time.Duration) {
 const (
 	// connectFallback bounds connecting and handshake where another way is left.
 	connectFallback = 5 * time.Second
-	// ampWait is how long requests through a cache ask to be held: together
-	// with api.AnswerTimeout it is what caches wait for a page.
+	// ampWait is the wait that requests through a cache ask for: together with
+	// api.AnswerTimeout it is as long as caches wait for a page.
 	ampWait = 2 * time.Second
-	// lookBack is how long a worse way is used before better ones are tried
-	// again.
+	// lookBack is the time until a client on a later way of the list tries the
+	// earlier ones again.
 	lookBack = 15 * time.Minute
 )
 
-// Ways are the ways to one broker, and which of them works. They are safe for
-// concurrent use, and may be shared by several clients.
+// Ways are the ways to one broker, with the one that works. They are safe for
+// concurrent use, and several clients may share them.
 type Ways struct {
 	origin string
 	proxy  string
 	routes []*route // in the order of the legs; fronts shuffled
 	memory *memory
-	told   func(Way)
+	chosen func(Way)
 	log    *slog.Logger
 
-	telling sync.Mutex // is held while told runs; before mu
+	notify  sync.Mutex // held while chosen runs; taken before mu
 	mu      sync.Mutex
 	current *route    // the last that worked, here or in another process
 	proven  bool      // current has worked in this process
 	since   time.Time // when the better ones last failed
 }
 
-// NewWays prepares the ways to the broker at a URL. told, if not nil, is called
-// with the first way that works, and again whenever that changes; not from two
-// goroutines at once, and it must not call back. NewWays does not connect yet; its
-// errors name flags.
-func NewWays(broker string, r Reach, told func(Way), log *slog.Logger) (*Ways, error) {
+// NewWays prepares the ways to the broker at a URL. It calls chosen, if that is not
+// nil, with the first way that works and again after each change: one call at a
+// time, and chosen must not call back. NewWays does not connect yet. Its errors name
+// flags.
+func NewWays(broker string, r Reach, chosen func(Way), log *slog.Logger) (*Ways, error) {
 	base, origin, err := parseURL(broker)
 	if err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func NewWays(broker string, r Reach, told func(Way), log *slog.Logger) (*Ways, e
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	w := &Ways{origin: origin, proxy: r.Proxy, told: told, log: log, memory: &memory{path: r.File, log: log}}
+	w := &Ways{origin: origin, proxy: r.Proxy, chosen: chosen, log: log, memory: &memory{path: r.File, log: log}}
 	config := front.Config{Imitate: r.Imitate, Roots: roots, Proxy: proxy, HeaderTimeout: api.MaxWait + slack, ConnectTimeout: connectTimeout}
 	if legs := r.legs(); len(legs) > 1 || len(r.Fronts) > 1 {
 		config.ConnectTimeout = connectFallback
@@ -198,7 +198,7 @@ func (w *Ways) add(rank int, way Way, c front.Config, cache *url.URL) error {
 	}
 	r := &route{Way: way, rank: rank, longest: api.MaxWait, http: &http.Client{
 		Transport: transport,
-		// A token must not follow a redirect to somebody else.
+		// A token must not follow a redirect to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	if cache != nil {
@@ -208,7 +208,7 @@ func (w *Ways) add(rank int, way Way, c front.Config, cache *url.URL) error {
 	return nil
 }
 
-// Current returns the way that is in use, once one has worked.
+// Current returns the way in use; false before one has worked.
 func (w *Ways) Current() (Way, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -225,9 +225,9 @@ func (w *Ways) Close() {
 	}
 }
 
-// order returns the routes in the order in which a request should try them: what
-// worked last, then the others. From time to time the better ones come first
-// again, but not for a request that may be held for long.
+// order returns the routes in the order in which a request tries them: the last
+// that worked, then the others. After lookBack the configured order applies once
+// more, but not for a request that the broker may hold.
 func (w *Ways) order(held bool) []*route {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -255,8 +255,8 @@ func (w *Ways) worked(r *route, tried int) {
 	if !news {
 		return
 	}
-	w.telling.Lock()
-	defer w.telling.Unlock()
+	w.notify.Lock()
+	defer w.notify.Unlock()
 	w.mu.Lock()
 	news = !w.proven || w.current != r
 	w.current, w.proven, w.since = r, true, time.Now()
@@ -268,12 +268,12 @@ func (w *Ways) worked(r *route, tried int) {
 		w.memory.keep(w.origin, r.Way)
 	}
 	w.log.Info("the broker answers", "way", r.String())
-	if w.told != nil {
-		w.told(r.Way)
+	if w.chosen != nil {
+		w.chosen(r.Way)
 	}
 }
 
-// recall begins with what worked in an earlier process.
+// recall starts with the way that worked in an earlier process.
 func (w *Ways) recall() {
 	way, ok := w.memory.recall(w.origin)
 	if !ok {

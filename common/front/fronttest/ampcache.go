@@ -18,14 +18,15 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/farforge/farforge/common/amp"
 )
 
-// AMPCache is an AMP cache that is as strict as they come: it serves GETs of
-// URLs in its own form, keeps what it has fetched, passes no header on in either
-// direction, gives a publisher a few seconds, and serves valid AMP HTML alone,
-// written anew.
+// AMPCache is a strict AMP cache: it serves GETs of URLs in its own form, stores
+// pages, forwards no header in either direction, waits a few seconds for a
+// publisher, and serves only valid AMP HTML, rewritten.
 type AMPCache struct {
-	// URL is the cache's own, with its name as host.
+	// URL is the cache's own URL, with its name as the host.
 	URL string
 
 	name  string
@@ -38,16 +39,16 @@ type AMPCache struct {
 	longest int
 }
 
-// What the cache bears.
+// The cache's limits.
 const (
 	ampPatience = 6 * time.Second
 	ampMaxPage  = 200_000
 	ampMaxURL   = 8000
 )
 
-// StartAMPCache starts a cache that is called name:PORT, fetches publishers' pages
-// over TLS with certificates of the authority, and finds all of them at one
-// address.
+// StartAMPCache starts a cache with the name name:PORT. It fetches publishers'
+// pages over TLS, with certificates of the authority, and connects to one address
+// for all of them.
 func StartAMPCache(t testing.TB, ca *CA, name, publishers string) *AMPCache {
 	t.Helper()
 	c := &AMPCache{pages: map[string][]byte{}}
@@ -71,21 +72,21 @@ func StartAMPCache(t testing.TB, ca *CA, name, publishers string) *AMPCache {
 	return c
 }
 
-// Served returns how many pages were served.
+// Served returns the number of pages that the cache has served.
 func (c *AMPCache) Served() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.served
 }
 
-// Longest is the length of the longest URL so far.
+// Longest returns the length of the longest URL so far.
 func (c *AMPCache) Longest() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.longest
 }
 
-// Refused returns why requests were refused.
+// Refused returns the reasons of refused requests.
 func (c *AMPCache) Refused() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,7 +141,7 @@ func (c *AMPCache) page(r *http.Request) ([]byte, error) {
 	return page, nil
 }
 
-// get fetches a publisher's page, as nobody in particular.
+// get fetches a publisher's page, without any header of the client's.
 func (c *AMPCache) get(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -178,7 +179,7 @@ func (c *AMPCache) get(ctx context.Context, url string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// publisherLabel is how the cache spells a publisher's name.
+// publisherLabel returns a publisher's name as the cache spells it.
 func publisherLabel(host string) string {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
@@ -192,7 +193,7 @@ func publisherLabel(host string) string {
 }
 
 // validAMP checks what https://amp.dev/documentation/guides-and-tutorials/learn/spec/amphtml
-// requires of every document, and that there is nothing that it does not know.
+// requires of every document, and refuses elements that this cache does not know.
 func validAMP(root *html.Node) error {
 	missing := map[string]bool{
 		"doctype": true, "html amp": true, "meta charset": true, "script v0.js": true, "link canonical": true,
@@ -239,4 +240,29 @@ func validAMP(root *html.Node) error {
 		return fmt.Errorf("not AMP: there is no %s", what)
 	}
 	return nil
+}
+
+// Publish serves a handler's responses through AMP caches, too, like a broker.
+func Publish(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		in, err := amp.DecodePath(r.URL.Path)
+		if err != nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		inner, got := httptest.NewRequestWithContext(r.Context(), in.Method, in.Target, bytes.NewReader(in.Body)), httptest.NewRecorder()
+		inner.Header.Set("Authorization", in.Authorization)
+		inner.Header.Set("Content-Type", in.ContentType)
+		next.ServeHTTP(got, inner)
+		page, err := amp.EncodePage(&amp.Response{
+			Status: got.Code, ContentType: got.Header().Get("Content-Type"), RetryAfter: got.Header().Get("Retry-After"),
+			Date: time.Now().UTC().Format(http.TimeFormat), Body: got.Body.Bytes(),
+		})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", amp.TypePage)
+		_, _ = w.Write(page)
+	})
 }

@@ -1,3 +1,7 @@
+// Package fronttest has the servers between a client and a broker, for tests: a
+// certificate authority, nginx as a network that routes by Host, an AMP cache,
+// proxies, a filter that cuts connections off, and a tap that records all bytes.
+// All are on loopback and end with their test.
 package fronttest
 
 import (
@@ -16,7 +20,7 @@ import (
 	"time"
 )
 
-// CA is a certificate authority of one test.
+// CA is a certificate authority for one test.
 type CA struct {
 	t    testing.TB
 	dir  string
@@ -35,10 +39,10 @@ func NewCA(t testing.TB) *CA {
 	return ca
 }
 
-// File is the authority's certificate, PEM.
+// File returns the path of the authority's certificate in PEM form.
 func (ca *CA) File() string { return filepath.Join(ca.dir, "ca.pem") }
 
-// Pool has the authority alone.
+// Pool returns a pool with the authority alone.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
@@ -74,7 +78,7 @@ func (ca *CA) issue(until time.Time, names []string) (certFile, keyFile string) 
 	return ca.write(serial+".pem", "CERTIFICATE", cert.Raw), ca.write(serial+".key", "PRIVATE KEY", der)
 }
 
-// TLS is the configuration of a server that has those names.
+// TLS returns the configuration of a server with these names.
 func (ca *CA) TLS(names ...string) *tls.Config { return ca.config(ca.Issue(names...)) }
 
 func (ca *CA) config(certFile, keyFile string) *tls.Config {

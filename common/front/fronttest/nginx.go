@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// Nginx is a real nginx that fronts for others, as a content delivery network
-// does: it has a certificate of its own and routes by Host.
+// Nginx is a real nginx that fronts for other sites, like a content delivery
+// network: it has a certificate of its own and routes by Host.
 type Nginx struct {
-	// Addr is where it listens, on loopback.
+	// Addr is its address on loopback.
 	Addr string
 	dir  string
 }
 
-// StartNginx starts one whose certificate is for the names. routes are the URLs
-// behind it by host; a host that is not there gets 421 (RFC 9110, section
-// 15.5.20). directives go to those that are. It skips the test where nginx is
-// not installed.
+// StartNginx starts an nginx with a certificate for the names. routes are the URLs
+// behind it, by host; any other host gets 421 (RFC 9110, section 15.5.20).
+// directives are for the hosts of routes. It skips the test if nginx is not
+// installed.
 func StartNginx(t testing.TB, ca *CA, h2 bool, names []string, routes map[string]string, directives ...string) *Nginx {
 	t.Helper()
 	program := find()
@@ -119,7 +119,8 @@ func (n *Nginx) Asked(t testing.TB) []string {
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
-// find returns the path of nginx, which Debian has where only root looks.
+// find returns the path of nginx, which Debian installs outside an ordinary user's
+// PATH.
 func find() string {
 	for _, name := range []string{"nginx", "/usr/sbin/nginx"} {
 		if path, err := exec.LookPath(name); err == nil {

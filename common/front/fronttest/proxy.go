@@ -13,25 +13,24 @@ import (
 	"testing"
 )
 
-// Proxy is a proxy that leads everywhere to one address, whatever is asked for.
+// Proxy is a proxy that connects to one address for every destination.
 type Proxy struct {
 	Addr string
-	// asked is the last address that was asked for, HOST:PORT.
+	// asked is the last requested destination, HOST:PORT.
 	asked atomic.Value
 	// authorization is the last Proxy-Authorization, or SOCKS5 user:password.
 	authorization atomic.Value
 }
 
-// Asked returns the last address that was asked for, and what credentials came
-// with it.
+// Asked returns the last requested destination, and the credentials with it.
 func (p *Proxy) Asked() (address, authorization string) {
 	address, _ = p.asked.Load().(string)
 	authorization, _ = p.authorization.Load().(string)
 	return address, authorization
 }
 
-// StartConnect starts an HTTP proxy that knows CONNECT (RFC 9110, section
-// 9.3.6), over TLS if there is a configuration for that. to is where it leads.
+// StartConnect starts an HTTP proxy with CONNECT (RFC 9110, section 9.3.6), over
+// TLS if a configuration is given. It connects to the address to.
 func StartConnect(t testing.TB, config *tls.Config, to string) *Proxy {
 	t.Helper()
 	p := new(Proxy)
@@ -64,7 +63,7 @@ func StartConnect(t testing.TB, config *tls.Config, to string) *Proxy {
 	return p
 }
 
-// readWriter reads what a bufio.Reader has taken in already.
+// readWriter reads the bytes that a bufio.Reader has buffered first.
 type readWriter struct {
 	io.Reader
 	net.Conn
@@ -72,8 +71,8 @@ type readWriter struct {
 
 func (r readWriter) Read(b []byte) (int, error) { return r.Reader.Read(b) }
 
-// StartSOCKS5 starts a SOCKS5 proxy (RFC 1928) that takes any user name and
-// password (RFC 1929) and leads to one address.
+// StartSOCKS5 starts a SOCKS5 proxy (RFC 1928) that accepts any user name and
+// password (RFC 1929) and connects to one address.
 func StartSOCKS5(t testing.TB, to string) *Proxy {
 	t.Helper()
 	p := new(Proxy)

@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// serve accepts connections until the test ends, and waits for what handles
-// them.
+// serve accepts connections until the test ends, and waits for their handlers.
 func serve(t testing.TB, handle func(net.Conn)) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -60,7 +59,7 @@ func serve(t testing.TB, handle func(net.Conn)) (addr string) {
 	return l.Addr().String()
 }
 
-// join copies both ways until one side ends.
+// join copies in both directions until one side ends.
 func join(a, b io.ReadWriteCloser) {
 	var group sync.WaitGroup
 	group.Go(func() { _, _ = io.Copy(a, b); a.Close(); b.Close() })
@@ -68,14 +67,14 @@ func join(a, b io.ReadWriteCloser) {
 	group.Wait()
 }
 
-// Tap passes TCP connections on and keeps every byte: what an observer on the
-// network has.
+// Tap forwards TCP connections and records every byte, like an observer on the
+// network.
 type Tap struct {
 	Addr string
 
 	mu   sync.Mutex
 	seen map[net.Conn]*bytes.Buffer // from the client, by connection
-	all  bytes.Buffer               // both ways
+	all  bytes.Buffer               // both directions
 }
 
 // StartTap starts a tap in front of an address.
@@ -112,14 +111,14 @@ func (c *tapped) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// All returns every byte so far, both ways.
+// All returns all bytes so far, of both directions.
 func (t *Tap) All() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return bytes.Clone(t.all.Bytes())
 }
 
-// Sent returns what clients sent, by connection.
+// Sent returns the bytes from clients, by connection.
 func (t *Tap) Sent() [][]byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,8 +129,8 @@ func (t *Tap) Sent() [][]byte {
 	return out
 }
 
-// StartFilter starts something that accepts connections and cuts each off at
-// the first bytes, as filters do with handshakes that they do not like.
+// StartFilter starts a server that accepts connections and resets each at its first
+// bytes, like a filter of handshakes.
 func StartFilter(t testing.TB) (addr string) {
 	return serve(t, func(conn net.Conn) {
 		_, _ = conn.Read(make([]byte, 4096))
