@@ -180,14 +180,14 @@ func TestCachesThatAreNotKept(t *testing.T) {
 		left  func(dir string)
 		want  string
 	}{
-		"nothing":       {owner("p"), func(string) {}, "left nothing in it"},
-		"nobody's":      {Owner{}, func(dir string) { write(t, dir+"/object", "x") }, "belongs to no project"},
-		"too long":      {owner(strings.Repeat("p", maxProject+1)), func(dir string) { write(t, dir+"/object", "x") }, "belongs to no project"},
-		"too large":     {owner("p"), func(dir string) { write(t, dir+"/object", strings.Repeat("x", 1<<20+1)) }, "larger than the 1 MiB"},
-		"too many":      {owner("p"), func(dir string) { many(t, dir, 1<<20/block+1) }, "larger than the 1 MiB"},
-		"a hole":        {owner("p"), func(dir string) { hole(t, dir) }, "larger than the 1 MiB"},
-		"too deep":      {owner("p"), func(dir string) { write(t, dir+strings.Repeat("/d", maxCacheDepth+1)+"/object", "") }, "nested deeper"},
-		"no more there": {owner("p"), func(dir string) { os.Remove(dir) }, "weigh the cache"},
+		"nothing":          {owner("p"), func(string) {}, "left nothing in it"},
+		"without an owner": {Owner{}, func(dir string) { write(t, dir+"/object", "x") }, "has no owner"},
+		"too long":         {owner(strings.Repeat("p", maxProject+1)), func(dir string) { write(t, dir+"/object", "x") }, "has no owner"},
+		"too large":        {owner("p"), func(dir string) { write(t, dir+"/object", strings.Repeat("x", 1<<20+1)) }, "larger than the 1 MiB"},
+		"too many":         {owner("p"), func(dir string) { many(t, dir, 1<<20/block+1) }, "larger than the 1 MiB"},
+		"a hole":           {owner("p"), func(dir string) { hole(t, dir) }, "larger than the 1 MiB"},
+		"too deep":         {owner("p"), func(dir string) { write(t, dir+strings.Repeat("/d", maxCacheDepth+1)+"/object", "") }, "nested deeper"},
+		"no more there":    {owner("p"), func(dir string) { os.Remove(dir) }, "weigh the cache"},
 	} {
 		cache := k.take(c.owner, k.choice())
 		c.left(cache.Dir)
@@ -287,7 +287,7 @@ func TestTwoJobsOfOneProject(t *testing.T) {
 	}
 	k.wants("p")
 	if got := k.build("p", "x"); got != "warm" {
-		t.Errorf("what is kept is %q", got)
+		t.Errorf("%q is kept", got)
 	}
 }
 
@@ -399,7 +399,7 @@ func TestCacheThatLeadsOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := leave(t, c, "x"); err != nil {
-		t.Errorf("what the links lead to was counted: %v", err)
+		t.Errorf("the targets of links were counted: %v", err)
 	}
 	k.wants("p")
 	c = k.take(owner("p"), k.choice())
@@ -408,7 +408,7 @@ func TestCacheThatLeadsOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := leave(t, c, "x"); err == nil && os.Getuid() != 0 {
-		t.Error("what the agent cannot look at was kept")
+		t.Error("a folder that the agent cannot read was kept")
 	}
 	k.build("q", "x") // p is too much, if it was kept
 	k.wants("q")

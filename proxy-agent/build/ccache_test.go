@@ -95,7 +95,7 @@ func TestCcacheCompilesOnlyChangedFiles(t *testing.T) {
 		t.Errorf("the second build compiled %d, and took %d from the cache", misses-2, hits)
 	}
 	if first != second {
-		t.Error("what comes from the cache is something else")
+		t.Error("the cached build has other bytes")
 	}
 	third, hits, misses := build("int one_more(void) { return 1; }\n")
 	if hits != 3 || misses != 3 || third == second {

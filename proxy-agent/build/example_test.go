@@ -72,7 +72,7 @@ func buildExample(t *testing.T, sb sandbox.Sandbox) *Artifacts {
 	if err != nil || result.ExitCode != 0 {
 		t.Fatalf("%+v, %v\n%s", result, err, log.String())
 	}
-	if !strings.Contains(log.String(), "removed build") || !strings.Contains(log.String(), "objcopy") {
+	if !strings.Contains(log.String(), "removed the project's build") || !strings.Contains(log.String(), "objcopy") {
 		t.Errorf("the log is\n%s", log.String())
 	}
 	a, err := choice.Collect(ws)

@@ -45,7 +45,7 @@ func TestRemovesDeepFolders(t *testing.T) {
 			t.Errorf("locked from %d on, it is still there", lockedFrom)
 		}
 		if info, err := os.Stat(outside); err != nil || info.Mode().Perm() != 0o750 {
-			t.Errorf("what a link leads to is %v, %v", info, err)
+			t.Errorf("the target of a link is %v, %v", info, err)
 		}
 		if _, err := os.Stat(filepath.Join(outside, "file")); err != nil {
 			t.Error(err)

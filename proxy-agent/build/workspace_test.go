@@ -82,7 +82,7 @@ func TestSweepAndLock(t *testing.T) {
 		t.Errorf("a second process: %v", err)
 	}
 	if _, err := os.Stat(ws.Dir); err != nil {
-		t.Errorf("the second process swept what the first uses: %v", err)
+		t.Errorf("the second process removed a workspace of the first: %v", err)
 	}
 	first.Close() // as the end of the process does
 
@@ -92,10 +92,10 @@ func TestSweepAndLock(t *testing.T) {
 	}
 	defer second.Close()
 	if _, err := os.Stat(ws.Dir); !os.IsNotExist(err) {
-		t.Errorf("not swept: %v", err)
+		t.Errorf("not removed: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "README")); err != nil {
-		t.Errorf("swept too much: %v", err)
+		t.Errorf("removed too much: %v", err)
 	}
 }
 

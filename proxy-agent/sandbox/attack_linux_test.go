@@ -309,7 +309,10 @@ func TestDiskHoardersEnd(t *testing.T) {
 	_, err := attacked(t, bubblewrap(t), "unlinked", limit)
 	expect(t, err, "30 MiB")
 	if os.Getuid() != 0 { // root sees into every folder
-		_, err = tryScript(t.Context(), t, bubblewrap(t), "mkdir d; head -c 1000000 /dev/zero > d/big; chmod 0 d; sleep 100", limit)
+		dir := t.TempDir()
+		defer os.Chmod(dir+"/d", 0o700) // or it could not be removed
+		_, err = tryScript(t.Context(), t, bubblewrap(t), "mkdir d; head -c 1000000 /dev/zero > d/big; chmod 0 d; sleep 100",
+			func(s *Spec) { s.Dir = dir }, limit)
 		expect(t, err, "locked")
 	}
 	// A build below the limits is left alone.

@@ -113,7 +113,7 @@ func TestTmpIsPrivateAndBounded(t *testing.T) {
 	}
 	if _, err := os.Stat(mark); err == nil {
 		os.Remove(mark)
-		t.Error("what the sandbox puts in /tmp is in the machine's /tmp")
+		t.Error("a file in the sandbox's /tmp is in the machine's /tmp")
 	}
 	r = script(t, b, "head -c 100000000 /dev/zero > /tmp/big", func(s *Spec) { s.Limits.MemoryBytes = 64 << 20 })
 	if r.ExitCode == 0 {

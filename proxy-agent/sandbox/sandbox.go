@@ -1,8 +1,7 @@
-// Package sandbox runs one command that nobody has to trust.
+// Package sandbox runs one untrusted command.
 //
 // A build runs the project's own code: Makefiles, scripts, compiler plug-ins.
-// The agent's operator does not know its authors. So the command sees this and
-// nothing else:
+// The agent's operator does not know its authors. So the command sees only this:
 //
 //	/workspace            the job's files, to read and write
 //	/cache                what is kept for the next build, to read and write;

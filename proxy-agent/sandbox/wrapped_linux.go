@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -53,6 +54,10 @@ func (p *wrapped) begin(prepare func(pid int) error) {
 		p.pidfd = fd
 		p.mu.Unlock()
 		p.err = prepare(first.ChildPID)
+	}
+	if errors.Is(p.err, unix.ESRCH) {
+		p.err = nil // it has failed meanwhile: wait says why
+		return
 	}
 	if p.err != nil {
 		// Still behind the gate, so the number is still its own.

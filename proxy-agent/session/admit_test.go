@@ -135,7 +135,7 @@ func TestAdmitRefusesGrants(t *testing.T) {
 		{"expired a little more than the leeway ago", with(shift(-37 * time.Second)), grant.ErrExpired, ""},
 		{"from the future", with(shift(time.Hour)), grant.ErrNotYetValid, "the grant is not valid yet"},
 		{"long-lived", with(func(g *grant.Grant) { g.ExpiresAt = g.ExpiresAt.Add(time.Hour) }), nil,
-			"could be redeemed for 1h0m30s, and no more than 30s are accepted"},
+			"the grant is valid for 1h0m30s, and at most 30s are accepted"},
 		{"for another agent", with(func(g *grant.Grant) { g.Agents = []string{"SHA256:other"} }),
 			grant.ErrAudience, "the grant is for other agents"},
 		{"of another broker", with(func(g *grant.Grant) { g.Issuer = "https://evil.example.org" }), nil, "issued by https://evil.example.org"},
@@ -233,7 +233,7 @@ func TestOffersSealedAndPlain(t *testing.T) {
 		{name: "plain", admitted: true},
 		{name: "sealed", seal: true, admitted: true, reply: true},
 		{name: "sealed, as required", seal: true, require: true, admitted: true, reply: true},
-		{name: "plain, against what is required", require: true},
+		{name: "plain, although sealed is required", require: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, func(cfg *Config) { cfg.RequireSealed = c.require })

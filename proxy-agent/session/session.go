@@ -69,8 +69,8 @@ type Session struct {
 	log      *slog.Logger
 
 	limits limits
-	// refused holds labels of channels that were not granted, for the client to
-	// be told.
+	// refused holds labels of channels that were not granted, to report to the
+	// client.
 	refused chan string
 
 	// Serve leaves these to Close.
@@ -85,7 +85,7 @@ func (s *Session) allow(label string) error {
 	if err != nil {
 		select {
 		case s.refused <- label:
-		default: // the client is told of the first few
+		default: // the agent reports the first few
 		}
 	}
 	return err

@@ -56,10 +56,10 @@ func TestReferencesThatAreRefused(t *testing.T) {
 		{at("https://elsewhere.example.org/p.tar"), "does not fetch from elsewhere.example.org"},
 		{at("https://127.0.0.1/p.tar"), "does not fetch from 127.0.0.1"}, // another port
 		{at("https://127.0.0.1@elsewhere.example.org/p.tar"), "without a user name"},
-		{at("https://\x7f/"), "makes no sense"},
-		{at("https://" + host + "/p.exe"), `"p.exe" is no kind of archive`},
-		{at("https://" + host + "/p?name=.tar"), "is no kind of archive"},
-		{with(func(s *channel.Source) { s.SHA256 = "ABC" }), `"ABC" is no SHA-256`},
+		{at("https://\x7f/"), "is malformed"},
+		{at("https://" + host + "/p.exe"), `cannot unpack "p.exe"`},
+		{at("https://" + host + "/p?name=.tar"), "cannot unpack"},
+		{with(func(s *channel.Source) { s.SHA256 = "ABC" }), `"ABC" is not a SHA-256`},
 		{with(func(s *channel.Source) { s.SHA256 = strings.ToUpper(s.SHA256) }), "in lower-case hexadecimal"},
 		{with(func(s *channel.Source) { s.StripComponents = -1 }), "strip_components is -1"},
 		{at("https://" + host + "/missing.tar"), "answered 404 (Not Found) instead of the source"},
@@ -114,7 +114,7 @@ func TestRedirects(t *testing.T) {
 		t.Errorf("five redirects: %v", err)
 	}
 	if said := strings.Join(referers, ""); said != "" {
-		t.Errorf("it tells servers where it comes from: %q", said)
+		t.Errorf("it sends servers a referrer: %q", said)
 	}
 	f.refused(hops(6), channel.ProblemSource, "behind more than 5 redirects")
 

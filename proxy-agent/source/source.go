@@ -45,14 +45,14 @@ type Config struct {
 	Hosts []string
 	// MaxSize bounds an archive, in bytes; 0 is DefaultMaxSize.
 	MaxSize int64
-	// MaxUnpacked bounds what is in it, in bytes; 0 is as much as may be
+	// MaxUnpacked bounds the contents, in bytes; 0 is as much as may be
 	// uploaded.
 	MaxUnpacked int64
 	// Time bounds the download; 0 is five minutes.
 	Time time.Duration
 
-	// Loopback and RootCAs are for tests, whose server is on this machine and
-	// certified by nobody.
+	// Loopback and RootCAs are for tests, whose server is on this machine with a
+	// certificate of its own.
 	Loopback bool
 	RootCAs  *x509.CertPool
 }

@@ -111,7 +111,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 	}
 }
 
-// Status returns what a poll would tell the broker now.
+// Status returns the status that a poll would carry now.
 func (w *Worker) Status(draining bool) *api.Status { return w.status(draining) }
 
 func (w *Worker) status(draining bool) *api.Status {

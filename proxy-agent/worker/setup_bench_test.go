@@ -28,7 +28,7 @@ func BenchmarkSetUp(b *testing.B) {
 		c.Build(a.broker, "exit 1")
 		all = append(all, time.Since(began))
 		c.Until(channel.TypeResult)
-		go c.HangUp() // as a client does whose next job need not wait
+		go c.HangUp() // the next job does not wait for it
 		for {
 			p = a.broker.Next()
 			if len(p.Status.RunningJobs) == 0 {

@@ -194,7 +194,7 @@ func TestPollsAgainAfterAFailure(t *testing.T) {
 	a.broker.Next().Reply(http.StatusTooManyRequests, &api.Problem{Title: "slowly", Code: api.CodeTooFast, RetryAfter: 1})
 	a.broker.Next()
 	if waited := time.Since(began); waited < time.Second {
-		t.Errorf("asked to wait for 1 s, the agent came back after %v", waited)
+		t.Errorf("the broker requested a pause of 1 s, and the agent polled after %v", waited)
 	}
 }
 
