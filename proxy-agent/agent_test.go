@@ -228,16 +228,17 @@ func TestTwoAgentsInOneStateDirectory(t *testing.T) {
 	}
 }
 
-func TestRefusedAgentSaysWhatTheOperatorNeeds(t *testing.T) {
+func TestUnlistedAgentNamesItsLineAndWaits(t *testing.T) {
 	f := newFarm(t)
 	f.broker.Refuse(&api.Problem{Title: "Unauthorized", Detail: "the key is not listed", Status: http.StatusUnauthorized, Code: api.CodeBadSignature})
 	p := f.start("--sandbox", "none", "--name", "anvil")
-	var exit *exec.ExitError
-	if err := fakebroker.Receive(t, p.ended, "end"); !errors.As(err, &exit) || exit.ExitCode() != 3 {
-		t.Errorf("ended with %v", err)
-	}
-	if log := p.log.String(); !strings.Contains(log, "error: the broker refused this agent: the key is not listed") ||
-		!strings.Contains(log, "must have this line:  ssh-ed25519 ") {
+	fakebroker.Receive(t, f.broker.Refused(), "a refused session")
+	f.broker.Refuse(nil)
+	f.broker.Next() // the agent polls once it is listed
+	p.Process.Signal(syscall.SIGTERM)
+	p.Process.Signal(syscall.SIGTERM)
+	fakebroker.Receive(t, p.ended, "end")
+	if log := p.log.String(); !strings.Contains(log, "the broker does not list this agent") || !strings.Contains(log, `line="ssh-ed25519 `) {
 		t.Errorf("it says\n%s", log)
 	}
 }

@@ -120,6 +120,7 @@ func (p program) work(cfg *Config, a *parts, hangups <-chan os.Signal) error {
 	}
 	w := cfg.Worker
 	w.Broker, w.Key, w.Sealing, w.Keys = a.broker, a.key, bound, pinned
+	w.Line = a.key.PublicLine(cfg.State.Name)
 	w.Warm, w.ProbeNAT = a.caches.Warm, a.broker.ProbeNAT
 	w.Offer = func() ([]api.Capability, []api.Recipe) {
 		catalog := a.catalog.Load()

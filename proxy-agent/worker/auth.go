@@ -88,3 +88,10 @@ func refused(err error) bool {
 	var p *api.Problem
 	return errors.As(err, &p) && (p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden)
 }
+
+// unlisted reports whether the broker does not list the agent's key. A broker
+// answers a key that it does not list as it answers a wrong signature.
+func unlisted(err error) bool {
+	var p *api.Problem
+	return errors.As(err, &p) && (p.Code == api.CodeBadSignature || p.Code == api.CodeForbidden)
+}

@@ -87,7 +87,7 @@ func newAgentFor(t testing.TB, recipe string, change ...func(*Config)) (*agent, 
 	record := &record{t: t, grown: make(chan struct{})}
 	log := slog.New(slog.NewTextHandler(record, nil))
 	cfg := Config{
-		Broker: client, Key: key, Sealing: bound, Logger: log, Version: "test", Keys: pinned,
+		Broker: client, Key: key, Line: key.PublicLine("anvil"), Sealing: bound, Logger: log, Version: "test", Keys: pinned,
 		Offer: func() ([]api.Capability, []api.Recipe) { return catalog.Capabilities(), catalog.Recipes() }, Tags: []string{"eu"}, Warm: caches.Warm,
 		Capacity: Capacity{Cores: 4, MemoryMB: 2048, Jobs: 2},
 		Host: func(keys *grant.KeySet) (*session.Host, error) {

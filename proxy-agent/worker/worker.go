@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/grant"
@@ -34,6 +35,8 @@ import (
 type Config struct {
 	Broker *signaling.Client
 	Key    *identity.Key
+	// Line is the key's line in the broker's list of agents.
+	Line string
 	// Host makes the host that serves jobs, once the broker's keys are known.
 	Host func(keys *grant.KeySet) (*session.Host, error)
 	// Keys returns the keys that verify grants.
@@ -86,8 +89,9 @@ func New(cfg Config) *Worker {
 // returns nil. When ctx ends first, Run stops the jobs, reports that to their
 // clients and the broker, and returns the context's error.
 //
-// Run waits for a broker that cannot be reached. A broker that refuses the agent
-// from the start is an error: an *api.Problem, or a *session.KeyChange.
+// Run waits for a broker that cannot be reached, and for one that does not list the
+// agent yet. Any other refusal at the start is an error: an *api.Problem, or a
+// *session.KeyChange.
 func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
 	defer w.jobs.Wait()
 	err := w.enroll(ctx, drain)
@@ -127,21 +131,32 @@ func (w *Worker) enroll(ctx context.Context, drain <-chan struct{}) error {
 		case <-stop:
 		}
 	}()
-	err := insist(ctx, w.Logger, "enroll", func() error {
-		if _, err := w.auth.token(ctx); err != nil {
+	retry := signaling.Backoff{Base: time.Second, Max: 15 * time.Second}
+	for {
+		err := insist(ctx, w.Logger, "enroll", func() error {
+			if _, err := w.auth.token(ctx); err != nil {
+				return err
+			}
+			keys, err := w.Keys(ctx)
+			if err != nil {
+				return err
+			}
+			w.host, err = w.Host(keys)
+			return err
+		})
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !unlisted(err) {
 			return err
 		}
-		keys, err := w.Keys(ctx)
-		if err != nil {
-			return err
+		pause := retry.Next(err)
+		w.Logger.Error("the broker does not list this agent: its operator must add the line to the authorized agents",
+			"line", w.Line, "retry_in", pause.Round(time.Millisecond), "error", err)
+		if signaling.Sleep(ctx, pause) != nil {
+			return context.Cause(ctx)
 		}
-		w.host, err = w.Host(keys)
-		return err
-	})
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
 	}
-	return err
 }
 
 // errDrained ends an enrollment when the agent drains.

@@ -199,13 +199,13 @@ func TestPollsAgainAfterAFailure(t *testing.T) {
 }
 
 func TestRefusalsEndTheAgent(t *testing.T) {
-	t.Run("its key is not listed", func(t *testing.T) {
+	t.Run("its challenge is refused", func(t *testing.T) {
 		a, start := newAgent(t)
-		a.broker.Refuse(&api.Problem{Title: "not listed", Status: http.StatusUnauthorized, Code: api.CodeBadSignature})
+		a.broker.Refuse(&api.Problem{Title: "bad challenge", Status: http.StatusUnauthorized, Code: api.CodeBadToken})
 		a.broker.Start()
 		start()
 		var p *api.Problem
-		if err := fakebroker.Receive(t, a.ended, "end"); !errors.As(err, &p) || p.Code != api.CodeBadSignature {
+		if err := fakebroker.Receive(t, a.ended, "end"); !errors.As(err, &p) || p.Code != api.CodeBadToken {
 			t.Errorf("Run returned %v", err)
 		}
 	})
@@ -228,6 +228,18 @@ func TestRefusalsEndTheAgent(t *testing.T) {
 			t.Errorf("Run returned %v", err)
 		}
 	})
+}
+
+// TestUnlistedAgentWaits starts an agent before the operator has listed it.
+func TestUnlistedAgentWaits(t *testing.T) {
+	a, start := newAgent(t)
+	a.broker.Refuse(&api.Problem{Title: "not listed", Status: http.StatusUnauthorized, Code: api.CodeBadSignature})
+	a.broker.Start()
+	start()
+	a.log.await(t, "must add the line")
+	a.log.await(t, "ssh-ed25519 ")
+	a.broker.Refuse(nil)
+	a.broker.Next()
 }
 
 // TestRevokedAgent takes the agent off the list in the middle of a job, and lists

@@ -35,7 +35,8 @@ type Broker struct {
 	mu       sync.Mutex
 	keys     grant.Published
 	refuse   *api.Problem
-	sessions []string // valid ones, the oldest first
+	refused  chan struct{} // closed at the first refusal
+	sessions []string      // valid ones, the oldest first
 	enrolled int
 	renewed  bool // the next poll brings a fresh session
 }
@@ -66,8 +67,8 @@ func NewBroker(t testing.TB, key *identity.Key) *Broker {
 	}
 	b := &Broker{
 		t: t, Signer: grant.NewSigner(private), Agent: agent,
-		keys:  grant.Published{Keys: grant.NewKeySet(private.Public().(ed25519.PublicKey))},
-		Polls: make(chan *Poll), Answers: make(chan Answer, 8), Reports: make(chan api.Report, 8),
+		keys:    grant.Published{Keys: grant.NewKeySet(private.Public().(ed25519.PublicKey))},
+		refused: make(chan struct{}), Polls: make(chan *Poll), Answers: make(chan Answer, 8), Reports: make(chan api.Report, 8),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+api.PathAgentHello, b.hello)
@@ -144,6 +145,11 @@ func (b *Broker) session(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.refuse != nil {
+		select {
+		case <-b.refused:
+		default:
+			close(b.refused)
+		}
 		reply(w, b.refuse.Status, b.refuse)
 		return
 	}
@@ -152,6 +158,9 @@ func (b *Broker) session(w http.ResponseWriter, r *http.Request) {
 	b.sessions = append(b.sessions, session)
 	reply(w, http.StatusOK, api.SessionResponse{Session: session, ExpiresAt: b.now().Add(api.SessionLife), Name: "anvil"})
 }
+
+// Refused is closed when the broker first refuses a session.
+func (b *Broker) Refused() <-chan struct{} { return b.refused }
 
 // Refuse makes the broker answer session requests with p. nil accepts them again.
 func (b *Broker) Refuse(p *api.Problem) {
