@@ -7,11 +7,11 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// claim is the part of one agent in a job. It is guarded by the job's mutex.
+// claim is what one agent has done with a job. It is guarded by the job's mutex.
 type claim struct {
 	agent     string
 	candidate int // index in the job's candidates
-	// number counts the claims of the job, so that a refusal belongs to one.
+	// number is that of the claim among those of the job, from 1.
 	number int
 	at     time.Time
 	// expected is the expected duration of the build here, and warmth whether the
@@ -42,7 +42,7 @@ type claims struct {
 	excluded uint64 // a bit for each candidate that gets the job no more
 }
 
-// of returns the agent's part in the job, which is new if it had none.
+// of returns the agent's claim, which is new if it had none.
 func (all *claims) of(agent string, candidate int, now time.Time) *claim {
 	if c := all.find(agent); c != nil {
 		return c
@@ -76,15 +76,15 @@ func (all *claims) isExcluded(candidate int) bool { return all.excluded&(1<<cand
 // heldBy reports whether the agent's claim is the job's last.
 func (all *claims) heldBy(agent string) bool { return all.holder != nil && all.holder.agent == agent }
 
-// begin starts a claim, for the first time or once more.
+// begin starts the claim, also once more.
 func (c *claim) begin(number int, now time.Time, expected time.Duration, w scheduler.Warmth) {
 	c.number, c.at, c.expected, c.warmth = number, now, expected, w
 }
 
 // refuse counts a refusal and reports whether it is news. A refusal belongs to
 // its claim: a repeated one must not end a claim that the agent has made since.
-// Agents of before version 0.6 do not send the number of the claim; a repeated
-// report of theirs has the same signature.
+// Older agents do not send the number of the claim; their repeated reports have the
+// same signature.
 func (c *claim) refuse(rep *api.Report) (news bool) {
 	switch {
 	case c.number == 0: // claimed before a restart of the broker

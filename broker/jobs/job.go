@@ -113,8 +113,8 @@ func (j *Job) offer(t Ticket, body []byte, c *call) (n next, err error) {
 }
 
 // Claim gives the job to its candidate i, if the job waits and the agent has
-// room. The reservation at the agent and the claim are one: no two jobs are given
-// the same core. The Rendezvous calls it for an agent's poll.
+// room. The reservation at the agent and the claim are made together: no two jobs
+// get the same core. The Rendezvous calls it for an agent's poll.
 func (j *Job) Claim(i int) (*Claim, rendezvous.Result) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -243,9 +243,9 @@ func (j *Job) refuse(n *next, c *claim, final bool) {
 	j.endClaim(n, final || c.refusals >= maxRefusals)
 }
 
-// report: an agent reports how the job ended. first is false for a report that
-// came before. An agent without a claim in this record may have it from before a
-// restart of the broker.
+// report: an agent reports how the job ended. first is false for a repeated report.
+// An agent without a claim in this record may have claimed the job before a restart
+// of the broker.
 func (j *Job) report(agent string, rep *api.Report) (n next, first bool, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -264,8 +264,8 @@ func (j *Job) report(agent string, rep *api.Report) (n next, first bool, err err
 			return n, false, nil // repeated, or of an earlier claim
 		}
 		first = c.refusals == 1
-		// The agent's status may count the job still: it may run there from before
-		// a restart of this broker.
+		// The agent's status may still count the job, which may run there since
+		// before a restart of this broker.
 		b.cfg.Directory.Drop(agent, j.id, now)
 		j.refuse(&n, c, false)
 	} else {

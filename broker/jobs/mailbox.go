@@ -11,13 +11,13 @@ import (
 // mailbox passes candidates between the two ends of a job while they connect:
 //
 //	client                 mailbox of the job                agent
-//	post ─────────────▶ 1 2 3 … for the agent ─────────────▶ since(after)
-//	since(after) ◀───── 1 2 … for the client  ◀───────────── post
+//	candidate ────────▶ 1 2 3 … for the agent ─────────────▶ events
+//	events ◀─────────── 1 2 … for the client  ◀───────────── candidate, answer
 //
 // Each direction is a list that only grows, numbered from 1. A reader names the
 // last number that it has, so that nothing is lost with a broken connection and
-// nothing has to be acknowledged. A body that is there already is not added again:
-// a sender that is not sure that it arrived sends it again.
+// nothing has to be acknowledged. A sender that is not sure that a candidate has
+// arrived sends it again: the list has it once.
 //
 // The list for the agent begins with the client's first candidate, which may be
 // posted before the offer. The agent that claims the job reads it from the start.
@@ -55,8 +55,7 @@ type mail struct {
 // fromClient is the sender of the mails for the agent.
 const fromClient = -1
 
-// add puts a mail into the list for one end. It returns how many bytes were
-// added.
+// put adds a mail to the list for one end, and returns how many bytes it added.
 func (m *mailbox) put(to side, in mail) (added int64, err error) {
 	b := &m.boxes[to]
 	sent := 0

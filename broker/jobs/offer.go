@@ -24,7 +24,7 @@ const retryDraining = 2 * time.Second
 
 // Offer blocks until an agent's answer is there and returns it, but not longer
 // than wait; a claim that is under way then still gets its time to answer. Without
-// an answer it returns how to go on. The board keeps body.
+// an answer it returns how to continue. The board keeps body.
 //
 // An agent that claims the job and does not answer in time loses it to the next
 // candidate, within the same call.

@@ -74,9 +74,9 @@ func (r *records) add(j *Job) (*Job, error) {
 	return j, nil
 }
 
-// ring has the last records of one part. There are about 16 000 in all: a broker
-// that is flooded with requests for grants forgets the oldest ones that were not
-// offered, which their signed grants bring back, and older explanations.
+// ring has the newest records of one part, about 16 000 in all parts. A flood of
+// requests for grants makes the broker forget older explanations and the oldest jobs
+// that were not offered, which their signed grants bring back.
 type ring struct {
 	jobs [256]*Job
 	n    int

@@ -48,8 +48,8 @@ func (j *Job) set(s state) {
 // Waiting is for rendezvous.Job.
 func (j *Job) Waiting() bool { return j.is(waiting) }
 
-// between is how long a client may take from one request to its next, which it
-// makes within a second or two, before its job ceases to count in places.
+// between is the longest time between two requests of a client, which are a second
+// or two apart, in which its job counts in places.
 const between = 5 * time.Second
 
 // Counts reports whether the job waits, or will again in a moment because its
@@ -120,7 +120,8 @@ func (j *Job) takeRoom(now time.Time) error {
 	return nil
 }
 
-// call is one blocked request of the client. Its channel only says "look again".
+// call is one blocked request of the client. Its channel wakes the request to look
+// at the job again.
 type call struct {
 	wake     chan struct{}
 	ctx      context.Context

@@ -133,7 +133,7 @@ func TestAMPPages(t *testing.T) {
 	}
 	in, err := amp.DecodePage(r.body)
 	if err != nil || in.Status != 400 || in.ContentType != api.TypeProblem {
-		t.Errorf("a malformed request, of no type, is answered %d %s, %v", in.Status, in.ContentType, err)
+		t.Errorf("a malformed request without a type gets %d %s, %v", in.Status, in.ContentType, err)
 	}
 	for _, method := range []string{"HEAD", "POST", "PUT"} {
 		if r := get(method, path); r.status != 405 {
@@ -201,5 +201,5 @@ func TestAMPClientGoesAway(t *testing.T) {
 	near.until("the offer waits", func() bool { return near.srv.board.Stats().Offering == 1 })
 	cancel()
 	<-gone
-	near.until("nothing waits any more", func() bool { return near.srv.board.Stats().Offering == 0 })
+	near.until("no offer waits", func() bool { return near.srv.board.Stats().Offering == 0 })
 }

@@ -318,13 +318,13 @@ func TestOneUserPutsNoAgentToRest(t *testing.T) {
 func TestLyingAgents(t *testing.T) {
 	w := newWorld(t)
 	agents := map[string]*agent{}
-	for _, name := range []string{"honest", "boaster", "fraud", "new"} {
+	for _, name := range []string{"honest", "unconfirmed", "fraud", "new"} {
 		agents[name] = w.listAgent(name)
 	}
 	s := w.startSchool()
 	for range 12 {
 		s.clock.pass(accusationGap)
-		for name, took := range map[string]time.Duration{"honest": 90 * time.Second, "boaster": time.Second, "fraud": time.Second} {
+		for name, took := range map[string]time.Duration{"honest": 90 * time.Second, "unconfirmed": time.Second, "fraud": time.Second} {
 			g := s.begin(agents[name], "", asIs)
 			s.clock.pass(took)
 			s.report(agents[name], g.JobID, api.OutcomeSucceeded)
@@ -352,11 +352,11 @@ func TestLyingAgents(t *testing.T) {
 			success[r.Name] += r.Success / tries // it is drawn
 		}
 	}
-	honest, boaster, newcomer := scores["honest"], scores["boaster"], scores["new"]
-	if boaster.Speed != newcomer.Speed || boaster.Doubt != newcomer.Doubt {
-		t.Errorf("boasting has changed %+v to %+v", newcomer, boaster)
+	honest, unconfirmed, newcomer := scores["honest"], scores["unconfirmed"], scores["new"]
+	if unconfirmed.Speed != newcomer.Speed || unconfirmed.Doubt != newcomer.Doubt {
+		t.Errorf("reports without confirmations have changed %+v to %+v", newcomer, unconfirmed)
 	}
-	if honest.Speed > boaster.Speed+0.01 || honest.Doubt >= boaster.Doubt || success["honest"] <= success["boaster"] {
-		t.Errorf("honest %+v, boaster %+v, success %v", honest, boaster, success)
+	if honest.Speed > unconfirmed.Speed+0.01 || honest.Doubt >= unconfirmed.Doubt || success["honest"] <= success["unconfirmed"] {
+		t.Errorf("honest %+v, unconfirmed %+v, success %v", honest, unconfirmed, success)
 	}
 }

@@ -72,7 +72,7 @@ func TestExamplesAreTheTypes(t *testing.T) {
 	}
 	delete(ex, "SignedBytes")
 	for name := range ex {
-		t.Errorf("nothing checks the example of %s", name)
+		t.Errorf("no test checks the example of %s", name)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestExamplesAreServed(t *testing.T) {
 	listed := as[[]api.AgentInfo](t, reply{status: 200, body: like("Agents", b.send(t.Context(), "GET", api.PathAgents, "", nil), 200)}, 200)
 	listed[0].Fingerprint, listed[0].LastSeen = farm[0].Fingerprint, farm[0].LastSeen
 	if !reflect.DeepEqual(listed, farm) {
-		t.Errorf("the broker lists %+v, the page %+v", listed, farm)
+		t.Errorf("the broker lists %+v, the page shows %+v", listed, farm)
 	}
 	var g api.GrantResponse
 	if err := json.Unmarshal(like("GrantResponse", b.post(api.PathGrantRequest, "", json.RawMessage(ex["GrantRequest"])), 200), &g); err != nil {
@@ -167,7 +167,7 @@ func TestExamplesAreServed(t *testing.T) {
 	like("Waiting", <-b.offer(t.Context(), g, "?wait=0"), 202)
 	leave()
 	<-ahead
-	b.until("it does not any more", func() bool { return b.srv.board.Stats().Offering == 0 })
+	b.until("no job waits", func() bool { return b.srv.board.Stats().Offering == 0 })
 	poll := b.goPost(t.Context(), api.PathAgentPoll, a.session, &status)
 	b.until("the agent is parked", func() bool { return b.srv.board.Stats().Parked == 1 })
 	offer := b.offer(t.Context(), g, "")
@@ -202,7 +202,7 @@ func TestExamplesAreServed(t *testing.T) {
 	like("ListedAgent", ruled.send(t.Context(), "POST", api.PathServiceAgent, adminToken, &add), 201)
 	one := like("ListedAgent", ruled.send(t.Context(), "GET", onePath(shownAgent.Fingerprint), adminToken, nil), 200)
 	if got := as[api.ListedAgent](t, reply{status: 200, body: one}, 200); got.Name != shownAgent.Name || got.PublicKey != shownAgent.PublicKey || !slices.Equal(got.Targets, shownAgent.Targets) {
-		t.Errorf("the broker lists %+v, the page %+v", got, shownAgent)
+		t.Errorf("the broker lists %+v, the page shows %+v", got, shownAgent)
 	}
 	as[struct{}](t, ruled.send(t.Context(), "DELETE", onePath(shownAgent.Fingerprint), adminToken, nil), 204)
 

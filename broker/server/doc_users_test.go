@@ -60,7 +60,7 @@ func TestTheUserOfThePage(t *testing.T) {
 	}
 	g := as[api.GrantResponse](t, request(), 200)
 	if v, err := b.srv.cfg.Keys.Verify(g.Grant, time.Now(), 0); err != nil || v.Subject != "key:alice" {
-		t.Errorf("the page's request gave %+v, %v", v, err)
+		t.Errorf("the page's request results in %+v, %v", v, err)
 	}
 	as[api.Waiting](t, <-b.offer(t.Context(), g, "?wait=0"), 202)
 	var got, want api.Problem

@@ -119,7 +119,7 @@ func TestARefusedNetworkRetries(t *testing.T) {
 	var refused reply
 	for refused.status != 429 {
 		if refused = b.post(api.PathGrantRequest, "", grantRequest()); t.Context().Err() != nil {
-			t.Fatal("no request was one too many")
+			t.Fatal("no request was refused")
 		}
 	}
 	p := wantProblem(t, refused, 429, api.CodeTooFast)

@@ -169,7 +169,7 @@ func TestAPollThatHangsUpLosesNoJob(t *testing.T) {
 	ctx, hangUp := context.WithCancel(t.Context())
 	b.park(ctx, a)
 	hangUp()
-	b.until("the broker notices", func() bool { return b.srv.board.Stats().Parked == 0 })
+	b.until("the broker has ended the request", func() bool { return b.srv.board.Stats().Parked == 0 })
 	poll := b.park(t.Context(), c)
 	g := b.grant()
 	b.meet(g, c, poll)
@@ -187,7 +187,7 @@ func TestAClientThatHangsUpLeavesNoJob(t *testing.T) {
 	b.until("the offer waits", func() bool { return b.srv.board.Stats().Offering == 1 })
 	hangUp()
 	<-offer
-	b.until("the broker notices", func() bool { return b.srv.board.Stats().Offering == 0 })
+	b.until("the broker has ended the request", func() bool { return b.srv.board.Stats().Offering == 0 })
 	as[struct{}](t, b.post(api.PathAgentPoll+"?wait=0", a.session, idleStatus()), 204)
 	// The client returns with the same offer.
 	poll := b.park(t.Context(), a)

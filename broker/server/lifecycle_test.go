@@ -206,7 +206,7 @@ func TestPanicsAreAnswered(t *testing.T) {
 	wantProblem(t, b.send(t.Context(), "GET", "/", "", nil), 500, api.CodeInternal)
 	ts.Config.Handler = b.srv.wrap("test", func(*response, *http.Request) error { return errors.New("a secret reason") })
 	if r := b.send(t.Context(), "GET", "/", "", nil); strings.Contains(string(r.body), "secret") {
-		t.Error("an inner error went out")
+		t.Error("the response has an internal error")
 	}
 	if !strings.Contains(out.String(), "boom") || !strings.Contains(out.String(), "a secret reason") {
 		t.Errorf("the log lacks the reasons:\n%s", out.String())

@@ -76,7 +76,7 @@ func TestUsersSeeTheAgents(t *testing.T) {
 		t.Errorf("last seen: %+v", all)
 	}
 	if !slices.Equal(all[3].Capabilities, []api.Capability{{Target: "esp32", Toolchain: "xtensa-gcc", Version: "8.4"}}) {
-		t.Errorf("an agent that its operator limits: %+v", all[3])
+		t.Errorf("an agent with a limited list of targets: %+v", all[3])
 	}
 	// The list has no field but those of the type, and nothing about jobs and
 	// projects.
@@ -133,7 +133,7 @@ func TestTheListFollowsJobs(t *testing.T) {
 	b.report(a, g.JobID, api.OutcomeSucceeded)
 	b.polls(a, func(*api.Status) {})
 	if all, _ := b.agents("", ""); all[0].State != api.AgentIdle || all[0].RunningJobs != 0 || all[0].FreeCores != 4 {
-		t.Errorf("after it: %+v", all)
+		t.Errorf("after the job: %+v", all)
 	}
 }
 

@@ -73,7 +73,7 @@ func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 	hangUp()
 	b.vanished(a)
 	wantProblem(t, b.post(api.PathGrantRequest, "", grantRequest()), 503, api.CodeNoAgent)
-	b.wantReadings("after two choices, one in vain", map[string]float64{
+	b.wantReadings("after two choices, one without a candidate", map[string]float64{
 		"choice_seconds_count": 2, `choices_total{relay="no",resting="no",warm="unknown"}`: 1, "polls_vanished_total": 1,
 		"chosen_expected_seconds_count": 1, `chosen_wait_seconds_bucket{le="0"}`: 1, "chosen_duration_seconds_count": 1,
 		"chosen_lost_seconds_count": 1, "chosen_success_ratio_count": 1, `chosen_success_ratio_bucket{le="0.5"}`: 0, "agents_alive": 0,
@@ -86,7 +86,7 @@ func TestEveryStageOfMatchingIsCounted(t *testing.T) {
 	}
 	g.Grant = as[api.Waiting](t, <-first, 202).Grant
 	offer := b.offer(t.Context(), g, "")
-	b.until("the job is back", func() bool { return b.srv.board.Stats().Waiting == 1 })
+	b.until("the job waits again", func() bool { return b.srv.board.Stats().Waiting == 1 })
 
 	as[api.Job](t, b.post(api.PathAgentPoll, a.session, idleStatus()), 200)
 	b.wantReadings("claimed", map[string]float64{

@@ -187,7 +187,7 @@ func TestAClientThatHangsUp(t *testing.T) {
 	b.until("the offer waits", func() bool { return b.srv.board.Stats().Offering == 1 })
 	hangUp()
 	<-offer
-	b.until("the broker has seen it", func() bool { return b.srv.board.Stats().Offering == 0 })
+	b.until("the broker has ended the request", func() bool { return b.srv.board.Stats().Offering == 0 })
 	if _, r := accounts.Take("key:alice", quota.Limits{}, time.Minute, time.Now()); r == nil {
 		t.Error("the room was free at once, though the client may return")
 	}

@@ -126,7 +126,7 @@ func TestBadRequests(t *testing.T) {
 		})
 	}
 	if st := b.srv.board.Stats(); st.Jobs != 0 || st.Agents != 0 {
-		t.Errorf("bad requests left something behind: %+v", st)
+		t.Errorf("bad requests left records: %+v", st)
 	}
 }
 

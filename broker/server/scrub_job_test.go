@@ -64,7 +64,7 @@ func TestNoAddressIsLogged(t *testing.T) {
 			t.Fatalf("the log has no line a request:\n%s", text)
 		}
 		if strings.Contains(text, claimed) {
-			t.Errorf("the log has an address that was only claimed:\n%s", text)
+			t.Errorf("the log has an address from a header:\n%s", text)
 		}
 		if strings.Contains(text, peer) != unsafely {
 			t.Errorf("unsafe logging %v: the log has the peer's address: %v\n%s", unsafely, !unsafely, text)

@@ -97,7 +97,7 @@ func TestAVanishedConnectionCountsAtOnce(t *testing.T) {
 	}
 	b.over(line.http).park(t.Context(), a) // only the connection was lost
 	if g := b.grant(); len(g.Candidates) != 2 {
-		t.Errorf("it is back: candidates %s", candidates(g))
+		t.Errorf("after its return: candidates %s", candidates(g))
 	}
 }
 
