@@ -1,3 +1,13 @@
+// Package credential proves the user's identity to a broker:
+//
+//	access key     a secret line from the broker's operator   Bearer KEY
+//	SSH key        signs the broker's challenge               Bearer SESSION
+//	OIDC token     a statement of an issuer, as in CI         Bearer JWT
+//	none           for a broker that is open to all
+//
+// Secrets come from files that only their owner can read, from the environment,
+// from the terminal or from ssh-agent. They never come from the command line, which
+// every process on the machine can read.
 package credential
 
 import (
@@ -5,6 +15,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/identity"
@@ -138,4 +150,14 @@ func fromGitHub(broker, audience string, getenv func(string) string) (*Credentia
 		return nil, err
 	}
 	return &Credential{Name: "the OIDC token of this GitHub Actions job", Token: g.token, close: g.http.CloseIdleConnections}, nil
+}
+
+// Register defines the flags and their defaults. A secret itself is never a flag:
+// other users of the machine could read it.
+func (o *Options) Register(f *pflag.FlagSet) {
+	f.StringVar(&o.AccessKeyFile, "access-key-file", "", "sign in with the access key in this `FILE` (default "+AccessKeyVariable+")")
+	f.StringVar(&o.UserKey, "user-key", "", "sign in with the SSH key in this `FILE`, or a .pub with ssh-agent")
+	f.StringVar(&o.OIDCTokenFile, "oidc-token-file", "", "sign in with the OIDC token in this `FILE` (default "+OIDCTokenVariable+")")
+	f.StringVar(&o.OIDC, "oidc", "", "sign in with a token of this `ISSUER`: github, in a GitHub Actions job")
+	f.StringVar(&o.Audience, "oidc-audience", "", "fetch a token for this audience `NAME` with --oidc (default the broker's URL)")
 }

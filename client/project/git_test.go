@@ -331,3 +331,30 @@ func TestNewSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileRepository: the settings of a repository can name programs, and none of them
+// runs, also if git has to read an index of an unusual form.
+func TestHostileRepository(t *testing.T) {
+	isolateGit(t, "")
+	dir := tree(t, map[string]string{"a.c": "", "b.o": "", ".gitignore": "*.o\n"})
+	gitRun(t, dir, "init", "-q")
+	gitRun(t, dir, "add", "-f", "a.c", "b.o")
+	gitRun(t, dir, "update-index", "--split-index")
+	mark := filepath.Join(t.TempDir(), "ran")
+	for _, key := range []string{"core.fsmonitor", "core.sshCommand", "core.pager", "core.editor", "core.askPass", "alias.ls-files", "alias.config", "filter.x.clean", "filter.x.smudge", "diff.external"} {
+		value := "touch " + mark
+		if strings.HasPrefix(key, "alias.") {
+			value = "!" + value
+		}
+		gitRun(t, dir, "config", key, value)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".gitattributes"), []byte("* filter=x\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(sent(t, dir), " "), ".gitattributes .gitignore a.c b.o"; got != want {
+		t.Errorf("sent are %q, want %q", got, want)
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("a program that the repository's settings name has run")
+	}
+}

@@ -1,3 +1,16 @@
+// Package trust decides which agents a client trusts. It keeps known_agents as ssh keeps
+// known_hosts, so that a broker cannot pose as an agent:
+//
+//	known name and key      trusted
+//	unknown name            trusted on first use, with a notice to the user;
+//	                        refused with --strict-agents
+//	known name, other key   refused, with a warning
+//
+// The client judges an agent before it sends anything, and adds it to known_agents after
+// the agent has proved, by a signed answer and by its DTLS certificate, that it holds the
+// key. A hostile broker can deceive a client at its first meeting with an agent, as with
+// ssh. Against that, the user gets the agent's key from its operator by another way and
+// adds it with client agents trust.
 package trust
 
 import (
@@ -5,7 +18,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/farforge/farforge/common/cli"
@@ -105,4 +120,59 @@ func (a *Agents) explain(err error) error {
 	default:
 		return cli.Fail(cli.Usage, err)
 	}
+}
+
+// Changed returns the user's error for an agent with another key than before. It has all
+// that a user needs to tell a new key from an attack.
+func Changed(e *identity.ChangedError) *cli.Error {
+	return cli.Failf(cli.Verification, "WARNING: THE IDENTITY OF THE AGENT %s HAS CHANGED", e.Principal).Hint(
+		"ANOTHER MACHINE MAY BE POSING AS THIS AGENT, to read your source and to put other firmware on your board: the broker, or an attacker who has taken it over",
+		"ask the agent's operator, by another way than this broker, whether the agent was set up anew",
+		fmt.Sprintf("known key:      %s  (%s, line %d)", e.Known, e.Path, e.Line),
+		fmt.Sprintf("presented key:  %s", e.Got),
+		"nothing of your project was sent",
+		fmt.Sprintf("if the new key is right, forget the old one:  client agents forget%s %s", fileFlag(e.Path), e.Principal),
+		"until then, choose other agents with --agent",
+	)
+}
+
+// fileFlag returns the flag that names the file in a command; empty for the usual file.
+func fileFlag(path string) string {
+	if usual, err := DefaultFile(os.Getenv); err == nil && usual == path {
+		return ""
+	}
+	return " --known-agents '" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+func publicLine(key ssh.PublicKey) string {
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+}
+
+// Options select the agents to trust.
+type Options struct {
+	KnownAgents string // a file; empty is the user's own
+	Strict      bool
+}
+
+// RegisterKnown defines --known-agents, for verbs without a job.
+func (o *Options) RegisterKnown(f *pflag.FlagSet) {
+	f.StringVar(&o.KnownAgents, "known-agents", "", "trust the agents in this `FILE` (default known_agents in the user's configuration)")
+}
+
+// Register defines all flags.
+func (o *Options) Register(f *pflag.FlagSet) {
+	o.RegisterKnown(f)
+	f.BoolVar(&o.Strict, "strict-agents", false, "refuse unknown agents instead of trusting new ones from then on")
+}
+
+// Known returns the file of trusted agents, which need not exist yet.
+func (o *Options) Known() (*identity.KnownAgents, error) {
+	path := o.KnownAgents
+	if path == "" {
+		var err error
+		if path, err = DefaultFile(os.Getenv); err != nil {
+			return nil, err
+		}
+	}
+	return identity.NewKnownAgents(path), nil
 }
