@@ -57,4 +57,5 @@ fuzz:
 SOAKTIME = 1h
 soak:
 	@.ci/install test
+	SPOIL_RUNS=2000 go test -timeout 0 -count 1 -v -run '^TestBadLines$$' ./common/flash
 	go test -timeout 0 -count 1 -v -run 'TestSoak$$' ./examples -soak $(SOAKTIME)

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// output is a terminal that can be looked at while it is written to.
+// output is a terminal that can be read during writes.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -40,7 +40,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// session is a monitor that runs while the test plays the board and the user.
+// session is a running monitor. The test is the board and the user.
 type session struct {
 	t     *testing.T
 	board net.Conn
@@ -188,7 +188,7 @@ func TestCommands(t *testing.T) {
 	})
 }
 
-// linesPort records what happens to the modem lines.
+// linesPort records the changes of the modem lines.
 type linesPort struct {
 	net.Conn
 	mu    sync.Mutex
@@ -271,7 +271,7 @@ func TestUntilTextDoesNotWaitForItsLineForEver(t *testing.T) {
 	})
 }
 
-func TestUntilLinesCountsWhatIsShown(t *testing.T) {
+func TestUntilLinesCountsShownLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, Options{Until: Until{Lines: 2}, Filter: func(l string) bool { return strings.HasPrefix(l, "I ") }})
 		go s.board.Write([]byte("noise\n\x1b[32mI one\x1b[0m\nnoise\nI two\nI three\n"))
@@ -416,7 +416,7 @@ type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, errors.New("no room") }
 
-// TestKeysAreLeftToOthers: after Run, the next key belongs to who comes then.
+// TestKeysAreLeftToOthers checks that Run takes no key after it has ended.
 func TestKeysAreLeftToOthers(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()

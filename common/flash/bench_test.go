@@ -9,8 +9,8 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
-// paced lets bytes through at the line's rate, ten bits a byte, as a UART does.
-// Without it a simulation would measure the simulation.
+// paced passes bytes on at the line's rate, ten bits a byte, as a UART does. Without it
+// the benchmark would measure the simulation.
 type paced struct {
 	*simulator.Port
 	baud int

@@ -150,7 +150,7 @@ func wantInFlash(t *testing.T, b board, m *flashmap.Map, files fstest.MapFS) {
 	}
 }
 
-// untouched reports a flash that was written to.
+// untouched checks that the flash is blank.
 func untouched(t *testing.T, b board) {
 	t.Helper()
 	got := b.chip.Flash()

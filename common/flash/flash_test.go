@@ -14,7 +14,7 @@ import (
 
 var bothChips = []string{"esp32", "esp32c3"}
 
-// readUntil reads the console until it has said want.
+// readUntil reads the console until it has printed want.
 func readUntil(t *testing.T, r io.Reader, have []byte, want string) string {
 	t.Helper()
 	buf := make([]byte, 4096)
@@ -79,7 +79,7 @@ func TestFlashVerifyReset(t *testing.T) {
 	}
 }
 
-func TestSecondFlashSkipsWhatIsThere(t *testing.T) {
+func TestSecondFlashSkipsEqualRegions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard(t, simulator.Config{Chip: "esp32c3"})
 		m, files := firmware("esp32c3", 50_000)

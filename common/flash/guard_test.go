@@ -15,7 +15,7 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
-// noisyFlash is a flash full of data that somebody needs.
+// noisyFlash is a flash full of data.
 func noisyFlash(size int) []byte {
 	r := rand.New(rand.NewPCG(7, uint64(size)))
 	b := make([]byte, size)

@@ -13,8 +13,8 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
-// TestEveryFailureAtEveryStep makes the chip fail from some command on, and
-// asserts what the user is told.
+// TestEveryFailureAtEveryStep makes the chip fail from some command on, and checks the
+// error.
 func TestEveryFailureAtEveryStep(t *testing.T) {
 	const (
 		silent  = "the chip went silent while "
@@ -85,7 +85,7 @@ func TestEveryFailureAtEveryStep(t *testing.T) {
 	}
 }
 
-// TestDigestsThatFail makes each of the digests fail that are asked for in a flash.
+// TestDigestsThatFail makes each digest of a flash fail.
 func TestDigestsThatFail(t *testing.T) {
 	seen := map[string]bool{"reading the digest of the flash at 0x": false, "comparing the flash with ": false, "verifying ": false, "proving that ": false}
 	for n := 1; ; n++ {
@@ -195,8 +195,8 @@ func TestSlowChipIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestLateAnswersAreNotTakenForOthers has every READ_REG answered after the
-// engine has given up on it: whatever is read then must be right or an error.
+// TestLateAnswersAreNotTakenForOthers delays every answer to READ_REG beyond its time-out.
+// Each value that is read must be right, or there is an error.
 func TestLateAnswersAreNotTakenForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard(t, simulator.Config{Chip: "esp32c3", MAC: []byte{2, 3, 4, 5, 6, 7}, Misbehave: misbehaving(t, "slow@READ_REG=3050ms")})
@@ -214,7 +214,7 @@ func TestLateAnswersAreNotTakenForOthers(t *testing.T) {
 	})
 }
 
-func TestCorruptFlashIsFoundOut(t *testing.T) {
+func TestCorruptFlashIsDetected(t *testing.T) {
 	for _, chip := range bothChips {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBoard(t, simulator.Config{Chip: chip, Misbehave: misbehaving(t, "corrupt")})

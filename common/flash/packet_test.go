@@ -21,8 +21,8 @@ func TestRequestOnTheWire(t *testing.T) {
 	}
 }
 
-// FuzzSLIP holds that what is encoded comes out again, once, whatever came
-// before it, and that nothing decoded is longer than allowed.
+// FuzzSLIP checks that an encoded packet is decoded once, after any noise, and that no
+// decoded frame is longer than allowed.
 func FuzzSLIP(f *testing.F) {
 	f.Add([]byte("boot text"), []byte{0xC0, 0xDB, 1})
 	f.Add([]byte{0xC0, 0xDB, 0xC0, 0xDB}, []byte{0})
@@ -49,8 +49,8 @@ func FuzzSLIP(f *testing.F) {
 	})
 }
 
-// FuzzResponse holds that no frame makes the parser read beyond it, and that a
-// success carries exactly the data that was asked for.
+// FuzzResponse checks that the parser never reads beyond a frame, and that a success has
+// data of the expected length.
 func FuzzResponse(f *testing.F) {
 	f.Add([]byte{1, opReadReg, 4, 0, 1, 2, 3, 4, 0, 0, 0, 0}, 0)
 	f.Add([]byte{1, opFlashMD5, 36, 0, 0, 0, 0, 0}, 32)
@@ -70,7 +70,7 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
-// FuzzSecurityInfo is fed with the two lengths that exchange lets through.
+// FuzzSecurityInfo uses the two lengths that exchange accepts.
 func FuzzSecurityInfo(f *testing.F) {
 	f.Add(make([]byte, 20))
 	f.Fuzz(func(t *testing.T, b []byte) {

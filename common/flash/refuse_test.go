@@ -117,7 +117,7 @@ func TestRefusedBeforeAByteIsWritten(t *testing.T) {
 	}
 }
 
-func TestForceWritesWhatLooksWrong(t *testing.T) {
+func TestForceWritesDamagedImages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard(t, simulator.Config{Chip: "esp32c3"})
 		m, files := firmware("esp32c3", 5_000)
@@ -130,7 +130,7 @@ func TestForceWritesWhatLooksWrong(t *testing.T) {
 	})
 }
 
-// TestDownloadModeDisabled has a board whose fuses forbid download mode: its ROM says so.
+// TestDownloadModeDisabled has a board whose fuses disable download mode.
 func TestDownloadModeDisabled(t *testing.T) {
 	for _, chip := range bothChips {
 		synctest.Test(t, func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestWrongBoard(t *testing.T) {
 	})
 }
 
-func TestOptionsThatMeanNothing(t *testing.T) {
+func TestWrongOptions(t *testing.T) {
 	for _, s := range []string{"default_reset", "default-reset", "usb_reset", "no-reset", "no_reset_no_sync", ""} {
 		if _, err := flash.ParseBefore(s); err != nil {
 			t.Errorf("before %q: %v", s, err)

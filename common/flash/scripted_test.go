@@ -17,8 +17,8 @@ import (
 	"github.com/farforge/farforge/common/flash/chips"
 )
 
-// script is a port whose far end answers each request with prepared bytes. It
-// stands in for what no chip does on request: frames that are wrong in detail.
+// script is a port whose far end answers each request with prepared bytes, such as frames
+// that are wrong in detail.
 type script struct {
 	answer func(op byte, data []byte) []byte
 
@@ -73,7 +73,7 @@ func (s *script) count(op byte) int {
 	return bytes.Count(s.asked, []byte{op})
 }
 
-// frame builds an answer as the wire has it.
+// frame builds an answer with its framing.
 func frame(op byte, value uint32, payload ...byte) []byte {
 	p := []byte{1, op, byte(len(payload)), byte(len(payload) >> 8)}
 	p = binary.LittleEndian.AppendUint32(p, value)
@@ -198,9 +198,9 @@ func TestROMErrorNames(t *testing.T) {
 	}
 }
 
-// writing has a chip take plain blocks as a ROM does, but for the answers that spoil
-// gives: nil passes the block on, anything else is the answer in its place. It
-// returns what the flash got.
+// writing writes blocks to a chip that takes them as a ROM does. If spoil returns an
+// answer, the chip sends it and does not take the block. writing returns the contents of
+// the flash.
 func writing(t *testing.T, blocks int, spoil func(n int, number uint32) []byte) (got []byte, d *Device, s *script, err error) {
 	n, next := 0, uint32(0)
 	d, s = scripted(t, func(op byte, data []byte) []byte {
@@ -465,7 +465,7 @@ func (p stuckPort) Write([]byte) (int, error) {
 	return 0, io.ErrClosedPipe
 }
 
-func TestPortThatTakesNoBytesCanBeLeft(t *testing.T) {
+func TestPortThatTakesNoBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -18,8 +18,8 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
-// spoiler is a bad line: it drops, doubles, corrupts, stalls and splits what goes
-// over it in both directions, each with its chance for a byte.
+// spoiler is a bad line: it drops, doubles, corrupts, stalls and splits the bytes of both
+// directions. Each fault has a probability for a byte.
 type spoiler struct {
 	*simulator.Port
 	mu sync.Mutex
@@ -31,7 +31,7 @@ type spoiler struct {
 	hurt                         int // bytes
 }
 
-// pass returns what becomes of bytes on the line, and how long it takes.
+// pass returns the bytes after the line, and their delay.
 func (p *spoiler) pass(b []byte) (out []byte, late time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,9 +96,9 @@ func runs(few int) int {
 	return few
 }
 
-// TestBadLines flashes over lines with all kinds of faults, most of them far worse
-// than a cable. Whatever happens, a success is one inside and outside the images,
-// and the end comes in bounded time. SPOIL_RUNS=2000 is the long version.
+// TestBadLines flashes over lines with all kinds of faults, most of them far worse than a
+// cable. After a success the flash is right inside and outside the images, and each flash
+// ends in bounded time. SPOIL_RUNS=2000 is the long version.
 func TestBadLines(t *testing.T) {
 	kinds := []string{"drop", "double", "corrupt", "stall", "split", "all"}
 	good := map[string]int{}
@@ -144,7 +144,7 @@ func TestBadLines(t *testing.T) {
 			case err == nil:
 				good[kind]++
 				if lost := differences(b.chip.Flash(), expected(before, m, files)); len(lost) > 0 {
-					t.Errorf("run %d (%s, %s, %g): a success, but sectors %#x are not as they should be", run, chip, kind, rate, lost)
+					t.Errorf("run %d (%s, %s, %g): success, but sectors %#x are not as they should be", run, chip, kind, rate, lost)
 				}
 			case !errors.As(err, &known):
 				t.Errorf("run %d: not an error of this package: %v", run, err)
@@ -183,7 +183,7 @@ func TestMildlyBadLine(t *testing.T) {
 			}
 			good++
 			if lost := differences(b.chip.Flash(), expected(before, m, files)); len(lost) > 0 {
-				t.Errorf("run %d: a success, but sectors %#x are not as they should be", run, lost)
+				t.Errorf("run %d: success, but sectors %#x are not as they should be", run, lost)
 			}
 		})
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
-// serve gives the name of a port at whose other end the chip is.
+// serve connects the chip to a port, and returns the name of the port.
 type serve func(t *testing.T, chip *simulator.Chip) (name string)
 
 func overTCP(t *testing.T, chip *simulator.Chip) string {
@@ -104,7 +104,7 @@ func TestOpenPortErrors(t *testing.T) {
 	}
 }
 
-// TestPortThatIsNotAChip talks to a socket that takes everything and says nothing.
+// TestPortThatIsNotAChip uses a socket that accepts all bytes and sends none.
 func TestPortThatIsNotAChip(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -153,7 +153,7 @@ func TestDescribeImage(t *testing.T) {
 	}
 }
 
-// FuzzDescribeImage holds that no file makes it panic.
+// FuzzDescribeImage checks that no file makes it panic.
 func FuzzDescribeImage(f *testing.F) {
 	f.Add(makeImage("esp32", 200, true))
 	f.Fuzz(func(t *testing.T, b []byte) {

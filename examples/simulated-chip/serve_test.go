@@ -17,9 +17,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// started is a command under way in this process.
+// started is a command that runs in this process.
 type started struct {
-	line string // what it printed
+	line string // its output
 	stop func() error
 }
 
@@ -112,19 +112,19 @@ func waitFor(t *testing.T, r io.Reader, want string) {
 }
 
 func TestMain(m *testing.M) {
-	// Scripts start this very binary as simulated-chip.
+	// Scripts start this binary as simulated-chip.
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"simulated-chip": func() { os.Exit(run()) },
 	})
 }
 
-// leakChecked is the tests with a look for goroutines that they left behind.
+// leakChecked runs the tests and then fails if goroutines are left.
 type leakChecked struct{ m *testing.M }
 
 func (l leakChecked) Run() int {
 	code := l.m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
-		os.Stderr.WriteString("goroutines were left behind: " + err.Error() + "\n")
+		os.Stderr.WriteString("goroutines are left: " + err.Error() + "\n")
 		return 1
 	}
 	return code

@@ -54,8 +54,7 @@ func TestSanitize(t *testing.T) {
 
 var sgr = regexp.MustCompile(`\x1b\[[0-9;:]*m`)
 
-// FuzzSanitize holds that whatever a board sends, nothing but text and colors
-// reaches the terminal.
+// FuzzSanitize checks that only text and colors reach the terminal.
 func FuzzSanitize(f *testing.F) {
 	f.Add([]byte("text\r\n\x1b[0m\x1b[2J\xff\u009b"))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -155,7 +155,7 @@ func TestWriteThatIsTakenLateLeavesThePortOpen(t *testing.T) {
 	})
 }
 
-// slow claims to know read time-outs, so that Close does not close it.
+// slow has read time-outs in name only, so that Close does not close it.
 type slow struct{ pipes }
 
 func (slow) SetReadTimeout(time.Duration) error { return nil }

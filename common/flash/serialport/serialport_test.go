@@ -144,8 +144,8 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
-// TestPortThatAnotherProgramLocks has the lock taken as pyserial's exclusive mode takes
-// it, and looks whether an open port has taken it.
+// TestPortThatAnotherProgramLocks takes the lock as pyserial's exclusive mode does, and
+// checks that an open port holds it.
 func TestPortThatAnotherProgramLocks(t *testing.T) {
 	master, tty, err := pty.Open()
 	if err != nil {
@@ -164,7 +164,7 @@ func TestPortThatAnotherProgramLocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Opening it again as root, for whom TIOCEXCL means nothing, still meets the lock.
+	// TIOCEXCL does not stop root, but the lock does.
 	other, err := os.OpenFile(tty.Name(), os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err == nil {
 		defer other.Close()

@@ -92,7 +92,7 @@ func start(t *testing.T, args ...string) *simulation {
 	t.Cleanup(s.stop)
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatalf("simulated-chip said no port: %v\n%s", err, log.String())
+		t.Fatalf("simulated-chip printed no port: %v\n%s", err, log.String())
 	}
 	s.port = strings.TrimSpace(line)
 	return s

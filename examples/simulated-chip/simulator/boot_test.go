@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestErasedFlashComplainsAtABoardsPace(t *testing.T) {
+func TestErasedFlashPrintsInvalidHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		_, h := open(t, Config{Chip: "esp32c3", InvalidHeaderInterval: 100 * time.Millisecond})
@@ -49,7 +49,7 @@ func TestBootStates(t *testing.T) {
 	}
 }
 
-// comesUp reads the next boot line and says which way the chip went.
+// comesUp reads the next boot line and returns the mode in it.
 func (h *host) comesUp() string {
 	h.t.Helper()
 	text := h.until("boot:0x")

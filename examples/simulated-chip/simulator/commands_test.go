@@ -21,7 +21,7 @@ func rom(t *testing.T, cfg Config) (*Chip, *host) {
 // stubRAM is an address that each chip has RAM at.
 var stubRAM = map[string]uint32{"esp32c3": 0x40380000, "esp32": 0x40090000}
 
-// loadStub makes the chip believe that a stub was started.
+// loadStub loads a program, which the simulation takes for a stub.
 func (h *host) loadStub(chip string) {
 	h.t.Helper()
 	code := []byte("stub code is not run")
@@ -29,11 +29,11 @@ func (h *host) loadStub(chip string) {
 	h.wantData(MemData, 0, code, ok)
 	h.want(MemEnd, words(0, stubRAM[chip]+4), 0, ok)
 	if f := h.frame(); string(f) != "OHAI" {
-		h.t.Fatalf("the stub greets with %q", f)
+		h.t.Fatalf("the stub starts with %q", f)
 	}
 }
 
-// status is what a reply ends with.
+// status is the end of a reply.
 func status(code errCode) []byte {
 	switch {
 	case code == ok:
@@ -44,8 +44,8 @@ func status(code errCode) []byte {
 	return []byte{1, byte(code), 0, 0}
 }
 
-// sameStatus compares what counts of two statuses: a ROM leaves rubbish in the last
-// two of its four bytes.
+// sameStatus compares two statuses without their last two bytes, which are stale in
+// answers of a ROM.
 func sameStatus(a, b []byte) bool {
 	return len(a) == len(b) && len(a) >= 2 && bytes.Equal(a[:2], b[:2])
 }
@@ -263,7 +263,7 @@ func TestSecurityInfo(t *testing.T) {
 	h.want(GetSecurityInfo, make([]byte, 20), 0, stubBadLength)
 }
 
-// TestDownloadsReachTheFlash writes in every way there is and looks at the flash.
+// TestDownloadsReachTheFlash writes in all ways and checks the flash.
 func TestDownloadsReachTheFlash(t *testing.T) {
 	image := bytes.Repeat([]byte("a simulated image "), 1000)
 	zipped := deflated(image)
@@ -353,7 +353,7 @@ func TestReadFlash(t *testing.T) {
 	}
 	h.want(EraseRegion, words(0, 0x1000), 0, ok)
 
-	// An acknowledgement that makes no sense breaks the read off.
+	// A wrong acknowledgement ends the read.
 	h.want(ReadFlash, words(0, 0x4000, 0x1000, 1), 0, ok)
 	h.frame()
 	h.port.Write(slipEncode([]byte{1}))

@@ -39,7 +39,7 @@ func ExampleChip_Port() {
 	// waiting for download
 }
 
-// A chip that falls silent when the third block of an image arrives.
+// A chip that goes silent when the third block of an image arrives.
 func ExampleParseMisbehavior() {
 	m, err := simulator.ParseMisbehavior("silent@FLASH_DATA#3")
 	fmt.Println(m.Kind, m.Command, m.Nth, err)

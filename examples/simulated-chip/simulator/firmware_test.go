@@ -116,7 +116,7 @@ func TestFirmwareRuns(t *testing.T) {
 	}
 }
 
-func TestUARTLosesWhatDoesNotFit(t *testing.T) {
+func TestUARTDropsSurplusBytes(t *testing.T) {
 	text, _ := boots(t, compile(t, "TEST_OVERFLOW"), "over\r\n")
 	// 128 fit at once; few more leave while the loop runs.
 	if n := strings.Count(text, "."); n < 100 || n > 250 {

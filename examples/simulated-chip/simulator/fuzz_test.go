@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzSLIP feeds bytes to the decoder: it never returns what could not have been
-// framed, and a frame behind any noise that ends in a delimiter comes through.
+// FuzzSLIP checks that the decoder returns only frames of a valid length, and decodes a
+// frame after any noise that ends in a delimiter.
 func FuzzSLIP(f *testing.F) {
 	f.Add([]byte{slipEnd, 1, 2, slipEnd})
 	f.Add([]byte{slipEnd, slipEsc, slipEscEnd, slipEsc, slipEscEsc, slipEnd})
@@ -43,9 +43,8 @@ func (s *sinkBuffer) send(_ context.Context, p []byte, _ int) { s.Write(p) }
 func (s *sinkBuffer) offer([]byte, int)                       {}
 func (s *sinkBuffer) discard()                                {}
 
-// FuzzCommands hands frames, cut from the input by its first byte, to a ROM and
-// to a stub. Whatever they are, the chip survives, answers in whole frames and
-// its flash keeps its size.
+// FuzzCommands sends any bytes to a ROM and to a stub. The chip survives, answers in whole
+// frames, and its flash keeps its size.
 func FuzzCommands(f *testing.F) {
 	frame := func(op Opcode, data []byte) []byte {
 		return append([]byte{0, byte(op), byte(len(data)), byte(len(data) >> 8), byte(checksum(data)), 0, 0, 0}, data...)
@@ -83,8 +82,8 @@ func FuzzCommands(f *testing.F) {
 	})
 }
 
-// FuzzImage checks arbitrary flash contents: never a panic, and whatever is taken
-// for an image lies inside the flash and loads into RAM.
+// FuzzImage checks arbitrary flash contents: an accepted image lies inside the flash and
+// loads into RAM.
 func FuzzImage(f *testing.F) {
 	f.Add(goodImage(esp32c3()))
 	f.Add(goodImage(esp32()))

@@ -53,7 +53,7 @@ func TestParseMisbehavior(t *testing.T) {
 	}
 }
 
-// quiet says whether nothing arrives for a long time, in a synctest bubble.
+// quiet reports whether nothing arrives for a long time, in a synctest bubble.
 func (h *host) quiet() bool {
 	h.port.SetReadTimeout(time.Hour)
 	n, err := h.port.Read(make([]byte, 1))
@@ -104,7 +104,7 @@ func TestSlowReplies(t *testing.T) {
 		if late := time.Since(began); late != 3*time.Second {
 			t.Errorf("READ_REG took %v, want 3s", late)
 		}
-		// A host that loses patience can go on writing; the chip answers in turn.
+		// A host may write more commands before the answer; the chip answers in order.
 		began = time.Now()
 		for range 3 {
 			h.send(ReadReg, 0, words(0x40001000))
@@ -152,7 +152,7 @@ func TestCorruptWritesShowInTheMD5Only(t *testing.T) {
 	}
 }
 
-func TestConfigRefusesWhatMakesNoSense(t *testing.T) {
+func TestConfigRefusesWrongValues(t *testing.T) {
 	for name, tt := range map[string]struct {
 		cfg       Config
 		complaint string

@@ -70,7 +70,7 @@ func TestAnotherBaudRateIsNoise(t *testing.T) {
 		if got := h.read(0x40001000); got != 0x00F01D83 {
 			t.Errorf("at 460800: %#x", got)
 		}
-		// A reset puts the chip back to 115200: the host hears noise.
+		// A reset sets the chip back to 115200 baud: the host receives noise.
 		h.hardReset()
 		synctest.Wait()
 		if p := h.more(); bytes.Contains(p, []byte("ets")) {

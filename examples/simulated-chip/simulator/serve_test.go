@@ -103,7 +103,7 @@ func TestServeOnAPipe(t *testing.T) {
 	}
 }
 
-func TestServeEndsWhenTheHostHangsUp(t *testing.T) {
+func TestServeEndsWithTheConnection(t *testing.T) {
 	chip, _ := New(Config{Chip: "esp32", AutoDownload: true})
 	for range 3 { // and can be served again
 		near, far := net.Pipe()

@@ -71,7 +71,7 @@ func (h *host) more() []byte {
 		h.t.Fatalf("read: %v (so far %q)", err, h.text.String())
 	}
 	if n == 0 {
-		h.t.Fatalf("the chip said nothing for 10 s (so far %q)", h.text.String())
+		h.t.Fatalf("the chip sent nothing for 10 s (so far %q)", h.text.String())
 	}
 	return buf[:n]
 }
@@ -84,7 +84,7 @@ func (h *host) until(want string) string {
 			return string(h.text.Next(i + len(want)))
 		}
 		if h.text.Len() > 8<<10 {
-			h.t.Fatalf("the chip talks a lot but never says %q: %.400q…", want, h.text.String())
+			h.t.Fatalf("the chip prints a lot, but not %q: %.400q…", want, h.text.String())
 		}
 		h.text.Write(h.more())
 	}
