@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -144,14 +143,7 @@ func ownFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return &fs.PathError{Op: "use", Path: dir, Err: fmt.Errorf("it has mode %04o, others can read it; run: chmod 700 %s", mode, dir)}
-	}
-	return nil
+	return disk.CheckFolder(dir, disk.Private)
 }
 
 // httpClient returns the client for the ACME server. autocert has no way to end an

@@ -15,6 +15,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 
 	"github.com/farforge/farforge/common/wholefile"
 )
@@ -98,17 +99,37 @@ const (
 	Private            // only the owner may read and write; root may also let a group read
 )
 
+// CheckFolder refuses a folder whose mode does not meet the requirement.
+func CheckFolder(dir string, a Access) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", dir)
+	}
+	return a.check(dir, Version{info})
+}
+
 func (a Access) check(path string, v Version) error {
+	return a.checkOn(runtime.GOOS, path, v.Mode(), ownedByRoot(v))
+}
+
+// checkOn is check on a system. Windows has no modes: Go makes them up.
+func (a Access) checkOn(system, path string, mode fs.FileMode, ofRoot bool) error {
 	rule := [...]struct {
 		forbidden fs.FileMode
 		does, fix string
 	}{
 		AnyMode: {}, GroupWrites: {0o002, "change", "o-w"}, OwnerWrites: {0o022, "change", "go-w"}, Private: {0o077, "read", "600"},
 	}[a]
-	if a == Private && ownedByRoot(v) {
+	switch {
+	case a == Private && mode.IsDir():
+		rule.fix = "700"
+	case a == Private && ofRoot:
 		rule.forbidden = 0o027 // root has chosen the group, as systemd does for credentials
 	}
-	if mode := v.Mode().Perm(); mode&rule.forbidden != 0 {
+	if mode = mode.Perm(); system != "windows" && mode&rule.forbidden != 0 {
 		return fmt.Errorf("%s has mode %04o, others can %s it; run: chmod %s %s", path, mode, rule.does, rule.fix, path)
 	}
 	return nil

@@ -192,6 +192,39 @@ func TestRootMayLetAGroupReadASecret(t *testing.T) {
 	}
 }
 
+// Go makes up modes on Windows; a broker there refused all its own files.
+func TestModes(t *testing.T) {
+	for _, tt := range []struct {
+		access  Access
+		system  string
+		mode    fs.FileMode
+		ofRoot  bool
+		refused string
+	}{
+		{AnyMode, "linux", 0o666, false, ""},
+		{GroupWrites, "linux", 0o664, false, ""},
+		{GroupWrites, "linux", 0o666, false, "chmod o-w x"},
+		{OwnerWrites, "linux", 0o644, false, ""},
+		{OwnerWrites, "linux", 0o664, false, "chmod go-w x"},
+		{OwnerWrites, "windows", 0o666, false, ""},
+		{Private, "linux", 0o600, false, ""},
+		{Private, "linux", 0o640, false, "chmod 600 x"},
+		{Private, "linux", 0o640, true, ""},
+		{Private, "linux", 0o644, true, "chmod 600 x"},
+		{Private, "windows", 0o666, false, ""},
+		{Private, "linux", fs.ModeDir | 0o750, true, "chmod 700 x"},
+		{Private, "windows", fs.ModeDir | 0o777, false, ""},
+	} {
+		err := tt.access.checkOn(tt.system, "x", tt.mode, tt.ofRoot)
+		if (err != nil) != (tt.refused != "") || err != nil && !strings.HasSuffix(err.Error(), "run: "+tt.refused) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+	if err := CheckFolder(filepath.Join(t.TempDir(), "none"), Private); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
 func TestWatchFailsOnAWrongFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none")
 	if _, err := Watch(Source[string]{Files: []string{path}}); !errors.Is(err, fs.ErrNotExist) {

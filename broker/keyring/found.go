@@ -38,10 +38,8 @@ func (f founder) found() error {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return err
 	}
-	if info, err := os.Stat(f.dir); err != nil {
+	if err := disk.CheckFolder(f.dir, disk.GroupWrites); err != nil {
 		return err
-	} else if info.Mode().Perm()&0o002 != 0 {
-		return fmt.Errorf("everybody can write into %s; run: chmod o-w %s", f.dir, f.dir)
 	}
 	unlock, err := disk.Lock(filepath.Join(f.dir, keysFile))
 	if err != nil {
