@@ -2,10 +2,11 @@ package quota
 
 import (
 	"net/netip"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/farforge/farforge/broker/internal/tables"
 )
 
 // Addresses limits requests by the network of their sender. It is safe for
@@ -13,18 +14,15 @@ import (
 type Addresses struct {
 	perSecond rate.Limit
 	burst     int
-	size      int
-
-	mu sync.Mutex
-	// now has the buckets that were used since old was full. A network in neither
-	// has a full bucket.
-	now, old map[netip.Prefix]*rate.Limiter
+	// buckets has those of the networks that were used last. Any other network has
+	// a full bucket.
+	buckets *tables.Recent[netip.Prefix, *rate.Limiter]
 }
 
 // NewAddresses allows each network perSecond requests a second, and burst at once.
 // It remembers at least size networks, and at most twice as many.
 func NewAddresses(perSecond float64, burst, size int) *Addresses {
-	return &Addresses{perSecond: rate.Limit(perSecond), burst: burst, size: size, now: map[netip.Prefix]*rate.Limiter{}}
+	return &Addresses{rate.Limit(perSecond), burst, tables.NewRecent[netip.Prefix, *rate.Limiter](size)}
 }
 
 // Network returns the network of an address: the /24 of an IPv4 address, the /56 of
@@ -45,24 +43,7 @@ func Network(addr netip.Addr) netip.Prefix {
 // Allow counts a request from the address. If it is one too many, Allow returns how
 // long to wait.
 func (a *Addresses) Allow(addr netip.Addr, now time.Time) (wait time.Duration, ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return take(a.bucket(Network(addr)), now)
-}
-
-func (a *Addresses) bucket(network netip.Prefix) *rate.Limiter {
-	if b, ok := a.now[network]; ok {
-		return b
-	}
-	b, ok := a.old[network]
-	if !ok {
-		b = rate.NewLimiter(a.perSecond, a.burst)
-	}
-	if len(a.now) >= a.size {
-		a.now, a.old = map[netip.Prefix]*rate.Limiter{}, a.now
-	}
-	a.now[network] = b
-	return b
+	return take(a.buckets.Use(Network(addr), func() *rate.Limiter { return rate.NewLimiter(a.perSecond, a.burst) }), now)
 }
 
 // take takes one token, or returns the time until there is one.

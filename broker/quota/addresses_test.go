@@ -66,7 +66,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				t.Fatalf("it was forgotten after %d networks", i)
 			}
 		}
-		if n := len(a.now) + len(a.old); n > 2*size {
+		if n := a.buckets.Len(); n > 2*size {
 			t.Fatalf("%d networks are remembered, at most %d should be", n, 2*size)
 		}
 	}
