@@ -21,12 +21,12 @@ import (
 	"github.com/farforge/farforge/common/front/fronttest"
 )
 
-// The ACME server of these tests is Pebble, Let's Encrypt's own for testing.
-// It is built by the tests alone and no dependency of the module.
+// The ACME server of these tests is Pebble, Let's Encrypt's server for testing.
+// The tests build it; it is no dependency of the module.
 const pebbleVersion = "v2.10.1"
 
-// buildPebble builds Pebble and its DNS server. It skips the test only if their
-// source cannot be had.
+// buildPebble builds Pebble and its DNS server. It skips the test only if it cannot
+// download their source.
 func buildPebble(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -49,7 +49,7 @@ func buildPebble(t *testing.T) (dir string) {
 	return dir
 }
 
-// freePort is a port that nobody listened on a moment ago.
+// freePort returns a port that was free a moment ago.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -68,8 +68,8 @@ type pebble struct {
 	http              *http.Client
 }
 
-// startPebble starts an ACME server that finds every name on loopback, looks
-// for challenges on the two ports, and gives certificates that live for life.
+// startPebble starts an ACME server that resolves every name to loopback, validates
+// challenges on the two ports, and issues certificates that are valid for life.
 func startPebble(t *testing.T, programs, httpPort, tlsPort string, life time.Duration) *pebble {
 	t.Helper()
 	dir := t.TempDir()
@@ -122,7 +122,7 @@ func (p *pebble) roots(t *testing.T) *x509.CertPool {
 	return pool
 }
 
-// TestACME has the broker get certificates from a real ACME server, by each
+// TestACME lets the broker get certificates from a real ACME server, by each
 // challenge alone, and renew them.
 func TestACME(t *testing.T) {
 	programs := buildPebble(t)
@@ -185,7 +185,7 @@ func TestACME(t *testing.T) {
 			if c.name == "HTTP-01" {
 				wantRedirect(t, "http://127.0.0.1:"+plainPort+"/health", "https://"+first+"/health")
 			}
-			// A third of its life before the end, autocert gets a new one.
+			// Autocert renews when a third of the certificate's life is left.
 			waitFor(t, "the certificate is renewed", func() error {
 				cert := handshake(t, apiPort, &tls.Config{ServerName: first, RootCAs: roots})
 				if cert.SerialNumber.Cmp(serial[first]) == 0 {
@@ -193,7 +193,7 @@ func TestACME(t *testing.T) {
 				}
 				return nil
 			})
-			waitFor(t, "the log tells of it", func() error {
+			waitFor(t, "the log has the renewal", func() error {
 				if !strings.Contains(log.String(), "host="+first+" renewed=true") {
 					return fmt.Errorf("it says %s", log)
 				}
@@ -219,8 +219,7 @@ func wantRedirect(t *testing.T, from, to string) {
 	}
 }
 
-// handshake returns the certificate that the broker shows, and sees that it
-// serves with it.
+// handshake returns the broker's certificate and checks that a request works.
 func handshake(t *testing.T, port string, c *tls.Config) *x509.Certificate {
 	t.Helper()
 	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", "127.0.0.1:"+port, c)
@@ -236,7 +235,7 @@ func handshake(t *testing.T, port string, c *tls.Config) *x509.Certificate {
 	return conn.ConnectionState().PeerCertificates[0]
 }
 
-// brokerCommand is the test binary under the name by which it is the broker.
+// brokerCommand runs the test binary as the broker.
 func brokerCommand(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -250,7 +249,7 @@ func brokerCommand(t *testing.T, args ...string) *exec.Cmd {
 	return exec.Command(link, args...)
 }
 
-// background runs a program until the test ends and collects what it says.
+// background runs a program until the test ends and collects its output.
 func background(t *testing.T, cmd *exec.Cmd) *lockedBuffer {
 	t.Helper()
 	said := &lockedBuffer{}
@@ -268,7 +267,7 @@ func background(t *testing.T, cmd *exec.Cmd) *lockedBuffer {
 	return said
 }
 
-// waitFor polls what another process makes true.
+// waitFor polls until check succeeds.
 func waitFor(t *testing.T, what string, check func() error) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {

@@ -81,12 +81,12 @@ func TestSocketsOfTheServiceManager(t *testing.T) {
 	}
 }
 
-// waitReady waits until the broker tells the service manager that it serves.
+// waitReady waits for the broker's notification of the service manager.
 func waitReady(t *testing.T, manager *net.UnixConn) {
 	t.Helper()
 	state := make([]byte, 100)
 	_ = manager.SetReadDeadline(time.Now().Add(time.Minute))
 	if n, err := manager.Read(state); err != nil || string(state[:n]) != "READY=1" {
-		t.Fatalf("the service manager hears %q, %v", state[:n], err)
+		t.Fatalf("the service manager got %q, %v", state[:n], err)
 	}
 }

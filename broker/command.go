@@ -27,7 +27,7 @@ jobs.
 The first SIGINT or SIGTERM drains: waiting requests end, and offers that an agent
 has claimed are still answered. The second stops at once.`
 
-const examples = `  # On a public host, with a certificate that comes by itself:
+const examples = `  # On a public host, with a certificate by ACME:
   broker --acme-hostnames broker.example.org \
          --authorized-agents agents --state-dir /var/lib/farforge --users users
 

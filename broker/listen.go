@@ -25,7 +25,7 @@ const (
 // proxyHeaderTimeout is how long a proxy may take to send its header.
 const proxyHeaderTimeout = 5 * time.Second
 
-// listeners are all that the broker listens on.
+// listeners are all listeners of the broker.
 type listeners struct {
 	server.Listeners
 	http01 net.Listener

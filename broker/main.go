@@ -1,6 +1,6 @@
 // Command broker introduces clients to agents. It issues grants, picks an
-// agent, passes offer and answer, and never sees what the two then exchange.
-// README.md and doc/protocol.md tell the rest.
+// agent, passes offer and answer, and never sees source, logs or firmware. See
+// README.md and doc/protocol.md.
 package main
 
 import (

@@ -84,7 +84,7 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 		if time.Now().After(end) {
-			ts.Fatalf("%s did not come", args[0])
+			ts.Fatalf("%s does not exist", args[0])
 		}
 	}
 }
@@ -131,7 +131,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 		if time.Now().After(end) {
-			ts.Fatalf("%s did not come; the page has %s", want, body)
+			ts.Fatalf("no line matches %s; the page has %s", want, body)
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// TestThePageOnAgentsAndKeysIsTrue reads the list of agents that the operators'
-// page shows, and looks up the commands and flags in it.
-func TestThePageOnAgentsAndKeysIsTrue(t *testing.T) {
+// TestPageOnAgentsAndKeys parses the list of agents in doc/operating.md, and looks
+// up its commands and flags.
+func TestPageOnAgentsAndKeys(t *testing.T) {
 	page, err := os.ReadFile("../doc/operating.md")
 	if err != nil {
 		t.Fatal(err)

@@ -24,8 +24,8 @@ func usersPage(t *testing.T) string {
 	return section
 }
 
-// TestThePageOnUsersIsTrue reads what the page shows as the broker does.
-func TestThePageOnUsersIsTrue(t *testing.T) {
+// TestPageOnUsers parses the examples of doc/operating.md as the broker does.
+func TestPageOnUsers(t *testing.T) {
 	page := usersPage(t)
 	block := func(kind string) string {
 		m := regexp.MustCompile("(?s)```" + kind + "\n(.*?)```").FindStringSubmatch(page)

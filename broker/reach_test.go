@@ -64,7 +64,7 @@ func TestReachConfig(t *testing.T) {
 	}
 }
 
-// lockedBuffer is a log that is read while it is written.
+// lockedBuffer is a log that can be read while it is written.
 type lockedBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -82,8 +82,8 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// TestClientsBehindProxies sends raw requests, as a proxy would, to a broker
-// that logs from where it believes they come.
+// TestClientsBehindProxies sends raw requests, as a proxy would, to a broker that
+// logs their addresses.
 func TestClientsBehindProxies(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	const request = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -109,7 +109,7 @@ func TestClientsBehindProxies(t *testing.T) {
 			addr, log := loggingBroker(t, c.reach)
 			got := exchange(t, addr, c.send)
 			if ok := strings.HasPrefix(got, "HTTP/1.1 200 "); ok != (c.want != "") {
-				t.Fatalf("the broker said %q", got)
+				t.Fatalf("the response is %q", got)
 			}
 			if c.want != "" && !strings.Contains(log.String(), c.want+"\n") {
 				t.Errorf("the log lacks %q:\n%s", c.want, log)
@@ -118,8 +118,8 @@ func TestClientsBehindProxies(t *testing.T) {
 	}
 }
 
-// loggingBroker runs a broker that logs from where it believes requests come,
-// until the test ends.
+// loggingBroker runs a broker that logs the addresses of requests, until the test
+// ends.
 func loggingBroker(t *testing.T, reach []string) (addr string, log *lockedBuffer) {
 	t.Helper()
 	dir := t.TempDir()
@@ -151,8 +151,8 @@ func loggingBroker(t *testing.T, reach []string) (addr string, log *lockedBuffer
 	return strings.TrimPrefix(url, "http://"), log
 }
 
-// TestNginxOfTheManual runs the configuration in doc/operating.md and asks
-// through it from an address of its own, with a claim to be somebody else.
+// TestNginxOfTheManual runs the configuration in doc/operating.md and sends a
+// request with a forged X-Forwarded-For through it.
 func TestNginxOfTheManual(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has all of 127.0.0.0/8 on its loopback interface")
@@ -195,11 +195,11 @@ func TestNginxOfTheManual(t *testing.T) {
 		return nil
 	})
 	if text := log.String(); !strings.Contains(text, "peer="+peer+"\n") || strings.Contains(text, "203.0.113.9") {
-		t.Errorf("the broker does not know who asked:\n%s", text)
+		t.Errorf("the log has the wrong address:\n%s", text)
 	}
 }
 
-// exchange sends text and returns what comes back.
+// exchange sends text and returns the response.
 func exchange(t *testing.T, addr, text string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -211,6 +211,6 @@ func exchange(t *testing.T, addr, text string) string {
 	if _, err := fmt.Fprint(conn, text); err != nil {
 		t.Fatal(err)
 	}
-	got, _ := io.ReadAll(conn) // a reset is an answer, too
+	got, _ := io.ReadAll(conn) // the broker may reset the connection
 	return string(got)
 }

@@ -93,7 +93,7 @@ func TestReload(t *testing.T) {
 		t.Error("the old list did not stay")
 	}
 	close(drain)
-	for range lines { // the log goes on until the end
+	for range lines { // the broker logs until it ends
 	}
 	if err := <-done; err != nil {
 		t.Errorf("serve: %v", err)

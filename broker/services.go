@@ -17,8 +17,8 @@ import (
 // maxTokenFile bounds the file of the admin token, in bytes.
 const maxTokenFile = 4096
 
-// newServices returns what operators may do over HTTP, or nil if no file is
-// named. The token in the file is made if there is none.
+// newServices returns the operators' HTTP services, or nil if no file is named. It
+// makes a missing token file.
 func newServices(path string, list *directory.File) (*server.Services, error) {
 	if path == "" {
 		return nil, nil

@@ -63,7 +63,7 @@ func startBroker(t *testing.T, dir string) *signaling.Client {
 		default:
 		}
 		if time.Now().After(end) {
-			t.Fatal("the broker never came")
+			t.Fatal("the broker did not start")
 		}
 	}
 }
@@ -104,18 +104,18 @@ func TestRevokedInTheFile(t *testing.T) {
 				t.Errorf("got %v, want %s", err, code)
 			}
 		}
-		want(<-ended, api.CodeBadToken) // and not with 204, as at the end of its wait
+		want(<-ended, api.CodeBadToken) // not 204, as at the end of its wait
 		_, err = c.Poll(t.Context(), session.Session, status)
 		want(err, api.CodeBadToken)
 		_, err = c.Authenticate(t.Context(), key)
 		want(err, api.CodeBadSignature)
-		if p := askForGrant(t, c); p.Code != api.CodeNoAgent {
+		if p := requestGrant(t, c); p.Code != api.CodeNoAgent {
 			t.Errorf("a grant without any agent: %+v", p)
 		}
 	})
 }
 
-// awaitMetric waits until the broker shows the line.
+// awaitMetric waits until /metrics has the line.
 func awaitMetric(t *testing.T, c *signaling.Client, line string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -133,13 +133,13 @@ func awaitMetric(t *testing.T, c *signaling.Client, line string) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%q never came", line)
+			t.Fatalf("/metrics lacks %q", line)
 		}
 	}
 }
 
-// askForGrant asks once, as the client would do again and again.
-func askForGrant(t *testing.T, c *signaling.Client) (p api.Problem) {
+// requestGrant requests a grant once, without the client's retries.
+func requestGrant(t *testing.T, c *signaling.Client) (p api.Problem) {
 	t.Helper()
 	body, err := json.Marshal(&api.GrantRequest{
 		PeerFingerprint:  strings.TrimSuffix(strings.Repeat("AB:", 32), ":"),
@@ -160,9 +160,9 @@ func askForGrant(t *testing.T, c *signaling.Client) (p api.Problem) {
 	return p
 }
 
-// TestRotatedUnderARunningBroker rotates as the command does, and follows as an
-// agent does. The session of before goes on.
-func TestRotatedUnderARunningBroker(t *testing.T) {
+// TestRotationUnderARunningBroker rotates as the command does, and follows as an
+// agent does. A session from before the rotation stays valid.
+func TestRotationUnderARunningBroker(t *testing.T) {
 	dir := t.TempDir()
 	key, err := identity.GenerateKey(filepath.Join(dir, "key"), "anvil")
 	if err != nil {
@@ -197,11 +197,11 @@ func TestRotatedUnderARunningBroker(t *testing.T) {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatal("the broker never took the rotation up")
+			t.Fatal("the broker does not publish the rotation")
 		}
 	}
-	draining := &api.Status{TotalCores: 1, TotalMemMB: 1, Draining: true} // is answered at once
+	draining := &api.Status{TotalCores: 1, TotalMemMB: 1, Draining: true} // the broker answers at once
 	if _, err := c.Poll(t.Context(), session.Session, draining); err != nil {
-		t.Errorf("the session of before: %v", err)
+		t.Errorf("the session from before the rotation: %v", err)
 	}
 }

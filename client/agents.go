@@ -22,32 +22,31 @@ func (a *app) agentsCommand() *cobra.Command {
 	var c listingConfig
 	cmd := &cobra.Command{
 		Use:   "agents",
-		Short: "List the agents, or keep the list of those that are trusted",
-		Long: `List the broker's agents: what they do, how many cores and how much memory they
-have free of how much, how many jobs run there, what they build for, and their
-tags. An agent is
+		Short: "List the agents, or edit the list of trusted ones",
+		Long: `List the broker's agents: their state, free and total cores and memory, running
+jobs, targets, toolchains and tags. An agent is
 
   idle      it runs nothing
   busy      it runs jobs; more may fit
-  resting   it failed again and again, and is tried again in time
-  draining  it finishes what it has, and takes nothing new
-  offline   it does not ask for work; --all lists these, too
+  resting   it failed repeatedly; the broker tries it again later
+  draining  it finishes its jobs and takes no new ones
+  offline   it does not poll the broker; --all lists these, too
 
---target, --toolchain and --tag list those that could get such a job. No agent is
-no error: the exit code is 0 once the broker has answered.
+--target, --toolchain and --tag list agents that could get such a job. An empty list
+is no error: the exit code is 0 once the broker has answered.
 
-With --watch the table is drawn again as it changes: in place on a terminal, as a
-new table behind a blank line on a pipe; with --json, one object for each agent
-that has changed. A broker that goes away meanwhile is asked again. Ctrl-C ends
+With --watch the client redraws the table when it changes: in place on a terminal,
+as a new table behind a blank line on a pipe; with --json, it writes one object for
+each changed agent. It retries when the broker stops answering. Ctrl-C ends
 it with exit code 0.
 
-The verbs below keep known_agents, the list of agents that this user trusts. It
-has the form of OpenSSH's allowed_signers, one agent a line:
+The verbs below edit known_agents, the list of agents that you trust. It has the
+form of OpenSSH's allowed_signers, one agent a line:
 
   bench@broker.example.org ssh-ed25519 AAAA…
 
-An agent comes onto it when a job meets it for the first time, or with client
-agents trust. One that later has another key is refused until it is forgotten.`,
+The first job on an agent adds it to the list, and so does client agents trust. An
+agent that later presents another key is refused until it is forgotten.`,
 		Example: `  client agents
   client agents --target esp32c3 --toolchain esp-idf@~5.3
   client agents --all --watch`,
@@ -68,10 +67,9 @@ func (a *app) trustedCommand() *cobra.Command {
 	var o trust.Options
 	cmd := &cobra.Command{
 		Use:   "trusted",
-		Short: "List the agents that are trusted",
-		Long: `List the agents that are trusted: name and broker, fingerprint of the key, one
-agent a line.`,
-		Args: cobra.NoArgs,
+		Short: "List the trusted agents",
+		Long:  `List the trusted agents: name and broker, fingerprint of the key, one agent a line.`,
+		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			known, err := o.Known()
 			if err != nil {
@@ -104,8 +102,8 @@ func (a *app) trustCommand() *cobra.Command {
 		Use:   "trust NAME@BROKER KEY|-",
 		Short: "Trust an agent with this public key",
 		Long: `Trust the agent NAME of BROKER, a host or a URL, with a public key: one line in
-OpenSSH's form, or - to read it from standard input. Get it from the agent's
-operator by another way than the broker.
+OpenSSH's form, or - to read it from standard input. Get the key from the agent's
+operator, and not through the broker.
 
   client agents trust bench@broker.example.org 'ssh-ed25519 AAAA…'
   ssh build1 proxy-agent keygen | client agents trust bench@broker.example.org -`,
@@ -157,10 +155,9 @@ func (a *app) forgetCommand() *cobra.Command {
 	var o trust.Options
 	cmd := &cobra.Command{
 		Use:   "forget NAME@BROKER",
-		Short: "Trust an agent no longer",
-		Long: `Take the agent NAME of BROKER off the list. The next job that meets it treats it
-as new; with --strict-agents it is refused. What it has signed can no longer be
-verified.`,
+		Short: "Remove an agent from the trusted ones",
+		Long: `Remove the agent NAME of BROKER from the list. The next job on it treats it as new;
+with --strict-agents it is refused. Its statements can no longer be verified.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return cli.Failf(cli.Usage, "client agents forget takes one NAME@BROKER").Hint("client agents trusted lists them")
@@ -197,8 +194,7 @@ func knownAgent(principal string, key ssh.PublicKey) console.Known {
 	return console.Known{Principal: principal, Fingerprint: ssh.FingerprintSHA256(key)}
 }
 
-// parsePrincipal reads NAME@BROKER, where BROKER is a host, with a port if need
-// be, or a URL.
+// parsePrincipal parses NAME@BROKER, where BROKER is HOST, HOST:PORT or a URL.
 func parsePrincipal(s string) (string, error) {
 	i := strings.LastIndexByte(s, '@')
 	if i < 1 || i == len(s)-1 {

@@ -15,8 +15,8 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-// reachName is the file, beside known_agents, that remembers how brokers were
-// reached.
+// reachName is the file, beside known_agents, that keeps the ways that reached
+// brokers.
 const reachName = "rendezvous.json"
 
 // brokerConfig says which broker to use, how to reach it, and as whom.
@@ -49,7 +49,7 @@ func (c *brokerConfig) Validate() error {
 
 func (c *brokerConfig) validateReach() error {
 	if err := c.Reach.Validate(); err != nil {
-		return cli.Fail(cli.Usage, err, "doc/reach.md tells how to reach a broker where its name is blocked")
+		return cli.Fail(cli.Usage, err, "see doc/reach.md and client help fronting")
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (c *brokerConfig) open(ctx context.Context, log *slog.Logger) (*introducer,
 	return &introducer{broker, as}, nil
 }
 
-// sayWay tells the user which way to the broker is in use.
+// sayWay shows the way to the broker that is in use.
 func (a *app) sayWay(w signaling.Way) {
 	a.ui.Reached(w.Leg, w.Via, w.String(), w.Leg == signaling.LegDirect)
 }

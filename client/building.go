@@ -28,7 +28,7 @@ type building struct {
 	project *project.Project
 	job     remote.Job
 	source  string // digest
-	fresh   bool   // the build uses nothing of an earlier one, and keeps nothing for a later
+	fresh   bool   // the build shares nothing with earlier and later ones
 	ui      *console.Console
 }
 
@@ -80,8 +80,8 @@ func (b *building) Close() error {
 	return b.project.Close()
 }
 
-// run has an agent build and brings the artifacts into state; dir is what the
-// user calls the place.
+// run builds on an agent and stores the artifacts in state; dir is the user's
+// name of their folder.
 func (b *building) run(ctx context.Context, state *os.Root, dir string) (*console.Built, *artifacts.Set, error) {
 	key, err := project.Key(state)
 	if err != nil {
@@ -123,7 +123,7 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 	var set *artifacts.Set
 	arrived := false
 	b.job.Accept = func(o *remote.Outcome) (err error) {
-		arrived = true // from here on Keep cleans up
+		arrived = true // Keep cleans up from now on
 		if o.Received == nil {
 			o.Received = &channel.Manifest{}
 		}

@@ -65,7 +65,7 @@ func knownNames(cmd *cobra.Command) []string {
 	if err != nil {
 		return nil
 	}
-	agents, _ := known.List() // nor without agents
+	agents, _ := known.List() // without a list there is nothing to complete
 	var names []string
 	for _, agent := range agents {
 		name, _, _ := strings.Cut(agent.Principal, "@")

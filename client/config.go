@@ -114,7 +114,7 @@ func (a *app) unsetConfigCommand() *cobra.Command {
 	}
 }
 
-// editSettings replaces the line of a setting, or appends it. An empty line
+// editSettings replaces the line of a setting, or appends the line. An empty line
 // removes the setting.
 func editSettings(name, line string) error {
 	path, err := settingsFile()

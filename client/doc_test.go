@@ -40,8 +40,8 @@ func blocks(t *testing.T, language string) []string {
 	return out
 }
 
-// TestDocumentHasEveryVerbAndNoUnknownFlag: the reference page, which is
-// generated, lists the flags.
+// TestDocumentHasEveryVerbAndNoUnknownFlag compares doc/client.md with the command
+// line. The generated reference page lists the flags.
 func TestDocumentHasEveryVerbAndNoUnknownFlag(t *testing.T) {
 	text := document(t)
 	root := newCommand(&app{})
@@ -81,7 +81,8 @@ func verbs(c *cobra.Command) []*cobra.Command {
 	return all
 }
 
-// TestEveryFlagIsDefinedOnce: verbs that share a flag share its definition.
+// TestEveryFlagIsDefinedOnce checks that verbs share the definitions of their
+// common flags.
 func TestEveryFlagIsDefinedOnce(t *testing.T) {
 	seen := map[string]*pflag.Flag{}
 	for _, verb := range verbs(newCommand(&app{})) {
@@ -111,8 +112,8 @@ func TestDocumentsProjectFile(t *testing.T) {
 	}
 }
 
-// TestDocumentsConsole runs what the document shows, against a far end and a
-// simulated board. "…" in the document stands for what differs.
+// TestDocumentsConsole runs the document's commands against a fake broker, a fake
+// agent and a simulated board. "…" in the document stands for any text.
 func TestDocumentsConsole(t *testing.T) {
 	shown := blocks(t, "console")
 	dir := t.TempDir()
@@ -164,7 +165,7 @@ func TestDocumentsConsole(t *testing.T) {
 	}
 }
 
-// documentedFarm is the agents that the document shows.
+// documentedFarm returns the agents in the document.
 func documentedFarm() []api.AgentInfo {
 	farm := farmOf("anvil", "bench", "spare")
 	farm[0].State, farm[0].RunningJobs, farm[0].FreeCores, farm[0].FreeMemMB = api.AgentBusy, 2, 4, 512
@@ -178,7 +179,7 @@ func documentedFarm() []api.AgentInfo {
 	return farm
 }
 
-// words splits a command line with double quotes.
+// words splits a command line that may have double quotes.
 func words(s string) []string {
 	var out []string
 	for i, part := range strings.Split(s, `"`) {

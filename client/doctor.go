@@ -93,8 +93,8 @@ func (a *app) doctor(ctx context.Context, c doctorConfig) error {
 	return nil
 }
 
-// agents asks who could do the smallest of jobs. That takes nothing from anybody,
-// but counts as a grant.
+// agents requests a grant for the smallest job, to see its candidates. It reserves
+// nothing and counts as a grant.
 func (c *doctorConfig) agents(ctx context.Context, broker *introducer) (names []string, problem string) {
 	names = []string{}
 	cert, err := peer.NewCertificate()

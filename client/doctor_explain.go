@@ -8,7 +8,7 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-// describe puts what was found about a way into words.
+// describe puts the result of probing a way into words.
 func (c *doctorConfig) describe(p signaling.Probe, skew time.Duration) console.Way {
 	title := map[string]string{signaling.LegDirect: "direct", signaling.LegFront: "front " + p.Way.Via, signaling.LegAMP: "AMP cache " + p.Way.Via}
 	w := console.Way{Leg: p.Way.Leg, Via: p.Way.Via, Works: p.Works(), Title: title[p.Way.Leg], Steps: []console.Step{}}

@@ -23,13 +23,13 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// ailing is a broker that is reached in more ways than one.
+// ailing is a broker with several addresses.
 type ailing struct {
 	ca *fronttest.CA
 	// plain is the broker itself, in clear; secure is it over TLS.
 	plain, secure *httptest.Server
 	problem       *api.Problem // the answer to grant requests
-	asked         []api.GrantRequest
+	needs         []api.GrantRequest
 }
 
 func newAiling(t *testing.T) *ailing {
@@ -56,7 +56,7 @@ func newAiling(t *testing.T) *ailing {
 		if err := json.NewDecoder(r.Body).Decode(&need); err != nil || need.Validate() != nil {
 			t.Errorf("%v, %v", err, need.Validate())
 		}
-		b.asked = append(b.asked, need)
+		b.needs = append(b.needs, need)
 		if b.problem != nil {
 			send(w, b.problem.Status, api.TypeProblem, b.problem)
 			return
@@ -74,7 +74,7 @@ func newAiling(t *testing.T) *ailing {
 	return b
 }
 
-// onLocalhost is the address by the name that has one everywhere.
+// onLocalhost returns the address with the name localhost.
 func onLocalhost(t *testing.T, addr string) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(addr)
@@ -85,7 +85,7 @@ func onLocalhost(t *testing.T, addr string) string {
 }
 
 // TestDocumentsDoctor runs client doctor as the document shows it: through a
-// filter, two nginx and a cache that is not there.
+// filter, two nginx and a missing cache.
 func TestDocumentsDoctor(t *testing.T) {
 	b := newAiling(t)
 	filter := fronttest.StartFilter(t)
@@ -117,8 +117,8 @@ func TestDocumentsDoctor(t *testing.T) {
 			}
 		}
 	}
-	if len(b.asked) != 1 || b.asked[0].Target != "esp32c3" {
-		t.Errorf("it asks for %+v", b.asked)
+	if len(b.needs) != 1 || b.needs[0].Target != "esp32c3" {
+		t.Errorf("the requests are %+v", b.needs)
 	}
 	if stderr.Len() > 0 {
 		t.Errorf("on standard error: %s", stderr.String())
@@ -202,7 +202,7 @@ func TestDoctorWhenNothingWorks(t *testing.T) {
 	}
 }
 
-// TestCertificatesAreExplained: what is wrong with TLS has its own advice.
+// TestCertificatesAreExplained checks the hint for each fault of TLS.
 func TestCertificatesAreExplained(t *testing.T) {
 	b := newAiling(t)
 	u, err := url.Parse(b.secure.URL)

@@ -116,8 +116,8 @@ func (a *app) loadFirmware(at string, o trust.Options) (*artifacts.Firmware, err
 	return firmware, err
 }
 
-// board is a board that was flashed. Its port is open and goes on to a monitor,
-// which shows the tail first.
+// board is a flashed board. Its port stays open for a monitor, which shows the
+// tail first.
 type board struct {
 	port    flash.Port
 	tail    []byte

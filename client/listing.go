@@ -14,11 +14,11 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// How often --watch asks.
+// The pause between two requests of --watch.
 const (
 	defaultInterval = 2 * time.Second
 	minInterval     = time.Second
-	// maxPause is how long it waits at most for a broker that does not answer.
+	// maxPause is the longest pause while the broker does not answer.
 	maxPause = 30 * time.Second
 )
 
@@ -81,7 +81,7 @@ func (a *app) listAgents(ctx context.Context, c listingConfig) error {
 	return nil
 }
 
-// look asks the broker how the agents are now.
+// look fetches the present list of agents.
 func (c *listingConfig) look(ctx context.Context, broker *introducer) (*console.Listing, error) {
 	q := c.query()
 	agents, err := broker.Agents(ctx, *q)
@@ -91,7 +91,7 @@ func (c *listingConfig) look(ctx context.Context, broker *introducer) (*console.
 	return console.NewListing(agents, c.All, len(q.Values()) > 0), nil
 }
 
-// listingError is what the user hears of a broker that does not list its agents.
+// listingError explains why the broker does not list its agents.
 func listingError(ctx context.Context, broker *introducer, err error) error {
 	var p *api.Problem
 	switch {
@@ -99,7 +99,7 @@ func listingError(ctx context.Context, broker *introducer, err error) error {
 		return ctx.Err()
 	case errors.As(err, &p) && p.Code == api.CodeNotFound:
 		return cli.Failf(cli.Broker, "the broker at %s does not list its agents", broker.Origin()).
-			Hint("it is older than this client; its operator can update it", "client doctor tells whether there are agents")
+			Hint("it is older than this client; ask its operator to update it", "try client doctor, which shows whether there are agents")
 	}
 	return remote.BrokerError(ctx, broker.Client, broker.as.Name, err)
 }

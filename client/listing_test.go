@@ -10,7 +10,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// farmOf is agents with these names, which run nothing.
+// farmOf returns idle agents with these names.
 func farmOf(names ...string) []api.AgentInfo {
 	var farm []api.AgentInfo
 	for _, name := range names {
@@ -22,8 +22,8 @@ func farmOf(names ...string) []api.AgentInfo {
 	return farm
 }
 
-// setAgents is the script command "set-agents FILE": the far end lists the agents in the
-// file, JSON.
+// setAgents is the script command "set-agents FILE": the broker lists the agents in the
+// JSON file.
 func setAgents(ts *testscript.TestScript, neg bool, args []string) {
 	b := *ts.Value(brokerKey{}).(**fakefarm.Broker)
 	if neg || len(args) != 1 || b == nil {
@@ -34,8 +34,8 @@ func setAgents(ts *testscript.TestScript, neg bool, args []string) {
 	b.Set(func(s *fakefarm.Settings) { s.Farm = farm })
 }
 
-// checkQuery is the script command "check-query QUERY": the last list that was begun must
-// have been asked for with it.
+// checkQuery is the script command "check-query QUERY": the last list of agents must
+// have been requested with it.
 func checkQuery(ts *testscript.TestScript, neg bool, args []string) {
 	b := *ts.Value(brokerKey{}).(**fakefarm.Broker)
 	if neg || len(args) != 1 || b == nil {
@@ -48,6 +48,6 @@ func checkQuery(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	if last != args[0] {
-		ts.Fatalf("the broker was asked %q", b.Queries())
+		ts.Fatalf("the broker got the queries %q", b.Queries())
 	}
 }

@@ -1,5 +1,5 @@
 // Command client builds a project on an agent far away and flashes the board on
-// this machine's USB port. doc/client.md tells how to use it.
+// this machine's USB port. See doc/client.md.
 package main
 
 import (
@@ -15,11 +15,11 @@ func main() { os.Exit(int(run())) }
 
 func run() cli.Exit {
 	// The first signal cancels the build on the agent and cleans up; the second
-	// leaves at once.
+	// exits at once.
 	ctx, _, stop := cli.Signals(context.Background(), false)
 	defer stop()
-	// So do a terminal that is closed and a pipe that nobody reads any more:
-	// dying of them would leave the agent building.
+	// A closed terminal and a closed pipe cancel it, too: a client that they killed
+	// would leave the agent building.
 	ctx, forget := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
 	defer forget()
 	return execute(ctx, os.Args[1:], os.Stdout, os.Stderr)

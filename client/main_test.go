@@ -23,7 +23,7 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
-// asClient makes the test binary be the client.
+// asClient is the environment variable that makes the test binary the client.
 const asClient = "FARFORGE_TEST_AS_CLIENT"
 
 func TestMain(m *testing.M) {

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// natFile remembers in a project's state what NAT this machine was behind, and
-// natLasts is how long that is taken to be so: a laptop moves. It only helps the
-// broker to choose an agent, so what cannot be read or written does not matter.
+// natFile caches in the project's state the kind of NAT that this machine is
+// behind, for natLasts, because laptops move. It only helps the broker to choose an
+// agent, so errors of reading and writing it are ignored.
 const (
 	natFile  = "nat.json"
 	natLasts = 15 * time.Minute
@@ -23,7 +23,7 @@ type natMemory struct {
 	At     time.Time `json:"at"`
 }
 
-// recallNAT returns what was found out lately, or nothing.
+// recallNAT returns the cached kind, if it is recent.
 func recallNAT(state *os.Root, broker string, now time.Time) (kind string, known bool) {
 	f, err := state.Open(natFile)
 	if err != nil {
@@ -40,8 +40,8 @@ func recallNAT(state *os.Root, broker string, now time.Time) (kind string, known
 	return m.NAT, true
 }
 
-// learnNAT probes the NAT while a job runs, for the next one: a probe takes
-// longer than to get a grant. The function that it returns ends that.
+// learnNAT probes the NAT while a job runs and caches the result for the next
+// job, because a probe takes longer than a grant. stop ends the probe.
 func learnNAT(ctx context.Context, state *os.Root, broker string, probe func(context.Context) (string, error)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup

@@ -48,7 +48,7 @@ func TestNATIsRemembered(t *testing.T) {
 	if _, known := recallNAT(state, broker, time.Now()); known {
 		t.Error("known from a broken file")
 	}
-	// A job that is over does not wait for the probe.
+	// The end of a job does not wait for the probe.
 	stop := learnNAT(t.Context(), state, broker, func(ctx context.Context) (string, error) { <-ctx.Done(); return "", ctx.Err() })
 	stop()
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// TestPassphraseIsAskedOnTheTerminal types one on a real terminal, which must
-// not show it, while standard input and output go elsewhere.
+// TestPassphraseIsAskedOnTheTerminal types a passphrase on a real terminal, which
+// must not show it, while standard input and output are redirected.
 func TestPassphraseIsAskedOnTheTerminal(t *testing.T) {
 	keygen, err := exec.LookPath("ssh-keygen")
 	if err != nil {
@@ -74,8 +74,7 @@ func TestPassphraseIsAskedOnTheTerminal(t *testing.T) {
 	}
 }
 
-// typeAtPrompts types one line at each prompt and collects what is shown, to
-// the end.
+// typeAtPrompts types one line at each prompt and collects the output to its end.
 func typeAtPrompts(terminal io.ReadWriter, seen *bytes.Buffer, keys string) {
 	lines := strings.SplitAfter(keys, "\r")
 	buf := make([]byte, 1024)

@@ -107,7 +107,7 @@ func choosePort(named string, list func() ([]serialport.Info, error)) (string, e
 	for _, p := range ports {
 		switch {
 		case strings.HasPrefix(p.Name, "/dev/tty."):
-			// macOS has each port twice; this one waits for a modem.
+			// macOS has two devices for each port; this one waits for a modem.
 		case p.USB || strings.Contains(strings.ToLower(p.Name), "usb"):
 			plausible = append(plausible, p)
 		default:
@@ -155,7 +155,7 @@ func describePort(p serialport.Info) string {
 	return text
 }
 
-// openPort opens the port that is chosen.
+// openPort opens the chosen port.
 func (a *app) openPort(ctx context.Context, name string, baud int) (flash.Port, error) {
 	port, err := serialport.Open(ctx, name, baud)
 	if err != nil {

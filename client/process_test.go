@@ -23,7 +23,7 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// process is the client as a process of its own.
+// process is a client in its own process.
 type process struct {
 	*exec.Cmd
 	stdout, stderr bytes.Buffer
@@ -53,7 +53,7 @@ func (p *process) exit(t *testing.T) cli.Exit {
 	return cli.Exit(p.ProcessState.ExitCode())
 }
 
-// TestSignalCancelsTheBuild: Ctrl-C, kill, a closed terminal.
+// TestSignalCancelsTheBuild sends the signals of Ctrl-C, kill and a closed terminal.
 func TestSignalCancelsTheBuild(t *testing.T) {
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestSignalCancelsTheBuild(t *testing.T) {
 			}
 			<-canceled
 			if got := p.stderr.String(); !strings.Contains(got, "canceling the build") || !strings.HasSuffix(got, "error: the job was canceled\n") {
-				t.Errorf("the user was told\n%s", got)
+				t.Errorf("the output is\n%s", got)
 			}
 			entries, err := os.ReadDir(filepath.Join(p.Dir, ".farforge"))
 			if err != nil {
@@ -96,7 +96,7 @@ func TestSignalCancelsTheBuild(t *testing.T) {
 	}
 }
 
-// TestBrokenPipeCancelsTheBuild: nobody reads the log any more.
+// TestBrokenPipeCancelsTheBuild closes the pipe that gets the log.
 func TestBrokenPipeCancelsTheBuild(t *testing.T) {
 	canceled := make(chan struct{})
 	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
@@ -140,8 +140,8 @@ func TestBrokenPipeCancelsTheBuild(t *testing.T) {
 	<-canceled
 }
 
-// TestSecondSignalLeavesAtOnce: the agent never agrees to the first.
-func TestSecondSignalLeavesAtOnce(t *testing.T) {
+// TestSecondSignalExitsAtOnce has an agent that never reacts to the first signal.
+func TestSecondSignalExitsAtOnce(t *testing.T) {
 	started, asked, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
 		err := fakefarm.Starts(ctx, s)

@@ -17,7 +17,7 @@ import (
 	"github.com/farforge/farforge/common/toolchain"
 )
 
-// reproduceOptions are the flags of a build that is done again.
+// reproduceOptions are the flags about repeating a build.
 type reproduceOptions struct {
 	Reproduce string
 	SameAgent bool
@@ -28,7 +28,7 @@ func (o *reproduceOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.SameAgent, "same-agent", false, "let --reproduce build on the agent of the statement")
 }
 
-// Validate reports flags that the statement decides.
+// Validate refuses flags whose values are in the statement.
 func (o *reproduceOptions) Validate(given func(flag string) bool) error {
 	switch {
 	case o.Reproduce == "" && o.SameAgent:
@@ -39,8 +39,8 @@ func (o *reproduceOptions) Validate(given func(flag string) bool) error {
 	return nil
 }
 
-// reproduce builds the statement's source again and compares what comes out.
-// The artifacts in .farforge/out stay as they are.
+// reproduce builds the statement's source again and compares the artifacts. Those
+// in .farforge/out stay.
 func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) (err error) {
 	known, err := c.Trust.Known()
 	if err != nil {
@@ -84,7 +84,7 @@ func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) 
 		return cli.Failf(cli.Usage, "make a folder for the artifacts: %w", err)
 	}
 	defer state.Close()
-	// A new folder has a new project key, and the agent is to use and keep nothing.
+	// A new folder has a new project key; the agent must not use or keep a cache.
 	b.fresh = true
 	built, set, err := b.run(ctx, state, filepath.Join(dir, artifacts.OutName))
 	var unable *cli.Error

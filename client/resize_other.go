@@ -4,5 +4,5 @@ package main
 
 import "os"
 
-// resizes tells of no change: a new size is noticed when something is shown.
+// resizes reports no change here: the next output uses the new size.
 func resizes() (changed <-chan os.Signal, stop func()) { return nil, func() {} }

@@ -24,8 +24,8 @@ const settingsName = "config.toml"
 // maxSettings bounds the user's settings file, in bytes.
 const maxSettings = 64 << 10
 
-// settings knows where the values of a verb's flags come from. From the first to
-// the last, the sources are
+// settings holds the origins of the values of a verb's flags. The sources, in the
+// order of precedence, are
 //
 //	the command line
 //	the environment      FARFORGE_URL
@@ -36,7 +36,7 @@ type settings struct {
 	origins map[string]string // by flag; flags with defaults are missing
 }
 
-// settle gives values to flags of cmd that the command line does not have.
+// settle sets the flags of cmd that the command line does not have.
 func (s *settings) settle(cmd *cobra.Command, args []string) error {
 	s.origins = map[string]string{}
 	flags := cmd.Flags()
@@ -98,8 +98,8 @@ func (s *settings) fromUser(flags *pflag.FlagSet) error {
 	return s.take(flags, values, path)
 }
 
-// take gives values to flags that have none yet. Changed stays false: the values
-// may be overridden by a file that the verb reads.
+// take sets flags that no earlier source has set. It leaves Changed false, which
+// stands for the command line and the environment.
 func (s *settings) take(flags *pflag.FlagSet, values map[string][]string, origin string) error {
 	for name, texts := range values {
 		f := flags.Lookup(name)

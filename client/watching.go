@@ -11,14 +11,14 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-// What --watch has to say of the broker.
+// The notices of --watch about the broker.
 const (
 	noticeAway channel.ProblemCode = "broker_away"
 	noticeBack channel.ProblemCode = "broker_back"
 )
 
-// watchAgents lists the agents again and again. That is its work, so that being
-// told to stop is no failure.
+// watchAgents lists the agents again and again until the user ends it, which is no
+// failure.
 func (a *app) watchAgents(ctx context.Context, c *listingConfig, broker *introducer) error {
 	w := a.ui.WatchAgents()
 	err := a.keepLooking(ctx, c, broker, w)
@@ -30,8 +30,8 @@ func (a *app) watchAgents(ctx context.Context, c *listingConfig, broker *introdu
 	return nil
 }
 
-// keepLooking shows the agents until ctx ends. A broker that goes away is waited
-// for, but it has to be there at first.
+// keepLooking shows the agents until ctx ends. It retries when the broker stops
+// answering, but the first request must succeed.
 func (a *app) keepLooking(ctx context.Context, c *listingConfig, broker *introducer, w *console.AgentWatch) error {
 	resized, forget := resizes()
 	defer forget()
@@ -52,7 +52,7 @@ func (a *app) keepLooking(ctx context.Context, c *listingConfig, broker *introdu
 			return listingError(ctx, broker, err)
 		default:
 			if !away {
-				a.notice(noticeAway, listingError(ctx, broker, err).Error()+"; asking again")
+				a.notice(noticeAway, listingError(ctx, broker, err).Error()+"; retrying")
 			}
 			away = true
 			pause = max(pause, backoff.Next(err))
@@ -80,7 +80,7 @@ func rest(ctx context.Context, pause time.Duration, resized <-chan os.Signal, re
 	}
 }
 
-// notice tells of something that does not end the command.
+// notice shows an event that does not end the command.
 func (a *app) notice(code channel.ProblemCode, message string) {
 	a.ui.Event(remote.Notice{Problem: channel.Problem{Code: code, Message: message}})
 }

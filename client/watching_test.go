@@ -76,9 +76,9 @@ func TestWatchOnAPipe(t *testing.T) {
 	sets(b, farmOf("a", "b", "c", "d"), nil) // more than a page
 	stdout("", head, "a"+idle, "b"+idle, "c"+idle, "d"+idle)
 
-	// The broker goes away, and comes back with other agents.
+	// The broker stops, and starts again with other agents.
 	sets(b, nil, &api.Problem{Status: 503, Code: api.CodeDraining, Detail: "it is shutting down\x1b[2J"})
-	stderr("the broker refuses: it is shutting down (503 draining); asking again")
+	stderr("the broker refuses: it is shutting down (503 draining); retrying")
 	sets(b, farmOf("d"), nil)
 	stderr("the broker answers again")
 	stdout("", head, "d"+idle)
@@ -96,16 +96,16 @@ func TestWatchAsJSON(t *testing.T) {
 	b := fakefarm.New(t, nil)
 	sets(b, farmOf("a", "b"), nil)
 	p, stdout, _ := started(t, b, "agents", "--watch", "--interval", "1s", "--json")
-	told := func(name string, free int) string {
+	event := func(name string, free int) string {
 		return fmt.Sprintf(`{"event":"agent","fingerprint":"SHA256:%s","name":"%s","state":"idle","total_cores":8,"free_cores":%d,"total_memory_mb":16384,"free_memory_mb":16384,"running_jobs":0}`, name, name, free)
 	}
-	stdout(`{"event":"rendezvous","leg":"direct"}`, told("a", 8), told("b", 8))
+	stdout(`{"event":"rendezvous","leg":"direct"}`, event("a", 8), event("b", 8))
 	farm := farmOf("b", "c")
 	farm[0].FreeCores = 7
 	sets(b, farm, nil)
-	stdout(told("b", 7), told("c", 8), `{"event":"agent_gone","name":"a","fingerprint":"SHA256:a"}`)
+	stdout(event("b", 7), event("c", 8), `{"event":"agent_gone","name":"a","fingerprint":"SHA256:a"}`)
 	sets(b, nil, &api.Problem{Status: 500, Code: api.CodeInternal, Detail: "it broke"})
-	stdout(`{"event":"notice","code":"broker_away","message":"the broker refuses: it broke (500 internal); asking again"}`)
+	stdout(`{"event":"notice","code":"broker_away","message":"the broker refuses: it broke (500 internal); retrying"}`)
 	sets(b, farm, nil)
 	stdout(`{"event":"notice","code":"broker_back","message":"the broker answers again"}`)
 	if err := p.Process.Signal(os.Interrupt); err != nil {
@@ -117,7 +117,7 @@ func TestWatchAsJSON(t *testing.T) {
 	}
 }
 
-// TestWatchEndsWhenItIsRefused: asking again would not help.
+// TestWatchEndsWhenItIsRefused checks that --watch does not retry a refusal.
 func TestWatchEndsWhenItIsRefused(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, nil)
@@ -131,8 +131,7 @@ func TestWatchEndsWhenItIsRefused(t *testing.T) {
 	}
 }
 
-// TestWatchOnATerminal has somebody watch, make the window smaller, and press
-// Ctrl-C.
+// TestWatchOnATerminal watches, makes the window smaller and presses Ctrl-C.
 func TestWatchOnATerminal(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, nil)
@@ -174,7 +173,7 @@ func TestWatchOnATerminal(t *testing.T) {
 	sets(b, farmOf("a", "b", "c"), nil)
 	shows(head, "a"+idle, "b"+idle, "c"+idle)
 	sets(b, nil, &api.Problem{Status: 503, Code: api.CodeDraining, Detail: "later"})
-	away := "the broker refuses: later (503 draining); asking again"
+	away := "the broker refuses: later (503 draining); retrying"
 	shows(away, head, "a"+idle, "b"+idle, "c"+idle)
 	gone := farmOf("a")
 	gone[0].State = api.AgentOffline

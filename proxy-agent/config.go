@@ -74,7 +74,7 @@ func (c *Config) validateURL() error {
 func (c *Config) validateReach() error {
 	c.Reach.File = filepath.Join(c.State.Dir, reachName)
 	if err := c.Reach.Validate(); err != nil {
-		return cli.Fail(cli.Usage, err, "doc/reach.md tells how to reach a broker where its name is blocked")
+		return cli.Fail(cli.Usage, err, "see doc/reach.md and proxy-agent help fronting")
 	}
 	return nil
 }

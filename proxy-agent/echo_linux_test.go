@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitEcho waits until the terminal echoes what is typed, or does not.
+// awaitEcho waits until the terminal's echo is on or off.
 func awaitEcho(t *testing.T, terminal *os.File, want bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {

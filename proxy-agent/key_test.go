@@ -74,8 +74,8 @@ func sshAgent(t *testing.T, key string) {
 	openssh(t, "ssh-add", "-q", key)
 }
 
-// TestEnrolsWithAnyOpenSSHKey takes one job with each.
-func TestEnrolsWithAnyOpenSSHKey(t *testing.T) {
+// TestEnrollsWithAnyOpenSSHKey serves one job with each kind of key.
+func TestEnrollsWithAnyOpenSSHKey(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		key  func(t *testing.T) (path string, flags []string)
@@ -124,7 +124,8 @@ func TestEnrolsWithAnyOpenSSHKey(t *testing.T) {
 	}
 }
 
-// TestFirstStartMakesTheKey: no keygen, and the operator's line is printed.
+// TestFirstStartMakesTheKey starts an agent without keygen, which prints the line
+// for the operator.
 func TestFirstStartMakesTheKey(t *testing.T) {
 	key, err := identity.GenerateKey(filepath.Join(t.TempDir(), "id"), "")
 	if err != nil {
@@ -134,7 +135,7 @@ func TestFirstStartMakesTheKey(t *testing.T) {
 	p := f.start("--sandbox", "none", "--name", "anvil", "--url", "http://127.0.0.1:1")
 	made := filepath.Join(f.dir, "state", keyName)
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(filepath.Join(f.dir, "state", "workspaces")); err == nil { // comes later
+		if _, err := os.Stat(filepath.Join(f.dir, "state", "workspaces")); err == nil { // made after the key
 			break
 		}
 		if time.Now().After(end) {
@@ -157,8 +158,8 @@ func TestFirstStartMakesTheKey(t *testing.T) {
 	}
 }
 
-// TestStateSurvivesARestart: the sealing key stays, and nobody else can read
-// what the agent keeps.
+// TestStateSurvivesARestart checks that the sealing key stays, and that only the
+// owner can read the agent's files.
 func TestStateSurvivesARestart(t *testing.T) {
 	f := newFarm(t)
 	var recipients []string
@@ -192,7 +193,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 	}
 }
 
-// terminal is a pseudo-terminal with a program that was started on it.
+// terminal is a pseudo-terminal with a program that runs on it.
 type terminal struct {
 	t       *testing.T
 	user    *os.File
@@ -205,7 +206,7 @@ type terminal struct {
 func onTerminal(t *testing.T, args ...string) *terminal {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		t.Skip("this test looks at the terminal's echo as Linux tells it")
+		t.Skip("this test reads the terminal's echo with a system call of Linux")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -248,7 +249,7 @@ func onTerminal(t *testing.T, args ...string) *terminal {
 	return x
 }
 
-// until reads what the program says until it has said text.
+// until reads the program's output up to text.
 func (x *terminal) until(text string) {
 	x.t.Helper()
 	for {
@@ -279,7 +280,7 @@ func TestPassphraseIsAskedForOnTheTerminal(t *testing.T) {
 	awaitEcho(t, x.user, true)
 }
 
-func TestSignalWhileItAsksForThePassphrase(t *testing.T) {
+func TestSignalAtThePassphrasePrompt(t *testing.T) {
 	x := onTerminal(t, "keygen", "--key", sshKeygen(t, passphrase, "-t", "ed25519"))
 	x.until("Passphrase for ")
 	awaitEcho(t, x.user, false)

@@ -1,6 +1,6 @@
-// Command proxy-agent builds projects for clients on this machine. It asks a
-// broker for work, checks every grant itself, and runs builds in a sandbox.
-// doc/agent.md and doc/recipes.md tell the rest.
+// Command proxy-agent builds projects for clients on this machine. It polls a
+// broker for jobs, checks every grant itself, and runs builds in a sandbox. See
+// doc/agent.md and doc/recipes.md.
 package main
 
 import (
@@ -13,8 +13,8 @@ import (
 func main() { os.Exit(int(run())) }
 
 func run() cli.Exit {
-	// The first signal lets the jobs under way end, the second stops them, the
-	// third leaves at once.
+	// The first signal drains, the second stops the running jobs, the third exits at
+	// once.
 	ctx, drain, stop := cli.Signals(context.Background(), true)
 	defer stop()
 	cmd := newCommand(program{ctx: ctx, drain: drain, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})

@@ -54,7 +54,7 @@ func (p program) run(cfg *Config) (err error) {
 		return err
 	}
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // from here on it does not end the agent
+	signal.Notify(hangups, syscall.SIGHUP) // now SIGHUP does not end the agent
 	defer signal.Stop(hangups)
 	catalog, err := detect(p.ctx, cfg, a.sandbox, a.log)
 	if err != nil {
@@ -190,8 +190,8 @@ func (p program) serveOperator(ctx context.Context, cfg *Config, a *parts, agent
 	return drain, socket
 }
 
-// reload reads the recipes again, as SIGHUP asks. Recipes that cannot be used
-// leave the agent with those it has.
+// reload reads the recipes again, after SIGHUP. If none of them works, the agent
+// keeps its present ones.
 func (a *parts) reload(ctx context.Context, cfg *Config) {
 	catalog, err := detect(ctx, cfg, a.sandbox, a.log)
 	if err == nil && len(catalog.Capabilities()) == 0 {

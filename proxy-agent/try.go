@@ -176,8 +176,7 @@ func tried(err error) error {
 	return cli.Fail(cli.BuildFailed, err, problem.Hints...).WithCode(string(problem.Code))
 }
 
-// copyProject copies the files that a client would send, more or less: what
-// Git and Farforge keep for themselves stays behind.
+// copyProject copies a project without the folders of Git and Farforge.
 func copyProject(to, from string) error {
 	if info, err := os.Stat(from); err != nil {
 		return err

@@ -8,13 +8,13 @@
 //	error: no agent can build for esp32s3
 //	hint: 2 agents are online; they build for esp32, esp32c3
 //
-// Every error that needs a hint, an exit code or a stable code for programs is
+// Every error that needs a hint, an exit code or a stable code for scripts is
 // an [Error]:
 //
 //	return cli.Usagef("--max-wait: %v is more than 25s", wait).Hint("use --max-wait 25s")
 //
-// An option is written once. A room declares a Config with three methods, which
-// a command composes:
+// An option is written once. A room declares a Config with these methods, and
+// commands compose the Configs:
 //
 //	func (c *Config) Register(f *pflag.FlagSet)   // flags and defaults
 //	func (c *Config) Validate() error             // the first wrong value, as an Error
@@ -70,7 +70,7 @@ func (e Exit) code() string {
 	}
 }
 
-// Error is an error with hints, an exit code and a code for programs.
+// Error is an error with hints, an exit code and a code for scripts.
 type Error struct {
 	Err   error
 	Hints []string // what the user can do, one imperative each
@@ -103,7 +103,7 @@ func (e *Error) Hint(hints ...string) *Error {
 	return e
 }
 
-// WithCode sets e's code for programs and returns e.
+// WithCode sets e's code for scripts and returns e.
 func (e *Error) WithCode(code string) *Error {
 	e.Code = code
 	return e
@@ -135,7 +135,7 @@ func Code(err error) Exit {
 	}
 }
 
-// ErrorCode returns the stable code of err for programs, such as "no_agent". It
+// ErrorCode returns the stable code of err for scripts, such as "no_agent". It
 // is the first of: the Code of an [Error] in err's tree; the code of an error
 // that has a method ErrorCode() string, such as a broker's answer; the name of
 // the exit code.

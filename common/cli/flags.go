@@ -55,8 +55,8 @@ func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) e
 	return failed
 }
 
-// Default sets what help says of a flag's default, where the default itself
-// depends on the machine or the user.
+// Default sets the text that help shows as a flag's default, where the default
+// itself depends on the machine or the user.
 func Default(f *pflag.FlagSet, flag, text string) { f.Lookup(flag).DefValue = text }
 
 func annotate(f *pflag.Flag, key, value string) {

@@ -38,7 +38,7 @@ func (l *list[T]) Set(s string) error {
 	return nil
 }
 
-// String returns what was given, for help and errors.
+// String returns the values as they were written.
 func (l *list[T]) String() string { return strings.Join(l.text, ",") }
 
 // Type names the kind of value in a command's help.

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// LogConfig says how a program that runs for long logs to standard error.
+// LogConfig configures the log that broker and agent write to standard error.
 type LogConfig struct {
 	Format string // text or json
 	Level  string // as slog reads it

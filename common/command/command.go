@@ -1,4 +1,4 @@
-// Package command gives the commands of the three programs one manner: help with
+// Package command makes the commands of the three programs alike: help with
 // flags below headings, suggestions for mistyped verbs and flags, the verbs
 // version, help and completion, and errors that common/cli prints.
 //
