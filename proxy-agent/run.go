@@ -126,6 +126,7 @@ func (p program) work(cfg *Config, a *parts, hangups <-chan os.Signal) error {
 		catalog := a.catalog.Load()
 		return catalog.Capabilities(), catalog.Recipes()
 	}
+	w.SoftLimits = a.sandbox.Soft() != nil
 	w.Version, w.Logger = cli.Version(), a.log
 	w.DiskLow = func() error { return a.workspaces.Low(cfg.Build.Disk.Reserve) }
 	w.Host = func(keys *grant.KeySet) (*session.Host, error) {

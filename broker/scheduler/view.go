@@ -36,6 +36,7 @@ func (f *Farm) Info(a *directory.Agent, o *Options) api.AgentInfo {
 		return info
 	}
 	info.Version, info.NAT = printable(a.Status.Version), nat.Parse(a.Status.NAT).String()
+	info.SoftLimits = a.Status.SoftLimits
 	info.TotalCores, info.TotalMemMB = a.Status.TotalCores, a.Status.TotalMemMB
 	for _, c := range a.Status.Capabilities {
 		if a.MayBuild(c.Target) {

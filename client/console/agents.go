@@ -80,12 +80,15 @@ func (l *Listing) rows() [][]string {
 }
 
 // row returns the cells of an agent: free capacity before the slash, total capacity
-// behind it.
+// behind it, and "(soft)" if its builds may exceed their limits.
 func row(a *api.AgentInfo) []string {
 	cores, mem := "-", "-"
 	if a.TotalCores > 0 {
 		cores = fmt.Sprintf("%d/%d", a.FreeCores, a.TotalCores)
 		mem = memory(a.FreeMemMB) + "/" + memory(a.TotalMemMB)
+		if a.SoftLimits {
+			mem += " (soft)"
+		}
 	}
 	tags := make([]string, 0, len(a.Tags))
 	for _, tag := range a.Tags {

@@ -219,6 +219,8 @@ type Status struct {
 	// Draining announces that the agent finishes its jobs and takes no new ones.
 	// The broker answers such a poll at once with 204.
 	Draining bool `json:"draining,omitempty"`
+	// SoftLimits reports that no control groups enforce the limits of builds.
+	SoftLimits bool `json:"soft_limits,omitempty"`
 }
 
 // Capability says that an agent can build for a target with a toolchain.

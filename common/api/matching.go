@@ -74,6 +74,8 @@ type AgentInfo struct {
 	Capabilities []Capability `json:"capabilities,omitempty"`
 	Tags         []string     `json:"tags,omitempty"`
 	NAT          string       `json:"nat,omitempty"`
+	// SoftLimits reports that no control groups enforce the limits of builds.
+	SoftLimits bool `json:"soft_limits,omitempty"`
 }
 
 // AgentState is the state of an agent.

@@ -115,7 +115,7 @@ func (w *Worker) poll(ctx context.Context, drain <-chan struct{}) error {
 func (w *Worker) Status(draining bool) *api.Status { return w.status(draining) }
 
 func (w *Worker) status(draining bool) *api.Status {
-	s := &api.Status{Version: w.Version, Tags: w.Tags, Warm: w.Warm(), Sealing: w.Sealing, Draining: draining}
+	s := &api.Status{Version: w.Version, SoftLimits: w.SoftLimits, Tags: w.Tags, Warm: w.Warm(), Sealing: w.Sealing, Draining: draining}
 	s.Capabilities, s.Recipes = w.Offer()
 	if kind := w.nat.Load(); kind != nil {
 		s.NAT = *kind

@@ -51,6 +51,8 @@ type Config struct {
 	Warm     func() []string
 	Capacity Capacity
 	Version  string
+	// SoftLimits reports that no control groups enforce the limits of builds.
+	SoftLimits bool
 	// DiskLow returns an error while the disk is too full for another job; nil
 	// disables the check.
 	DiskLow func() error
