@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -66,7 +67,7 @@ func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
 	if c.Job.Recipe == "" { // a recipe that the user names may build any kind
 		b.job.Need.Kind = string(b.project.Kind)
 	}
-	b.project.Warn = func(text string) { a.ui.Say("%s", text) }
+	b.project.Warn = func(text string) { b.notice(remote.NoticeIgnoreRules, text) }
 	if b.job.Source, err = b.project.Scan(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -154,6 +155,10 @@ func (b *building) run(ctx context.Context, state *os.Root, dir string) (*consol
 	return console.NewBuilt(outcome, set, prepared+outcome.Setup, prepared+outcome.Total), set, nil
 }
 
+func (b *building) notice(code channel.ProblemCode, text string) {
+	b.ui.Event(remote.Notice{Problem: channel.Problem{Code: code, Message: text}})
+}
+
 // nameSecrets names the files that look like secrets before they are sent for the first
 // time.
 func (b *building) nameSecrets(state *os.Root) error {
@@ -162,8 +167,8 @@ func (b *building) nameSecrets(state *os.Root) error {
 	}
 	found, err := b.project.NewSecrets(state, b.job.Source.Files)
 	if len(found) > 0 {
-		b.ui.Say("these files look like secrets, and the agent gets to read them: %s; leave out with %s what the build does not need",
-			console.Clean(strings.Join(found, ", "), false), project.IgnoreName)
+		b.notice(remote.NoticeSecretFiles, fmt.Sprintf("these files look like secrets, and the agent will read them: %s; leave out with %s what the build does not need",
+			strings.Join(found, ", "), project.IgnoreName))
 	}
 	return err
 }

@@ -41,6 +41,10 @@ const (
 	NoticeClockSkew channel.ProblemCode = "clock_skew"
 	NoticeNewAgent  channel.ProblemCode = "new_agent"
 	NoticeUnsealed  channel.ProblemCode = "unsealed"
+	// NoticeSecretFiles names files that look like secrets before they are sent.
+	NoticeSecretFiles channel.ProblemCode = "secret_files"
+	// NoticeIgnoreRules names rules that the client cannot obey.
+	NoticeIgnoreRules channel.ProblemCode = "ignore_rules"
 	// NoticeSecondTry says that the agent was lost and the broker is asked for another.
 	NoticeSecondTry channel.ProblemCode = "second_try"
 	// NoticeUnexplained says that the broker gave no reasons although the user wants them.
