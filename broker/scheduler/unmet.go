@@ -88,7 +88,7 @@ func Explain(s Snapshot, n Need, o Options) *Unmet {
 			fmt.Sprintf("%s online; exclude fewer than %s", agents(len(online)), list(n.Exclude, maxListed)),
 		}, retryLater}
 	case count[notPinned]+count[excluded]+count[cannotOpen] == len(online):
-		return &Unmet{api.CodeNoAgent, "this broker passes on only sealed offers, and no agent here can open them", []string{
+		return &Unmet{api.CodeNoAgent, "this broker accepts only sealed offers, and no agent here can open them", []string{
 			agents(len(online)) + " online, without sealing keys; update proxy-agent",
 		}, retryLater}
 	case len(capable) > 0:

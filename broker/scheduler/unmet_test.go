@@ -39,7 +39,7 @@ func TestUnmetNeedsAreNamed(t *testing.T) {
 			[]string{"2 agents are online; exclude fewer than a, SHA256:b"}},
 		{"pinned but one, which is excluded", two, Need{Agents: []string{"a"}, Exclude: []string{"a"}}, api.CodeNoAgent, "the request excludes every agent that is able",
 			[]string{"2 agents are online; exclude fewer than a"}},
-		{"no sealing key", two, Need{Sealed: true}, api.CodeNoAgent, "this broker passes on only sealed offers, and no agent here can open them",
+		{"no sealing key", two, Need{Sealed: true}, api.CodeNoAgent, "this broker accepts only sealed offers, and no agent here can open them",
 			[]string{"2 agents are online, without sealing keys; update proxy-agent"}},
 		{"target", two, Need{Target: "esp32s3", Toolchain: need("esp-idf@5.4")}, api.CodeNoTarget, "no agent can build for esp32s3 with esp-idf 5.4",
 			[]string{"2 agents are online; they offer esp-idf 5.3.1 (esp32, esp32c3)"}},
