@@ -57,7 +57,7 @@ func TestOnlyAnAgentsOwnSealingKeyIsPublished(t *testing.T) {
 	if got, err := update(own2); err != nil || got == nil || *got != *own2 {
 		t.Errorf("another of its own: %v, %v", got, err)
 	}
-	if got, err := update(foreign); err == nil || !strings.Contains(err.Error(), "not the agent's own") || got != nil {
+	if got, err := update(foreign); err == nil || !strings.Contains(err.Error(), "the agent has not signed the sealing key") || got != nil {
 		t.Errorf("a foreign key: %v, %v", got, err)
 	}
 	same := *foreign
