@@ -369,7 +369,7 @@ func TestLineTo(t *testing.T) {
 
 // TestEndlessLine takes megabytes without a newline, in each mode, in bounded memory.
 func TestEndlessLine(t *testing.T) {
-	const size = 12 << 20
+	const size = 4 << 20
 	chunk := bytes.Repeat([]byte("0123456789abcdef"), 256)
 	seen := 0
 	for name, o := range map[string]Options{

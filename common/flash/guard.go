@@ -86,8 +86,8 @@ func near(p span, taken []span) bool {
 // watch takes the digests of the parts that must not change.
 func (d *Device) watch(ctx context.Context, regions []region, all bool) (guard, error) {
 	taken := occupied(regions)
-	size := d.info.FlashSize
-	if size == 0 || size > maxFlash {
+	size := min(d.info.FlashSize, maxFlash)
+	if size == 0 {
 		size = taken[len(taken)-1].end // beyond its end a flash repeats its beginning
 	}
 	gaps := free(taken, size)
