@@ -91,7 +91,7 @@ func TestStatementsThatDoNotHold(t *testing.T) {
 		{"another target", agent, nil, Expected{Target: "esp32"}, `about the target "esp32c3", not "esp32"`},
 		{"another toolchain", agent, nil, Expected{Toolchain: "gcc"}, `about the toolchain "esp-idf", not "gcc"`},
 		{"another version", agent, nil, Expected{Toolchain: "esp-idf@5.4"}, "about esp-idf 5.3.1, not 5.4"},
-		{"an artifact too many", agent, func(b *provenance.Build) { b.Artifacts = b.Artifacts[1:] }, Expected{}, "is not among what the agent signed"},
+		{"an artifact too many", agent, func(b *provenance.Build) { b.Artifacts = b.Artifacts[1:] }, Expected{}, "the agent did not sign"},
 		{"an artifact too few", agent, func(b *provenance.Build) { b.Artifacts = append(b.Artifacts, api.Artifact{Path: "x", SHA256: "y"}) }, Expected{}, "x is missing"},
 		{"another artifact", agent, func(b *provenance.Build) { b.Artifacts[0].SHA256 = strings.Repeat("0", 64) }, Expected{}, "the agent signed 0000"},
 		{"unsigned allowed, and wrong", other, nil, Expected{AllowUnsigned: true}, "check the signature"},
@@ -248,7 +248,7 @@ func TestTamperedFolders(t *testing.T) {
 	}{
 		{"artifact", write("hello.bin", "2"), "hello.bin has the SHA-256"},
 		{"flash map", write("flasher_args.json", "{}"), "flasher_args.json has the SHA-256"},
-		{"another file", write("evil.bin", "x"), "evil.bin is not among what the agent signed"},
+		{"another file", write("evil.bin", "x"), "the agent did not sign evil.bin"},
 		{"signature", write(provenance.SignatureName, "x"), "read the signature"},
 		{"statement that is none", write(provenance.FileName, "{}"), "the build's provenance does not hold"},
 		{"one byte of the statement", func(dir string, _ *identity.KnownAgents) error {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
@@ -55,6 +57,13 @@ type Config struct {
 	// PlainDTLS is for peer.Config.
 	PlainDTLS bool
 	Logger    *slog.Logger
+}
+
+// Register defines the flags and their defaults.
+func (c *Config) Register(f *pflag.FlagSet) {
+	f.BoolVar(&c.RequireSealed, "require-sealed", false, "refuse offers that the broker could read")
+	f.BoolVar(&c.KeepLocal, "keep-local-addresses", false, "put local addresses into answers, even for clients in other networks")
+	peer.RegisterDTLS(f, &c.PlainDTLS)
 }
 
 // Host makes sessions. It is safe for concurrent use.
