@@ -73,7 +73,7 @@ func TestAttacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing.Recipient = own.Recipient(); return c }
-		}, "the sealing key is not the agent's own", "has replaced an agent's key"},
+		}, "the agent has not signed the sealing key", "has replaced an agent's key"},
 		{"sealing key of the broker, unsealed allowed", func(t *testing.T, b *fakefarm.Broker, s *fakefarm.Settings, x *try) {
 			x.job.AllowUnsealed = true
 			own, err := envelope.NewKey()
@@ -81,7 +81,7 @@ func TestAttacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].Sealing.Recipient = own.Recipient(); return c }
-		}, "the sealing key is not the agent's own", "tell its operator"},
+		}, "the agent has not signed the sealing key", "tell its operator"},
 		{"sealing key without a public key", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Candidates = func(c []api.Candidate) []api.Candidate { c[0].PublicKey = ""; return c }
 		}, "not a public key", "nothing of your project was sent"},
