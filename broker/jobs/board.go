@@ -121,9 +121,10 @@ func (b *Board) sweep(now time.Time) {
 	b.meet.Sweep(now)
 }
 
-// iceServers are the ICE servers for the peers of a job whose client is at from.
-// Credentials outlive the session a little, because a TURN server asks for them
-// again and again. Clients without a token are one user, and each network of
+// iceServers returns the ICE servers for the peers of a job whose client is at
+// from. The credentials last through the longest queue and the session after it,
+// because a TURN server checks them at each refresh, and a client gets them before
+// it waits in line. Clients without a token are one user, and each network of
 // theirs is one owner.
 func (b *Board) iceServers(g *grant.Grant, from netip.Addr) []api.ICEServer {
 	if b.cfg.Relay == nil {
@@ -133,5 +134,5 @@ func (b *Board) iceServers(g *grant.Grant, from netip.Addr) []api.ICEServer {
 	if owner == users.Anyone {
 		owner += " " + quota.Network(from).String()
 	}
-	return append(b.cfg.Relay.ICEServers(g.JobID, owner, sessionOf(g)+10*time.Minute), b.cfg.ICEServers...)
+	return append(b.cfg.Relay.ICEServers(g.JobID, owner, sessionOf(g)+maxQueued), b.cfg.ICEServers...)
 }
