@@ -30,7 +30,7 @@ func TestAgentQueries(t *testing.T) {
 	}
 }
 
-// FuzzParseAgentQuery: what is accepted is valid and comes back.
+// FuzzParseAgentQuery: an accepted query is valid, and Values restores it.
 func FuzzParseAgentQuery(f *testing.F) {
 	f.Add("target=esp32c3&toolchain=esp-idf%40~5.3&tag=eu&tag=fast&after=SHA256:x")
 	f.Add("target=&toolchain=&tag=")

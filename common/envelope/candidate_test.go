@@ -88,6 +88,6 @@ func TestPlainCandidates(t *testing.T) {
 		}
 	}
 	if _, err := offer.OpenCandidate(ageMagic); err == nil {
-		t.Error("a sealed candidate was taken for a plain offer")
+		t.Error("a sealed candidate was accepted for a plain offer")
 	}
 }

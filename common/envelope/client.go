@@ -38,7 +38,7 @@ func PlainOffer(sdp string, candidates []api.Candidate) (*Offer, error) {
 // without a sealing key of its own is an error: it may be the broker itself.
 func SealOffer(sdp string, candidates []api.Candidate) (*Offer, error) {
 	if len(candidates) == 0 {
-		return nil, fmt.Errorf("seal the offer: there is no candidate to seal it to")
+		return nil, fmt.Errorf("seal the offer: the grant has no candidates")
 	}
 	recipients := make([]string, 0, len(candidates))
 	for _, c := range candidates {

@@ -1,6 +1,6 @@
 // Package envelope protects the offers, answers and candidates that a client and
-// an agent exchange through the broker: it seals them so that nobody in between
-// reads them, and signs answers so that nobody in between replaces them.
+// an agent exchange through the broker: it seals them, so that brokers and
+// proxies cannot read them, and signs answers, so that these cannot replace them.
 //
 //	client                         broker, CDN, caches          agent
 //	SealOffer ── age to the candidates' sealing keys ────────▶ OpenOffer

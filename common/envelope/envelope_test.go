@@ -277,7 +277,7 @@ func FuzzOpenAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		answer, err := offer.OpenAnswer("J", body)
 		if err == nil && answer.SDP != answerText {
-			t.Fatalf("%q was taken for the agent's", answer.SDP)
+			t.Fatalf("%q was accepted as the agent's", answer.SDP)
 		}
 	})
 }

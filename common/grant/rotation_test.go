@@ -15,7 +15,7 @@ func published(t *testing.T, keys *KeySet, rotations ...string) *Published {
 		t.Fatal(err)
 	}
 	if _, err := ParseJWKS(data); err != nil {
-		t.Fatalf("who knows no rotations cannot read the set: %v", err)
+		t.Fatalf("a reader without rotations cannot read the set: %v", err)
 	}
 	p, err := ParsePublished(data)
 	if err != nil {

@@ -6,7 +6,7 @@
 //	             independent  yes: every destination sees what a STUN server sees
 //	             address      one for each address
 //	             port         one for each address and port ("symmetric")
-//	filtering  which packets does it let in through that port?
+//	filtering  which packets does it forward through that port?
 //	             independent  all
 //	             address      those from addresses that were sent to
 //	             port         those from addresses and ports that were sent to
@@ -34,7 +34,7 @@ const (
 type NAT struct {
 	// Blocked: no UDP gets through.
 	Blocked bool
-	// Open: there is no NAT, and nothing is filtered.
+	// Open: no NAT and no filter.
 	Open      bool
 	Mapping   Dependence
 	Filtering Dependence

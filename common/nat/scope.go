@@ -44,7 +44,7 @@ func ScopeOf(ip netip.Addr) Scope {
 	return Global
 }
 
-// Public tells whether a host on the public Internet can have the address: it is
+// Public reports whether a host on the public Internet can have the address: it is
 // Global, of no documentation range, and among the IPv6 addresses that are in use.
 func Public(ip netip.Addr) bool {
 	zone := ip.Zone()

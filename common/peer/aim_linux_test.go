@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// inNamespace tells the test that it runs in a network namespace of its own.
+// inNamespace is set in the environment of a test in its own network namespace.
 const inNamespace = "FARFORGE_PEER_NAMESPACE"
 
 // TestPrivateAddressesGetNoPackets gives an agent an offer with candidates in

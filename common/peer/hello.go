@@ -50,8 +50,8 @@ type hello struct {
 	tail  []byte // what a packet of pion's has more than one of Chromium's
 }
 
-// meet is called with the other end's description.
-func (h *hello) meet(other Description) {
+// learn takes the other end's description into account.
+func (h *hello) learn(other Description) {
 	if h.wanted && other.choosesDTLS12() {
 		h.browser.Store(true)
 	}

@@ -15,8 +15,8 @@ import (
 const sdpHead = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:u\r\n"
 
 // TestLocalWakesAtTheEnd waits for a candidate of an end whose description has
-// them all. What makes the wait pointless comes last and adds no candidate; it
-// must wake the waiter nevertheless.
+// them all. The last event adds no candidate, and must wake the waiter
+// nevertheless.
 func TestLocalWakesAtTheEnd(t *testing.T) {
 	complete := Description(sdpHead + "a=end-of-candidates\r\n")
 	begin := func(tr *Trickle, _ chan struct{}) {
@@ -42,7 +42,7 @@ func TestLocalWakesAtTheEnd(t *testing.T) {
 			over := make(chan struct{})
 			tr := newTrickle(pc, Config{}, slog.New(slog.DiscardHandler), over, nil)
 			c.before(tr, over)
-			// A context whose Done is read shows that the waiter is about to sleep.
+			// Reading the context's Done shows that the waiter is about to sleep.
 			ctx, asleep := watched(t)
 			got := make(chan error, 1)
 			go func() { _, err := tr.Local(ctx, 0); got <- err }()
@@ -55,8 +55,8 @@ func TestLocalWakesAtTheEnd(t *testing.T) {
 	}
 }
 
-// watched returns a context of the test and a channel that is closed once
-// somebody is about to wait for it.
+// watched returns a context of the test and a channel that is closed when a
+// goroutine starts to wait for the context.
 func watched(t *testing.T) (context.Context, <-chan struct{}) {
 	asleep := make(chan struct{})
 	return &watchedContext{Context: t.Context(), asleep: asleep}, asleep
@@ -180,7 +180,7 @@ func TestSocketsAfterAbandonAreClosed(t *testing.T) {
 	} {
 		if s, err := open(); err == nil {
 			s.Close()
-			t.Errorf("%s: a socket was opened that nobody closes", name)
+			t.Errorf("%s: a socket was opened that is never closed", name)
 		}
 	}
 	if len(n.sockets) > 0 {

@@ -35,7 +35,7 @@ type network struct {
 	// relays are the TURN servers by address, with the ports that they serve
 	// on. It is set before any socket is made.
 	relays map[netip.Addr]map[uint16]bool
-	// relaysFrom is the time from which packets that they relay are let in, in
+	// relaysFrom is the time from which packets that they relay are admitted, in
 	// Unix nanoseconds; 0 is never.
 	relaysFrom atomic.Int64
 }
@@ -63,7 +63,7 @@ func (n *network) holdBack(servers []api.ICEServer) {
 	}
 }
 
-// admit lets relayed packets in from then on.
+// admit ends the holding back of relayed packets after a time.
 func (n *network) admit(after time.Duration) {
 	n.relaysFrom.Store(time.Now().Add(after).UnixNano())
 }

@@ -19,7 +19,7 @@ func TestRelayedPacketsAreHeldBack(t *testing.T) {
 	defer n.cancel()
 	at := func(text string) net.Addr { return net.UDPAddrFromAddrPort(netip.MustParseAddrPort(text)) }
 	if n.held(at("203.0.113.1:50000")) {
-		t.Error("held back though there is no relay")
+		t.Error("held back without a relay")
 	}
 	n.holdBack([]api.ICEServer{
 		{URLs: []string{"stun:198.51.100.1:3478"}},
@@ -40,6 +40,6 @@ func TestRelayedPacketsAreHeldBack(t *testing.T) {
 	}
 	n.admit(0)
 	if n.held(at("203.0.113.1:50000")) {
-		t.Error("held back for ever")
+		t.Error("still held back after admit")
 	}
 }

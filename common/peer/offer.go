@@ -123,7 +123,7 @@ func (c *Conn) setRemote(kind webrtc.SDPType, description Description) error {
 	if err != nil {
 		return err
 	}
-	c.network.hello.meet(admitted)
+	c.network.hello.learn(admitted)
 	if err := c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: string(admitted)}); err != nil {
 		return err
 	}

@@ -16,8 +16,8 @@ type socket struct {
 	heard atomic.Bool // something has been received
 }
 
-// track records a new socket. After abandon it closes the socket instead, since
-// nobody would do so later.
+// track records a new socket. After abandon it closes the socket instead, which
+// would stay open otherwise.
 func (n *network) track(close func() error) (*socket, error) {
 	s := &socket{n: n, close: close}
 	n.mu.Lock()

@@ -80,7 +80,7 @@ func (c *Client) through(ctx context.Context, route *route, r request) (*respons
 		if query == nil {
 			query = url.Values{}
 		}
-		wait = min(c.wait, route.bears())
+		wait = min(c.wait, route.allows())
 		if r.most > 0 {
 			wait = min(wait, r.most)
 		}
@@ -123,7 +123,7 @@ func (c *Client) through(ctx context.Context, route *route, r request) (*respons
 	case err == nil, errors.As(err, &problem):
 		c.clock.learn(resp.Header, sent, time.Now(), r.waits)
 		if r.waits {
-			route.bore(p.held())
+			route.answered(p.held())
 		}
 		if err != nil {
 			return nil, err

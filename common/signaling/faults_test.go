@@ -289,14 +289,14 @@ func TestSilentBroker(t *testing.T) {
 }
 
 // TestFrontRecovers: a front's failure shortens later waits only if the request
-// was sent, longer than the front has borne before, and for a while.
+// was sent, longer than the front has allowed before, and for a while.
 func TestFrontRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &route{Way: Way{Leg: LegFront}, longest: api.MaxWait}
 		want := func(what string, d time.Duration) {
 			t.Helper()
-			if got := r.bears(); got != d {
-				t.Errorf("%s it is asked for %v, want %v", what, got, d)
+			if got := r.allows(); got != d {
+				t.Errorf("%s the wait is %v, want %v", what, got, d)
 			}
 		}
 		r.cut(0)
@@ -305,7 +305,7 @@ func TestFrontRecovers(t *testing.T) {
 		want("after a cut at 3 s", 2*time.Second)
 		time.Sleep(lookBack + time.Second)
 		want("a while later", api.MaxWait)
-		r.bore(20 * time.Second)
+		r.answered(20 * time.Second)
 		r.cut(1200 * time.Millisecond)
 		want("after a failure of another kind", api.MaxWait)
 		r.cut(21 * time.Second)
@@ -313,7 +313,7 @@ func TestFrontRecovers(t *testing.T) {
 	})
 	direct := &route{Way: Way{Leg: LegDirect}, longest: api.MaxWait}
 	direct.cut(3 * time.Second)
-	if direct.bears() != api.MaxWait {
+	if direct.allows() != api.MaxWait {
 		t.Error("a restart of the broker shortens waits")
 	}
 }
@@ -341,8 +341,8 @@ func TestRequestsThatWereNotSentShortenNothing(t *testing.T) {
 	if _, err := c.Poll(t.Context(), "s", &api.Status{}); err == nil {
 		t.Fatal("the poll came through")
 	}
-	if got := c.ways.routes[0].bears(); got != api.MaxWait {
-		t.Errorf("later polls are asked for %v", got)
+	if got := c.ways.routes[0].allows(); got != api.MaxWait {
+		t.Errorf("later polls ask for %v", got)
 	}
 }
 

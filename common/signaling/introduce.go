@@ -153,7 +153,7 @@ func (c *Client) Confirm(ctx context.Context, jobID, grant string, word *api.Con
 
 // insist repeats try while its error may pass and patience lasts. Only failing
 // time uses up patience: the time that a broker held a request does not. A broker
-// without agents is asked again for the time that alone says.
+// without agents is retried for the time alone.
 func (c *Client) insist(ctx context.Context, alone time.Duration, try func() error) error {
 	var backoff Backoff
 	var failing time.Duration

@@ -107,7 +107,7 @@ func TestAgentsComeInPages(t *testing.T) {
 	c := broker(t, map[string]http.HandlerFunc{"GET " + api.PathAgents: func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.URL.RawQuery)
 		if r.Header.Get("Authorization") != "Bearer secret" {
-			t.Errorf("page %d is asked for without the token", len(asked))
+			t.Errorf("page %d is requested without the token", len(asked))
 		}
 		if len(asked) == 2 && busy { // too fast: a reason to wait, not to give up
 			busy = false
@@ -123,7 +123,7 @@ func TestAgentsComeInPages(t *testing.T) {
 		t.Fatalf("%d agents, %v", len(got), err)
 	}
 	if want := "tag=eu&target=esp32|after=10&tag=eu&target=esp32|after=10&tag=eu&target=esp32|after=20&tag=eu&target=esp32"; strings.Join(asked, "|") != want {
-		t.Errorf("asked for %q", asked)
+		t.Errorf("requested %q", asked)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestAgentsWhenTheListChanges(t *testing.T) {
 	if got, err := c.Agents(t.Context(), api.AgentQuery{}); err != nil || len(got) != 15 || asked.Load() != 6 {
 		t.Errorf("%d agents, %v after %d requests", len(got), err, asked.Load())
 	}
-	gone = -1 // for ever
+	gone = -1 // at each request
 	var p *api.Problem
 	if got, err := c.Agents(t.Context(), api.AgentQuery{}); !errors.As(err, &p) || p.Code != api.CodeExpired {
 		t.Errorf("%d agents, %v", len(got), err)

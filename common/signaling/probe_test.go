@@ -103,8 +103,9 @@ func TestReachThatIsRefused(t *testing.T) {
 	}
 }
 
-// TestNobodyIsShownUnasked: who names a front or a cache is not sent directly.
-func TestNobodyIsShownUnasked(t *testing.T) {
+// TestDirectWayNeedsARequest: with a front or a cache, the direct way is used only
+// if it is listed.
+func TestDirectWayNeedsARequest(t *testing.T) {
 	for want, r := range map[string]Reach{
 		"direct":    {},
 		"front":     {Fronts: []string{"a"}},

@@ -169,7 +169,7 @@ func port(addr string) string {
 // TestFrontHidesTheBroker looks at every byte between a client and nginx.
 func TestFrontHidesTheBroker(t *testing.T) {
 	f := farBroker(t)
-	// What it looks for is there without a front.
+	// Without a front, the same search finds the name.
 	open := fronttest.StartTap(t, f.tls.Listener.Addr().String())
 	plain := &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: f.ca.Pool(), MinVersion: tls.VersionTLS12},
@@ -294,10 +294,10 @@ func TestProxies(t *testing.T) {
 				to, p := proxy()
 				job(t, f.client(t, Reach{Fronts: []string{at}, Proxy: to, Imitate: imitate}, nil))
 				if asked, _ := p.Asked(); asked != at {
-					t.Errorf("the proxy was asked for %q, want %s", asked, at)
+					t.Errorf("the proxy connected to %q, want %s", asked, at)
 				}
-				// A password comes from the environment only. Proxies are not
-				// asked for localhost there.
+				// A password is read from the environment only, where localhost
+				// never uses a proxy.
 				u, err := url.Parse(to)
 				if err != nil {
 					t.Fatal(err)
@@ -312,7 +312,7 @@ func TestProxies(t *testing.T) {
 				}
 				asked, credentials := p.Asked()
 				if asked != "front.example:1" || credentials != "me:word" && credentials != "Basic bWU6d29yZA==" {
-					t.Errorf("the proxy was asked for %q with %q", asked, credentials)
+					t.Errorf("the proxy connected to %q with %q", asked, credentials)
 				}
 			})
 		}

@@ -78,7 +78,7 @@ func TestTrickleReceivesInOrder(t *testing.T) {
 	c := broker(t, map[string]http.HandlerFunc{"GET " + api.PathEvents: func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.URL.Query().Get(api.AfterParam))
 		if r.URL.Query().Get(api.WaitParam) == "" {
-			t.Error("no wait is asked for")
+			t.Error("the request has no wait")
 		}
 		switch len(asked) {
 		case 1:

@@ -42,14 +42,14 @@ type route struct {
 	http    *http.Client
 	longest time.Duration // for which a request may be held, in whole seconds
 
-	mu      sync.Mutex
-	limited time.Duration // the wait to ask for instead, because a longer one was cut off
-	until   time.Time     // when limited ends
-	borne   time.Duration // the longest time that a request was held and answered
+	mu          sync.Mutex
+	limited     time.Duration // the wait to ask for instead, because a longer one was cut off
+	until       time.Time     // when limited ends
+	longestHeld time.Duration // the longest time that a request was held and answered
 }
 
-// bears returns how long a request may be held on the way.
-func (r *route) bears() time.Duration {
+// allows returns how long a request may be held on the way.
+func (r *route) allows() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.limited > 0 && time.Now().Before(r.until) {
@@ -68,17 +68,17 @@ func (r *route) cut(held time.Duration) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if held <= r.borne {
+	if held <= r.longestHeld {
 		return
 	}
 	r.limited, r.until = max(time.Second, (held*3/4).Truncate(time.Second)), time.Now().Add(lookBack)
 }
 
-// bore records that a request was held for a time and answered.
-func (r *route) bore(held time.Duration) {
+// answered records that a request was held for a time and answered.
+func (r *route) answered(held time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.borne = max(r.borne, held)
+	r.longestHeld = max(r.longestHeld, held)
 }
 
 const (

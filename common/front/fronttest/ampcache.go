@@ -214,7 +214,7 @@ func validAMP(root *html.Node) error {
 			_, async := has["async"]
 			switch {
 			case !known[n.Data]:
-				return fmt.Errorf("not AMP: there is a <%s>", n.Data)
+				return fmt.Errorf("not AMP: it has a <%s>", n.Data)
 			case n.Data == "html" && amp:
 				delete(missing, "html amp")
 			case n.Data == "meta" && has["charset"] == "utf-8" && n.PrevSibling != nil && n.PrevSibling.PrevSibling == nil || n.Data == "meta" && has["charset"] == "utf-8" && n.PrevSibling == nil:
@@ -222,7 +222,7 @@ func validAMP(root *html.Node) error {
 			case n.Data == "script" && async && has["src"] == "https://cdn.ampproject.org/v0.js" && n.Parent.Data == "head":
 				delete(missing, "script v0.js")
 			case n.Data == "script":
-				return fmt.Errorf("not AMP: there is a script")
+				return fmt.Errorf("not AMP: it has a script")
 			case n.Data == "link" && has["rel"] == "canonical":
 				delete(missing, "link canonical")
 			case n.Data == "meta" && has["name"] == "viewport" && strings.Contains(has["content"], "width=device-width"):
@@ -230,14 +230,14 @@ func validAMP(root *html.Node) error {
 			case n.Data == "style" && boilerplate && n.FirstChild != nil && strings.Contains(n.FirstChild.Data, "-amp-start 8s steps(1,end) 0s 1 normal both"):
 				delete(missing, "style amp-boilerplate")
 			case n.Data == "style":
-				return fmt.Errorf("not AMP: there is a style")
+				return fmt.Errorf("not AMP: it has a style")
 			case n.Data == "noscript" && n.FirstChild != nil:
 				delete(missing, "noscript")
 			}
 		}
 	}
 	for what := range missing {
-		return fmt.Errorf("not AMP: there is no %s", what)
+		return fmt.Errorf("not AMP: it has no %s", what)
 	}
 	return nil
 }
