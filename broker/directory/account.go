@@ -21,8 +21,9 @@ type Reservation struct {
 }
 
 // settle is how long after the claim a status may lack a job without ending its
-// reservation. A status that arrives later was sent after the job had arrived: no
-// request takes so long. A status that lists the job as ended counts at once.
+// reservation. It is the time from claim to answer and 12 seconds, which no poll is
+// on its way: a status that arrives later was sent after the job had arrived. A
+// status that lists the job as ended counts at once.
 const settle = 15 * time.Second
 
 // Account is what an agent has promised to jobs, so that no two offers are

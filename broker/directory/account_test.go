@@ -2,6 +2,7 @@ package directory
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -94,12 +95,14 @@ func TestOtherLoadIsNotPromised(t *testing.T) {
 // claimed jobs must fit into the agent at every moment, and in the end everything
 // must be free again.
 func TestNeverOversold(t *testing.T) {
+	const life = 3 * time.Second // of a claim without an answer
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		whole := capacity.Capacity{Cores: 8, MemoryMB: 8000}
 		type job struct {
-			need  capacity.Capacity
-			began bool
+			need    capacity.Capacity
+			claimed time.Time
+			began   bool
 		}
 		type status struct {
 			free    capacity.Capacity
@@ -138,19 +141,22 @@ func TestNeverOversold(t *testing.T) {
 			case 0, 1:
 				id, need := fmt.Sprint("job", n), capacity.Capacity{Cores: 1 + rnd.IntN(4), MemoryMB: 500 * (1 + rnd.IntN(6))}
 				if a.Reserve(Reservation{Job: id, Need: need, Since: now, Until: now.Add(time.Hour)}) {
-					claimed[id] = &job{need: need}
+					claimed[id] = &job{need: need, claimed: now}
 				}
 			case 2:
 				mail = append(mail, says())
 			case 3:
 				if i := rnd.IntN(4); i < len(mail) { // late, and not always in order
-					if now.Sub(mail[i].sent) < settle {
+					if now.Sub(mail[i].sent) < settle-life {
 						a.Status(whole, mail[i].free, mail[i].running, nil, now)
 					}
 					mail = slices.Delete(mail, i, i+1)
 				}
 			default:
-				for id, j := range claimed { // a random one
+				if len(claimed) > 0 {
+					ids := slices.Sorted(maps.Keys(claimed))
+					id := ids[rnd.IntN(len(ids))]
+					j := claimed[id]
 					if !j.began {
 						j.began = true
 						a.Answer(id, now.Add(time.Hour))
@@ -160,12 +166,11 @@ func TestNeverOversold(t *testing.T) {
 							a.Release(id)
 						}
 					}
-					break
 				}
 			}
-			for _, j := range claimed { // no job begins later than its claim expires
-				if !j.began && rnd.IntN(8) == 0 { // and the answer is lost
-					j.began = true
+			for _, id := range slices.Sorted(maps.Keys(claimed)) { // no job begins later than its claim expires
+				if j := claimed[id]; !j.began && (rnd.IntN(8) == 0 || now.Sub(j.claimed) > life-700*time.Millisecond) {
+					j.began = true // and the answer is lost
 				}
 			}
 			if u := used(false); !whole.Fits(u) {
