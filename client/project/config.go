@@ -1,7 +1,6 @@
 package project
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -10,14 +9,12 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"github.com/farforge/farforge/common/api"
 	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/common/cli"
 	"github.com/farforge/farforge/common/flash/chips"
-	"github.com/farforge/farforge/common/wholefile"
+	"github.com/farforge/farforge/common/tomltext"
 )
 
 // Config is a project file, farforge.toml. Every key is optional; a flag of the same name
@@ -52,12 +49,8 @@ func ParseConfig(text []byte) (Config, error) {
 	if len(text) > maxConfig {
 		return Config{}, fmt.Errorf("it is longer than %d bytes", maxConfig)
 	}
-	text, err := wholefile.Text(text)
-	if err != nil {
-		return Config{}, err
-	}
 	var c Config
-	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&c); err != nil {
+	if err := tomltext.Decode(text, &c); err != nil {
 		return Config{}, located(err)
 	}
 	c.Target = chips.Canonical(c.Target)
@@ -72,19 +65,14 @@ func ParseConfig(text []byte) (Config, error) {
 
 // located adds the place of an error in the file.
 func located(err error) error {
-	var strict *toml.StrictMissingError
-	if errors.As(err, &strict) && len(strict.Errors) > 0 {
-		first := &strict.Errors[0]
-		row, _ := first.Position()
-		return fmt.Errorf("line %d: unknown key %q; known are name, target, toolchain, tags, recipe, outputs, cores, memory and timeout",
-			row, strings.Join(first.Key(), "."))
+	var mistake *tomltext.Mistake
+	switch {
+	case !errors.As(err, &mistake):
+		return err
+	case mistake.Unknown != "":
+		return fmt.Errorf("line %d: %w; known are name, target, toolchain, tags, recipe, outputs, cores, memory and timeout", mistake.Line, err)
 	}
-	var decode *toml.DecodeError
-	if errors.As(err, &decode) {
-		row, column := decode.Position()
-		return fmt.Errorf("line %d, column %d: %s", row, column, strings.TrimPrefix(decode.Error(), "toml: "))
-	}
-	return err
+	return fmt.Errorf("line %d, column %d: %w", mistake.Line, mistake.Column, err)
 }
 
 func (c *Config) validate() error {

@@ -45,7 +45,7 @@ func TestParseConfigErrors(t *testing.T) {
 		{"[build]\ncores = 1\n", `line 1: unknown key "build"`},
 		{"name = \"x", "line 1, column"},
 		{"\ncores = \"four\"\n", "line 2, column"},
-		{"memory = \"lots\"\n", `line 1, column 10: "lots" is not an amount of memory`},
+		{"memory = \"lots\"\n", `line 1, column 10: memory: "lots" is not an amount of memory`},
 		{"timeout = \"10\"\n", `"10" is not a duration`},
 		{"target = \"esp 32\"\n", "target:"},
 		{"toolchain = \"idf@>=\"\n", "toolchain:"},
