@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -111,7 +110,7 @@ func (r *Reach) Validate() error {
 		return fmt.Errorf("--ampcache-front needs --ampcache")
 	}
 	if r.Imitate != "" && !front.Known(r.Imitate) {
-		return fmt.Errorf("--utls-imitate: unknown name %q; the names are %s", r.Imitate, strings.Join(front.Names(), ", "))
+		return fmt.Errorf("--utls-imitate: unknown name %q; help fronting lists the names", r.Imitate)
 	}
 	if u, err := url.Parse(r.Proxy); err == nil && u.User != nil {
 		if _, secret := u.User.Password(); secret {
