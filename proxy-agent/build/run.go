@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/channel"
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
@@ -13,8 +14,9 @@ import (
 // Allowance is what one job may use.
 type Allowance struct {
 	Cores    int
-	MemoryMB int           // MiB
-	Time     time.Duration // of the whole build, by the clock
+	Share    capacity.CoreShare // of processor time; zero means Cores
+	MemoryMB int                // MiB
+	Time     time.Duration      // of the whole build, by the clock
 	Disk     Disk
 	// Cache is the folder that {cache} names: an absolute path on this machine.
 	// It is set if and only if the recipe uses one.
@@ -70,6 +72,7 @@ func (c *Choice) Run(ctx context.Context, sb sandbox.Sandbox, ws *Workspace, all
 		Limits: sandbox.Limits{
 			MemoryBytes: int64(allow.MemoryMB) << 20,
 			Cores:       allow.Cores,
+			Share:       allow.Share,
 			CPUTime:     allow.Time * time.Duration(max(allow.Cores, 1)),
 			FileBytes:   allow.Disk.Bytes,
 			Processes:   maxProcesses,

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"runtime"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // Bubblewrap is the sandbox of https://github.com/containers/bubblewrap: Linux
@@ -81,7 +83,11 @@ func (b *Bubblewrap) group(l Limits, cpus []int) (*group, error) {
 	if b.groups == nil {
 		return nil, nil
 	}
-	g, err := b.groups.make(groupLimits{memory: l.MemoryBytes, processes: l.Processes, cores: l.Cores, cpus: cpus})
+	share := l.Share
+	if share == 0 {
+		share = capacity.CoreShare(l.Cores)
+	}
+	g, err := b.groups.make(groupLimits{memory: l.MemoryBytes, processes: l.Processes, share: share, cpus: cpus})
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}

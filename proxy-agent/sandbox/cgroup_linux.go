@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // groupPrefix begins the names of the jobs' control groups.
@@ -58,7 +62,10 @@ func openCgroups() (*cgroups, error) {
 	for _, base := range c.base {
 		left, _ := filepath.Glob(filepath.Join(base, groupPrefix+"*"))
 		for _, dir := range left {
-			_ = os.Remove(dir) // fails while processes are in it
+			// The group of another agent's next build is still empty.
+			if !ownerRuns(filepath.Base(dir)) {
+				_ = os.Remove(dir) // fails while processes are in it
+			}
 		}
 	}
 	// Whatever a kernel or a container forbids shows when a group is made.
@@ -67,6 +74,17 @@ func openCgroups() (*cgroups, error) {
 		return nil, err
 	}
 	return c, g.remove()
+}
+
+// ownerRuns reports whether the process that made the group runs.
+func ownerRuns(group string) bool {
+	pid, _, _ := strings.Cut(strings.TrimPrefix(group, groupPrefix), "-")
+	n, err := strconv.Atoi(pid)
+	if err != nil || n <= 0 {
+		return false
+	}
+	err = syscall.Kill(n, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
 // openVersion2 prepares the group that this process is in, which systemd has
@@ -166,7 +184,7 @@ func openVersion1(mounts, own map[string]string) (*cgroups, error) {
 type groupLimits struct {
 	memory    int64 // bytes
 	processes int
-	cores     int
+	share     capacity.CoreShare
 	cpus      []int // none: all
 }
 
@@ -213,7 +231,7 @@ func (c *cgroups) settings(l groupLimits) []setting {
 	}
 	set := strings.Join(cpus, ",")
 	memory, processes := strconv.FormatInt(l.memory, 10), strconv.Itoa(l.processes)
-	quota := strconv.Itoa(l.cores * period)
+	quota := strconv.Itoa(int(math.Round(float64(l.share) * period)))
 	var all []setting
 	add := func(when bool, s setting) {
 		if when && c.has[s.controller] {
@@ -225,15 +243,15 @@ func (c *cgroups) settings(l groupLimits) []setting {
 		add(l.memory > 0, setting{"memory", "memory.swap.max", "0", true})
 		add(l.memory > 0, setting{"memory", "memory.oom.group", "1", true})
 		add(l.processes > 0, setting{"pids", "pids.max", processes, false})
-		add(l.cores > 0, setting{"cpu", "cpu.max", fmt.Sprintf("%s %d", quota, period), false})
+		add(l.share > 0, setting{"cpu", "cpu.max", fmt.Sprintf("%s %d", quota, period), false})
 		add(set != "", setting{"cpuset", "cpuset.cpus", set, false})
 		return all
 	}
 	add(l.memory > 0, setting{"memory", "memory.limit_in_bytes", memory, false})
 	add(l.memory > 0, setting{"memory", "memory.memsw.limit_in_bytes", memory, true})
 	add(l.processes > 0, setting{"pids", "pids.max", processes, false})
-	add(l.cores > 0, setting{"cpu", "cpu.cfs_period_us", strconv.Itoa(period), true})
-	add(l.cores > 0, setting{"cpu", "cpu.cfs_quota_us", quota, true})
+	add(l.share > 0, setting{"cpu", "cpu.cfs_period_us", strconv.Itoa(period), true})
+	add(l.share > 0, setting{"cpu", "cpu.cfs_quota_us", quota, true})
 	if c.has["cpuset"] {
 		// A version 1 cpuset accepts no process before it has both.
 		base := c.base["cpuset"]

@@ -64,7 +64,7 @@ func TestVersion2WithoutControllersIsRefused(t *testing.T) {
 
 func TestSettingsOfBothVersions(t *testing.T) {
 	all := map[string]bool{"memory": true, "pids": true, "cpu": true, "cpuset": true}
-	limits := groupLimits{memory: 1 << 20, processes: 7, cores: 2, cpus: []int{1, 3}}
+	limits := groupLimits{memory: 1 << 20, processes: 7, share: 1.25, cpus: []int{1, 3}}
 	written := func(c *cgroups) map[string]string {
 		files := map[string]string{}
 		for _, s := range c.settings(limits) {
@@ -77,14 +77,14 @@ func TestSettingsOfBothVersions(t *testing.T) {
 		want   map[string]string
 	}{
 		"2": {&cgroups{version: 2, has: all}, map[string]string{
-			"memory.max": "1048576", "memory.swap.max": "0", "memory.oom.group": "1", "pids.max": "7", "cpu.max": "200000 100000", "cpuset.cpus": "1,3",
+			"memory.max": "1048576", "memory.swap.max": "0", "memory.oom.group": "1", "pids.max": "7", "cpu.max": "125000 100000", "cpuset.cpus": "1,3",
 		}},
 		"2 without cpuset": {&cgroups{version: 2, has: map[string]bool{"memory": true, "pids": true}}, map[string]string{
 			"memory.max": "1048576", "memory.swap.max": "0", "memory.oom.group": "1", "pids.max": "7",
 		}},
 		"1": {&cgroups{version: 1, has: all, base: map[string]string{"cpuset": t.TempDir()}}, map[string]string{
 			"memory.limit_in_bytes": "1048576", "memory.memsw.limit_in_bytes": "1048576", "pids.max": "7",
-			"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "200000", "cpuset.mems": "", "cpuset.cpus": "1,3",
+			"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "125000", "cpuset.mems": "", "cpuset.cpus": "1,3",
 		}},
 	} {
 		got := written(c.groups)

@@ -34,6 +34,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/farforge/farforge/common/capacity"
 )
 
 // Where the job's directories appear inside Bubblewrap.
@@ -109,9 +111,12 @@ type Limits struct {
 	// included. Without control groups it bounds the address space of each
 	// process.
 	MemoryBytes int64
-	Cores       int           // processors; the command sees no others
-	CPUTime     time.Duration // CPU time of each process (RLIMIT_CPU)
-	FileBytes   int64         // size of each file (RLIMIT_FSIZE)
+	Cores       int // processors; the command sees no others
+	// Share bounds the processor time per time that control groups grant, in cores.
+	// Zero means Cores.
+	Share     capacity.CoreShare
+	CPUTime   time.Duration // CPU time of each process (RLIMIT_CPU)
+	FileBytes int64         // size of each file (RLIMIT_FSIZE)
 	// Processes at a time. Without control groups the kernel does not enforce
 	// it for root, and None does not set it, because there it would count the
 	// agent's own processes too.

@@ -104,7 +104,7 @@ func (j *job) run(ctx context.Context, ws *build.Workspace) error {
 
 func (j *job) build(ctx context.Context, ws *build.Workspace, choice *build.Choice) error {
 	allow := build.Allowance{
-		Cores: j.grant.CPUCores.Whole(), MemoryMB: j.grant.MemoryMB,
+		Cores: j.grant.CPUCores.Whole(), Share: j.grant.CPUCores, MemoryMB: j.grant.MemoryMB,
 		Time: time.Duration(j.grant.SessionSecs) * time.Second, Disk: j.host.Disk,
 	}
 	var err error
