@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/envelope"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
@@ -89,7 +90,7 @@ func newAgentFor(t testing.TB, recipe string, change ...func(*Config)) (*agent, 
 	cfg := Config{
 		Broker: client, Key: key, Line: key.PublicLine("anvil"), Sealing: bound, Logger: log, Version: "test", Keys: pinned,
 		Offer: func() ([]api.Capability, []api.Recipe) { return catalog.Capabilities(), catalog.Recipes() }, Tags: []string{"eu"}, Warm: caches.Warm,
-		Capacity: Capacity{Cores: 4, MemoryMB: 2048, Jobs: 2},
+		Capacity: capacity.Capacity{Cores: 4, MemoryMB: 2048}, MaxJobs: 2,
 		Host: func(keys *grant.KeySet) (*session.Host, error) {
 			return session.NewHost(session.Config{
 				Key: key, Sealing: sealing, Broker: client.Origin(), Keys: keys, Refetch: pinned, Clock: client,

@@ -22,7 +22,7 @@ func (c *Config) RegisterCapacity(f *pflag.FlagSet) {
 	c.Capacity.MemoryMB = machineMemory()
 	f.Var((*cli.Memory)(&c.Capacity.MemoryMB), "memory", "let all jobs together use this `SIZE` of memory")
 	cli.Default(f, "memory", "three quarters")
-	f.IntVar(&c.Capacity.Jobs, "jobs", 0, "run at most `N` jobs at once (default as many as cores)")
+	f.IntVar(&c.MaxJobs, "jobs", 0, "run at most `N` jobs at once (default as many as cores)")
 }
 
 // RegisterTags defines the flag about tags.
@@ -32,8 +32,8 @@ func (c *Config) RegisterTags(f *pflag.FlagSet) {
 
 // Validate reports the first wrong option.
 func (c *Config) Validate() error {
-	if c.Capacity.Jobs == 0 {
-		c.Capacity.Jobs = max(c.Capacity.Cores, 1)
+	if c.MaxJobs == 0 {
+		c.MaxJobs = max(c.Capacity.Cores, 1)
 	}
 	var tags error
 	if len(c.Tags) > api.MaxTags {
@@ -42,7 +42,7 @@ func (c *Config) Validate() error {
 	return cmp.Or(
 		cli.Require(c.Capacity.Cores >= 1 && c.Capacity.Cores <= 1024, "--cores", "between 1 and 1024"),
 		cli.Require(c.Capacity.MemoryMB <= 4<<20, "--memory", "at most 4T"),
-		cli.Require(c.Capacity.Jobs >= 1 && c.Capacity.Jobs <= 1024, "--jobs", "between 1 and 1024"),
+		cli.Require(c.MaxJobs >= 1 && c.MaxJobs <= 1024, "--jobs", "between 1 and 1024"),
 		tags,
 	)
 }

@@ -6,24 +6,26 @@ import (
 	"sync"
 
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/grant"
 )
 
 // reservations record what jobs have taken of the capacity. They are safe for
 // concurrent use.
 type reservations struct {
-	total   Capacity
+	total   capacity.Capacity
+	slots   int           // jobs at a time
 	changed chan struct{} // holds a token after a change
 
 	mu   sync.Mutex
-	jobs map[string]Capacity
+	jobs map[string]capacity.Capacity
 	// ended are the last jobs that were served, newest last.
 	ended []string
 	low   error // why there is no room whatever is free; nil: there is
 }
 
-func newReservations(total Capacity) *reservations {
-	return &reservations{total: total, changed: make(chan struct{}, 1), jobs: map[string]Capacity{}}
+func newReservations(total capacity.Capacity, slots int) *reservations {
+	return &reservations{total: total, slots: slots, changed: make(chan struct{}, 1), jobs: map[string]capacity.Capacity{}}
 }
 
 // setLow notes whether the disk is low, and reports whether that is new.
@@ -43,19 +45,20 @@ func (l *reservations) reserve(g *grant.Grant) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	free := l.free()
+	_, running := l.jobs[g.JobID]
 	switch {
-	case l.jobs[g.JobID] != Capacity{}:
+	case running:
 		return fmt.Errorf("job %s is running already", g.JobID)
 	case l.low != nil:
 		return l.low
-	case free.Jobs < 1:
-		return fmt.Errorf("all %d slots are taken", l.total.Jobs)
+	case len(l.jobs) >= l.slots:
+		return fmt.Errorf("all %d slots are taken", l.slots)
 	case g.CPUCores.Whole() > free.Cores:
 		return fmt.Errorf("the job needs %v cores and %d of %d are free", g.CPUCores, free.Cores, l.total.Cores)
 	case g.MemoryMB > free.MemoryMB:
 		return fmt.Errorf("the job needs %d MiB of memory and %d of %d are free", g.MemoryMB, free.MemoryMB, l.total.MemoryMB)
 	}
-	l.jobs[g.JobID] = Capacity{Cores: g.CPUCores.Whole(), MemoryMB: g.MemoryMB, Jobs: 1}
+	l.jobs[g.JobID] = capacity.Capacity{Cores: g.CPUCores.Whole(), MemoryMB: g.MemoryMB}
 	l.notify()
 	return nil
 }
@@ -85,7 +88,7 @@ func (l *reservations) fill(s *api.Status) {
 	free := l.free()
 	s.TotalCores, s.FreeCores = l.total.Cores, free.Cores
 	s.TotalMemMB, s.FreeMemMB = l.total.MemoryMB, free.MemoryMB
-	if free.Jobs < 1 || l.low != nil {
+	if len(l.jobs) >= l.slots || l.low != nil {
 		s.FreeCores = 0
 	}
 	for id := range l.jobs {
@@ -96,12 +99,10 @@ func (l *reservations) fill(s *api.Status) {
 }
 
 // free must be called with the lock held.
-func (l *reservations) free() Capacity {
+func (l *reservations) free() capacity.Capacity {
 	free := l.total
 	for _, used := range l.jobs {
-		free.Cores -= used.Cores
-		free.MemoryMB -= used.MemoryMB
-		free.Jobs -= used.Jobs
+		free = free.Minus(used)
 	}
 	return free
 }

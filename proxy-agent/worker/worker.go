@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/farforge/farforge/common/api"
+	"github.com/farforge/farforge/common/capacity"
 	"github.com/farforge/farforge/common/grant"
 	"github.com/farforge/farforge/common/identity"
 	"github.com/farforge/farforge/common/signaling"
@@ -48,8 +49,10 @@ type Config struct {
 	// Tags are what clients can ask for besides targets and toolchains.
 	Tags []string
 	// Warm returns the projects whose caches are kept here.
-	Warm     func() []string
-	Capacity Capacity
+	Warm func() []string
+	// Capacity is for all jobs together, MaxJobs how many run at a time.
+	Capacity capacity.Capacity
+	MaxJobs  int
 	Version  string
 	// SoftLimits reports that no control groups enforce the limits of builds.
 	SoftLimits bool
@@ -59,13 +62,6 @@ type Config struct {
 	// ProbeNAT finds out what NAT the agent is behind; nil disables it.
 	ProbeNAT func(context.Context) (string, error)
 	Logger   *slog.Logger
-}
-
-// Capacity is the room for all jobs of an agent together.
-type Capacity struct {
-	Cores    int
-	MemoryMB int // MiB
-	Jobs     int // at a time
 }
 
 // Worker is one agent. Make it with New and call Run once.
@@ -83,7 +79,7 @@ func New(cfg Config) *Worker {
 	return &Worker{
 		Config:       cfg,
 		auth:         &auth{broker: cfg.Broker, key: cfg.Key, log: cfg.Logger},
-		reservations: newReservations(cfg.Capacity),
+		reservations: newReservations(cfg.Capacity, cfg.MaxJobs),
 	}
 }
 
