@@ -12,8 +12,8 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
-// TestWatchASimulatedBoard has a chip without firmware in its loader, resets it by
-// the user's keys, and waits for what its ROM says then.
+// TestWatchASimulatedBoard starts a chip without firmware in its loader, resets it by the
+// user's keys, and waits for the ROM's messages.
 func TestWatchASimulatedBoard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chip, err := simulator.New(simulator.Config{Chip: "esp32c3"})

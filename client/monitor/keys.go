@@ -11,10 +11,10 @@ import (
 // errStopped ends a read of keys.
 var errStopped = errors.New("no more keys are wanted")
 
-// readKeys delivers what is read from in; the channel closes at its end. stop
-// ends the reading and waits for it. A reader that is neither a file on a Unix
-// system nor has deadlines cannot be interrupted: its goroutine ends after one
-// more Read, for which stop does not wait.
+// readKeys delivers the bytes read from in, and closes the channel at the end of in. stop
+// ends the reading and waits for it. A reader that is neither a file on a Unix system nor
+// has deadlines cannot be interrupted: its goroutine ends after one more Read, for which
+// stop does not wait.
 func readKeys(in io.Reader) (keys <-chan []byte, stop func()) {
 	if in == nil {
 		return nil, func() {}

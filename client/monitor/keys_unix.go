@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interruptible gives a Read that interrupt ends. A terminal inherited from a
-// shell has no deadlines: giving it some would make it non-blocking, for the
-// shell too. So the read waits for it and for a pipe, whichever is first.
+// interruptible returns a Read that interrupt ends. A terminal inherited from a shell has
+// no deadlines: giving it some would make it non-blocking, for the shell too. So the read
+// waits for it and for a pipe, whichever is first.
 func interruptible(in io.Reader) (read func([]byte) (int, error), interrupt func(), waits bool) {
 	f, ok := in.(*os.File)
 	if !ok {

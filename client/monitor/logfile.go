@@ -30,7 +30,7 @@ func (l *logFile) write(s string) {
 	_, l.err = l.f.WriteString(s)
 }
 
-// close returns the first error of all that was written.
+// close closes the file and returns the first error of its writes.
 func (l *logFile) close() error {
 	if l == nil {
 		return nil

@@ -1,5 +1,5 @@
-// Package monitor shows what a board prints on its serial port, and sends what the user
-// types, until the user, the options or the context end it.
+// Package monitor shows the output of a board's serial port, and sends the user's keys,
+// until the user, the options or the context end it.
 //
 //	port ─▶ line ─▶ screen ─▶ Out      escapes what could upset a terminal
 //	                  │ └───▶ log file, without colors
@@ -11,8 +11,8 @@
 // into its loader, Y pauses, L logs to a file, I shows times, H helps, each also with
 // Ctrl held. Ctrl-T or Ctrl-] after Ctrl-T is sent to the board.
 //
-// Package boardtext says what of the board's bytes reaches a terminal. A port that goes
-// away, as a board's own USB port does in a reset, is waited for.
+// Package boardtext decides which of the board's bytes reach a terminal. The monitor
+// waits for a port that goes away, as a board's own USB port does in a reset.
 package monitor
 
 import (
@@ -25,13 +25,13 @@ import (
 	"github.com/farforge/farforge/common/flash/portio"
 )
 
-// ErrNotSeen is returned when the time of For was over before Until came true.
-var ErrNotSeen = errors.New("the board did not print what was waited for")
+// ErrNotSeen reports that the time of For was over before Until was met.
+var ErrNotSeen = errors.New("the board did not print the expected output")
 
 // errLeave ends the monitor without an error.
 var errLeave = errors.New("left")
 
-// restOfLine is how long the end of the line of Until.Text may take.
+// restOfLine bounds the wait for the end of the line that contains Until.Text.
 const restOfLine = 100 * time.Millisecond
 
 // reopenPause is the time between two attempts to open a port that went away.
@@ -50,10 +50,10 @@ type monitor struct {
 	command bool             // Ctrl-T was pressed
 }
 
-// Run shows what comes from port until the user leaves, Until comes true or For
-// is over (nil), For is over before Until came true (ErrNotSeen), ctx ends (its
-// error), or the port is lost and cannot be reopened (a *flash.Error). The port stays
-// open, unless its Read cannot be ended otherwise or it was lost.
+// Run shows the bytes from port until the user leaves, Until is met or For is over (nil),
+// For is over before Until is met (ErrNotSeen), ctx ends (its error), or the port is lost
+// and cannot be reopened (a *flash.Error). The port stays open, unless its Read cannot be
+// ended otherwise or it was lost.
 func Run(ctx context.Context, port flash.Port, o Options) (err error) {
 	l, err := portio.Open(port)
 	if err != nil {
@@ -84,7 +84,7 @@ func Run(ctx context.Context, port flash.Port, o Options) (err error) {
 	return m.loop(ctx, keys, over)
 }
 
-// close gives the port back, or closes it if the monitor has opened it.
+// close releases the port, and closes it if the monitor opened it.
 func (m *monitor) close() error {
 	if m.line == nil {
 		return nil
@@ -140,7 +140,7 @@ func (m *monitor) portLost(why error) error {
 		return lost(why)
 	}
 	m.screen.say("the port went away; waiting for it")
-	// The port is gone: closing it only frees what the program holds of it.
+	// The port is gone: closing it only frees its resources.
 	_, _ = m.line.Close()
 	_ = m.port.Close()
 	m.line, m.mine = nil, false
@@ -167,7 +167,7 @@ func (m *monitor) reopen(ctx context.Context) error {
 	return nil
 }
 
-// receive shows what came from the board.
+// receive shows bytes from the board.
 func (m *monitor) receive(b []byte) error {
 	for _, c := range b {
 		newline := m.screen.add(c)
@@ -187,5 +187,5 @@ func (m *monitor) receive(b []byte) error {
 
 func lost(err error) error {
 	return &flash.Error{Kind: flash.KindPort, Msg: "the port went away while watching the board", Err: err,
-		Hint: "check the cable; a board that restarts over its own USB port comes back under the same name"}
+		Hint: "check the cable; a board that restarts over its own USB port appears again under the same name"}
 }

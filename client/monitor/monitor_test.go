@@ -345,7 +345,7 @@ func TestPortComesBack(t *testing.T) {
 	})
 }
 
-// TestLineTo has lines with colors: a program gets clean text.
+// TestLineTo prints lines with colors, and checks that a program gets clean text.
 func TestLineTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string

@@ -15,8 +15,8 @@ import (
 // Options are the options of a monitor. Only Out or LineTo is required.
 type Options struct {
 	Out io.Writer
-	// LineTo, if not nil, gets each line without its end and without colors, in place
-	// of Out. A line of more than 16 KiB comes in parts.
+	// LineTo, if not nil, gets each line without its end and without colors, in place of
+	// Out. A line of more than 16 KiB is passed in parts.
 	LineTo func(line string)
 	// Reopen opens the port again after it went away. It is called several times a
 	// second until it succeeds. Nil ends the monitor with an error instead.
@@ -24,11 +24,11 @@ type Options struct {
 	// In gives the user's keys, in a terminal's raw mode. Nil means none. Its end
 	// does not end the monitor.
 	In io.Reader
-	// RawTerminal says that Out is a terminal in raw mode, where a new line needs
-	// a carriage return too.
+	// RawTerminal reports that Out is a terminal in raw mode, where a new line needs a
+	// carriage return too.
 	RawTerminal bool
-	// Initial is shown first: what was read from the port before, as
-	// flash.Device.Tail gives it.
+	// Initial holds bytes already read from the port, such as those of flash.Device.Tail.
+	// They are shown first.
 	Initial []byte
 	// Timestamps puts the time before each line.
 	Timestamps bool
@@ -55,7 +55,7 @@ type Until struct {
 
 // Register defines the flags and their defaults.
 func (o *Options) Register(f *pflag.FlagSet) {
-	f.DurationVar(&o.For, "monitor-for", 0, "watch for this `TIME`; with the next two flags, wait at most so long")
+	f.DurationVar(&o.For, "monitor-for", 0, "watch for this `TIME`; with the next two flags, wait at most this long")
 	f.IntVar(&o.Until.Lines, "monitor-lines", 0, "watch until the board has printed `N` lines")
 	f.StringVar(&o.Until.Text, "monitor-until", "", "watch until the board prints this `TEXT`")
 }

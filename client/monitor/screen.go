@@ -33,7 +33,7 @@ type screen struct {
 	colored bool
 	held    bytes.Buffer // with a filter: the line so far, with colors
 	plain   bytes.Buffer // with a filter: the line so far, without
-	missed  int          // lines that came while paused
+	missed  int          // lines that arrived while paused
 }
 
 func newScreen(o Options) *screen {
@@ -142,7 +142,7 @@ func (s *screen) flush() {
 		return
 	}
 	if _, err := s.out.Write(s.buf.Bytes()); err != nil && s.err == nil {
-		s.err = fmt.Errorf("showing what the board prints: %w", err)
+		s.err = fmt.Errorf("showing the board's output: %w", err)
 	}
 	s.buf.Reset()
 }

@@ -8,8 +8,8 @@ import (
 
 const hintRate = "choose a lower rate, such as 460800 or 115200"
 
-// setBaud takes both ends of the line to another rate. The command has no checksum
-// and its answer may be lost, so what counts is at which rate the chip answers.
+// setBaud changes the rate of both ends of the line. The command has no checksum and its
+// answer may be lost, so setBaud checks at which rate the chip answers.
 func (d *Device) setBaud(ctx context.Context, baud int) error {
 	if _, ok := d.port.(rateSetter); !ok {
 		d.log.Debug("the port has no rate to change")
@@ -60,7 +60,7 @@ func (d *Device) setBaud(ctx context.Context, baud int) error {
 
 func (d *Device) restoreBaud(step string) error {
 	if err := d.setPortBaud(d.opened); err != nil {
-		return &Error{Kind: KindPort, Step: step, Msg: "the port does not take its first rate again", Err: err}
+		return &Error{Kind: KindPort, Step: step, Msg: "the port cannot return to its first rate", Err: err}
 	}
 	return nil
 }

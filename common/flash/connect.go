@@ -76,9 +76,9 @@ func (d *Device) connect(ctx context.Context, o Options) error {
 
 const stepFind = "looking for the loader"
 
-// findLoader resets the chip and sends SYNC, round by round, until it is
-// answered or the time is up. The rounds take turns in the reset's timing, as
-// boards differ in the capacitor at their EN pin.
+// findLoader resets the chip and sends SYNC, round by round, until the chip answers or
+// the time is up. The rounds alternate the reset's timing, as boards differ in the
+// capacitor at their EN pin.
 func (d *Device) findLoader(ctx context.Context, o Options) error {
 	lines, ok := d.port.(modemLines)
 	var rounds [][]move
@@ -114,7 +114,8 @@ func (d *Device) findLoader(ctx context.Context, o Options) error {
 	}
 }
 
-// noLoader guesses from the received bytes what the board is doing instead.
+// noLoader returns the error for a missing loader. It guesses from the received bytes
+// what the board does instead.
 func (d *Device) noLoader(after time.Duration) error {
 	e := &Error{Kind: KindNoLoader, Hint: hintBoot}
 	heard := d.link.heard()
@@ -123,18 +124,18 @@ func (d *Device) noLoader(after time.Duration) error {
 		e.Msg = fmt.Sprintf("no board answered on the port in %s, and nothing was received from it", after)
 		e.Hint = "check the cable and the port; then " + hintBoot
 	case strings.HasSuffix(strings.TrimSpace(string(heard)), "waiting for download"):
-		e.Msg = "the board is in download mode, but does not receive what is sent to it"
+		e.Msg = "the board is in download mode, but does not receive data"
 		e.Hint = "check the wire to the board's RX pin, and try another cable or port"
 	case printable(heard):
 		e.Msg = "the board runs its firmware instead of its loader; it printed " + quote(heard)
 	default:
-		e.Msg = "the bytes from the port are no answer of a loader: " + quote(heard)
+		e.Msg = "the bytes from the port are not an answer of a loader: " + quote(heard)
 		e.Hint = "check that it is the board's port, and try another cable; then " + hintBoot
 	}
 	return e
 }
 
-// downloadDisabled recognizes what the ROM prints instead of entering download mode.
+// downloadDisabled reports whether the ROM printed that its download mode is disabled.
 func downloadDisabled(heard []byte) bool {
 	return bytes.Contains(heard, []byte("Download boot modes disabled")) || bytes.Contains(heard, []byte("Download mode is disabled"))
 }

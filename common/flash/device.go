@@ -11,8 +11,8 @@ import (
 	"github.com/farforge/farforge/common/flash/portio"
 )
 
-// Device is a chip whose loader answers. Its methods are for one goroutine at a
-// time. The port stays the caller's, see Close.
+// Device is a chip whose loader answers. Its methods are for one goroutine at a time. The
+// caller keeps the port; see Close.
 type Device struct {
 	link *link
 	port Port
@@ -31,7 +31,7 @@ type Device struct {
 	known      bool  // the chip was identified
 	paramsSet  bool  // the ROM knows the geometry of the flash
 	spoiled    int   // disturbances of the line since the rate last changed
-	noisy      bool  // the line was disturbed at all
+	noisy      bool  // the line was disturbed at least once
 	recoveries int   // resets of a silent chip
 	doubt      error // why an erase may have hit another place
 	undeflated int   // deflated pieces that failed
@@ -51,7 +51,7 @@ func (d *Device) onWire(n int) time.Duration {
 	return 2 * time.Duration(n) * 10 * time.Second / time.Duration(d.baud)
 }
 
-// errUnknownCommand says that the ROM does not know the command.
+// errUnknownCommand reports that the ROM does not know the command.
 var errUnknownCommand = errors.New("the ROM does not know this command")
 
 // exchange sends one command and waits for its answer. The step completes "… while",
@@ -125,8 +125,8 @@ func (d *Device) failure(ctx context.Context, step string, limit time.Duration, 
 		Err: fmt.Errorf("no answer within %s", limit.Round(100*time.Millisecond)), Hint: hintSilent}
 }
 
-// ask is an exchange that may be repeated, as it changes nothing or sets the
-// same thing again.
+// ask makes an exchange and repeats it after a disturbance. Its command must change
+// nothing or set the same value again.
 func (d *Device) ask(ctx context.Context, step string, rq request, timeout time.Duration, sizes ...int) (value uint32, data []byte, err error) {
 	err = d.repeat(ctx, step, func() error {
 		value, data, err = d.exchange(ctx, step, rq, timeout, sizes...)
@@ -146,7 +146,7 @@ func (r registers) ReadReg(ctx context.Context, addr uint32) (uint32, error) {
 	return agree(ctx, r.d, r.step, func() (uint32, error) { return r.readOnce(ctx, addr) })
 }
 
-// readOnce is for registers that change by themselves.
+// readOnce reads a register that may change between two reads.
 func (r registers) readOnce(ctx context.Context, addr uint32) (uint32, error) {
 	v, _, err := r.d.ask(ctx, r.step, request{op: opReadReg, data: words(addr)}, answerTimeout, 0)
 	return v, err
@@ -168,11 +168,11 @@ func (d *Device) Close() error {
 	d.closed = true
 	tail, err := d.link.close()
 	d.tail = append(d.tail, tail...)
-	if rateErr := d.restoreBaud("giving the port back"); rateErr != nil {
+	if rateErr := d.restoreBaud("releasing the port"); rateErr != nil {
 		d.log.Warn("the port keeps the fast rate", "error", rateErr) // it is closed or gone
 	}
 	if err != nil {
-		return &Error{Kind: KindPort, Msg: "giving the port back failed", Err: err}
+		return &Error{Kind: KindPort, Msg: "releasing the port failed", Err: err}
 	}
 	return nil
 }

@@ -27,20 +27,19 @@
 //	C0 │ 00 │ op │ size u16 │ checksum u32 │ data… │ C0      host to chip
 //	C0 │ 01 │ op │ size u16 │ value u32    │ data… status │ C0
 //
-// The status has four bytes: 00 for success or 01 with an error code behind it,
-// and two unused. Within a frame C0 is sent as DB DC and DB as DB DD. The chip
-// prints text on the same line, so whatever is not a frame is skipped, and
-// remembered: it tells what a board that does not answer is doing instead.
-// A command the ROM does not know is answered, on an ESP32, by eight frames of
-// SYNC's opcode with status 01 05.
+// The status has four bytes: 00 for success or 01 with an error code behind it, and two
+// unused. Within a frame C0 is sent as DB DC and DB as DB DD. The chip prints text on the
+// same line, so bytes outside frames are skipped, and kept to explain why a board does
+// not answer. A command the ROM does not know is answered, on an ESP32, by eight frames
+// of SYNC's opcode with status 01 05.
 //
 // # Nothing else changes
 //
-// An image is written in pieces of at most 32 KiB, the ROM's inflate window. Each
-// piece has its own BEGIN, which erases its sectors only. An ESP32 ends a deflated
-// write with its whole window, so for ROMs that are not known to be exact only whole
-// pieces are deflated, without the end of the stream. BEGIN has no checksum; guard.go
-// says how a spoiled one is found out.
+// An image is written in pieces of at most 32 KiB, the ROM's inflate window. Each piece
+// has its own BEGIN, which erases its sectors only. An ESP32 ends a deflated write with
+// its whole window, so for ROMs that are not known to be exact only whole pieces are
+// deflated, without the end of the stream. BEGIN has no checksum; guard.go describes how
+// a spoiled one is detected.
 //
 // # Bad lines
 //
@@ -54,7 +53,7 @@
 //	a command that reads or sets     is repeated
 //	a plain block, wrong checksum    is sent again under the next number
 //	a plain block, answer lost       is sent again under its number
-//	a deflated block                 costs its piece, which starts with its erase
+//	a deflated block                 costs its piece, which is erased and written again
 //	a digest that differs            costs the pieces that differ
 //
 // # Failures
@@ -69,7 +68,7 @@
 //	KindRefused   the ROM answered with an error code
 //	KindSecurity  secure boot, secure download mode or flash encryption
 //	KindFirmware  the firmware does not fit this board, or is damaged
-//	KindVerify    the flash does not hold what was written
+//	KindVerify    the flash does not hold the data written
 //	KindOption    an option has a wrong value
 //
 // The protocol is documented with esptool ("Serial Protocol"), the header of

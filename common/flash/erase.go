@@ -5,8 +5,7 @@ import (
 	"fmt"
 )
 
-// eraseSize is the most that Erase erases by one command, so that a cancel takes effect
-// soon.
+// eraseSize bounds one erase command, so that a cancel takes effect soon.
 const eraseSize = 256 << 10
 
 // Erase erases whole sectors of the flash. It proves that they are blank and that the
@@ -27,7 +26,7 @@ func (d *Device) Erase(ctx context.Context, offset uint32, size int64, progress 
 	if err := d.setParams(ctx); err != nil {
 		return err
 	}
-	// The guard sees regions: this one has data in no sector.
+	// watch takes regions, so the erased part is described as one.
 	gone := region{name: fmt.Sprintf("the flash at 0x%x", s.start), offset: offset, data: make([]byte, s.size())}
 	g, err := d.watch(ctx, []region{gone}, false)
 	if err != nil {
@@ -44,7 +43,8 @@ func (d *Device) Erase(ctx context.Context, offset uint32, size int64, progress 
 	return d.prove(ctx, g, nil)
 }
 
-// erasePart erases a part unless it is blank, again after disturbances of the line.
+// erasePart erases a part unless it is blank. It repeats the erase after disturbances of
+// the line.
 func (d *Device) erasePart(ctx context.Context, p span) error {
 	step := fmt.Sprintf("erasing the flash at 0x%x", p.start)
 	for try := 1; ; try++ {

@@ -10,8 +10,8 @@ import (
 // Kind classifies an Error; see the package comment.
 type Kind int
 
-// The kinds. The exit code of KindVerify is that of a failed verification, of KindOption
-// that of wrong usage, and of all others that of a fault of port or chip.
+// The kinds. KindVerify has the exit code of a failed verification, KindOption that of
+// wrong usage, and every other kind that of a fault of port or chip.
 const (
 	KindPort Kind = iota + 1
 	KindNoLoader
@@ -84,14 +84,14 @@ func (e *ROMError) Error() string {
 
 func (e *ROMError) hint() string { return romMeaning(e.Code).hint }
 
-// Error codes that decide what is done next.
+// Error codes that decide the next step.
 const (
 	romInvalidMessage = 0x05
 	romInvalidCRC     = 0x07
 	romReadLength     = 0x0A
 )
 
-// meaning is what an error code says and what the user can do about it.
+// meaning is the name of an error code and a hint for the user.
 type meaning struct{ name, hint string }
 
 // romMeaning follows the table of ROM and stub errors on the page "Serial Protocol"

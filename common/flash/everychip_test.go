@@ -61,7 +61,7 @@ func TestEveryChip(t *testing.T) {
 	}
 }
 
-// TestLockedDownChips has each chip with a protection on.
+// TestLockedDownChips enables each protection on each chip.
 func TestLockedDownChips(t *testing.T) {
 	for _, c := range chips.All() {
 		for _, lock := range []string{"secure-boot", "flash-encryption", "secure-download"} {

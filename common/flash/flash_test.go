@@ -129,7 +129,7 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-// TestNoTimeIsLostOnAnESP32 bounds what an unknown GET_SECURITY_INFO costs.
+// TestNoTimeIsLostOnAnESP32 bounds the time that an unknown GET_SECURITY_INFO takes.
 func TestNoTimeIsLostOnAnESP32(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard(t, simulator.Config{Chip: "esp32"})

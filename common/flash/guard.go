@@ -41,8 +41,7 @@ type guarded struct {
 	sum [md5.Size]byte
 }
 
-// guard holds the digests. It covers everything but the images, or their
-// neighborhood.
+// guard holds the digests of everything but the images, or of the flash near them.
 type guard struct {
 	parts      []guarded
 	everything bool
@@ -59,7 +58,7 @@ func occupied(regions []region) []span {
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
-// free returns what the spans leave of the flash.
+// free returns the parts of the flash outside the spans.
 func free(taken []span, size int64) []span {
 	var out []span
 	at := int64(0)
@@ -106,7 +105,7 @@ func (d *Device) watch(ctx context.Context, regions []region, all bool) (guard, 
 
 // watchGap takes the digests of a gap between images.
 func (d *Device) watchGap(ctx context.Context, g *guard, gap span, taken []span) error {
-	// Whether the gap was blank so far, from the end of an image on.
+	// blank reports whether the gap is blank so far, from the end of an image on.
 	blank := slices.ContainsFunc(taken, func(t span) bool { return t.end == gap.start })
 	for p := (span{gap.start, gap.start}); p.end < gap.end; {
 		p.start = p.end
@@ -135,7 +134,7 @@ func (d *Device) watchGap(ctx context.Context, g *guard, gap span, taken []span)
 	return nil
 }
 
-// steadyDigest takes a digest until two answers agree.
+// steadyDigest repeats a digest until two answers agree.
 func (d *Device) steadyDigest(ctx context.Context, step string, s span) ([md5.Size]byte, error) {
 	return agree(ctx, d, step, func() ([md5.Size]byte, error) {
 		return d.digest(ctx, step, uint32(s.start), int(s.size()))
@@ -184,7 +183,7 @@ func (d *Device) prove(ctx context.Context, g guard, regions []region) error {
 	if len(lost) > 0 {
 		return &Error{Kind: KindVerify, Err: d.doubt,
 			Msg:  "flash beside the images was changed: " + d.describeLost(ctx, lost, regions),
-			Hint: "flash again what belongs there, with a better cable or a lower baud rate"}
+			Hint: "flash the lost data again, with a better cable or a lower baud rate"}
 	}
 	if d.doubt != nil && !g.everything {
 		return &Error{Kind: KindVerify, Err: d.doubt,

@@ -108,8 +108,8 @@ func (d *Device) recognize(ctx context.Context, step string, sec securityInfo) e
 		if d.chip, ok = chips.ByImageID(uint16(sec.chipID)); ok {
 			return nil
 		}
-		return &Error{Kind: KindFirmware, Hint: "it can flash " + chipNames(),
-			Msg: fmt.Sprintf("the board is %s, which is not known here", chips.NameOfImageID(uint16(sec.chipID)))}
+		return &Error{Kind: KindFirmware, Hint: "use a board with one of these chips: " + chipNames(),
+			Msg: fmt.Sprintf("the board is %s, which is not supported", chips.NameOfImageID(uint16(sec.chipID)))}
 	}
 	if sec.known && sec.security().SecureDownload { // no register can be read
 		d.chip, _ = chips.ByName("esp32s2") // the only chip without an id here
@@ -122,8 +122,8 @@ func (d *Device) recognize(ctx context.Context, step string, sec securityInfo) e
 	if d.chip, ok = chips.ByMagic(word); ok {
 		return nil
 	}
-	return &Error{Kind: KindFirmware, Hint: "it can flash " + chipNames(),
-		Msg: fmt.Sprintf("the board's chip is not known here (0x%08x)", word)}
+	return &Error{Kind: KindFirmware, Hint: "use a board with one of these chips: " + chipNames(),
+		Msg: fmt.Sprintf("the board's chip is not supported (0x%08x)", word)}
 }
 
 // describe reads the registers, and attaches the flash.

@@ -101,7 +101,7 @@ func TestPatch(t *testing.T) {
 		{name: "all", s: settings{"qio", "80m", "4MB"}, mode: 0, sf: 0x2F},
 		{name: "size only", s: settings{size: "16MB"}, mode: 2, sf: 0x40},
 		{name: "detected", s: settings{size: "detect"}, detected: 8 << 20, mode: 2, sf: 0x30},
-		{name: "not detected", s: settings{size: "detect"}, mode: 2, sf: has2MB40m, note: "does not tell its size"},
+		{name: "not detected", s: settings{size: "detect"}, mode: 2, sf: has2MB40m, note: "does not report its size"},
 		{name: "hashed and the same", s: settings{"dio", "40m", "2MB"}, hashed: true, mode: 2, sf: has2MB40m},
 		{name: "hashed again", s: settings{size: "4MB"}, hashed: true, mode: 2, sf: 0x20},
 		{name: "odd frequency", s: settings{freq: "120m"}, fails: `"120m" is not a flash frequency of the esp32c3`},
@@ -141,7 +141,7 @@ func TestFlashSize(t *testing.T) {
 	}
 }
 
-// TestPiecesAreSentAsROMsTakeThem looks at the form that pieces are sent in.
+// TestPiecesAreSentAsROMsTakeThem checks the form in which pieces are sent.
 func TestPiecesAreSentAsROMsTakeThem(t *testing.T) {
 	random := make([]byte, pieceSize)
 	for i := range random {
@@ -157,7 +157,7 @@ func TestPiecesAreSentAsROMsTakeThem(t *testing.T) {
 		{"a window, for an exact ROM", make([]byte, pieceSize), false, true, true},
 		{"less than a window", make([]byte, pieceSize-4), false, false, false},
 		{"less than a window, for an exact ROM", make([]byte, pieceSize-4), false, true, true},
-		{"what cannot be compressed", random, false, true, false},
+		{"incompressible data", random, false, true, false},
 		{"plain", make([]byte, pieceSize), true, true, false},
 	} {
 		tr, err := newTransfer(piece{0, tc.data}, tc.plain, tc.exact)

@@ -20,11 +20,11 @@ type ImageInfo struct {
 	Mode, Freq, Size string // flash settings, or "unknown"
 	Segments         []Segment
 	Length           int  // bytes, with the check values
-	Hashed           bool // it carries a SHA-256, which is right
+	Hashed           bool // it has a SHA-256, which matches
 	App              *AppInfo
 }
 
-// Segment is a part of an image and where it goes.
+// Segment is a part of an image and its address.
 type Segment struct {
 	Address uint32
 	Size    int
@@ -38,7 +38,7 @@ type AppInfo struct{ Name, Version, IDF, Built string }
 func DescribeImage(b []byte) (*ImageInfo, error) {
 	im, err := parseImage(b)
 	if err != nil {
-		return nil, firmwareError("this is no image that a chip can start", err, "give the .bin of a bootloader or an app")
+		return nil, firmwareError("this is not an image that a chip can start", err, "give the .bin of a bootloader or an app")
 	}
 	chip, known := chips.ByImageID(im.chip)
 	out := &ImageInfo{

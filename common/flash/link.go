@@ -28,11 +28,11 @@ func newLink(port Port) (*link, error) {
 	return &link{line: line}, nil
 }
 
-// errQuiet reports a frame that began and did not go on.
+// errQuiet reports a frame that began and did not end.
 var errQuiet = errors.New("the line went quiet")
 
-// frame returns the next frame. It waits until ctx ends. Once bytes have arrived that are
-// no frame, it waits for each further byte no longer than quiet, if that is above zero.
+// frame returns the next frame. It waits until ctx ends. After the first bytes outside a
+// complete frame, it waits at most quiet for each further byte, unless quiet is zero.
 func (l *link) frame(ctx context.Context, quiet time.Duration) ([]byte, error) {
 	var silence <-chan time.Time
 	for {
@@ -93,7 +93,7 @@ func (l *link) forget() {
 	}
 }
 
-// close gives the port back, and returns the bytes that were read and not used.
+// close ends the use of the port, and returns the bytes that were read and not used.
 func (l *link) close() ([]byte, error) {
 	rest, err := l.line.Close()
 	return append(l.pending, rest...), err

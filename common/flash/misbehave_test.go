@@ -22,7 +22,7 @@ func TestEveryFailureAtEveryStep(t *testing.T) {
 	)
 	steps := []struct {
 		at   string // the command, in the simulator's short form
-		step string // what the message says was being done
+		step string // the step that the message names
 		last string // more of it, if the failure is not one that is worth a repetition
 		w    flash.WriteOptions
 		only string // the one kind of failure that ends the flash, if not all
@@ -145,8 +145,8 @@ func TestSoftResetWithoutAnAnswer(t *testing.T) {
 func TestNoLoader(t *testing.T) {
 	for _, tc := range []struct{ name, misbehave, want string }{
 		{"silent", "silent", "the board is in download mode, but does not receive"},
-		{"garbage", "garbage", "no answer of a loader"},
-		{"half", "half", "no answer of a loader"},
+		{"garbage", "garbage", "not an answer of a loader"},
+		{"half", "half", "not an answer of a loader"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -246,7 +246,7 @@ func TestCancel(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 				if len(res.Regions) != 2 {
-					t.Errorf("the result tells of %d regions", len(res.Regions))
+					t.Errorf("the result lists %d regions", len(res.Regions))
 				}
 				if took := time.Since(start); took > time.Second {
 					t.Errorf("took %s", took)

@@ -113,9 +113,9 @@ var (
 	errLong        = errors.New("the answer is longer than it says")
 )
 
-// parseResponse reads a frame. What is not a response at all (text between
-// frames, an echo of the request) gives errNotResponse. A frame whose length is not
-// the one in its header was spoiled.
+// parseResponse reads a frame. A frame that is not a response (text between frames, an
+// echo of the request) gives errNotResponse. A frame is spoiled if its length differs
+// from the one in its header.
 func parseResponse(frame []byte) (response, error) {
 	if len(frame) < headerSize || frame[0] != 1 {
 		return response{}, errNotResponse
@@ -131,8 +131,8 @@ func parseResponse(frame []byte) (response, error) {
 	return r, nil
 }
 
-// failed returns the error code if the response is nothing but a failed status, of the
-// given size.
+// failed returns the error code if the response consists of a failed status of the given
+// size.
 func (r response) failed(status int) (byte, bool) {
 	if len(r.payload) == status && r.payload[0] != 0 {
 		return r.payload[1], true

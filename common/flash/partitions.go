@@ -8,8 +8,7 @@ import (
 	"unicode"
 )
 
-// tableOffset is where ESP-IDF and Arduino put the partition table unless a project
-// says otherwise.
+// tableOffset is the default offset of the partition table in ESP-IDF and Arduino.
 const tableOffset = 0x8000
 
 // partition is an entry of the table.
@@ -18,9 +17,9 @@ type partition struct {
 	name string
 }
 
-// parsePartitions reads a partition table as ESP-IDF's "Partition Tables" describes
-// it: entries of 32 bytes that begin with AA 50, up to one that does not. Names come
-// from a board, so only what can be printed is kept.
+// parsePartitions reads a partition table as ESP-IDF's "Partition Tables" describes it:
+// entries of 32 bytes that begin with AA 50, up to one that does not. Names come from a
+// board, so only printable characters are kept.
 func parsePartitions(b []byte) []partition {
 	const entry = 32
 	var out []partition

@@ -64,7 +64,7 @@ func plan(m *flashmap.Map, files fs.FS, chip *chips.Chip, info Info, o WriteOpti
 			}
 		}
 		if im.Encrypted {
-			return nil, &Error{Kind: KindSecurity, Msg: "the board would have to encrypt " + r.name + ", which is not supported here",
+			return nil, &Error{Kind: KindSecurity, Msg: "the board would have to encrypt " + r.name + ", which is not supported",
 				Hint: "flash it with Espressif's esptool"}
 		}
 		if err := check(&r, im, chip, info, m, o); err != nil {
@@ -76,7 +76,7 @@ func plan(m *flashmap.Map, files fs.FS, chip *chips.Chip, info Info, o WriteOpti
 	for _, r := range regions {
 		if r.declared > size && info.FlashSize != 0 && !o.Force {
 			return nil, firmwareError(fmt.Sprintf("the header of %s says that the flash has %s, but the board's has %s", r.name, mib(r.declared), mib(size)), nil,
-				"build for the board's flash size, or have the header corrected with --flash-size detect")
+				"build for the board's flash size, or correct the header with --flash-size detect")
 		}
 	}
 	return regions, nil
@@ -88,7 +88,7 @@ func load(im flashmap.Image, files fs.FS, most int64) (region, error) {
 	st, err := fs.Stat(files, im.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return r, firmwareError("the file for "+r.name+" is missing: "+im.Path, nil, "build again, and see that the build brings this file")
+		return r, firmwareError("the file for "+r.name+" is missing: "+im.Path, nil, "build again, and check that the build makes this file")
 	case err != nil:
 		return r, firmwareError("the file for "+r.name+" cannot be read", err, "")
 	case !st.Mode().IsRegular():
@@ -156,8 +156,9 @@ func fits(r *region, img image, chip *chips.Chip, info Info) error {
 	return nil
 }
 
-// foreign names a kind of file that was given in place of an image, and says what to do
-// about it. Text is one only where a program belongs: a data partition may hold it.
+// foreign recognizes a file of another kind in place of an image, and returns the kind
+// and a hint. It reports text only in place of a program, as a data partition may hold
+// text.
 func foreign(b []byte, program bool) (what, hint string) {
 	switch {
 	case bytes.HasPrefix(b, []byte("\x7fELF")):
@@ -200,7 +201,7 @@ func regionName(im flashmap.Image) string {
 	return fmt.Sprintf("%s at 0x%x", im.Name, im.Offset)
 }
 
-// mib writes a size in the unit that suits it.
+// mib formats a size in a suitable unit.
 func mib(n int64) string {
 	switch {
 	case n%(1<<20) == 0:

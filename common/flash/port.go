@@ -17,7 +17,7 @@ type modemLines interface {
 // rateSetter changes the speed of the line at this end.
 type rateSetter interface{ SetBaudRate(int) error }
 
-// usbDevice returns the USB ids of a port; zeroes when it is no USB device.
+// usbDevice returns the USB ids of a port, or zeroes if it is not a USB device.
 type usbDevice interface{ USBID() (vid, pid uint16) }
 
 // Espressif's USB Serial/JTAG unit, which is inside the chip.
@@ -35,5 +35,5 @@ func isUSBSerialJTAG(p Port) bool {
 	return vid == usbEspressif && pid == usbSerialJTAG
 }
 
-// DefaultBaud is the rate at which every ROM begins to talk.
+// DefaultBaud is the rate at which every ROM starts.
 const DefaultBaud = 115200

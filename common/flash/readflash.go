@@ -11,7 +11,7 @@ import (
 	"github.com/farforge/farforge/common/flashmap"
 )
 
-// slowRead is what one command of the ROM reads.
+// slowRead is the number of bytes that one command of the ROM reads.
 const slowRead = 64
 
 // Read copies a part of the flash to w, and compares its digest with the chip's. Size
@@ -35,19 +35,19 @@ func (d *Device) Read(ctx context.Context, offset uint32, size int64, w io.Write
 		}
 		h.Write(data[:n])
 		if _, err := w.Write(data[:n]); err != nil {
-			return fmt.Errorf("writing what was read from the flash: %w", err)
+			return fmt.Errorf("writing the data read from the flash: %w", err)
 		}
 		if at += n; progress != nil {
 			progress(at)
 		}
 	}
-	const step = "verifying what was read from the flash"
+	const step = "verifying the data read from the flash"
 	sum, err := d.steadyDigest(ctx, step, s)
 	if err != nil {
 		return err
 	}
 	if sum != [md5.Size]byte(h.Sum(nil)) {
-		return &Error{Kind: KindVerify, Msg: "what was read is not what the flash holds", Hint: "read again at a lower baud rate"}
+		return &Error{Kind: KindVerify, Msg: "the data read differs from the flash", Hint: "read again at a lower baud rate"}
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
-// TestRefusedBeforeAByteIsWritten has firmware and boards that do not fit each
+// TestRefusedBeforeAByteIsWritten combines firmware and boards that do not fit each
 // other. In each case the flash must stay as it was.
 func TestRefusedBeforeAByteIsWritten(t *testing.T) {
 	type change func(m *flashmap.Map, files fstest.MapFS)
@@ -130,7 +130,7 @@ func TestForceWritesDamagedImages(t *testing.T) {
 	})
 }
 
-// TestDownloadModeDisabled has a board whose fuses disable download mode.
+// TestDownloadModeDisabled connects to a board whose fuses disable download mode.
 func TestDownloadModeDisabled(t *testing.T) {
 	for _, chip := range bothChips {
 		synctest.Test(t, func(t *testing.T) {
@@ -147,8 +147,8 @@ func TestDownloadModeDisabled(t *testing.T) {
 	}
 }
 
-// TestHeaderIsCorrected has the bootloader's header take the board's flash size, and
-// values that the user gave.
+// TestHeaderIsCorrected puts the board's flash size, and values that the user gave, into
+// the bootloader's header.
 func TestHeaderIsCorrected(t *testing.T) {
 	for _, tc := range []struct {
 		w          flash.WriteOptions

@@ -38,7 +38,7 @@ func ParseBefore(s string) (Before, error) {
 	case "no_reset", "no_reset_no_sync": // a SYNC harms nothing
 		return NoReset, nil
 	}
-	return 0, &Error{Kind: KindOption, Msg: "no way into the loader is called " + quote([]byte(s)),
+	return 0, &Error{Kind: KindOption, Msg: "unknown reset into the loader: " + quote([]byte(s)),
 		Hint: "use default_reset, usb_reset or no_reset"}
 }
 
@@ -55,7 +55,7 @@ func ParseAfter(s string) (After, error) {
 	case "watchdog_reset":
 		return WatchdogReset, nil
 	}
-	return 0, &Error{Kind: KindOption, Msg: "no way out of the loader is called " + quote([]byte(s)),
+	return 0, &Error{Kind: KindOption, Msg: "unknown reset out of the loader: " + quote([]byte(s)),
 		Hint: "use hard_reset, soft_reset, watchdog_reset or no_reset"}
 }
 
@@ -76,9 +76,9 @@ func classicReset(hold time.Duration) []move {
 	}
 }
 
-// usbReset is for the USB Serial/JTAG unit, which watches for RTS rising and
-// takes DTR at that moment for the BOOT pin. The lines never are both released
-// between the two, which would reset the chip without BOOT.
+// usbReset is for the USB Serial/JTAG unit, which watches for RTS rising and takes DTR at
+// that moment for the BOOT pin. The lines are never both released between the two, which
+// would reset the chip without BOOT.
 func usbReset() []move {
 	return []move{
 		{false, false, 100 * time.Millisecond},
@@ -109,7 +109,7 @@ func play(ctx context.Context, lines modemLines, moves []move, step string) erro
 	return nil
 }
 
-// setLines sets both; RTS last, as Windows hands DTR on only then.
+// setLines sets both lines. RTS is last, as Windows applies DTR only then.
 func setLines(lines modemLines, dtr, rts bool) error {
 	if err := lines.SetDTR(dtr); err != nil {
 		return err

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// repeats bounds how often something is done again after a lost or spoiled answer.
+// repeats bounds the repetitions of a step after a lost or spoiled answer.
 const repeats = 2
 
-// repeat does fn, and again while the errors may pass and the chip still
-// answers a SYNC. See the package comment for what may be handed to it.
+// repeat calls fn, and calls it again while its errors may be temporary and the chip
+// still answers a SYNC. The package comment lists the steps that may be repeated.
 func (d *Device) repeat(ctx context.Context, step string, fn func() error) error {
 	for try := 0; ; try++ {
 		err := fn()
@@ -24,8 +24,8 @@ func (d *Device) repeat(ctx context.Context, step string, fn func() error) error
 	}
 }
 
-// stopped returns err, the first error of a step, unless the context has ended:
-// that the chip is silent even to SYNC adds nothing for the user.
+// stopped returns err, the first error of a step, or an error of the context if that has
+// ended. The later error of a SYNC would add nothing for the user.
 func stopped(ctx context.Context, err error, step string) error {
 	if ctx.Err() != nil {
 		return canceled(ctx, step)
@@ -72,8 +72,7 @@ func romCode(err error) (byte, bool) {
 	return 0, false
 }
 
-// The pace of SYNC. A ROM answers within a few milliseconds, unless the line
-// between is slow.
+// The pace of SYNC. A ROM answers within a few milliseconds, unless the line is slow.
 const (
 	syncTries   = 5
 	syncTimeout = 100 * time.Millisecond
@@ -81,14 +80,14 @@ const (
 	syncReplies = 8
 )
 
-// resync sends SYNC until it is answered. The chip answers in order, so it has
-// then answered everything that was sent before, and that is dropped.
+// resync sends SYNC until the chip answers. The chip answers in order, so all earlier
+// answers have arrived then; resync drops them.
 func (d *Device) resync(ctx context.Context) error {
 	d.link.forget()
 	return d.sync(ctx, "talking to the loader")
 }
 
-// sync tries a few times. The last error is returned.
+// sync sends SYNC a few times, and returns the last error.
 func (d *Device) sync(ctx context.Context, step string) error {
 	rq := request{op: opSync, data: []byte{0x07, 0x07, 0x12, 0x20}}
 	for range 32 {
@@ -140,9 +139,9 @@ func (d *Device) syncOnce(ctx context.Context, step string, frame []byte) error 
 	}
 }
 
-// skip drops the seven frames that follow the first answer to SYNC, or to a
-// command the ROM does not know. After more than one SYNC there are more, and
-// only silence says that they have ended.
+// skip drops the seven frames that follow the first answer to SYNC, or to a command the
+// ROM does not know. After several SYNCs there are more frames, and only silence shows
+// their end.
 func (d *Device) skip(ctx context.Context, severalSyncs bool) {
 	frames := syncReplies - 1
 	if severalSyncs {

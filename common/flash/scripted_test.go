@@ -239,8 +239,8 @@ func codeBytes(n int) []byte {
 	return b
 }
 
-// TestOneSpoiledBlockCostsOneBlock has a block refused for its checksum, one that the
-// chip never gets, and one whose answer is lost or spoiled.
+// TestOneSpoiledBlockCostsOneBlock covers a block with a wrong checksum, one that never
+// reaches the chip, and one whose answer is lost or spoiled.
 func TestOneSpoiledBlockCostsOneBlock(t *testing.T) {
 	for name, spoil := range map[string]func(n int, number uint32) []byte{
 		"wrong checksum": func(n int, _ uint32) []byte {
@@ -313,7 +313,7 @@ func TestAnswerLostAfterTheBlockWasTaken(t *testing.T) {
 	})
 }
 
-// TestSpoiledDeflatedBlockCostsItsPiece has a block of a deflated piece refused.
+// TestSpoiledDeflatedBlockCostsItsPiece refuses a block of a deflated piece.
 func TestSpoiledDeflatedBlockCostsItsPiece(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -335,7 +335,7 @@ func TestSpoiledDeflatedBlockCostsItsPiece(t *testing.T) {
 	})
 }
 
-// TestRateFallsOnABadLine has every third block refused for its checksum.
+// TestRateFallsOnABadLine refuses every third block for its checksum.
 func TestRateFallsOnABadLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -405,7 +405,7 @@ func TestChipsThatCannotBeFlashed(t *testing.T) {
 		magic      uint32
 	}{
 		{"unheard of", "an unknown chip (id 77)", info(77), 0},
-		{"no id and a strange magic", "not known here (0x12345678)", frame(opSecurityInfo, 0, make([]byte, 16)...), 0x12345678},
+		{"no id and a strange magic", "not supported (0x12345678)", frame(opSecurityInfo, 0, make([]byte, 16)...), 0x12345678},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

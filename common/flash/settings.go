@@ -8,8 +8,8 @@ import (
 	"github.com/farforge/farforge/common/flash/chips"
 )
 
-// settings are the flash settings of a bootloader's header. Empty fields and
-// "keep" leave the header as it is.
+// settings are the flash settings of a bootloader's header. Empty fields and "keep" leave
+// the header unchanged.
 type settings struct{ mode, freq, size string }
 
 func kept(s string) string {
@@ -19,9 +19,9 @@ func kept(s string) string {
 	return strings.ToLower(s)
 }
 
-// patch puts the settings into the header of the bootloader b, in place, and makes
-// its SHA-256 anew if it has one. It returns a note for the user if it could not do
-// as asked.
+// patch puts the settings into the header of the bootloader b, in place, and recomputes
+// its SHA-256 if it has one. It returns a note for the user if it could not apply a
+// setting.
 func patch(b []byte, im image, chip *chips.Chip, s settings, detected int64) (note string, err error) {
 	mode, sizeFreq := b[imageModeAt], b[imageSizeFreqAt]
 	if v := kept(s.mode); v != "" {
@@ -37,7 +37,7 @@ func patch(b []byte, im image, chip *chips.Chip, s settings, detected int64) (no
 		sizeFreq = sizeFreq&0xF0 | f
 	}
 	if v := kept(s.size); v == "detect" && detected == 0 {
-		note = "the flash does not tell its size; the bootloader's header keeps its own"
+		note = "the flash does not report its size; the bootloader's header keeps its size"
 	} else if v != "" {
 		n, ok := sizeNibble(v, detected)
 		if !ok {
@@ -56,8 +56,8 @@ func patch(b []byte, im image, chip *chips.Chip, s settings, detected int64) (no
 	return note, nil
 }
 
-// imageFlashSize is the flash size in the header of an image, in bytes; zero if it has no
-// meaning.
+// imageFlashSize returns the flash size in the header of an image, in bytes, or zero if
+// the value is undefined.
 func imageFlashSize(b []byte) int64 {
 	if n := b[imageSizeFreqAt] >> 4; n <= 7 {
 		return 1 << 20 << n
@@ -82,7 +82,7 @@ func modeByte(mode string) (byte, error) {
 	return 0, &Error{Kind: KindFirmware, Msg: fmt.Sprintf("%q is not a flash mode", mode), Hint: "use qio, qout, dio, dout or keep"}
 }
 
-// sizeNibble is the logarithm of the size in MiB.
+// sizeNibble returns the logarithm of the size in MiB.
 func sizeNibble(size string, detected int64) (byte, bool) {
 	for n := byte(0); n <= 7; n++ {
 		mib := int64(1) << n

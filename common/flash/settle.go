@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// faultsPerRate is how many disturbances the line may have before the rate falls.
+// faultsPerRate is the number of disturbances after which the rate falls.
 const faultsPerRate = 3
 
 // maxRecoveries bounds how often a Device resets a chip that went silent.
 const maxRecoveries = 3
 
-// settle gets the line into a known state after a disturbance: it makes the chip
-// answer a SYNC, resets a chip that does not into its loader, and lowers the rate
-// after repeated disturbances.
+// settle gets the line into a known state after a disturbance: it sends SYNC until the
+// chip answers, resets a silent chip into its loader, and lowers the rate after repeated
+// disturbances.
 func (d *Device) settle(ctx context.Context) error {
 	if err := d.resync(ctx); err != nil {
 		if ctx.Err() != nil || (!IsKind(err, KindSilent) && !IsKind(err, KindGarbled)) {
@@ -27,8 +27,8 @@ func (d *Device) settle(ctx context.Context) error {
 	return nil
 }
 
-// recover resets a silent chip into its loader, and reports success. Only a port
-// with modem lines can do it, and a chip's own USB port would go away.
+// recover resets a silent chip into its loader, and reports success. It needs modem
+// lines, and excludes a chip's own USB port, which the reset would disconnect.
 func (d *Device) recover(ctx context.Context) bool {
 	lines, ok := d.port.(modemLines)
 	if !ok || !d.known || d.before == NoReset || isUSBSerialJTAG(d.port) || d.recoveries == maxRecoveries {
@@ -48,8 +48,8 @@ func (d *Device) recover(ctx context.Context) bool {
 	return false
 }
 
-// slowDown lowers the rate after repeated disturbances. A line that cannot go
-// slower is used as it is.
+// slowDown lowers the rate after repeated disturbances. A line at the lowest rate stays
+// there.
 func (d *Device) slowDown(ctx context.Context) {
 	if d.spoiled < faultsPerRate || !d.known {
 		return
@@ -58,7 +58,7 @@ func (d *Device) slowDown(ctx context.Context) {
 		if rate < d.baud {
 			d.log.Warn("the line is bad; lowering the rate", "from", d.baud, "to", rate)
 			if err := d.setBaud(ctx, rate); err != nil {
-				d.log.Warn("the rate stays", "error", err)
+				d.log.Warn("the rate cannot be lowered", "error", err)
 			}
 			break
 		}

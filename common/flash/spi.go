@@ -40,7 +40,7 @@ func (d *Device) attachFlash(ctx context.Context) error {
 	return err
 }
 
-// flashID has the controller send one command and receive three bytes.
+// flashID makes the controller send one command and receive three bytes.
 func flashID(ctx context.Context, r registers, spi chips.SPI) (uint32, error) {
 	usr, err := r.readOnce(ctx, spi.Usr)
 	if err != nil {
@@ -106,7 +106,7 @@ func flashSize(id uint32) int64 {
 	return 0
 }
 
-// missingFlash reports an id that says that no flash is connected.
+// missingFlash returns an error if the id shows that no flash is connected.
 func missingFlash(id uint32) error {
 	if id != 0 && id != 0xFFFFFF {
 		return nil

@@ -159,8 +159,8 @@ func TestBadLines(t *testing.T) {
 	t.Logf("successes of %d runs each: %v", n/len(kinds), good)
 }
 
-// TestMildlyBadLine has one byte in 100 000 corrupted, in either direction: nearly
-// every flash of 512 KiB succeeds.
+// TestMildlyBadLine corrupts one byte in 100 000, in either direction: nearly every flash
+// of 512 KiB succeeds.
 func TestMildlyBadLine(t *testing.T) {
 	const size = 512 << 10
 	n, good := runs(6), 0

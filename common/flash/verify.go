@@ -24,8 +24,8 @@ func (d *Device) digest(ctx context.Context, step string, offset uint32, size in
 	return sum, err
 }
 
-// verify compares the flash with what was to be written. A digest that differs is
-// asked for again, as the answer has no checksum.
+// verify compares the flash with a region. It requests a digest that differs again, as
+// the answer has no checksum.
 func (d *Device) verify(ctx context.Context, r region) error {
 	step := "verifying " + r.name
 	sum, err := d.digest(ctx, step, r.offset, len(r.data))

@@ -12,8 +12,8 @@ import (
 // blockSize is the payload of a data command to a ROM.
 const blockSize = 1024
 
-// pieceSize is the most that one BEGIN erases and that is written before the next:
-// the inflate window of the ROM. A disturbed line costs a piece at most.
+// pieceSize bounds the data that one BEGIN erases and that is written before the next. It
+// is the inflate window of the ROM. A disturbed line costs a piece at most.
 const pieceSize = 32 << 10
 
 // sectorSize is the smallest part of a flash that can be erased.
@@ -27,12 +27,12 @@ const (
 	digestMiB   = 8 * time.Second
 )
 
-// scaled is answerTimeout and the time for n bytes.
+// scaled returns answerTimeout plus the time for n bytes.
 func scaled(n int, perMiB time.Duration) time.Duration {
 	return answerTimeout + time.Duration(n)*perMiB/(1<<20)
 }
 
-// piece is what one BEGIN erases and what is written there.
+// piece is the part of flash that one BEGIN erases, and its data.
 type piece struct {
 	offset uint32
 	data   []byte // whole words, at most pieceSize bytes
@@ -63,14 +63,14 @@ func (p piece) sectors() []piece {
 // transfer is the way in which a piece goes over the line.
 type transfer struct {
 	begin, data byte // commands
-	size        int  // what the begin command announces to erase
+	size        int  // number of bytes that the begin command erases
 	announced   int  // number of blocks
 	blocks      [][]byte
 }
 
 func (t transfer) deflated() bool { return t.begin == opDeflBegin }
 
-// bytes is what goes over the line, without framing.
+// bytes counts the bytes on the line, without framing.
 func (t transfer) bytes() int {
 	n := 0
 	for _, b := range t.blocks {
@@ -79,11 +79,11 @@ func (t transfer) bytes() int {
 	return n
 }
 
-// newTransfer deflates the piece if that makes it smaller and harms nothing. An
-// ESP32 ends a deflate stream by writing its whole inflate window, over whatever
-// follows the piece in flash. A piece of exactly a window is deflated without the
-// end of the stream: the ROM writes the full window, and waits for a block that
-// never comes. Shorter pieces are deflated only for ROMs that are known to be exact.
+// newTransfer deflates the piece if that makes it smaller and is harmless. An ESP32 ends
+// a deflate stream by writing its whole inflate window, over whatever follows the piece
+// in flash. A piece of exactly a window is deflated without the end of the stream: the
+// ROM writes the full window, and waits for a block that never arrives. Shorter pieces
+// are deflated only for ROMs that are known to be exact.
 func newTransfer(p piece, plain, exact bool) (transfer, error) {
 	whole := len(p.data) == pieceSize
 	if !plain && (whole || exact) {
@@ -136,7 +136,7 @@ func split(b []byte) [][]byte {
 	return append(out, b)
 }
 
-// Bounds of what is repeated because of a bad line.
+// Bounds of the repetitions on a bad line.
 const (
 	pieceTries    = 3
 	maxUndeflated = 4 // deflated pieces that may fail
@@ -144,10 +144,10 @@ const (
 	lostTries     = 2 // of which the answer was lost or spoiled, which takes seconds
 )
 
-// writePiece erases and writes one piece, again after disturbances of the line.
-// progress gets the number of bytes of the piece that are in flash. A piece that
-// failed goes plain, as then a disturbance costs a block only, and so does everything
-// after a few that failed.
+// writePiece erases and writes one piece, and repeats it after disturbances of the line.
+// progress gets the number of bytes of the piece that are in flash. A deflated piece that
+// failed is sent plain, so that a disturbance costs only a block. After a few such
+// failures all pieces are sent plain.
 func (d *Device) writePiece(ctx context.Context, name string, p piece, plain bool, progress func(int)) (sent int, err error) {
 	for try := 1; ; try++ {
 		t, err := newTransfer(p, plain || try > 2 || d.undeflated > maxUndeflated, d.chip.ExactDeflate)
@@ -194,10 +194,10 @@ func (d *Device) send(ctx context.Context, name string, p piece, t transfer, pro
 
 // sendPlain sends one plain block and returns the number of the next.
 //
-// A block with a wrong checksum uses up its number, and the same payload is
-// accepted under the next one. After an answer that was lost or spoiled, the block
-// is sent again under its own number: the ROM refuses it if it has it already. If
-// what it has was spoiled, the digest of the region tells.
+// A block with a wrong checksum uses up its number, and the same payload is accepted
+// under the next one. After an answer that was lost or spoiled, the block is sent again
+// under its own number: the ROM refuses a block that it already has. If the block in the
+// ROM was spoiled, the digest of the region differs.
 func (d *Device) sendPlain(ctx context.Context, step string, number uint32, block []byte) (next uint32, err error) {
 	lost := 0 // answers; then it is unknown whether the ROM has counted this number
 	for try := 1; ; try++ {

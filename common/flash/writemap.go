@@ -10,16 +10,16 @@ import (
 	"github.com/farforge/farforge/common/flashmap"
 )
 
-// WriteOptions are the options of a write. The zero value suits most.
+// WriteOptions are the options of a write. The zero value suits most boards.
 type WriteOptions struct {
-	// Force writes also images that are damaged or for another chip.
+	// Force also writes images that are damaged or for another chip.
 	Force bool
 	// Plain sends images without compression.
 	Plain bool
-	// Rewrite writes also sectors that the flash holds already.
+	// Rewrite also writes sectors that the flash already holds.
 	Rewrite bool
 	// Mode, Freq and Size override the map's flash settings: "keep" leaves the
-	// bootloader's header as it is, and "detect", for Size, takes the board's.
+	// bootloader's header unchanged, and "detect", for Size, selects the board's size.
 	Mode, Freq, Size string
 	// ProveAll takes digests of everything that is not written, not only of what
 	// surrounds the images. It takes about two seconds for each MiB of flash.
@@ -28,10 +28,10 @@ type WriteOptions struct {
 	Progress func(Progress)
 }
 
-// WriteMap writes the images of the map, whose paths are looked up in files,
-// compares each by MD5, and proves that nothing beside them changed. Nothing is
-// written if any of them does not fit the board. An error in the middle leaves the
-// flash with some regions written; the result says which, also then.
+// WriteMap writes the images of the map, whose paths are looked up in files, compares
+// each by MD5, and proves that nothing beside them changed. Nothing is written if any of
+// them does not fit the board. An error in the middle leaves the flash with some regions
+// written; the result lists them even then.
 func (d *Device) WriteMap(ctx context.Context, m *flashmap.Map, files fs.FS, o WriteOptions) (Result, error) {
 	start := time.Now()
 	if err := d.writable(); err != nil {
@@ -67,7 +67,7 @@ func (d *Device) WriteMap(ctx context.Context, m *flashmap.Map, files fs.FS, o W
 // writable refuses chips that plain firmware does not run on, or would damage.
 func (d *Device) writable() error {
 	if why := d.chip.NoVerify; why != "" {
-		return &Error{Kind: KindRefused, Msg: "nothing was written to the " + d.chip.Title + ": " + why + ", so it could not be proved",
+		return &Error{Kind: KindRefused, Msg: "nothing was written to the " + d.chip.Title + ": " + why + ", so the write could not be verified",
 			Hint: "flash it with Espressif's esptool, which loads a stub"}
 	}
 	var what []string
@@ -76,7 +76,7 @@ func (d *Device) writable() error {
 		what = append(what, "secure boot is on, so it runs only firmware with the right signature")
 	}
 	if s.SecureDownload {
-		what = append(what, "secure download mode is on, so what is written cannot be verified")
+		what = append(what, "secure download mode is on, so a write cannot be verified")
 	}
 	if s.FlashEncryption {
 		what = append(what, "flash encryption is on, so it cannot read firmware that is not encrypted")

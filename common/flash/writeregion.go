@@ -6,8 +6,7 @@ import (
 	"slices"
 )
 
-// maxRepairs bounds how often the pieces of a region that do not hold what was
-// written are written again.
+// maxRepairs bounds the repairs of a region. Each writes the pieces that differ again.
 const maxRepairs = 3
 
 // regionWriter writes the sectors of one region that differ.
@@ -19,8 +18,8 @@ type regionWriter struct {
 
 	rr     RegionResult
 	erased bool // Erase was reported
-	// fresh counts the last pieces of which the flash held no sector. After a few of
-	// them, comparing sectors costs more than it saves.
+	// fresh counts the latest pieces in a row of which the flash held no sector. After a
+	// few of them, comparing sectors costs more than it saves.
 	fresh int
 }
 
@@ -153,8 +152,8 @@ func (w *regionWriter) verifyAndRepair(ctx context.Context) error {
 	}
 }
 
-// repair writes a piece again that the flash does not hold. If it holds no sector
-// of it, the erase before may have hit another place.
+// repair rewrites a piece that the flash does not hold. If the flash holds no sector of
+// the piece, the erase may have hit another place.
 func (w *regionWriter) repair(ctx context.Context, p piece) error {
 	same, err := w.holds(ctx, p)
 	if err != nil || same {
@@ -169,7 +168,7 @@ func (w *regionWriter) repair(ctx context.Context, p piece) error {
 		hit = hit || same
 	}
 	if !hit {
-		w.doubt = fmt.Errorf("after it was written, the flash at 0x%x held nothing of it", p.offset)
+		w.doubt = fmt.Errorf("the flash at 0x%x held no sector of the piece written there", p.offset)
 	}
 	return w.writeRun(ctx, p)
 }

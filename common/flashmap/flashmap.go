@@ -1,23 +1,23 @@
-// Package flashmap reads and writes flasher_args.json, the file in which an
-// ESP-IDF build says what belongs where in a board's flash. In Farforge it is
-// the interchange format between a build and a flash: a recipe produces one,
-// or declares its offsets and has one made, and the client flashes from it.
+// Package flashmap reads and writes flasher_args.json, the file in which an ESP-IDF build
+// says what belongs where in a board's flash. In Farforge it is the interchange format
+// between a build and a flash: a recipe produces one, or declares the offsets from which
+// one is made, and the client flashes from it.
 //
 //	{
 //	  "write_flash_args" : [ "--flash_mode", "dio", … ],   derived, not read
 //	  "flash_settings"   : { "flash_mode", "flash_size", "flash_freq" },
 //	  "flash_files"      : { "0x0" : "bootloader/bootloader.bin",
-//	                         "0x10000" : "hello.bin" },     what is flashed
+//	                         "0x10000" : "hello.bin" },     the images to flash
 //	  "bootloader"       : { "offset" : "0x0", "file" : "…",
 //	                         "encrypted" : "false" },       names an image
 //	  "app"              : { … },
 //	  "extra_esptool_args" : { "after", "before", "stub", "chip" }
 //	}
 //
-// flash_files decides what is flashed. Every other object with an offset and a
-// file gives one of those images its name and says whether the flasher has to
-// have it encrypted; "encrypted" is a string there, not a boolean. Older
-// ESP-IDF versions leave out stub and chip, so an absent chip is not an error.
+// flash_files decides what is flashed. Every other object with an offset and a file gives
+// one of those images its name and says whether the chip must encrypt it; "encrypted" is
+// a string there, not a boolean. Older ESP-IDF versions leave out stub and chip, so an
+// absent chip is not an error.
 //
 // The file comes from another machine, so it is read strictly: paths stay
 // below the file's own folder, offsets lie on sector boundaries, and two
@@ -34,13 +34,13 @@ const FileName = "flasher_args.json"
 // Images start on a multiple of it, or flashing one would erase part of another.
 const SectorSize = 4096
 
-// Limits on what Parse takes from another machine.
+// Limits on the input of Parse, which another machine may have written.
 const (
 	MaxFileSize = 256 << 10 // bytes of JSON
 	MaxImages   = 64
 )
 
-// Map says which images go where, and how the flash chip is to be driven.
+// Map lists the images with their offsets, and the settings of the flash chip.
 type Map struct {
 	// Chip is the target in esptool's spelling, such as "esp32c3". Empty when
 	// the file does not say.
@@ -51,7 +51,7 @@ type Map struct {
 	// Before and After are esptool's names of the resets around flashing, such
 	// as "default_reset" and "hard_reset". Empty means not given.
 	Before, After string
-	// Stub says whether the build wants a flasher stub. Nil when not given.
+	// Stub reports whether the build wants a flasher stub. Nil when not given.
 	Stub *bool
 	// Images are sorted by Offset.
 	Images []Image
@@ -65,6 +65,6 @@ type Image struct {
 	Offset uint32
 	// Path is relative to the folder of the map's file, with forward slashes.
 	Path string
-	// Encrypted is set when the flasher must have the chip encrypt the image.
+	// Encrypted reports whether the chip must encrypt the image.
 	Encrypted bool
 }

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// Parse reads a flasher_args.json. Unknown objects are skipped, as newer
-// ESP-IDF versions may add some; what is known must be right. Paths are cleaned, so
-// that "./app.bin" becomes "app.bin". The map returned is valid as Validate means it.
+// Parse reads a flasher_args.json. Unknown objects are skipped, as newer ESP-IDF versions
+// may add some; known objects must be valid. Paths are cleaned, so that "./app.bin"
+// becomes "app.bin". The returned map passes Validate.
 func Parse(data []byte) (*Map, error) {
 	m, err := parse(data, cleaned)
 	if err != nil {
@@ -40,8 +40,8 @@ func ParseIn(dir string, data []byte) (*Map, error) {
 	return m, nil
 }
 
-// cleaned takes "./" and doubled slashes out of a path. One that climbs stays as it is,
-// so that Validate refuses it.
+// cleaned removes "./" and doubled slashes from a path. It returns a path with ".."
+// unchanged, so that Validate refuses it.
 func cleaned(p string) string {
 	if p == "" || slices.Contains(strings.Split(p, "/"), "..") {
 		return p
@@ -75,7 +75,7 @@ func parse(data []byte, place func(string) string) (*Map, error) {
 		}
 	}
 	if !filesGiven {
-		return nil, fmt.Errorf("there is no %q, so nothing says what to flash", keyFiles)
+		return nil, fmt.Errorf("there is no %q, which lists the images to flash", keyFiles)
 	}
 	for _, mb := range members {
 		if slices.Contains(reserved, mb.key) {
@@ -147,8 +147,8 @@ func (m *Map) parseFiles(raw json.RawMessage) error {
 	return nil
 }
 
-// parseNamed takes an object such as "app". One that is not about an image, or
-// about an image that flash_files does not list, changes nothing.
+// parseNamed takes an object such as "app". It ignores an object that is not about an
+// image, or about an image that flash_files does not list.
 func (m *Map) parseNamed(name string, raw json.RawMessage) error {
 	var n struct {
 		Offset    *string `json:"offset"`

@@ -22,14 +22,14 @@ const (
 
 var reserved = []string{keyArgs, keySettings, keyFiles, keyExtra}
 
-// isWord reports whether a setting has the form that keeps blanks,
-// quotes and control characters out of messages and command lines.
+// isWord reports whether a setting is free of blanks, quotes and control characters, and
+// so is safe in messages and command lines.
 func isWord(s string) bool { return lexical.Word(s, "_.-", 64) }
 
-// Validate reports the first thing that makes the map unfit for flashing or
-// for writing to a file: no images, unsorted or doubled offsets, a path that
-// leaves the map's folder, a doubled or reserved name. It does not look at the
-// files, whose sizes decide about overlaps; the flasher does.
+// Validate reports the first thing that makes the map unfit for flashing or for writing
+// to a file: no images, unsorted or doubled offsets, a path that leaves the map's folder,
+// a doubled or reserved name. It does not read the files; the flasher checks that they do
+// not overlap.
 func (m *Map) Validate() error {
 	for _, s := range []struct{ what, value string }{
 		{"chip", m.Chip}, {"flash mode", m.Mode}, {"flash frequency", m.Freq},
@@ -72,19 +72,19 @@ func (im Image) validate() error {
 		return fmt.Errorf("%q cannot be the name of an image", im.Name)
 	}
 	if im.Name == "" && im.Encrypted {
-		return errors.New("an image that is to be encrypted needs a name, as the file has no other place to say so")
+		return errors.New("an image to encrypt needs a name, under which the file marks the encryption")
 	}
 	return validatePath(im.Path)
 }
 
-// validName allows what people call partitions: "user data", "_certs". Names appear
-// in messages, so they must be short and printable.
+// validName allows the usual names of partitions: "user data", "_certs". Names appear in
+// messages, so they must be short and printable.
 func validName(s string) bool {
 	return len(s) <= 64 && utf8.ValidString(s) && strings.TrimSpace(s) == s &&
 		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// validatePath allows what means the same file below the map's folder on every
+// validatePath allows paths that name the same file below the map's folder on every
 // system: no backslash, no colon (drive letters, NTFS streams), no dots that climb.
 func validatePath(p string) error {
 	if !fs.ValidPath(p) || p == "." {

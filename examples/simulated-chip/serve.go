@@ -140,7 +140,7 @@ func link(path, target string) (remove func(), err error) {
 		return nil, &portError{err: fmt.Errorf("make the link: %w", err), hint: "choose a path that does not exist yet"}
 	}
 	return func() {
-		// Another run may own the path by now.
+		// Another run may own the path now.
 		if now, err := os.Readlink(path); err == nil && now == target {
 			os.Remove(path)
 		}

@@ -1,7 +1,7 @@
 package boardtext
 
-// Matcher finds a text in a stream of bytes by the algorithm of Knuth, Morris and
-// Pratt, however the reads cut the stream.
+// Matcher finds a text in a stream of bytes by the algorithm of Knuth, Morris and Pratt.
+// Reads may cut the stream anywhere.
 type Matcher struct {
 	want []byte
 	fall []int // fall[n]: the longest end of want[:n] that want also begins with

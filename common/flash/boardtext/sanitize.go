@@ -1,9 +1,9 @@
 // Package boardtext decodes what a board prints into text that a terminal, a log
 // or a program can take, and finds a text in it.
 //
-// A board may print anything, and a terminal obeys much of it. Only text,
-// newline, tab, carriage return and color sequences pass. Every other control
-// character, and every byte that is not UTF-8, becomes an escape such as \x07.
+// A board may print anything, and a terminal acts on much of it. Only text, newline, tab,
+// carriage return and color sequences pass. Every other control character, and every byte
+// that is not UTF-8, becomes an escape such as \x07.
 package boardtext
 
 import (
@@ -18,7 +18,7 @@ type Piece struct {
 	Text string // empty for a Line
 }
 
-// Kind says what a Piece is.
+// Kind is the kind of a Piece.
 type Kind int
 
 // The kinds of pieces.
@@ -51,7 +51,7 @@ func (s *Sanitizer) Add(b byte, emit func(Piece)) {
 	}
 }
 
-// End emits what was held back, as if nothing followed.
+// End emits the bytes that were held back.
 func (s *Sanitizer) End(emit func(Piece)) {
 	for _, b := range s.held {
 		if b == '\r' {

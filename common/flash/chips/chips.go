@@ -19,8 +19,8 @@ type Registers interface {
 	WriteReg(ctx context.Context, addr, value uint32) error
 }
 
-// MagicAddr holds, on every chip before ESP32-C6, a word of the ROM by which
-// the chip is recognized.
+// MagicAddr is the address of a word of the ROM that identifies each chip before the
+// ESP32-C6.
 const MagicAddr = 0x40001000
 
 // Chip describes one kind of chip. The functions may be called for a chip of this kind
@@ -46,18 +46,18 @@ type Chip struct {
 	// Security reads the state from eFuses. It is for a ROM without
 	// GET_SECURITY_INFO and nil for the others.
 	Security func(ctx context.Context, r Registers) (Security, error)
-	// Prepare makes the chip fit for a long stay in its loader. May be nil.
+	// Prepare makes the chip ready to stay in its loader for long. May be nil.
 	Prepare func(ctx context.Context, r Registers, rev Revision) error
-	// BaudWord gives the word CHANGE_BAUD needs for a rate, while the line is at another.
-	// Nil means the rate itself.
+	// BaudWord returns the word that CHANGE_BAUD needs for a rate while the line is at
+	// the rate now. Nil means the rate itself.
 	BaudWord func(ctx context.Context, r Registers, baud, now int) (uint32, error)
-	// Watchdog resets the chip by its RTC's watchdog. Nil where that is no use.
+	// Watchdog resets the chip by its RTC's watchdog. Nil if the chip has no use for it.
 	Watchdog func(ctx context.Context, r Registers) error
-	// NoVerify says why the ROM cannot write and prove what it wrote. Empty if it can.
+	// NoVerify says why the ROM cannot verify a write. Empty if it can.
 	NoVerify string
 }
 
-// SPI has the addresses of the controller that the flash chip hangs on.
+// SPI holds the addresses of the flash chip's controller.
 type SPI struct {
 	Cmd, Usr, Usr1, Usr2, MosiLen, MisoLen, W0 uint32
 }
@@ -70,14 +70,14 @@ func (r Revision) String() string { return fmt.Sprintf("v%d.%d", r.Major, r.Mino
 // Number is the form image headers use: major times 100 plus minor.
 func (r Revision) Number() int { return r.Major*100 + r.Minor }
 
-// Security is what restricts flashing.
+// Security describes the protections that restrict flashing.
 type Security struct {
 	SecureBoot      bool // the chip runs signed firmware only
 	FlashEncryption bool // the chip reads its flash through a decryption key
 	SecureDownload  bool // the loader takes few commands, and no register access
 }
 
-// All returns the chips, in the order in which they came out.
+// All returns the chips in the order of their release.
 func All() []*Chip {
 	return []*Chip{esp8266(), esp32(), esp32s2(), esp32c3(), esp32s3(), esp32c2(), esp32c6(), esp32h2(), esp32p4(), esp32c61(), esp32c5()}
 }
@@ -115,7 +115,7 @@ func Normal(name string) string {
 }
 
 // Canonical returns the Name of a chip in any spelling, such as "esp32c3" for "ESP32-C3".
-// Any other name, such as "linux-x86", and one with a blank stay as they are.
+// Any other name, such as "linux-x86", and any name with a blank is returned unchanged.
 func Canonical(name string) string {
 	if c, ok := ByName(name); ok && !strings.Contains(name, " ") {
 		return c.Name
@@ -123,7 +123,8 @@ func Canonical(name string) string {
 	return name
 }
 
-// NameOfImageID names the chip that an image is for. An unknown id gives the number.
+// NameOfImageID returns the name of the chip that an image is for, or the number of an
+// unknown id.
 func NameOfImageID(id uint16) string {
 	if c, ok := ByImageID(id); ok {
 		return c.Name

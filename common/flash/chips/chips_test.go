@@ -124,7 +124,7 @@ func TestC3Words(t *testing.T) {
 	}
 }
 
-// TestRevisions has the eFuse words of one revision of each chip.
+// TestRevisions checks the eFuse words of one revision of each chip.
 func TestRevisions(t *testing.T) {
 	for _, tc := range []struct {
 		chip string
@@ -162,7 +162,7 @@ func TestMACOfAnESP8266(t *testing.T) {
 	}
 }
 
-// TestBaudWords has the crystals that the ROMs of two chips take for others.
+// TestBaudWords checks the crystals that the ROMs of two chips mistake for others.
 func TestBaudWords(t *testing.T) {
 	const conf = 0x60096110
 	for _, tc := range []struct {

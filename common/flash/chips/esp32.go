@@ -58,11 +58,10 @@ func esp32Revision(ctx context.Context, r Registers) (Revision, error) {
 	return rev, nil
 }
 
-// esp32Security reads FLASH_CRYPT_CNT, which enables encryption when an odd
-// number of its bits is set, and ABS_DONE_0/1, one for each version of secure
-// boot. The second exists from revision 3 on; burnt on an earlier chip it does
-// nothing, but taking it for set refuses a chip that nobody has, so no
-// revision is asked for.
+// esp32Security reads FLASH_CRYPT_CNT, which enables encryption when an odd number of its
+// bits is set, and ABS_DONE_0/1, one for each version of secure boot. The second exists
+// from revision 3 on. On an earlier chip it has no effect, but no such chip with this bit
+// burnt is known, so the revision is not checked.
 func esp32Security(ctx context.Context, r Registers) (Security, error) {
 	w, err := words(ctx, r, esp32Efuse, esp32Efuse+24)
 	if err != nil {
@@ -74,10 +73,10 @@ func esp32Security(ctx context.Context, r Registers) (Security, error) {
 	}, nil
 }
 
-// esp32BaudWord undoes an error of the ROM, which computes its divider from a
-// clock that it measured against a drifting oscillator. The ROM's measurement
-// is repeated here and the rate scaled so that the real one comes out right.
-// A measurement that no crystal explains is not used.
+// esp32BaudWord corrects an error of the ROM, which computes its divider from a clock
+// that it measured against a drifting oscillator. The ROM's measurement is repeated here
+// and the rate scaled so that the real rate is right. A measurement that fits no crystal
+// is ignored.
 func esp32BaudWord(ctx context.Context, r Registers, baud, _ int) (uint32, error) {
 	w, err := words(ctx, r, esp32RTCCali1, esp32Efuse+16)
 	if err != nil {

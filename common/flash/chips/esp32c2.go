@@ -22,8 +22,8 @@ func esp32c2() *Chip {
 	}
 }
 
-// c2BaudWord undoes an error of the ROM, which takes its crystal for one of 40 MHz. The
-// divider of its UART, at a rate that is known to be right, tells the real one.
+// c2BaudWord corrects an error of the ROM, which assumes a crystal of 40 MHz. The real
+// crystal follows from the divider of its UART at a rate that is known to be right.
 func c2BaudWord(ctx context.Context, r Registers, baud, now int) (uint32, error) {
 	divider, err := r.ReadReg(ctx, uartDivider)
 	if err != nil {

@@ -7,7 +7,7 @@ import "context"
 const (
 	c3Efuse = 0x60008844 // block 1: MAC, revision; word n at +4n
 
-	// A variable of the ROM: which port its loader talks on. It moved with revision 1.1
+	// A variable of the ROM that holds the port of its loader. It moved with revision 1.1
 	// of the silicon.
 	c3PortInUse    = 0x3FCDF07C
 	c3PortInUseV11 = 0x3FCDF078

@@ -26,10 +26,10 @@ func esp32c5() *Chip {
 	}
 }
 
-// c5BaudWord undoes an error of the ROM, which may take its crystal for another than it
-// is: 40 MHz for 48 MHz, or the other way round.
+// c5BaudWord corrects an error of the ROM, which may mistake a crystal of 40 MHz for one
+// of 48 MHz, or the reverse.
 func c5BaudWord(ctx context.Context, r Registers, baud, now int) (uint32, error) {
-	const pcrSysclkConf = 0x60096110 // bits 24 to 30: what the ROM expects, in MHz
+	const pcrSysclkConf = 0x60096110 // bits 24 to 30: the crystal that the ROM expects, in MHz
 	divider, err := r.ReadReg(ctx, uartDivider)
 	if err != nil {
 		return 0, err

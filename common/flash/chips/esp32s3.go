@@ -25,8 +25,8 @@ func esp32s3() *Chip {
 }
 
 // s3Revision reads the revision. The first silicon used the bits of the major revision
-// for something else, which the version 1.1 of block 2 and a minor revision that ends
-// with zero tell.
+// for something else. It is recognized by version 1.1 of block 2 and a minor revision
+// that ends with zero.
 func s3Revision(ctx context.Context, r Registers) (Revision, error) {
 	rev, err := revisionAt(
 		[]field{{s3Efuse + 20, 24, 2}},

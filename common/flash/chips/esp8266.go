@@ -9,8 +9,8 @@ const (
 	esp8266SPI = 0x60000200
 )
 
-// esp8266 can be recognized and read about, no more: its ROM has neither SPI_ATTACH nor
-// MD5, so it cannot prove what it wrote.
+// esp8266 describes a chip that can only be identified: its ROM has neither SPI_ATTACH
+// nor MD5, so it cannot verify a write.
 func esp8266() *Chip {
 	return &Chip{
 		Name:    "esp8266",

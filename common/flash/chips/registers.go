@@ -2,7 +2,7 @@ package chips
 
 import "context"
 
-// What the chips after the ESP32 have in common.
+// Functions that the chips after the ESP32 share.
 
 // spiAt gives the registers of an SPI controller in the layout that all chips have
 // since the ESP32-S2.
@@ -17,7 +17,7 @@ type field struct {
 	at, size uint
 }
 
-// number puts fields together, the first being the highest.
+// number joins fields, the highest first.
 func number(ctx context.Context, r Registers, fields []field) (int, error) {
 	n := 0
 	for _, f := range fields {
@@ -62,12 +62,12 @@ const (
 	swdKey = 0x8F1D312A
 )
 
-// lowPower has the registers of the two watchdogs in the chip's low-power part: the
+// lowPower holds the registers of the two watchdogs in the chip's low-power part: the
 // RTC's and the super watchdog.
 type lowPower struct {
 	config0, protect        uint32 // of the RTC's; the time is behind config0
 	swd, swdProtect, swdKey uint32
-	autoFeed                uint32 // the bit of swd that has it feed itself
+	autoFeed                uint32 // the bit of swd that makes it feed itself
 }
 
 // silence switches the watchdogs off. The ROM does so on a UART. A reset over the chip's

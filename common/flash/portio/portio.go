@@ -1,7 +1,7 @@
-// Package portio moves bytes over a port so that no call blocks longer than its
-// context. Ports differ in how a Read can be ended: by a deadline, by a time-out
-// in short slices, or only by closing the port. This package knows the three and
-// hides them from the flasher and the monitor.
+// Package portio moves bytes over a port so that no call blocks longer than its context.
+// Ports differ in how a Read can be ended: by a deadline, by a time-out in short slices,
+// or only by closing the port. This package supports all three and hides them from the
+// flasher and the monitor.
 package portio
 
 import (
@@ -25,13 +25,13 @@ var ErrStalled = errors.New("the port has not taken the bytes that were sent bef
 type readDeadliner interface{ SetReadDeadline(time.Time) error }
 type writeDeadliner interface{ SetWriteDeadline(time.Time) error }
 
-// readTimeouter is go.bug.st/serial's way: a Read that times out returns 0, nil.
+// readTimeouter has the form of go.bug.st/serial: a Read that times out returns 0, nil.
 type readTimeouter interface{ SetReadTimeout(time.Duration) error }
 
 // slice is the longest Read on ports that have time-outs only.
 const slice = 50 * time.Millisecond
 
-// grace is how long Close waits for a pending write to end by itself.
+// grace bounds how long Close waits for a pending write.
 const grace = 200 * time.Millisecond
 
 // Line owns two goroutines, one that reads and one that writes; Close waits for
@@ -109,7 +109,7 @@ func (l *Line) writeLoop() {
 	}
 }
 
-// Chunks delivers what arrives, in order, until the port is lost. The channel is
+// Chunks delivers the received bytes, in order, until the port is lost. The channel is
 // then closed, and Err returns the reason.
 func (l *Line) Chunks() <-chan []byte { return l.chunks }
 
@@ -150,9 +150,9 @@ func (l *Line) result(ctx context.Context) error {
 	}
 }
 
-// Close ends the goroutines, waits for them, and returns what had arrived and
-// was not received from Chunks. It must be called once. The port stays open,
-// unless closing it is the only way to end a pending Read or Write.
+// Close ends the goroutines, waits for them, and returns the bytes that had arrived and
+// were not received from Chunks. It must be called once. The port stays open, unless
+// closing it is the only way to end a pending Read or Write.
 func (l *Line) Close() (rest []byte, err error) {
 	close(l.stop)
 	close(l.writes)

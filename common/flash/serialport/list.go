@@ -11,7 +11,7 @@ import (
 
 // Info describes a port that could be opened.
 type Info struct {
-	Name     string // what Open takes
+	Name     string // the name for Open
 	USB      bool   // VID and PID are known
 	VID, PID uint16
 	Serial   string // the USB device's serial number, may be empty

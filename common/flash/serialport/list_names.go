@@ -4,7 +4,7 @@ package serialport
 
 import "go.bug.st/serial"
 
-// list knows names only: asking macOS for USB details needs cgo.
+// list returns names only: USB details on macOS need cgo.
 func list() ([]Info, error) {
 	names, err := serial.GetPortsList()
 	if err != nil {

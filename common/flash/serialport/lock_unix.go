@@ -21,7 +21,8 @@ func lock(f *os.File) error {
 	if errors.Is(lockErr, unix.EWOULDBLOCK) {
 		return ErrBusy
 	}
-	// Some file systems and devices have no locks; TIOCEXCL still keeps others out.
+	// Some file systems and devices have no locks; TIOCEXCL still keeps other programs
+	// out.
 	if errors.Is(lockErr, unix.ENOTSUP) || errors.Is(lockErr, unix.EINVAL) {
 		return err
 	}

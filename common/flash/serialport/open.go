@@ -42,7 +42,7 @@ func Open(ctx context.Context, name string, baud int) (flash.Port, error) {
 }
 
 // Reopener returns a function that opens the named port again after it went away. A USB
-// device that came back under another name is found by its serial number. For a socket
+// device that returns under another name is found by its serial number. For a socket
 // Reopener returns nil: its far end has ended the connection.
 func Reopener(name string, baud int) func(context.Context) (flash.Port, error) {
 	if strings.Contains(name, "://") {

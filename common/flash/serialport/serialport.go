@@ -1,7 +1,6 @@
-// Package serialport opens serial ports for the flasher and the monitor. It
-// puts two things around go.bug.st/serial that they need: reads and writes
-// that can be interrupted, and modem lines that are there only if the device
-// has them.
+// Package serialport opens serial ports for the flasher and the monitor. It adds to
+// go.bug.st/serial reads and writes that can be interrupted, and offers modem lines only
+// for devices that have them.
 //
 // A read or write ends at its deadline without the port being closed: closing
 // a serial port moves the modem lines, which resets most boards.
@@ -40,8 +39,8 @@ type Port struct {
 	vid, pid uint16
 }
 
-// ModemPort is a Port whose device has the lines DTR and RTS, which a
-// pseudo-terminal has not.
+// ModemPort is a Port whose device has the lines DTR and RTS, which a pseudo-terminal
+// does not have.
 type ModemPort struct{ *Port }
 
 // openDevice opens the named device at the given rate, 8N1, without flow control.
@@ -91,15 +90,15 @@ func openError(err error) error {
 	return err
 }
 
-// Read returns what has arrived, waiting for at least one byte. It ends with
-// os.ErrDeadlineExceeded at the time that SetReadDeadline gave.
+// Read waits for at least one byte, and returns the bytes that have arrived. It fails
+// with os.ErrDeadlineExceeded at the time set by SetReadDeadline.
 func (p *Port) Read(b []byte) (int, error) { return p.data.Read(b) }
 
 // Write sends all of b, or returns an error.
 func (p *Port) Write(b []byte) (int, error) { return p.data.Write(b) }
 
-// SetReadDeadline ends this and later reads at t; the zero time lifts it. It
-// may take 50 ms to have its effect.
+// SetReadDeadline ends this and later reads at t; the zero time lifts it. It may take
+// effect 50 ms late.
 func (p *Port) SetReadDeadline(t time.Time) error { return p.data.SetReadDeadline(t) }
 
 // SetWriteDeadline ends writes at t; the zero time lifts it. Outside Linux

@@ -93,7 +93,7 @@ func TestDeadlineEndsABlockedWrite(t *testing.T) {
 	_, p := open(t)
 	done := make(chan error, 1)
 	go func() {
-		_, err := p.Write(make([]byte, 64<<10)) // more than fits while nobody reads
+		_, err := p.Write(make([]byte, 64<<10)) // more than fits without a reader
 		done <- err
 	}()
 	if err := p.SetWriteDeadline(time.Now()); err != nil {

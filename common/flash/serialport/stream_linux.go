@@ -7,11 +7,10 @@ import (
 	"go.bug.st/serial"
 )
 
-// openStream opens the device a second time, beside the serial library, which
-// sets it up and owns its lines. On this descriptor the Go runtime waits for
-// the device itself, so that deadlines end a read and also a write that the
-// device does not take. It has to come first: the library then locks the
-// device for others.
+// openStream opens the device a second time, beside the serial library, which sets it up
+// and owns its lines. The Go runtime polls this descriptor, so deadlines end a read, and
+// a write that the device does not take. It is opened before the library locks the
+// device.
 func openStream(name string) (func(serial.Port) stream, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOCTTY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 // slice is how long a read waits before it looks at its deadline.
 const slice = 50 * time.Millisecond
 
-// sliced reads in short slices. A write is ended by dropping what the
-// device has not taken.
+// sliced reads in short slices. Interrupting a write drops the bytes that the device has
+// not taken.
 type sliced struct {
 	port     serial.Port
 	unlock   func() error
@@ -59,7 +59,7 @@ func (s *sliced) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// Write takes an interrupted system call up again where it was.
+// Write continues after an interrupted system call.
 func (s *sliced) Write(b []byte) (int, error) {
 	sent := 0
 	for sent < len(b) {

@@ -18,8 +18,8 @@ type testLog struct{ t *testing.T }
 
 func (l testLog) Logf(format string, args ...any) { l.t.Logf(format, args...) }
 
-// TestEspflasher has tinygo.org/x/espflasher detect the chip, load its stub,
-// write compressed and plain, verify, read back and erase.
+// TestEspflasher detects the chip with tinygo.org/x/espflasher, loads its stub, writes
+// compressed and plain, verifies, reads back and erases.
 func TestEspflasher(t *testing.T) {
 	for _, chip := range []struct {
 		name string
@@ -49,7 +49,7 @@ func TestEspflasher(t *testing.T) {
 				t.Fatalf("read back: %v", err)
 			}
 			if !bytes.Equal(back, image) {
-				t.Fatal("what was read back differs from what was written")
+				t.Fatal("the data read back differs from the data written")
 			}
 			opts.Compress = false
 			plain := firmware(40_000)
@@ -73,8 +73,8 @@ func TestEspflasher(t *testing.T) {
 	}
 }
 
-// TestEspflasherStartsTheProgram flashes a direct-boot program and has the
-// library reboot the chip: the program prints.
+// TestEspflasherStartsTheProgram flashes a direct-boot program, reboots the chip through
+// the library, and checks that the program prints.
 func TestEspflasherStartsTheProgram(t *testing.T) {
 	sim := start(t, "--chip", "esp32c3")
 	f, err := espflasher.New(sim.port, nil)
@@ -134,8 +134,7 @@ func TestEspflasherErasesEverything(t *testing.T) {
 	checkMD5(t, f, 0, bytes.Repeat([]byte{0xFF}, 4<<20))
 }
 
-// TestEspflasherSeesCorruption has flash writes go wrong silently: only the MD5
-// tells.
+// TestEspflasherSeesCorruption corrupts flash writes silently: only the MD5 differs.
 func TestEspflasherSeesCorruption(t *testing.T) {
 	sim := start(t, "--chip", "esp32c3", "--misbehave", "corrupt")
 	f, err := espflasher.New(sim.port, nil)

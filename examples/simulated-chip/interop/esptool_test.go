@@ -93,8 +93,8 @@ func (e *esptool) on(s *simulation, args ...string) (output, exit string) {
 	return e.run(append([]string{"--port", s.port, "--before", "no-reset", "--after", "no-reset-stub"}, args...)...)
 }
 
-// TestEsptoolWritesEveryChip has Espressif's esptool detect each chip, load its stub,
-// write, verify by MD5 and read back.
+// TestEsptoolWritesEveryChip detects each chip with Espressif's esptool, loads its stub,
+// writes, verifies by MD5 and reads back.
 func TestEsptoolWritesEveryChip(t *testing.T) {
 	e := startEsptool(t)
 	image := firmware(30_001)
@@ -122,8 +122,8 @@ func TestEsptoolWritesEveryChip(t *testing.T) {
 	}
 }
 
-// TestEsptoolVerbs has esptool use all its commands that talk to a board, through its
-// stub and through the ROM alone.
+// TestEsptoolVerbs runs all commands of esptool that talk to a board, through its stub
+// and through the ROM alone.
 func TestEsptoolVerbs(t *testing.T) {
 	e := startEsptool(t)
 	dir := t.TempDir()
@@ -180,7 +180,7 @@ func TestEsptoolVerbs(t *testing.T) {
 	}
 }
 
-// TestEsptoolSeesCorruption has flash writes go wrong silently, which also shows that the
+// TestEsptoolSeesCorruption corrupts flash writes silently, which also shows that the
 // tests above can fail.
 func TestEsptoolSeesCorruption(t *testing.T) {
 	e := startEsptool(t)

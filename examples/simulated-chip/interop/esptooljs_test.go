@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestEsptoolJS has Espressif's esptool-js detect, flash and verify both chips,
+// TestEsptoolJS detects, flashes and verifies both chips with Espressif's esptool-js,
 // through its stub and through the ROM alone.
 func TestEsptoolJS(t *testing.T) {
 	node := installed(t)
@@ -56,8 +56,8 @@ func TestEsptoolJS(t *testing.T) {
 	}
 }
 
-// TestEsptoolJSSeesCorruption has flash writes go wrong silently: the library
-// must find out by MD5, which also shows that the test above can fail.
+// TestEsptoolJSSeesCorruption corrupts flash writes silently: the library must find out
+// by MD5, which also shows that the test above can fail.
 func TestEsptoolJSSeesCorruption(t *testing.T) {
 	node := installed(t)
 	file := filepath.Join(t.TempDir(), "image.bin")

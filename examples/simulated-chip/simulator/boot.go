@@ -35,8 +35,8 @@ func (s *session) reset(why reason, toDownload bool) {
 
 // program runs after the ROM. It outlives a connection, so each step gets the session.
 type program interface {
-	// step runs until the program has nothing to do or its slice is over, and
-	// returns how long to wait (zero: for ever) or why it reset the chip.
+	// step runs until the program has nothing to do or its slice is over, and returns how
+	// long to wait (zero: forever) or why it reset the chip.
 	step(s *session, now time.Time) (wait time.Duration, why reason)
 	// input receives bytes from the UART.
 	input(p []byte)

@@ -71,7 +71,7 @@ func New(cfg Config) (*Chip, error) {
 // Flash returns a copy of the flash.
 func (c *Chip) Flash() []byte { return c.flash.snapshot() }
 
-// Name is the chip's name as datasheets write it, such as "ESP32-C3".
+// Name returns the chip's name as datasheets write it, such as "ESP32-C3".
 func (c *Chip) Name() string { return c.model.title }
 
 // connect claims the chip for one connection.

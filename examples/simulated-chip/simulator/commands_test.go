@@ -345,7 +345,7 @@ func TestReadFlash(t *testing.T) {
 	}
 	h.port.Write(slipEncode(words(uint32(len(back)))))
 	if !bytes.Equal(back, contents[16:9016]) {
-		t.Error("what was read differs from the flash")
+		t.Error("the data read differs from the flash")
 	}
 	sum := md5.Sum(back)
 	if got := h.frame(); !bytes.Equal(got, sum[:]) {

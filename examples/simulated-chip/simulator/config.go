@@ -35,8 +35,8 @@ type Config struct {
 	// FlashSize is the size of the flash part in bytes, a power of two from
 	// 256 KiB to 16 MiB. Zero means 4 MiB.
 	FlashSize int
-	// Flash is what the flash holds at first, from offset 0; the rest is
-	// erased (0xFF). It is copied.
+	// Flash holds the initial contents of the flash, from offset 0; the rest is erased
+	// (0xFF). It is copied.
 	Flash []byte
 	// MAC is the station address in the simulated fuses. Nil means a locally
 	// administered address whose last bytes spell SIM.
@@ -56,7 +56,7 @@ type Config struct {
 	InvalidHeaderInterval time.Duration
 	// Clock is the time of the chip. Nil means the machine's.
 	Clock Clock
-	// Logger gets one debug line a command, and warnings. Nil discards them.
+	// Logger gets one debug line for each command, and warnings. Nil discards them.
 	Logger *slog.Logger
 }
 

@@ -57,7 +57,7 @@
 // A command the ROM does not know, and one that secure download mode forbids,
 // is answered with eight frames of the SYNC opcode and status 01 05.
 //
-// # Where the ROM harms
+// # Where the ROM does harm
 //
 // The ROM's answers are those measured on the mask ROMs of an ESP32-C3 and an
 // ESP32; the tests in rom_test.go are the table of them. Among them:
@@ -65,7 +65,7 @@
 //   - only the payload of a DATA command has a checksum. A BEGIN whose offset or
 //     size was spoiled on the line erases elsewhere and succeeds;
 //   - a block with a wrong checksum counts. Its number is used up, and the payload
-//     has to come again under the next number;
+//     must be sent again under the next number;
 //   - an ESP32 ends a deflated write by writing its whole inflate window of
 //     32 KiB, over whatever follows in flash;
 //   - data behind the end of a deflate stream hangs the chip until a reset;
@@ -95,7 +95,7 @@
 //   - the stub's code: any program loaded to RAM and started there is taken for
 //     a stub and answered for by this package;
 //   - the mask ROM's functions, interrupts, radio, USB, DMA and every
-//     peripheral not named above: their registers read as what was last written;
+//     peripheral not named above: their registers return the last value written;
 //   - signatures and keys: with secure boot on no image boots; with flash
 //     encryption on the flash reads as noise to the boot ROM;
 //   - timing: flash operations are instant, code runs at a rough pace.

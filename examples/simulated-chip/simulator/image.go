@@ -29,7 +29,7 @@ type bootImage struct {
 	hashed   bool
 }
 
-// segment is a piece of an image and where it goes.
+// segment is a piece of an image and its address.
 type segment struct {
 	addr uint32
 	data []byte
@@ -116,8 +116,8 @@ func (m *model) loadable(addr, n uint32) bool {
 	return false
 }
 
-// bootLines are what the ROM prints while it loads an image; nothing for direct
-// boot.
+// bootLines returns the text that the ROM prints while it loads an image; it is empty for
+// direct boot.
 func (img *bootImage) bootLines() string {
 	if img.direct {
 		return ""

@@ -43,8 +43,8 @@ func newInflater() *inflater {
 	return f
 }
 
-// feed gives the next piece and returns what it decompressed to. After the end
-// of the stream further input is ignored, as loaders do.
+// feed decompresses the next piece and returns the output. After the end of the stream
+// further input is ignored, as loaders do.
 func (f *inflater) feed(p []byte) (out []byte, done bool, err error) {
 	if f.err != nil || f.done {
 		return nil, f.done, f.err

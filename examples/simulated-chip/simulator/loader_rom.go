@@ -5,10 +5,10 @@ import (
 	"errors"
 )
 
-// The commands of the mask ROM. They behave as measured on the mask ROMs of an
-// ESP32-C3 and an ESP32, also where that harms: nothing but the payload of a data
-// command has a checksum, sizes are hardly checked, and an ESP32 ends a deflated
-// write with its whole inflate window.
+// The commands of the mask ROM. They behave as measured on the mask ROMs of an ESP32-C3
+// and an ESP32, even where that does harm: nothing but the payload of a data command has
+// a checksum, sizes are hardly checked, and an ESP32 ends a deflated write with its whole
+// inflate window.
 
 // sync answers eight times, whatever the payload is.
 func (s *session) sync(request) reply {
@@ -120,9 +120,9 @@ func (s *session) romData(req request) reply {
 	return reply{}
 }
 
-// romInflate writes a block of a deflate stream. The ROM writes its window
-// whenever it is full, and at the end of the stream what is in it: an ESP32 then
-// writes all of it.
+// romInflate writes a block of a deflate stream. The ROM writes its window whenever it is
+// full. At the end of the stream it writes the filled part; an ESP32 writes the whole
+// window.
 func (s *session) romInflate(w *romWrite, p []byte) reply {
 	if w.finished {
 		s.loader.hung = true
@@ -184,7 +184,7 @@ func (s *session) romMD5(req request) reply {
 	return reply{data: []byte(hex.EncodeToString(sum[:]))}
 }
 
-// readFlashSlow answers 64 bytes, however many the host asks for.
+// readFlashSlow answers 64 bytes for any requested length.
 func (s *session) readFlashSlow(req request) reply {
 	return reply{data: s.flash.wrapped(req.word(0), 64)}
 }

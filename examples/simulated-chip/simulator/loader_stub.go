@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// The commands of Espressif's flasher stub, which checks what the ROM does not.
+// The commands of Espressif's flasher stub, which makes checks that the ROM leaves out.
 
-// stubSync answers eight times, with the value by which a host tells a stub.
+// stubSync answers eight times, with the value by which a host recognizes a stub.
 func (s *session) stubSync(req request) reply {
 	for i, want := range []byte{0x07, 0x07, 0x12, 0x20} {
 		if req.data[i] != want {
@@ -50,7 +50,7 @@ func (s *session) stubSetParams(req request) reply {
 type stubWrite struct {
 	op      Opcode // FlashBegin or FlashDeflBegin: DATA and END must match
 	at      uint32 // where the next bytes go
-	left    uint32 // bytes still to come, uncompressed
+	left    uint32 // bytes not yet received, uncompressed
 	blocks  uint32
 	block   uint32
 	next    uint32 // the number of the next block

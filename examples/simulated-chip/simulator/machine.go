@@ -14,11 +14,10 @@ const (
 	cyclesPerInstruction = 2
 	cyclesPerPeripheral  = 8
 
-	// slice is how long a program runs before the session looks at the cable
-	// again, and rests between slices. A program gets the cycles of the time
-	// that passed, at most maxSlice, and at most half a slice of the machine's
-	// own time: on a slow machine its clock falls behind rather than eating a
-	// whole core.
+	// slice is how long a program runs before the session looks at the cable again, and
+	// rests between slices. A program gets the cycles of the time that passed, at most
+	// maxSlice, and at most half a slice of the machine's own time: on a slow machine its
+	// clock falls behind rather than using a whole core.
 	slice    = 10 * time.Millisecond
 	maxSlice = 50 * time.Millisecond
 	// panicPause is the time between a panic's message and the reset.

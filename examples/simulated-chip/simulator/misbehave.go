@@ -13,26 +13,26 @@ type Kind string
 // The ways to misbehave. The first four can be tied to a command; the rest
 // describe the chip from the start.
 const (
-	// Silent: no reply any more, until the simulation ends, resets included.
+	// Silent stops all replies until the simulation ends, even after resets.
 	Silent Kind = "silent"
-	// Garbage: noise instead of replies.
+	// Garbage sends noise instead of replies.
 	Garbage Kind = "garbage"
-	// Slow: every reply comes late by Delay.
+	// Slow delays every reply by Delay.
 	Slow Kind = "slow"
-	// Half: only the first half of every reply is sent.
+	// Half sends only the first half of every reply.
 	Half Kind = "half"
-	// Corrupt: flash writes clear a bit too much, so that the MD5 differs
-	// although every command succeeded.
+	// Corrupt makes flash writes clear one bit too many, so that the MD5 differs although
+	// every command succeeded.
 	Corrupt Kind = "corrupt"
-	// SecureBoot: the fuses say that secure boot is on; no image boots.
+	// SecureBoot sets the fuses of secure boot; no image boots.
 	SecureBoot Kind = "secure-boot"
-	// SecureDownload: the ROM refuses registers and RAM downloads. ESP32-C3 only.
+	// SecureDownload makes the ROM refuse registers and RAM downloads. ESP32-C3 only.
 	SecureDownload Kind = "secure-download"
-	// FlashEncryption: the fuses say that flash encryption is on; what is
-	// written in plain does not boot.
+	// FlashEncryption sets the fuses of flash encryption; unencrypted contents do not
+	// boot.
 	FlashEncryption Kind = "flash-encryption"
-	// DownloadDisabled: the fuses forbid download mode. The ROM says so and
-	// answers nothing.
+	// DownloadDisabled sets the fuses that forbid download mode. The ROM prints a message
+	// and answers nothing.
 	DownloadDisabled Kind = "download-disabled"
 )
 
@@ -41,7 +41,7 @@ func Kinds() []Kind {
 	return []Kind{Silent, Garbage, Slow, Half, Corrupt, SecureBoot, SecureDownload, FlashEncryption, DownloadDisabled}
 }
 
-// Misbehavior is one fault, and its beginning.
+// Misbehavior is one fault, and the command at which it begins.
 type Misbehavior struct {
 	Kind Kind
 	// Command limits it to one command; zero means all of them.
@@ -127,7 +127,7 @@ func ParseMisbehavior(s string) (Misbehavior, error) {
 	return m, nil
 }
 
-// String is the short form that ParseMisbehavior reads.
+// String returns the short form that ParseMisbehavior reads.
 func (m Misbehavior) String() string {
 	s := string(m.Kind)
 	if m.Command != 0 || m.Nth != 0 {
@@ -145,7 +145,7 @@ func (m Misbehavior) String() string {
 	return s
 }
 
-// faults decides for each command whether it goes wrong.
+// faults decides for each command whether it fails.
 type faults struct {
 	list  []Misbehavior
 	total int

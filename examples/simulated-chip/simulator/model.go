@@ -17,7 +17,7 @@ type model struct {
 	directBoot  bool   // the ROM knows the direct-boot magic
 	beginSize   int    // bytes of FLASH_BEGIN that the ROM takes
 	security    bool   // the ROM knows GET_SECURITY_INFO
-	// flushesWindow means that the ROM ends a deflated write with its whole inflate
+	// flushesWindow reports whether the ROM ends a deflated write with its whole inflate
 	// window.
 	flushesWindow bool
 	// stale are the bytes of a successful status behind the flag. Nil means a zero and
@@ -58,7 +58,7 @@ func (m *model) staleStatus(tail [2]byte) []byte {
 	return []byte{0, tail[0], tail[1]}
 }
 
-// securitySize is the length of the answer to GET_SECURITY_INFO.
+// securitySize returns the length of the answer to GET_SECURITY_INFO.
 func (m *model) securitySize() int {
 	if m.name == "esp32s2" {
 		return 12
@@ -73,14 +73,14 @@ func (s span) holds(addr, length uint32) bool {
 	return addr >= s.start && uint64(addr)+uint64(length) <= uint64(s.end)
 }
 
-// spiLayout has the registers of the flash's SPI controller.
+// spiLayout holds the registers of the flash's SPI controller.
 type spiLayout struct {
 	base                                            uint32
 	addr, usr, usr1, usr2, mosiLen, misoLen, window uint32
 	lengthInUsr1                                    bool // there is no misoLen
 }
 
-// wdtLayout has the registers of the RTC watchdog.
+// wdtLayout holds the registers of the RTC watchdog.
 type wdtLayout struct{ config0, config1, protect uint32 }
 
 const wdtKey = 0x50D83AA1

@@ -1,7 +1,7 @@
 package simulator
 
-// The RISC-V chips after the ESP32-C3. Their code is not run. Where nobody measured a
-// ROM, it is taken to harm as an ESP32's does.
+// The RISC-V chips after the ESP32-C3. Their code is not run. A ROM that was not measured
+// is assumed to do the same harm as an ESP32's.
 
 // esp32c2 describes an ESP32-C2 of revision 1.1 with a crystal of 40 MHz.
 func esp32c2() *model {

@@ -80,7 +80,7 @@ func (n *nor) read(addr, length uint32) ([]byte, bool) {
 	return bytes.Clone(n.cells[addr : uint64(addr)+uint64(length)]), true
 }
 
-// digest is the MD5 of a range; false if it leaves the part.
+// digest returns the MD5 of a range; false if it leaves the part.
 func (n *nor) digest(addr, length uint32) (sum [md5.Size]byte, inside bool) {
 	if !n.inside(uint64(addr), uint64(length)) {
 		return sum, false
@@ -103,7 +103,7 @@ func (n *nor) wrapped(addr, length uint32) []byte {
 	return out
 }
 
-// wrappedDigest is the MD5 of a range, which wraps. At most the size of the part is
+// wrappedDigest returns the MD5 of a range that may wrap. At most the size of the part is
 // read, so that no request keeps the simulation busy.
 func (n *nor) wrappedDigest(addr, length uint32) [md5.Size]byte {
 	return md5.Sum(n.wrapped(addr, min(length, uint32(len(n.cells)))))

@@ -37,7 +37,7 @@ const (
 	RunUserCode     Opcode = 0xD3
 )
 
-// opcodeName is the documented name of a command, or its number.
+// opcodeName returns the documented name of a command, or its number.
 func opcodeName(op Opcode) string {
 	switch op {
 	case FlashBegin:
@@ -227,7 +227,7 @@ func (s *session) encode(r reply, op Opcode) []byte {
 	return append(append(p, data...), status...)
 }
 
-// checksum is the protocol's XOR over a payload.
+// checksum returns the protocol's XOR over a payload.
 func checksum(p []byte) uint32 {
 	sum := byte(checksumSeed)
 	for _, b := range p {

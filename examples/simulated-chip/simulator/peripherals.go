@@ -90,8 +90,8 @@ func (p *peripherals) expired() reason {
 	return stays
 }
 
-// uart is UART0 with its two 128-byte queues. It sends at 115200 baud; what is
-// written into a full queue is lost, as on the chip.
+// uart is UART0 with its two 128-byte queues. It sends at 115200 baud; bytes written into
+// a full queue are lost, as on the chip.
 type uart struct {
 	cpu    *riscv.CPU
 	sent   []byte
@@ -104,7 +104,7 @@ const (
 	cyclesPerByte = cpuHz * 10 / defaultBaud
 )
 
-// pending is the number of bytes that wait to be sent.
+// pending returns the number of bytes that wait to be sent.
 func (u *uart) pending() uint32 {
 	if u.busy <= u.cpu.Cycles {
 		return 0
@@ -120,7 +120,8 @@ func (u *uart) push(b byte) {
 	u.sent = append(u.sent, b)
 }
 
-// status holds the received count in bits 0 to 9, the other in bits 16 to 25.
+// status returns the number of received bytes in bits 0 to 9, and of pending bytes in
+// bits 16 to 25.
 func (u *uart) status() uint32 { return u.pending()<<16 | uint32(len(u.queued)) }
 
 func (u *uart) pop() uint32 {

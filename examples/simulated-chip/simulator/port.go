@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// NoTimeout makes Read wait for ever, as go.bug.st/serial's constant does.
+// NoTimeout makes Read wait forever, as go.bug.st/serial's constant does.
 const NoTimeout time.Duration = -1
 
 // Port is the host's end of a cable to a simulated chip in the same process,
@@ -146,7 +146,7 @@ func (p *Port) SetBaudRate(baud int) error {
 	return nil
 }
 
-// SetReadTimeout bounds each later Read; NoTimeout waits for ever.
+// SetReadTimeout bounds each later Read; NoTimeout waits forever.
 func (p *Port) SetReadTimeout(d time.Duration) error {
 	if d < 0 && d != NoTimeout {
 		return errors.New("a read timeout must not be negative, unless it is NoTimeout")

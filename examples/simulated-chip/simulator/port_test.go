@@ -63,7 +63,7 @@ func TestAnotherBaudRateIsNoise(t *testing.T) {
 		h.want(ChangeBaud, words(460800, 0), 0, ok)
 		h.send(ReadReg, 0, words(0x40001000))
 		if !h.quiet() {
-			t.Error("the chip understood 115200 after it was told 460800")
+			t.Error("the chip understood 115200 after it was set to 460800")
 		}
 		h.port.SetReadTimeout(10 * time.Second)
 		h.port.SetBaudRate(460800)

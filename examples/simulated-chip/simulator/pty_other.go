@@ -12,7 +12,7 @@ var errNoPTY = errors.New("this system has no pseudo-terminals")
 // OpenPTY reports that there are no pseudo-terminals.
 func OpenPTY() (*PTY, error) { return nil, errNoPTY }
 
-// Name is empty.
+// Name returns an empty string.
 func (*PTY) Name() string { return "" }
 
 // Read reports that there are no pseudo-terminals.

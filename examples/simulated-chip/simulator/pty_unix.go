@@ -38,9 +38,9 @@ func OpenPTY() (*PTY, error) {
 	return &PTY{pollable, slave}, nil
 }
 
-// inPoller returns f under Go's poller, which it leaves when its descriptor is
-// asked for. Without it Close would not end a Read while a host has the terminal
-// open. It closes f.
+// inPoller returns f under Go's poller, which it leaves when its descriptor is requested.
+// Without the poller Close would not end a Read while a host has the terminal open.
+// inPoller closes f.
 func inPoller(f *os.File) (*os.File, error) {
 	defer f.Close()
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
@@ -54,7 +54,7 @@ func inPoller(f *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
-// Name is the path to open, such as /dev/pts/7.
+// Name returns the path to open, such as /dev/pts/7.
 func (p *PTY) Name() string { return p.slave.Name() }
 
 // Read reads what the host wrote.

@@ -13,7 +13,7 @@ func newRegisters(c *Chip) *registers {
 	return &registers{chip: c, fuses: c.model.fuses(c), words: make(map[uint32]uint32)}
 }
 
-// reset forgets what was written, as a reset of the chip does.
+// reset drops the written values, as a reset of the chip does.
 func (r *registers) reset() { r.words = make(map[uint32]uint32) }
 
 func (r *registers) read(addr uint32) uint32 {
@@ -46,8 +46,8 @@ func (r *registers) write(addr, value, mask uint32) {
 	}
 }
 
-// watchdogTicks says after how many ticks of the slow clock the RTC watchdog
-// resets the chip; zero if it is off.
+// watchdogTicks returns the number of ticks of the slow clock after which the RTC
+// watchdog resets the chip, or zero if it is off.
 func (r *registers) watchdogTicks() uint32 {
 	const enabled = 1 << 31
 	if r.words[r.chip.model.wdt.config0]&enabled == 0 {

@@ -26,8 +26,8 @@ func modelMust(chip string) *model {
 	return m
 }
 
-// TestROMAnswersAsMeasured has the answers of the mask ROMs of an ESP32-C3 and an
-// ESP32 that differ from what a careful loader would answer.
+// TestROMAnswersAsMeasured lists the answers of the mask ROMs of an ESP32-C3 and an ESP32
+// that differ from what a careful loader would answer.
 func TestROMAnswersAsMeasured(t *testing.T) {
 	zipped := deflated(bytes.Repeat([]byte{0xA5, 1, 2}, 3000)) // 9000 bytes
 	wrong := func(op Opcode, number uint32, payload []byte) step {
@@ -58,7 +58,7 @@ func TestROMAnswersAsMeasured(t *testing.T) {
 		{"SPI_SET_PARAMS with size 0", func(func(Opcode, ...uint32) step) []step {
 			return []step{{SPISetParams, words(0, 0, 0, 0, 0, 0), 0, ok}}
 		}},
-		{"BEGIN at an offset that is no multiple of the sector", func(begin func(Opcode, ...uint32) step) []step {
+		{"BEGIN at an offset that is not a multiple of the sector", func(begin func(Opcode, ...uint32) step) []step {
 			unaligned := begin(FlashBegin, 0x400, 1, 0x400, 0x200)
 			unaligned.code = romFailedToAct
 			return []step{unaligned}

@@ -10,11 +10,11 @@ import (
 	"sync"
 )
 
-// Serve connects the chip to rw, a cable without modem lines, and gives it power
-// if it has none. It returns nil when ctx ends or the other end closes the cable, and
-// [ErrBusy] when the chip is connected already. Serve owns rw: if rw is an
-// io.Closer it is closed before Serve returns, which is also what ends a Read
-// that waits; otherwise Serve returns only after that Read did.
+// Serve connects the chip to rw, a cable without modem lines, and gives it power if it
+// has none. It returns nil when ctx ends or the other end closes the cable, and [ErrBusy]
+// when the chip is connected already. Serve owns rw: if rw is an io.Closer, Serve closes
+// it before it returns, which also ends a waiting Read; otherwise Serve returns only
+// after that Read.
 func (c *Chip) Serve(ctx context.Context, rw io.ReadWriter) error {
 	if err := c.connect(); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (c *Chip) Serve(ctx context.Context, rw io.ReadWriter) error {
 	return nil
 }
 
-// hangUp says whether err is the ordinary end of a connection.
+// hangUp reports whether err is the ordinary end of a connection.
 func hangUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, fs.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
 }
@@ -69,8 +69,8 @@ func receiveFrom(ctx context.Context, r io.Reader, events chan<- event) {
 	}
 }
 
-// Bounds of what waits for a host that does not read: console output beyond the
-// first is lost, a loader's frames beyond the second wait.
+// Bounds of the output that waits for a host that does not read: console output beyond
+// the first is lost, a loader's frames beyond the second wait.
 const (
 	consoleQueue = 4 << 10
 	frameQueue   = 256 << 10
@@ -124,7 +124,7 @@ func (q *queue) discard() {
 	}
 }
 
-// drainTo writes what is queued until the context ends or writing fails.
+// drainTo writes the queued bytes until the context ends or writing fails.
 func (q *queue) drainTo(ctx context.Context, w io.Writer) error {
 	for {
 		select {
@@ -145,7 +145,7 @@ func (q *queue) drainTo(ctx context.Context, w io.Writer) error {
 	}
 }
 
-// signal wakes the one that waits on c, now or later.
+// signal wakes the goroutine that waits on c, now or later.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

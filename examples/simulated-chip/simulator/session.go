@@ -20,7 +20,7 @@ type lines struct{ dtr, rts bool }
 func (l lines) enable() bool   { return !(l.rts && !l.dtr) }
 func (l lines) strapLow() bool { return l.dtr && !l.rts }
 
-// event is what reaches the chip over its cable, in order.
+// event is one input that reaches the chip over its cable.
 type event struct {
 	data  []byte
 	lines *lines // nil: no change
@@ -28,14 +28,14 @@ type event struct {
 	err   error  // the cable is gone
 }
 
-// sink is where the chip's output goes.
+// sink receives the chip's output.
 type sink interface {
 	// send delivers a loader's frame; it may wait for room.
 	send(ctx context.Context, p []byte, baud int)
-	// offer delivers console output, which is lost when nobody reads, as on a
+	// offer delivers console output, which is lost when the host does not read, as on a
 	// real UART.
 	offer(p []byte, baud int)
-	// discard forgets console output that was not delivered yet.
+	// discard drops console output that was not delivered yet.
 	discard()
 }
 
@@ -46,13 +46,13 @@ type session struct {
 	out      sink
 	events   <-chan event
 	hasLines bool
-	// backlog is what arrived while the chip was busy: a host's writes must not
-	// wait for that.
+	// backlog holds the events that arrived while the chip was busy: a host's writes must
+	// not wait for the chip.
 	backlog []event
 }
 
-// run lives the chip's life until the context ends (nil) or the cable is gone
-// (its error, nil for io.EOF).
+// run runs the chip until the context ends (nil) or the cable is gone (its error, nil for
+// io.EOF).
 func (s *session) run() error {
 	switch s.mode {
 	case off:
@@ -84,7 +84,7 @@ func (s *session) run() error {
 	}
 }
 
-// handle takes one event; over says that it was the last.
+// handle takes one event; over reports that it was the last.
 func (s *session) handle(ev event) (over bool, err error) {
 	switch {
 	case ev.err == io.EOF:
@@ -175,7 +175,7 @@ func (s *session) receive(p []byte, baud int) {
 	}
 }
 
-// differs says whether two rates are too far apart for a UART.
+// differs reports whether two rates are too far apart for a UART.
 func differs(a, b int) bool {
 	d := a - b
 	if d < 0 {
@@ -184,7 +184,7 @@ func differs(a, b int) bool {
 	return d*100 > 3*b
 }
 
-// console prints what the chip's own program prints.
+// console prints the output of the chip's own program.
 func (s *session) console(p []byte) { s.out.offer(p, s.baud) }
 
 // sleep waits unless the session ends first.

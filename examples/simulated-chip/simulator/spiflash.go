@@ -22,9 +22,9 @@ const (
 	flashReadID      = 0x9F
 )
 
-// userCommand plays one transaction of the SPI controller: it hands the part an
-// opcode and puts what the part answers into the data window, as many bits as
-// the MISO length register allows.
+// userCommand plays one transaction of the SPI controller: it hands the part an opcode
+// and puts the part's answer into the data window, limited to the bits in the MISO length
+// register.
 func (r *registers) userCommand() {
 	l := r.chip.model.spi
 	usr := r.words[l.base+l.usr]
@@ -43,7 +43,7 @@ func (r *registers) userCommand() {
 	for w := 0; w*32 < n && w < 16; w++ {
 		var word uint32
 		for b := range 4 {
-			octet := byte(0xFF) // nobody drives the line
+			octet := byte(0xFF) // the line is not driven
 			if i := w*4 + b; i < len(answer) {
 				octet = answer[i]
 			}

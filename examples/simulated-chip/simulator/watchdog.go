@@ -2,9 +2,9 @@ package simulator
 
 import "github.com/farforge/farforge/examples/simulated-chip/simulator/riscv"
 
-// watchdog is one of the chip's: a few registers behind a write-protection key,
-// and a deadline. It covers the timer groups', the RTC's and the super watchdog,
-// which differ in where things are.
+// watchdog is one watchdog of the chip: a few registers behind a write-protection key,
+// and a deadline. It covers the timer groups', the RTC's and the super watchdog, which
+// differ in where things are.
 type watchdog struct {
 	cpu *riscv.CPU
 	why reason
@@ -72,7 +72,7 @@ func (d *watchdog) owns(addr uint32) bool {
 
 func (d *watchdog) read(addr uint32) (uint32, bool) { return d.words[addr], d.owns(addr) }
 
-// write says whether the register is this watchdog's.
+// write reports whether the register is this watchdog's.
 func (d *watchdog) write(addr, v, mask uint32) bool {
 	if !d.owns(addr) {
 		return false

@@ -150,7 +150,7 @@ func truth(b bool) uint32 {
 	return 0
 }
 
-// operations says in Go what each instruction means; division follows the M
+// operations gives the meaning of each instruction in Go; division follows the M
 // extension's table for zero and overflow.
 var operations = map[string]func(a, b uint32) uint32{
 	"add":    func(a, b uint32) uint32 { return a + b },

@@ -19,7 +19,7 @@ package riscv
 
 import "fmt"
 
-// Bus is what the processor is connected to. Addresses are byte addresses;
+// Bus connects the processor with memory and peripherals. Addresses are byte addresses;
 // values are little-endian. A false result is an access fault.
 type Bus interface {
 	// Fetch reads the 32 bits at an even address for execution. Where only 16
@@ -132,7 +132,7 @@ func (c *CPU) Step() error {
 	return nil
 }
 
-// none is no cause at all.
+// none means no cause.
 const none Cause = 0xFFFFFFFF
 
 // trap enters the program's handler, or reports that there is none.

@@ -56,7 +56,7 @@ func hasPlain(n uint32) bool {
 	case n == 0x304 || n == 0x344: // mie, mip
 	case n >= 0x3A0 && n <= 0x3A3, n >= 0x3B0 && n <= 0x3BF: // memory protection
 	case n >= 0x7A0 && n <= 0x7A5: // triggers
-	case n == 0x7E0 || n == 0x7E1: // what the counter counts
+	case n == 0x7E0 || n == 0x7E1: // the counter's selection
 	case n >= 0x803 && n <= 0x805: // GPIO
 	default:
 		return false

@@ -98,7 +98,7 @@ func (c *CPU) execute(i, next uint32) (uint32, Cause, uint32) {
 	return next, none, 0
 }
 
-// immFunct7 is funct7 for immediate instructions, where only shifts have one.
+// immFunct7 returns funct7 for immediate instructions, where only shifts have one.
 func immFunct7(i uint32) uint32 {
 	if f := funct3(i); f == 1 || f == 5 {
 		return funct7(i)
@@ -124,7 +124,8 @@ func branch(f, a, b uint32) (taken, legal bool) {
 	return false, false
 }
 
-// arithmetic is the integer unit; f7 tells SUB from ADD and SRA from SRL.
+// arithmetic executes an integer instruction; f7 distinguishes SUB from ADD and SRA from
+// SRL.
 func arithmetic(f, f7, a, b uint32) (v uint32, legal bool) {
 	if f7 != 0 && !(f7 == 0x20 && (f == 0 || f == 5)) {
 		return 0, false
@@ -160,7 +161,7 @@ func arithmetic(f, f7, a, b uint32) (v uint32, legal bool) {
 	return a & b, true
 }
 
-// multiply is the M extension. Division by zero and overflow do not trap.
+// multiply executes the M extension. Division by zero and overflow do not trap.
 func multiply(f, a, b uint32) uint32 {
 	overflow := a == 1<<31 && b == 0xFFFFFFFF
 	switch f {
@@ -221,7 +222,7 @@ func (c *CPU) load(i, at, next uint32) (uint32, Cause, uint32) {
 	return next, none, 0
 }
 
-// system is ECALL, EBREAK, MRET, WFI and the CSR instructions.
+// system executes ECALL, EBREAK, MRET, WFI and the CSR instructions.
 func (c *CPU) system(i, a, next uint32) (uint32, Cause, uint32) {
 	f := funct3(i)
 	if f == 0 {
