@@ -21,8 +21,8 @@ import (
 	"github.com/farforge/farforge/common/front/fronttest"
 )
 
-// The ACME server of these tests is Pebble, Let's Encrypt's server for testing.
-// The tests build it; it is no dependency of the module.
+// The ACME server of these tests is Pebble, Let's Encrypt's server for testing. The
+// tests build it; it is not a dependency of the module.
 const pebbleVersion = "v2.10.1"
 
 // buildPebble builds Pebble and its DNS server. It skips the test only if it cannot
@@ -122,7 +122,7 @@ func (p *pebble) roots(t *testing.T) *x509.CertPool {
 	return pool
 }
 
-// TestACME lets the broker get certificates from a real ACME server, by each
+// TestACME makes the broker get certificates from a real ACME server, by each
 // challenge alone, and renew them.
 func TestACME(t *testing.T) {
 	programs := buildPebble(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/farforge/farforge/common/identity"
 )
 
-// Config composes the options of the broker's rooms.
+// Config composes the options of the broker's packages.
 type Config struct {
 	Addr, AddrFile   string
 	Origin           string
@@ -51,7 +51,7 @@ func (c *Config) registerPlace(f *pflag.FlagSet) {
 	f.StringVar(&c.Addr, "addr", ":443", "listen on `HOST:PORT`; port 0 takes a free one")
 	f.StringVar(&c.AddrFile, "addr-file", "", "write the URL to `FILE` once the broker listens")
 	f.StringVar(&c.Origin, "origin", "", "name the `URL` that agents and clients dial, such as https://broker.example.org")
-	f.StringVar(&c.StateDir, "state-dir", "", "keep keys, certificates and what was learned of agents in `DIR`")
+	f.StringVar(&c.StateDir, "state-dir", "", "keep keys, certificates and the history of agents in `DIR`")
 }
 
 func (c *Config) registerAgents(f *pflag.FlagSet) {
@@ -67,8 +67,8 @@ func (c *Config) registerMetrics(f *pflag.FlagSet) {
 	f.StringVar(&c.MetricsAddr, "metrics-addr", "", "serve /metrics on this `HOST:PORT` only, over plain HTTP")
 }
 
-// Validate reports the first flag that is missing or wrong, with what to do
-// about it. It brings Origin into its normal form.
+// Validate reports the first flag that is missing or wrong, with a hint. It
+// normalizes Origin.
 func (c *Config) Validate() error {
 	return cmp.Or(
 		hostPort("--addr", c.Addr, ":443 or 127.0.0.1:8080"),
@@ -109,12 +109,12 @@ func (c *Config) validateMetrics() error {
 
 func (c *Config) validateReach() error {
 	if c.ProxyProtocol && len(c.Server.TrustedProxies) == 0 {
-		return cli.Usagef("--proxy-protocol goes with --trusted-proxies: anyone else could claim any address").
+		return cli.Usagef("--proxy-protocol needs --trusted-proxies: without it, any client could claim any address").
 			Hint("name the networks of the proxies that send the header")
 	}
 	if slices.Contains(c.Server.AllowedOrigins, server.AnyOrigin) && !c.Users.Open {
-		return cli.Usagef("--allowed-origins: * lets every page on the web use this broker, which is for those who have a token").
-			Hint("list the origins of the pages that may, such as https://app.example.org", "or --open, if the broker is for everybody")
+		return cli.Usagef("--allowed-origins: * lets every page on the web use this broker, but the broker requires tokens").
+			Hint("list the origins of the allowed pages, such as https://app.example.org", "or add --open, if everybody may use the broker")
 	}
 	return nil
 }
@@ -122,7 +122,7 @@ func (c *Config) validateReach() error {
 func (c *Config) validateOrigin() error {
 	if c.Origin = cmp.Or(c.Origin, c.Certificate.Origin()); c.Origin == "" {
 		if host, _, err := net.SplitHostPort(c.Addr); err == nil && c.Certificate.Disable && isLoopback(host) {
-			return nil // known once the port is
+			return nil // the origin is known once the port is
 		}
 		return cli.Usagef("--origin is missing: agents sign the URL that they dial").
 			Hint("give the URL that agents and clients will use, such as --origin https://broker.example.org")

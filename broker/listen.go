@@ -15,8 +15,8 @@ import (
 	"github.com/farforge/farforge/broker/server"
 )
 
-// Names of sockets that a service manager may pass; see
-// broker/activation. The API's may have any other.
+// Names of sockets that a service manager may pass; see broker/activation. The
+// API's socket may have any other name.
 const (
 	socketHTTP01  = "http"
 	socketMetrics = "metrics"

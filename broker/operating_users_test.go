@@ -69,7 +69,7 @@ func TestPageOnUsers(t *testing.T) {
 	}
 	for _, word := range []string{"address", "no_token", "bad_token", "expired", "not_allowed", "issuer_unavailable", "user_grants", "user_jobs", "user_sessions"} {
 		if !strings.Contains(page, "`"+word+"`") {
-			t.Errorf("the page does not tell of refusals for %s", word)
+			t.Errorf("the page does not mention refusals for %s", word)
 		}
 	}
 }

@@ -29,7 +29,7 @@ import (
 	"github.com/farforge/farforge/common/wholefile"
 )
 
-// signals are what the operator may send while the broker runs.
+// signals carry the operator's requests to a running broker.
 type signals struct {
 	drain  <-chan struct{}
 	reload <-chan os.Signal
@@ -86,7 +86,7 @@ func serve(ctx context.Context, c *Config, sig signals, stdout, stderr io.Writer
 	}
 	learned, err := history.Open(filepath.Join(c.StateDir, "history.db"), time.Now())
 	if err != nil {
-		return usage(fmt.Errorf("--state-dir: %w", err), "end the other broker, or move the file away if it is damaged: only what was learned of agents is lost")
+		return usage(fmt.Errorf("--state-dir: %w", err), "stop the other broker, or move the file away if it is damaged: only the history of agents is lost")
 	}
 	defer func() {
 		if err := learned.Close(); err != nil {

@@ -46,7 +46,7 @@ func adminToken(path string) (string, error) {
 	}
 	token := string(bytes.TrimSpace(data))
 	if len(token) < 32 || bytes.ContainsAny([]byte(token), " \t\r\n,") {
-		return "", fmt.Errorf("%s holds no token of at least 32 characters; remove it, and another is made", path)
+		return "", fmt.Errorf("%s holds no token of at least 32 characters; remove it to create another", path)
 	}
 	return token, nil
 }

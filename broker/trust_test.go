@@ -68,8 +68,8 @@ func startBroker(t *testing.T, dir string) *signaling.Client {
 	}
 }
 
-// TestRevokedInTheFile takes an agent off the list while its poll waits at a
-// real broker: the poll ends, and nothing that it holds is worth anything.
+// TestRevokedInTheFile takes an agent off the list while its poll waits at a real
+// broker: the poll ends, and its session and its grants are void.
 func TestRevokedInTheFile(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	dir := t.TempDir()

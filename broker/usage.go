@@ -21,8 +21,8 @@ const (
 	maxUsage     = 16 << 20 // bytes
 )
 
-// fetchUsage returns what the users of a running broker use. It sends the admin token
-// over https, or to this machine.
+// fetchUsage returns the usage of the users of a running broker. It sends the
+// admin token over https, or to this machine.
 func fetchUsage(ctx context.Context, broker, tokenFile string) (*api.Usage, error) {
 	base, err := url.Parse(broker)
 	switch {
@@ -71,7 +71,7 @@ func fetchUsage(ctx context.Context, broker, tokenFile string) (*api.Usage, erro
 	return &u, nil
 }
 
-// used writes jobs and time as the table of users has them.
+// used formats jobs and time for the table of users.
 func used(u api.UserUsage) (jobs, today string) {
 	duration := func(secs int) string { return quota.ShortDuration(time.Duration(secs) * time.Second) }
 	jobs, today = fmt.Sprint(u.JobsNow), duration(u.SessionSecsToday)

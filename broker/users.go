@@ -38,7 +38,7 @@ keys and OIDC tokens, and for anyone, set limits:
   anyone jobs=4
 
 jobs limits those at once, grants those a minute, sessions the time on agents a
-day. 0 is no limit. The broker's flags set the limits that a line leaves out.`,
+day. 0 means no limit. The broker's flags set the limits that a line leaves out.`,
 		Example: `  broker users add alice --users users --file alice.key --expires 8760h
   broker users list --users users
   broker users remove alice --users users`,
@@ -69,7 +69,7 @@ func listUsersCommand(path *string, required requirement, stdout io.Writer) *cob
 	var broker, tokenFile string
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the users, their limits and what they use",
+		Short: "List the users, their limits and their usage",
 		Long: `Lists the users in the file. With --url and --admin-token-file it also asks the
 running broker what they use: jobs under way and time on agents today (UTC). Then
 the list has users of SSH keys and OIDC tokens, and anyone, too, if they have used
@@ -89,7 +89,7 @@ something today.`,
 					return err
 				}
 				if err != nil {
-					fmt.Fprintf(os.Stderr, "warning: what the users use is unknown: %v\n", err)
+					fmt.Fprintf(os.Stderr, "warning: the usage of the users is unknown: %v\n", err)
 				}
 			}
 			if asJSON {
@@ -98,7 +98,7 @@ something today.`,
 			return usersTable(stdout, entries, usage, time.Now())
 		}),
 	}
-	cmd.Flags().StringVar(&broker, "url", "", "ask the broker at this `URL` what the users use")
+	cmd.Flags().StringVar(&broker, "url", "", "ask the broker at this `URL` for the usage of users")
 	cmd.Flags().StringVar(&tokenFile, "admin-token-file", "", "authenticate to --url with the token in this `FILE`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
@@ -182,7 +182,7 @@ func usersFailed(err error) error {
 }
 
 // withUsage adds the users of the broker that are not in the file, and returns
-// what each uses.
+// the usage of each.
 func withUsage(entries []*users.Entry, usage *api.Usage) ([]*users.Entry, map[string]api.UserUsage) {
 	uses := map[string]api.UserUsage{}
 	if usage == nil {

@@ -1,9 +1,9 @@
-// Package activation adopts listening sockets that a service manager has
-// opened, as systemd does for socket units (sd_listen_fds(3)), and tells the
-// manager when the broker is ready (sd_notify(3)). So the broker listens on
-// ports below 1024 without having been root.
+// Package activation adopts listening sockets that a service manager has opened,
+// as systemd does for socket units (sd_listen_fds(3)), and tells the manager when
+// the broker is ready (sd_notify(3)). This lets the broker listen on ports below
+// 1024 without root.
 //
-//	LISTEN_PID=4711                     the process that the sockets are for
+//	LISTEN_PID=4711                     the process that gets the sockets
 //	LISTEN_FDS=2                        the number of sockets, from descriptor 3 on
 //	LISTEN_FDNAMES=api:http             their names, FileDescriptorName= in the unit
 //	NOTIFY_SOCKET=/run/systemd/notify   the socket for READY=1, with Type=notify
@@ -25,7 +25,7 @@ import (
 // most bounds the number of sockets.
 const most = 16
 
-// Sockets are listeners by name. Its methods are not for concurrent use.
+// Sockets holds listeners by name. Its methods are not safe for concurrent use.
 type Sockets struct {
 	names     []string
 	listeners []net.Listener

@@ -28,7 +28,7 @@ import (
 // ACMEConfig configures an [ACME].
 type ACMEConfig struct {
 	// Hostnames are the names, each with a certificate of its own. A client that
-	// sends no name gets the first one's.
+	// sends no name gets the certificate of the first.
 	Hostnames []string
 	// Email is where the server may send warnings. Optional.
 	Email string
@@ -40,8 +40,8 @@ type ACMEConfig struct {
 	// CAFile has the CA certificates, in PEM, that verify the server's own
 	// certificate. Default: the system's.
 	CAFile string
-	// HTTPAddr is where the broker answers HTTP-01 challenges; empty for nowhere.
-	// [NewACME] does not look at it.
+	// HTTPAddr is the address for HTTP-01 challenges; empty disables them.
+	// [NewACME] ignores it.
 	HTTPAddr string
 	// Logger gets the events of certificates.
 	Logger *slog.Logger
@@ -146,8 +146,8 @@ func ownFolder(dir string) error {
 	return disk.CheckFolder(dir, disk.Private)
 }
 
-// httpClient returns the client for the ACME server. autocert has no way to end an
-// order, so the end of a ends its requests.
+// httpClient returns the client for the ACME server. autocert cannot cancel an
+// order, so the client's requests end when Keep returns.
 func (a *ACME) httpClient(roots *x509.CertPool) *http.Client {
 	return &http.Client{
 		Timeout: 30 * time.Second,

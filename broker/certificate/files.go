@@ -32,7 +32,7 @@ type Files struct {
 	logger   *slog.Logger
 }
 
-// OpenFiles reads both files and returns what is wrong with them.
+// OpenFiles reads both files, and fails if they are not a valid pair.
 func OpenFiles(certFile, keyFile string, logger *slog.Logger) (*Files, error) {
 	pair, err := disk.Watch(disk.Source[*tls.Certificate]{
 		Name: "certificate", Files: []string{certFile, keyFile}, Limit: maxFile, Logger: logger,

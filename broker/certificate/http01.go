@@ -33,8 +33,8 @@ func (a *ACME) HTTP01(origin string, errorLog *log.Logger) *http.Server {
 }
 
 // toHTTPS redirects requests that can be repeated without harm. It refuses a
-// request with a body: its secrets have already gone in clear, and its sender must
-// know that.
+// request with a body: its secrets have already been sent in clear, and the sender
+// must learn that.
 func (a *ACME) toHTTPS(origin string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {

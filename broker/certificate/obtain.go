@@ -26,9 +26,9 @@ func (a *ACME) TLS() *tls.Config {
 	return c
 }
 
-// certificate is autocert's GetCertificate, with the first host for clients that
-// send no name, and without RSA certificates for clients that predate ECDSA:
-// otherwise any such handshake would order one.
+// certificate wraps autocert's GetCertificate. Clients that send no name get the
+// first host's certificate. It always requests an ECDSA certificate: otherwise a
+// handshake of a client that predates ECDSA would order an RSA one.
 func (a *ACME) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := hello.ServerName
 	if name == "" {

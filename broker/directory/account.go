@@ -11,24 +11,24 @@ import (
 type Reservation struct {
 	Job  string
 	Need capacity.Capacity
-	// Since is the time of the claim, and Until the time when the reservation ends
-	// by itself.
+	// Since is the time of the claim, and Until the time when the reservation
+	// expires.
 	Since, Until time.Time
 	// Done is when the job is expected to end.
 	Done time.Time
-	// listed: the agent's last status lists the job.
+	// listed reports whether the agent's last status lists the job.
 	listed bool
 }
 
-// settle is how long after the claim a status may lack a job without ending its
-// reservation. It is the time from claim to answer and 12 seconds, which no poll is
-// on its way: a status that arrives later was sent after the job had arrived. A
-// status that lists the job as ended counts at once.
+// settle is the time after the claim in which a status may lack the job without
+// ending its reservation. It is the time from claim to answer plus 12 seconds; no
+// poll takes that long to arrive. A status that arrives later was sent after the job
+// had arrived. A status that lists the job as ended counts at once.
 const settle = 15 * time.Second
 
-// Account is what an agent has promised to jobs, so that no two offers are
-// promised the same core. The zero value is an agent that has not polled: it has
-// nothing to give. It is a plain value without locks; its owner serializes access.
+// Account tracks the capacity that an agent has promised to jobs, so that no core is
+// promised twice. The zero value is the account of an agent that has not polled: it
+// has no capacity. It is a plain value without locks; its owner serializes access.
 //
 //	claim ──▶ Reserve ──▶ held ──▶ Release   (the agent reports the end)
 //	                        │
@@ -63,7 +63,7 @@ func (a *Account) Status(total, free capacity.Capacity, running, ended []string,
 	return before - len(a.held)
 }
 
-// Free returns what can be promised now.
+// Free returns the capacity that can be promised now.
 func (a *Account) Free() capacity.Capacity {
 	free, rest := a.reported, a.total
 	for i := range a.held {

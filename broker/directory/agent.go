@@ -25,12 +25,12 @@ type Agent struct {
 	// Status is that of its last poll; nil before the first.
 	Status   *api.Status
 	LastSeen time.Time
-	// Parked: a poll of the agent is parked.
+	// Parked reports whether a poll of the agent is parked.
 	Parked bool
-	// Vanished: the connection of its newest poll broke, and it has not polled
-	// since.
+	// Vanished reports whether the connection of its newest poll broke and it has not
+	// polled since.
 	Vanished bool
-	// Account has the reservations, and Free is what they leave.
+	// Account has the reservations, and Free is the capacity that they leave.
 	Account Account
 	Free    capacity.Capacity
 
@@ -45,9 +45,10 @@ func (a *Agent) Total() capacity.Capacity {
 	return capacity.Capacity{Cores: a.Status.TotalCores, MemoryMB: a.Status.TotalMemMB}
 }
 
-// Alive reports whether the agent can be expected to take a job: it is parked, or was
-// seen within grace. A vanished agent gets no grace: if it has crashed, a client
-// would wait for many seconds in vain; if it has not, it is back within one.
+// Alive reports whether the agent can be expected to take a job: it is parked,
+// or was seen within grace. A vanished agent gets no grace: if it has crashed, a
+// client would wait many seconds for nothing; if it has not, it polls again
+// within a second.
 func (a *Agent) Alive(now time.Time, grace time.Duration) bool {
 	return !a.Vanished && a.recent(now, grace)
 }

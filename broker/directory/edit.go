@@ -87,7 +87,7 @@ func edit(path string, change func(data []byte, listed []identity.Authorized) ([
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("change the list of agents: %w", err)
 	}
-	unusable := func(error) {} // such a line stays as it is
+	unusable := func(error) {} // such a line stays unchanged
 	listed, err := identity.ParseUsable(data, unusable)
 	if err != nil {
 		return fmt.Errorf("change the list of agents: %s is broken, repair it first: %w", path, err)

@@ -28,8 +28,8 @@ func watch(path string, log *slog.Logger, skipped func(error)) (*disk.Watched[[]
 	})
 }
 
-// File keeps a [Directory] equal to an authorized_agents file, whoever changes
-// the file. It is safe for concurrent use.
+// File keeps a [Directory] equal to an authorized_agents file, which any
+// program may change. It is safe for concurrent use.
 type File struct {
 	path  string
 	dir   *Directory

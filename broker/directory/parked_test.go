@@ -45,7 +45,7 @@ func TestAVanishedAgentIsNotAlive(t *testing.T) {
 				t.Errorf("%s: after %q alive is %v, lost %v", name, tt.steps[:i+2], alive, lost)
 			}
 			if lost && a.Lost(a.LastSeen.Add(2*time.Second), time.Second) {
-				t.Errorf("%s: lost for ever", name)
+				t.Errorf("%s: lost forever", name)
 			}
 			if tt.steps[i] == '-' && !a.LastSeen.Equal(now) {
 				t.Errorf("%s: last seen at %v, not %v", name, a.LastSeen, now)

@@ -79,8 +79,8 @@ func (r *record) publish(d *Directory) {
 	}
 }
 
-// list sets the agent's line of the list. An edit counts at once, and not only from
-// the agent's next poll on.
+// list sets the agent's line of the list. An edit takes effect at once, not only at
+// the agent's next poll.
 func (r *record) list(d *Directory, who identity.Authorized) {
 	if last := r.view.Load(); last != nil && same(last.listed, &who) {
 		return

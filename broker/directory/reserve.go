@@ -34,7 +34,7 @@ func (d *Directory) Drop(fingerprint, job string, now time.Time) {
 	d.account(fingerprint, now, func(a *Account) bool { return a.Drop(job) })
 }
 
-// Free returns what the agent can still promise, once expired reservations are gone.
+// Free returns the agent's unreserved capacity, after ending expired reservations.
 func (d *Directory) Free(fingerprint string, now time.Time) (free capacity.Capacity) {
 	d.account(fingerprint, now, func(a *Account) bool {
 		ended := d.expire(a, now)

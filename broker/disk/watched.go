@@ -41,7 +41,7 @@ type Watched[T any] struct {
 	// racy is set when a file was written so recently that a further write may
 	// have left its time of change the same.
 	racy bool
-	// wrong is the error of the last read, and logged the one in the log.
+	// wrong is the error of the last read, and logged the last one in the log.
 	wrong, logged error
 }
 
@@ -153,7 +153,7 @@ func (w *Watched[T]) read() (changed bool, err error) {
 	return true, nil
 }
 
-// File is something that follows files.
+// File is a value that follows files on disk.
 type File interface {
 	// Reload reads the files.
 	Reload()

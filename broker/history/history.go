@@ -1,5 +1,5 @@
-// Package history keeps what the scheduler learns from, over restarts and
-// crashes: the last results of each agent, in one bbolt file.
+// Package history stores the last results of each agent in one bbolt file, so that
+// the scheduler can learn from them again after a restart or a crash.
 //
 //	results
 //	├── SHA256:… (an agent)   ring of the last PerAgent results
@@ -7,17 +7,17 @@
 //	│     └── 18 → …
 //	└── SHA256:…
 //
-// The file has results, not what the scheduler has made of them: at its start a
-// broker learns from them again, so that a better way to learn needs no
-// migration. Nothing personal is in the file: no user, no address, and of a
-// project only a hash under the broker's own key.
+// The file holds results, not the scheduler's estimates: a broker learns from the
+// results again when it starts, so a change to the learning needs no migration. The
+// file holds nothing personal: no user, no address, and for a project only a hash
+// under the broker's own key.
 //
-// Add does not wait for the disk. A writer stores what was added meanwhile in one
-// transaction after the other, each as soon as the last one is done, which takes
-// some milliseconds. Flush, Results and Close wait for it. A broker that is killed
-// loses what was added within those milliseconds, and nothing else: bbolt writes
-// copies of pages and turns to them with one checksummed page, so that a crash at
-// any moment leaves the state before or after a transaction.
+// Add does not wait for the disk. A writer stores all queued results in one
+// transaction, which takes some milliseconds, and then begins the next. Flush,
+// Results and Close wait for it. A broker that is killed loses only the results of
+// those milliseconds: bbolt writes copies of pages and switches to them with one
+// checksummed page, so that a crash at any moment leaves the state before or after a
+// transaction.
 package history
 
 import (

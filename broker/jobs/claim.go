@@ -7,7 +7,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// claim is what one agent has done with a job. It is guarded by the job's mutex.
+// claim records what one agent has done with a job. It is guarded by the job's
+// mutex.
 type claim struct {
 	agent     string
 	candidate int // index in the job's candidates
@@ -23,12 +24,13 @@ type claim struct {
 	refused   int    // number of the claim that was refused last
 	signature string // of that refusal
 
-	// answered: the client has got the agent's answer.
+	// answered reports whether the client has the agent's answer.
 	answered bool
 	// reported and confirmed are the outcome as the agent and the client report
 	// it; empty before.
 	reported, confirmed api.Outcome
-	// judged: the scheduler has learned from it, which happens once.
+	// judged reports whether the scheduler has learned from it, which happens
+	// once.
 	judged bool
 }
 
@@ -39,10 +41,10 @@ type claims struct {
 	others   []*claim
 	holder   *claim // the last claim
 	number   int    // of claims so far
-	excluded uint64 // a bit for each candidate that gets the job no more
+	excluded uint64 // a bit for each candidate that does not get the job again
 }
 
-// of returns the agent's claim, which is new if it had none.
+// of returns the agent's claim, and creates a missing one.
 func (all *claims) of(agent string, candidate int, now time.Time) *claim {
 	if c := all.find(agent); c != nil {
 		return c
@@ -76,15 +78,15 @@ func (all *claims) isExcluded(candidate int) bool { return all.excluded&(1<<cand
 // heldBy reports whether the agent's claim is the job's last.
 func (all *claims) heldBy(agent string) bool { return all.holder != nil && all.holder.agent == agent }
 
-// begin starts the claim, also once more.
+// begin starts the claim, or starts it again.
 func (c *claim) begin(number int, now time.Time, expected time.Duration, w scheduler.Warmth) {
 	c.number, c.at, c.expected, c.warmth = number, now, expected, w
 }
 
-// refuse counts a refusal and reports whether it is news. A refusal belongs to
-// its claim: a repeated one must not end a claim that the agent has made since.
-// Older agents do not send the number of the claim; their repeated reports have the
-// same signature.
+// refuse counts a refusal and reports whether it is new. A refusal belongs to its
+// claim: a repeated one must not end a claim that the agent has made since. Older
+// agents do not send the number of the claim; their repeated reports have the same
+// signature.
 func (c *claim) refuse(rep *api.Report) (news bool) {
 	switch {
 	case c.number == 0: // claimed before a restart of the broker
@@ -146,8 +148,8 @@ func (c *claim) judge(mayAccuse func() bool) scheduler.Verdict {
 //
 // An agent is believed when it blames itself, and never when it praises itself. A
 // client whose build succeeded is believed whatever the agent reports. Errors in
-// the user's source and the user's own limits are no results of the agent, and
-// would take their place in the history.
+// the user's source and the user's own limits are not results of the agent: they
+// would displace results in the history.
 func verdict(reported, confirmed api.Outcome) (v scheduler.Verdict, accused bool) {
 	switch {
 	case confirmed == api.OutcomeSucceeded:

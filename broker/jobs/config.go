@@ -26,7 +26,7 @@ type Limits struct {
 	Session  time.Duration
 }
 
-// Relay is how the peers of a job reach a TURN server.
+// Relay provides TURN servers for the peers of a job.
 type Relay interface {
 	// ICEServers returns servers for a job of the owner, whose credentials are
 	// valid during life. An owner's jobs share the relay's bounds.
@@ -37,19 +37,19 @@ type Relay interface {
 type Config struct {
 	// Origin is the broker's own name, such as "https://broker.example.org".
 	Origin string
-	// Signer signs grants; Keys verifies them (default: the signer's key). Both
-	// are the first; see [Board.UseKeys].
+	// Signer signs grants; Keys verifies them (default: the signer's key).
+	// [Board.UseKeys] replaces both.
 	Signer *grant.Signer
 	Keys   *grant.KeySet
-	// Secret is what the keys of projects are derived from; at least 32 bytes.
+	// Secret derives the keys of projects; at least 32 bytes.
 	Secret    []byte
 	Directory *directory.Directory
-	// History keeps over restarts what is learned about agents. Nil keeps
-	// nothing. It belongs to the caller.
+	// History stores the results of agents across restarts. Nil stores nothing.
+	// It belongs to the caller.
 	History *history.Store
-	// Users may request grants. Default: nobody.
+	// Users are the users who may request grants. Default: none.
 	Users *users.Registry
-	// Accounts counts what users use. Default: one without limits.
+	// Accounts counts the usage of users. Default: one without limits.
 	Accounts *quota.Accounts
 	// RequireSealed refuses offers that the broker could read.
 	RequireSealed bool
@@ -71,7 +71,7 @@ type Config struct {
 	// has answered it. Default: api.JobMemory.
 	Memory time.Duration
 	// AnswerMemory is how long an answer is kept once the client has had it, in
-	// case that it was lost on the way. Default: 10 s.
+	// case it was lost on the way. Default: 10 s.
 	AnswerMemory time.Duration
 	// MaxJobs bounds the jobs in memory, and MaxBytes their offers and answers.
 	// Defaults: 200 000 jobs, 512 MiB. Above half of MaxJobs, jobs whose client
@@ -79,7 +79,7 @@ type Config struct {
 	MaxJobs  int64
 	MaxBytes int64
 
-	// Logger gets one line a job, and what the operator should know. Default:
+	// Logger gets one line per job, and warnings for the operator. Default:
 	// nothing is logged.
 	Logger *slog.Logger
 	// Now is the clock. Default: time.Now.
@@ -92,9 +92,9 @@ const maxMail = 64 << 20
 // maxCandidates is the width of Job.excluded.
 const maxCandidates = 64
 
-// maxRefusals is how often an agent may refuse one job before it gets the job no
-// more. An agent may get more than fits when a job crosses the status that reports
-// another; its next status is right.
+// maxRefusals is how often an agent may refuse one job before it no longer gets
+// the job. An agent may get a job that does not fit if its status was still on the
+// way; its next status is right.
 const maxRefusals = 3
 
 // sessionGrace is how long after a session's end the agent's reservation ends

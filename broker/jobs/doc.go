@@ -1,6 +1,7 @@
-// Package jobs has the life of a job at the broker. Each job is one record, a
-// [Job], under one mutex; a [Board] has all records. The life reads from top to
-// bottom in job.go: one method for each event. It knows nothing of HTTP.
+// Package jobs implements the life of a job at the broker. Each job is one record,
+// a [Job], under one mutex; a [Board] has all records. The file job.go has one
+// method for each event, in the order of a job's life. The package does not depend
+// on HTTP.
 //
 // # States
 //
@@ -51,9 +52,9 @@
 // quota; the candidates, with their scores for the explanation; its place in their
 // lines; the claims, of which the last holds the job; the mailbox with the
 // candidates and the answer on their way; the outcomes that the agent reports and
-// the client confirms, and whether the scheduler has learned from them. Facts about
-// agents have another owner: broker/directory has their presence and reservations,
-// broker/scheduler what was learned about them.
+// the client confirms, and whether the scheduler has learned from them. Other
+// packages own the facts about agents: broker/directory has their presence and
+// reservations, and broker/scheduler has the estimates about them.
 //
 // # Concurrency
 //

@@ -43,7 +43,7 @@ var (
 	ErrTooManyInOffer = fmt.Errorf("the description has more than %d candidates", api.MaxTrickled)
 	// ErrUnknownJob: the broker does not know the job, or not any more.
 	ErrUnknownJob = errors.New("the broker does not know this job")
-	// ErrUnclaimed: the agent's end of a job that no agent has claimed.
+	// ErrUnclaimed: an agent acts on a job that no agent has claimed.
 	ErrUnclaimed = errors.New("the broker does not know this job, or no agent has it yet")
 	// ErrTaken: the agent does not hold the job; another does, or it is answered.
 	ErrTaken = errors.New("the job is answered already, or another agent has it")
@@ -57,7 +57,8 @@ var (
 	ErrTooManyCandidates = errors.New("this end of the job has sent as many candidates as it may")
 	// ErrMailFull: the broker has as many candidates as it can keep.
 	ErrMailFull = errors.New("the broker has as many candidates as it can keep")
-	// ErrTooOld: a report of a job that is older than any job, or from the future.
+	// ErrTooOld: the reported job is older than any job can be, or from the
+	// future.
 	ErrTooOld = errors.New("the job is too old, or from the future")
 	// ErrNotCandidate: a confirmation about an agent that the grant is not for.
 	ErrNotCandidate = errors.New("the agent is not among those that the grant is for")
@@ -78,8 +79,8 @@ var (
 	errForgotten = errors.New("the record of the job was forgotten")
 )
 
-// WaitingError ends a request that waited without an answer. It is no failure: the
-// client makes the same offer again, and the job keeps its place.
+// WaitingError ends a request that waited without an answer. It is not a failure:
+// the client makes the same offer again, and the job keeps its place.
 type WaitingError struct {
 	// Position is the job's place in the line, from 1; 0 is unknown.
 	Position int
@@ -94,7 +95,7 @@ type QuotaError struct{ *quota.Refusal }
 
 func (e *QuotaError) Error() string { return e.Detail }
 
-// UnmetError is a need that no agent meets.
+// UnmetError reports a need that no agent meets.
 type UnmetError struct{ *scheduler.Unmet }
 
 func (e *UnmetError) Error() string { return e.Detail }
@@ -111,7 +112,7 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("%s: %v requested, this broker grants at most %d%s", e.Field, e.Wanted, e.Limit, e.Unit)
 }
 
-// TokenError is a token that is no grant of this broker.
+// TokenError reports a token that is not a grant of this broker.
 type TokenError struct{ Err error }
 
 func (e *TokenError) Error() string { return e.Err.Error() }

@@ -104,8 +104,8 @@ func (j *Job) unwatch() {
 	}
 }
 
-// events returns what is there for the end, or else the channel of its reader,
-// which is nil if a newer reader has replaced it.
+// events returns the events for the end or, if there are none, the channel of its
+// reader, which is nil if a newer reader has replaced it.
 func (j *Job) events(agent string, after int, reader <-chan struct{}) ([]api.Event, <-chan struct{}, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

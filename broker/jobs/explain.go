@@ -25,7 +25,8 @@ func (n *next) learn(j *Job, c *claim, v scheduler.Verdict, took time.Duration) 
 	}}
 }
 
-// Explanation is why a job got its candidates. It is the body of a response.
+// Explanation explains why a job got its candidates. It is the body of a
+// response.
 type Explanation struct {
 	JobID     string    `json:"job_id"`
 	ChosenAt  time.Time `json:"chosen_at"`

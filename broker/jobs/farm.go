@@ -13,8 +13,8 @@ import (
 )
 
 // farm is the scheduler and the directory as the jobs use them. The directory owns
-// what is known about each agent: presence, status and reservations. The scheduler
-// observes it, and has what was learned.
+// the facts about each agent: presence, status and reservations. The scheduler
+// observes the directory and owns the estimates.
 type farm struct {
 	*scheduler.Farm
 	cfg     *Config
@@ -25,14 +25,14 @@ type farm struct {
 func newFarm(cfg *Config, m *metrics) *farm {
 	key, err := hkdf.Key(sha256.New, cfg.Secret, nil, "farforge: keys of projects", 32)
 	if err != nil {
-		panic(err) // only for lengths that 32 is not
+		panic(err) // only for an invalid length
 	}
 	f := &farm{Farm: scheduler.NewFarm(key), cfg: cfg, metrics: m, started: cfg.Now()}
 	cfg.Directory.Observe(f.Farm)
 	return f
 }
 
-// free is what the agent can give to a job now.
+// free returns the agent's free capacity.
 func (f *farm) free(agent string) capacity.Capacity { return f.cfg.Directory.Free(agent, f.cfg.Now()) }
 
 // reserve sets aside what the job needs until the claim is answered or ends. Once
@@ -45,7 +45,7 @@ func (f *farm) reserve(j *Job, agent string, now time.Time) (expected time.Durat
 	})
 }
 
-// choose returns the candidates for a job, best first, or which need is unmet.
+// choose returns the candidates for a job, best first, or the unmet need.
 func (f *farm) choose(n scheduler.Need, now time.Time) ([]scheduler.Ranked, error) {
 	o := scheduler.Options{Now: now, Grace: f.cfg.AgentGrace, Max: f.cfg.MaxCandidates, Seed: rand.Uint64()}
 	start := time.Now()

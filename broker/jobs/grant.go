@@ -23,8 +23,8 @@ type Ticket struct {
 	Grant *grant.Grant
 }
 
-// Grant chooses the candidates for a job of the user, who is at the address, and
-// makes its record and its grant.
+// Grant chooses the candidates for a job of the user at the address, and makes the
+// job's record and grant.
 func (b *Board) Grant(user users.User, from netip.Addr, req *api.GrantRequest) (*api.GrantResponse, error) {
 	if b.Draining() {
 		return nil, ErrDraining

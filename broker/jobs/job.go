@@ -60,8 +60,9 @@ type Job struct {
 	ended    bool  // its end was logged
 }
 
-// newJob is the record of a job whose grant was not offered yet. A record without
-// a grant has only an agent's report; grant follows if the client posts an offer.
+// newJob returns the record of a job whose grant was not offered yet. A record
+// without a grant has only an agent's report; grant follows if the client posts an
+// offer.
 func newJob(b *Board, id string, now time.Time) *Job {
 	return &Job{board: b, id: id, lastUsed: now}
 }

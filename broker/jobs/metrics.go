@@ -100,7 +100,7 @@ func (m *metrics) chose(first *scheduler.Ranked, warmth scheduler.Warmth) {
 	m.wait.Observe(first.Wait)
 	m.duration.Observe(first.Duration)
 	m.lost.Observe(first.Lost)
-	if !first.Resting { // else they are no beliefs, but put it behind all others
+	if !first.Resting { // a resting agent's terms only put it behind all others
 		m.expected.Observe(first.Expected)
 		m.success.Observe(first.Success)
 	}

@@ -49,9 +49,9 @@ func (o *opinions) mayAccuse(user, agent string, now time.Time) bool {
 	return o.accused.Replace(opinion{by: user, agent: agent}, now, func(last time.Time) bool { return now.Sub(last) >= accusationGap })
 }
 
-// note takes in how a job for the project ended for a user. An agent that has
-// refused the project, for which it may have no recipe, is not the first choice
-// for the same project; it may be for another.
+// note records how a job for the project ended for a user. An agent that has
+// refused the project, for which it may have no recipe, is not the first choice for
+// the same project; it may be for another.
 func (o *opinions) note(who, agent, project string, outcome api.Outcome, now time.Time) {
 	key := opinion{by: who, agent: agent}
 	switch outcome {

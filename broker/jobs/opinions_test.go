@@ -11,7 +11,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// TestReorder has the order of each kind of candidate.
+// TestReorder tests the order of each kind of candidate.
 func TestReorder(t *testing.T) {
 	o, now := newOpinions(), time.Unix(1e9, 0)
 	ranked := func(names ...string) (all []scheduler.Ranked) {

@@ -52,8 +52,8 @@ func (j *Job) Waiting() bool { return j.is(waiting) }
 // or two apart, in which its job counts in places.
 const between = 5 * time.Second
 
-// Counts reports whether the job waits, or will again in a moment because its
-// client was told to retry. It is for rendezvous.Job.
+// Counts reports whether the job waits, or will wait again in a moment because its
+// client is about to retry. It is for rendezvous.Job.
 func (j *Job) Counts(now time.Time) bool {
 	if !j.is(away) {
 		return j.is(waiting)

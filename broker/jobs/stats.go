@@ -21,13 +21,14 @@ type Stats struct {
 	// Jobs are in memory now, and Waiting jobs have a client that waits for a
 	// claim. Bytes are those of the offers and answers.
 	Jobs, Waiting, Bytes int64
-	// Claims count since the start, and how they ended without an answer: the job
-	// never arrived, the agent was late, or refused. Full are those that were not
-	// made because the agent had too little room.
+	// Claims counts the claims since the start. Of these, HandedBack did not reach
+	// the agent, Revoked were not answered in time, and the agent Refused others.
+	// Full counts the claims that were not made because the agent had too little
+	// room.
 	Claims, HandedBack, Revoked, Refused, Full int64
 	// Met jobs were claimed at least once. GaveUp and HungUp are jobs that no agent
-	// had claimed when they were forgotten: the client did not return after its
-	// request had ended, or broken off.
+	// had claimed when they were forgotten, because the client did not return after
+	// its request had ended (GaveUp) or broken off (HungUp).
 	Met, GaveUp, HungUp int64
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// TestVerdict has every pair of words.
+// TestVerdict tests every pair of outcomes.
 func TestVerdict(t *testing.T) {
 	const (
 		none    = api.Outcome("")

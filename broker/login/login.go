@@ -10,8 +10,8 @@
 //	   │◀───────────────────── session token ─│   each challenge counts once
 //	   │ Authorization: Bearer TOKEN ───────▶│ Login.Agent, Login.User
 //
-// Login.User also accepts access keys and OIDC tokens; broker/users knows whose
-// they are. Challenges and sessions carry their expiry and a MAC, so every
+// Login.User also accepts access keys and OIDC tokens; broker/users identifies
+// their users. Challenges and sessions carry their expiry and a MAC, so every
 // broker with the same secret and origin accepts them, also after a restart.
 package login
 

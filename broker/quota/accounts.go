@@ -31,7 +31,7 @@ type account struct {
 }
 
 // NewAccounts returns an empty ledger. Users without limits of their own have the
-// defaults; a field that is not set there is no limit.
+// defaults; an unset field of the defaults means no limit.
 func NewAccounts(defaults Limits) *Accounts {
 	return &Accounts{
 		defaults: defaults.Or(Limits{Jobs: Unlimited, Grants: Unlimited, Sessions: Unlimited}),
@@ -60,8 +60,8 @@ func (l *Accounts) Grant(user string, own Limits, session time.Duration, now tim
 	return a.refuse(limits, session, now)
 }
 
-// Take takes the room for a job, or says why there is none. The room is nil, and
-// there is no refusal, for a user without limits.
+// Take takes the room for a job, or returns why there is none. Both results are
+// nil for a user without limits.
 func (l *Accounts) Take(user string, own Limits, session time.Duration, now time.Time) (*Room, *Refusal) {
 	limits := own.Or(l.defaults)
 	if limits.Jobs < 0 && limits.Sessions < 0 {

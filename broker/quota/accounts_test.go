@@ -81,8 +81,8 @@ func TestJobsAtOnce(t *testing.T) {
 	now := noon
 	first, second := hold(t, a, time.Hour, now), hold(t, a, time.Hour, now)
 	second.Begin(now)
-	// A job that waits and one that is built count alike, and both keep a grant
-	// from being given in vain.
+	// A job that waits and one that is built count alike, and both keep the
+	// broker from giving a useless grant.
 	wantRefusal(t, refused(a, time.Hour, now), "jobs", "2 jobs under way, and 2 at once is your limit", "in 1m at the latest", 15*time.Second)
 	wantRefusal(t, a.Grant(alice, Limits{}, time.Hour, now), "jobs", "2 at once", "1m", 15*time.Second)
 	if !first.Keep(now) {
@@ -107,7 +107,7 @@ func TestJobsAtOnce(t *testing.T) {
 	}
 }
 
-// Nothing that crashes or goes away uses up an allowance for ever.
+// Nothing that crashes or goes away uses up an allowance forever.
 func TestRoomIsFreedWithoutAReport(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -37,7 +37,7 @@ func TestNetworksAreLimitedSeparately(t *testing.T) {
 		}
 	}
 	if _, ok := a.Allow(netip.MustParseAddr("192.0.2.77"), noon); ok {
-		t.Error("a neighbour in the same network is let through")
+		t.Error("a neighbor in the same network is let through")
 	}
 	if _, ok := a.Allow(other, noon); !ok {
 		t.Error("another network pays for the flood")

@@ -8,7 +8,7 @@ import (
 )
 
 // Limits are those of one user. A field that is 0 is not set, and [Limits.Or] fills
-// it in; one that is [Unlimited] is no limit.
+// it in; [Unlimited] means no limit.
 type Limits struct {
 	// Jobs is how many jobs may be under way at once: offers that wait for an
 	// agent count, and so do jobs that an agent works on.
@@ -19,7 +19,7 @@ type Limits struct {
 	Sessions time.Duration
 }
 
-// Unlimited is the value of a limit that is none.
+// Unlimited is the value that means no limit.
 const Unlimited = -1
 
 // Or returns l with the fields that are not set taken from fallback.
@@ -36,8 +36,8 @@ func (l Limits) Or(fallback Limits) Limits {
 	return l
 }
 
-// Set parses one limit as flags and the users file write it: jobs=N, grants=N
-// (a minute) or sessions=DURATION (a day), where 0 is no limit.
+// Set parses one limit as flags and the users file write it: jobs=N, grants=N (a
+// minute) or sessions=DURATION (a day), where 0 means no limit.
 func (l *Limits) Set(name, value string) error {
 	switch name {
 	case "jobs":

@@ -11,10 +11,10 @@ import (
 
 // Config configures the limits of users and networks.
 type Config struct {
-	// Limits of a user; unlike elsewhere, 0 is no limit.
+	// Limits are those of a user; unlike elsewhere, 0 means no limit.
 	Limits Limits
 	// AddressRate is how many requests a second a network may send before its
-	// user is authenticated; 0 is no limit.
+	// user is authenticated; 0 means no limit.
 	AddressRate float64
 }
 

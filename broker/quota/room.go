@@ -2,7 +2,7 @@ package quota
 
 import "time"
 
-// Room is what one job takes of its user's allowance. Its methods may be called
+// Room is one job's part of its user's allowance. Its methods may be called
 // concurrently, also for the nil Room of a user without limits, and do nothing
 // once the room is free.
 type Room struct {
@@ -29,13 +29,13 @@ func (r *Room) Begin(now time.Time) {
 	r.change(func() { r.began, r.until = now, now.Add(r.session) })
 }
 
-// Wait ends a session that came to nothing: the job waits again, and nothing is
+// Wait ends a session without a result: the job waits again, and nothing is
 // charged.
 func (r *Room) Wait(now time.Time) {
 	r.change(func() { r.began, r.until = time.Time{}, now.Add(Memory) })
 }
 
-// End charges what the session took and frees the room.
+// End charges the time that the session took and frees the room.
 func (r *Room) End(now time.Time) {
 	r.change(func() {
 		r.account.roll(now)

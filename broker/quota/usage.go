@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Usage is what a user may use and what it uses.
+// Usage has a user's limits and present usage.
 type Usage struct {
 	User string
 	// Limits has no field that is 0: the defaults are filled in.

@@ -13,8 +13,8 @@ const (
 	// maxWaiting bounds the connections without an allocation from one IPv4
 	// address or IPv6 /64. A peer's connection waits for some round trips.
 	maxWaiting = 16
-	// waitTime is the time in which a connection must get an allocation, and
-	// another one when its allocation ends.
+	// waitTime is the time in which a connection must get an allocation. It
+	// starts again when the allocation ends.
 	waitTime = 10 * time.Second
 	// idleTime is a little more than the life of an allocation that its peer
 	// does not refresh (RFC 8656, section 3.2).
@@ -22,9 +22,9 @@ const (
 )
 
 // connections is a listener that bounds its connections. One beyond a bound
-// closes the oldest connection without an allocation instead: a flood costs
-// itself, and peers with an allocation nothing. Closing the listener closes its
-// connections, which pion's server leaves open.
+// closes the oldest connection without an allocation instead: a flood displaces
+// its own connections, and never those of peers with an allocation. Closing the
+// listener closes its connections, which pion's server leaves open.
 type connections struct {
 	net.Listener
 	wait    time.Duration
@@ -39,7 +39,8 @@ func bound(l net.Listener, wait time.Duration) *connections {
 	return &connections{Listener: l, wait: wait, all: map[netip.AddrPort]*connection{}, waiting: map[netip.Prefix]int{}}
 }
 
-// connection is one of a peer. Its fields belong to the mutex of its listener.
+// connection is one connection of a peer. The mutex of its listener guards its
+// fields.
 type connection struct {
 	net.Conn
 	of     *connections

@@ -2,7 +2,7 @@ package relay
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" // as the TURN REST form wants
+	"crypto/sha1" // required by the TURN REST form
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"

@@ -205,7 +205,7 @@ func TestRefusesCredentials(t *testing.T) {
 	old, oldPassword := s.credentials(someJob, time.Now().Add(-time.Second))
 	forged, forgedPassword := Credentials([]byte("another secret of 16"), name(s.cfg.Secret, someJob, "key:alice"), time.Now().Add(time.Minute))
 	expiry, _, _ := strings.Cut(good, ":")
-	// A malformed username comes with its correct password.
+	// A malformed username is sent with its correct password.
 	misshapen := func(username string) [2]string { return [2]string{username, passwordOf(s.cfg.Secret, username)} }
 	for name, c := range map[string][2]string{
 		"expired":          {old, oldPassword},

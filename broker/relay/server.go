@@ -1,29 +1,29 @@
 // Package relay is the broker's own STUN and TURN server (RFC 8489, RFC 8656):
-// the last resort for two peers without a direct way. It relays DTLS between the
+// the last resort for two peers without a direct path. It relays DTLS between the
 // peers and can neither read nor change it.
 //
 //	client ── UDP or TCP 3478, TLS 5349, TCP on the API's port ──▶ relay ◀── … ── agent
 //	            allocation on one port of --relay-ports
 //
-// # Who may use it
+// # Access
 //
-// Peers of a job. The broker makes credentials for each job in the form that
-// coturn and others share (draft-uberti-behave-turn-rest): the username is
-// "EXPIRY:JOB.OWNER" and the password an HMAC of it, so the relay stores nothing.
-// They go out with the grant and with the job, and expire a little later than
-// the session.
+// Only the peers of a job may use it. The broker makes credentials for each job
+// in the form that coturn and others share (draft-uberti-behave-turn-rest): the
+// username is "EXPIRY:JOB.OWNER" and the password an HMAC of it, so the relay
+// stores nothing. They go out with the grant and with the job, and expire a
+// little later than the session.
 //
 // A job has few allocations and a bounded rate; packets beyond the rate are
 // dropped, as on a congested link. The jobs of one user share a bound on
-// allocations, and so do the peers of one network: nobody takes all ports. A TCP
-// or TLS connection without an allocation ends after some seconds.
+// allocations, and so do the peers of one network, so that none of them takes all
+// ports. A TCP or TLS connection without an allocation ends after some seconds.
 //
-// # Where it sends
+// # Destinations
 //
-// Never to this machine's own network: loopback, link-local, multicast, private,
-// reserved and cloud platforms' ranges are refused, and on the relay's own
-// address every port that is not a relayed one. Otherwise the relay would be a
-// way around its own firewall.
+// The relay never sends to this machine's own network: loopback, link-local,
+// multicast, private, reserved and cloud platforms' ranges are refused, and on
+// the relay's own address every port that is not a relayed one. Otherwise the
+// relay would be a way around its own firewall.
 //
 // # Tests of NATs
 //

@@ -112,8 +112,8 @@ func (a *agent[C]) leave(r *Rendezvous[C], e *Entry[C], i int) {
 	r.stats.queued.Add(-1)
 }
 
-// Leave takes a job that is over out of every line. Its owner lets it enter none
-// from then on.
+// Leave takes a job that is over out of every line. Its owner must not let it
+// enter a line afterwards.
 func (r *Rendezvous[C]) Leave(e *Entry[C]) {
 	for i, id := range e.Candidates {
 		if a := r.lock(id, false); a != nil {

@@ -1,6 +1,6 @@
-// Package rendezvous is where a job meets an agent's parked poll. It knows the
-// agents' slots and lines, and nothing of HTTP, grants or the life of a job:
-// broker/jobs owns the jobs, and its record of a job implements [Job].
+// Package rendezvous matches jobs with agents' parked polls. It has only the
+// agents' slots and lines: broker/jobs owns the jobs, and its record of a job
+// implements [Job].
 //
 //	agent's poll                                     job that waits
 //	    │                                                  │

@@ -8,7 +8,7 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 )
 
-// line is the jobs that one agent may claim, fair between users: deficit round
+// line holds the jobs that one agent may claim, fair between users: deficit round
 // robin, as Shreedhar and Varghese describe it (SIGCOMM 1995), with cores as the
 // cost of a job and one core as the quantum.
 //
@@ -106,7 +106,7 @@ func (l *line[C]) next(free capacity.Capacity, except []*Entry[C]) *place[C] {
 		q := seat.Value.(*queue[C])
 		p, ok := q.first(free, except)
 		if !ok {
-			q.earned = 0 // a user who cannot be served saves nothing up
+			q.earned = 0 // a user without a job that fits keeps no credit
 			continue
 		}
 		if r := max(p.job.Need.Cores-q.earned, 0); best == nil || r < rounds {

@@ -83,7 +83,7 @@ func (r *Rendezvous[C]) Park(ctx context.Context, p Poll) (c C, ok bool, err err
 	return s.deliver(ctx, c, ok)
 }
 
-// deliver turns what came through the slot into the results of Park.
+// deliver turns the value received from the slot into the results of Park.
 func (s *slot[C]) deliver(ctx context.Context, c C, ok bool) (C, bool, error) {
 	if ok {
 		return deliver(ctx, c)

@@ -62,8 +62,8 @@ type Entry[C Claim] struct {
 
 // Config configures a [Rendezvous].
 type Config struct {
-	// Free returns what the agent can give to a job now. It is called with the
-	// agent's mutex held.
+	// Free returns the agent's free capacity. It is called with the agent's
+	// mutex held.
 	Free func(agent string) capacity.Capacity
 	// Memory is how long an agent without jobs is kept after its last poll.
 	Memory time.Duration

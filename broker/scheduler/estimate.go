@@ -12,12 +12,12 @@ type estimate struct {
 // prior is the belief before any observation: the factor is 1, with some variance.
 // Beliefs age in one of two ways.
 //
-// A machine's factor changes by itself, so its mean returns to 1 and its variance
-// to the prior's, as in an Ornstein-Uhlenbeck process.
+// A machine's factor drifts, so its mean returns to 1 and its variance to the
+// prior's, as in an Ornstein-Uhlenbeck process.
 //
-// The size of work does not change by itself (lasting): the mean stays, and only
-// the variance grows. A farm that took 20 minutes for each build expects 20
-// minutes after a holiday, too, and is quick to learn otherwise.
+// The size of work does not drift (lasting): the mean stays, and only the variance
+// grows. A farm that took 20 minutes for each build expects 20 minutes after a
+// holiday, too, and is quick to learn otherwise.
 type prior struct {
 	variance float64
 	memory   float64 // time constant in seconds
@@ -36,7 +36,7 @@ var (
 	ownPrior     = prior{variance: 0.01, memory: 12 * 3600}
 )
 
-// at returns the estimate as it is now.
+// at returns the estimate aged to now.
 func (p prior) at(e estimate, now int64) estimate {
 	if e.at == 0 {
 		return estimate{0, p.variance, 0}

@@ -14,9 +14,9 @@ import (
 	"github.com/farforge/farforge/common/nat"
 )
 
-// Farm is all agents of a broker, as the scheduler sees them. It observes the
-// directory, which owns the record of each agent, and adds what results teach and
-// an index to choose from. It is safe for concurrent use.
+// Farm holds all agents of a broker for the scheduler. It observes the directory,
+// which owns the record of each agent, and adds the estimates learned from results
+// and an index to choose from. It is safe for concurrent use.
 //
 //	directory ──▶ Update ──▶ member.facts ───┐
 //	result ──▶ Learn ──┬───▶ member.skill ───┼──▶ Choose, Expect, Start, Info
@@ -59,7 +59,7 @@ const share = 840 << 10
 type facts struct {
 	class  *class
 	parked bool
-	// away: it has vanished or is draining.
+	// away reports whether it has vanished or is draining.
 	away        bool
 	announces   bool  // whether its status lists warm projects
 	seen        int64 // Unix nanoseconds
@@ -128,8 +128,7 @@ func (f *Farm) Update(a *directory.Agent, now time.Time) {
 	}
 }
 
-// Remove implements [directory.Observer]. It forgets what was learned about the
-// agent.
+// Remove implements [directory.Observer]. It forgets the estimates about the agent.
 func (f *Farm) Remove(fingerprint string) {
 	p := f.members.Of(fingerprint)
 	p.Lock()
@@ -173,7 +172,7 @@ func (f *Farm) member(fingerprint string) *member {
 	return m
 }
 
-// memberOf returns the agent, which is new if it is unknown.
+// memberOf returns the agent, and adds an unknown one.
 func (f *Farm) memberOf(fingerprint string) *member {
 	p := f.members.Of(fingerprint)
 	p.Lock()

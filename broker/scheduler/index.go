@@ -11,9 +11,9 @@ import (
 	"github.com/farforge/farforge/common/capacity"
 )
 
-// class is the agents that can and may build the same, behind the same kind of NAT,
-// in the order of their speed. It is the index that makes a choice among 100 000
-// agents as cheap as one among hundreds.
+// class holds the agents that can and may build the same, behind the same kind of
+// NAT, in the order of their speed. As an index it makes a choice among
+// 100 000 agents as cheap as one among hundreds.
 //
 //	shelf 0     the fastest agents, by an optimistic estimate
 //	  bench 0   64 seats, each with its agent, whether it is open, and the agent's room

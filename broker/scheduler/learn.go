@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// Result is how one attempt at a job ended.
+// Result describes how one attempt at a job ended.
 type Result struct {
 	Agent             string // its fingerprint
 	Target, Toolchain string
 	Project           uint64 // see [Farm.ProjectKey]
 	Verdict           Verdict
-	// Warmth is what Farm.Warmth returned at the claim. The agent's status lists
-	// by now what the job itself has left.
+	// Warmth is the value of Farm.Warmth at the claim. Later the agent's status
+	// also lists the workspace that the job itself has left.
 	Warmth Warmth
 	// Took is how long the attempt lasted on the agent.
 	Took time.Duration
 	At   time.Time
 }
 
-// Verdict is what a result says about its agent. A job that ends in any other way,
+// Verdict is a result's judgment of its agent. A job that ends in any other way,
 // such as an error in the user's source, makes no result: no agent gains by
 // failing quickly.
 type Verdict uint8

@@ -62,7 +62,7 @@ type mac struct {
 	in, out []byte
 }
 
-// Warmth is whether an agent keeps something of a project's earlier builds.
+// Warmth states whether an agent keeps something of a project's earlier builds.
 type Warmth uint8
 
 const (
@@ -73,7 +73,7 @@ const (
 )
 
 // isWarm reports whether the agent has a workspace of the project: its status lists
-// it or, if the agent lists none ever, it has built the project lately.
+// it or, if the agent never lists any, it has built the project lately.
 func (a *facts) isWarm(name uint64, built bool) bool {
 	if a != nil && a.announces {
 		return slices.Contains(a.warm, name)

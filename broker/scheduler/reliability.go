@@ -2,9 +2,10 @@ package scheduler
 
 import "math"
 
-// reliability is how often an agent completes its jobs, and whether it seems to be
-// broken. The two differ: an agent that fails one job in ten gets fewer jobs; one
-// that has just failed three in a row gets none until it may have recovered.
+// reliability tracks how often an agent completes its jobs, and whether it seems
+// to be broken. The two differ: an agent that fails one job in ten gets fewer
+// jobs; one that has just failed three in a row gets none until it may have
+// recovered.
 type reliability struct {
 	good, bad float64 // decayed counts
 	at        int64   // of the last result, Unix nanoseconds

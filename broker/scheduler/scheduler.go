@@ -52,7 +52,7 @@ type Need struct {
 }
 
 // NeedOf returns the need of a request. It fails if the toolchain cannot be
-// parsed; Validate has found that out before.
+// parsed; Validate has checked that before.
 func NeedOf(r *api.GrantRequest) (Need, error) {
 	chain, err := toolchain.Parse(r.Toolchain)
 	if err != nil {

@@ -15,7 +15,7 @@ type wanted struct {
 	name       uint64   // of the project, for any kind
 	size       float64  // logarithm of the seconds on an average agent
 	seconds    float64  // expected on an average agent: more than exp(size), as durations are skewed
-	warm       float64  // logarithm of what a warm workspace makes of them
+	warm       float64  // logarithm of the factor of a warm workspace
 	lost       float64
 	typical    float64 // seconds of any job of this kind on an average agent
 	farmRate   float64

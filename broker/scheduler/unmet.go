@@ -12,8 +12,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// Unmet is the need that no agent meets, in the user's words, and what agents offer
-// instead. It does not name the agents.
+// Unmet describes the need that no agent meets, in the user's terms, and what
+// agents offer instead. It does not name the agents.
 type Unmet struct {
 	Code   api.Code // no_agent, no_recipe, no_target, no_toolchain, no_tag or no_capacity
 	Detail string
@@ -63,17 +63,17 @@ func Explain(s Snapshot, n Need, o Options) *Unmet {
 		}
 	}
 	switch {
-	case count[able] > 0: // it has come since the choice
+	case count[able] > 0: // it has come online since the choice
 		return &Unmet{api.CodeNoAgent, "an agent that can build this has come online just now", []string{"try again"}, retrySoon}
 	case lost > 0: // whatever the others lack: it may be back at the next try
 		return &Unmet{api.CodeNoAgent, fmt.Sprintf("%s to build this has just lost its connection to the broker", theAble(lost)), []string{
-			"it comes back within seconds, unless it has crashed",
+			"it reconnects within seconds, unless it has crashed",
 		}, retrySoon}
 	case len(online) == 0 && count[draining] > 0:
 		return &Unmet{api.CodeNoAgent, fmt.Sprintf("%s online, but shutting down", agents(count[draining])), nil, retrySoon}
 	case len(online) == 0:
 		return &Unmet{api.CodeNoAgent, "no agent is online", []string{
-			"start a proxy-agent whose key is in the broker's list of agents; one that runs already comes back within seconds",
+			"start a proxy-agent whose key is in the broker's list of agents; a running one reconnects within seconds",
 		}, retrySoon}
 	case count[notPinned] == len(online):
 		u := &Unmet{api.CodeNoAgent, "the agent " + n.Agents[0] + " is not online", []string{
@@ -136,7 +136,7 @@ func recipes(online []directory.Agent) string {
 func cannot(n Need) string {
 	b := "no agent can build"
 	if n.Target == "" && n.Toolchain.Name == "" {
-		b += " what names no target"
+		b += " without a target"
 	}
 	if n.Target != "" {
 		b += " for " + n.Target
@@ -223,7 +223,7 @@ func lacksTags(able []directory.Agent, n Need) *Unmet {
 	}
 	u := &Unmet{api.CodeNoTag, "no agent that could build this has " + what, nil, retryLater}
 	if len(has) == 0 {
-		u.Hints = []string{"none of them has any tag; ask for none to accept them"}
+		u.Hints = []string{"none of them has any tag; request no tag to accept them"}
 	} else {
 		u.Hints = []string{"their tags are " + list(slices.Sorted(maps.Keys(has)), maxListed)}
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/farforge/farforge/common/nat"
 )
 
-// Meets reports whether an agent, alive or not, builds what the need names and has
-// the tags. Its size is ignored.
+// Meets reports whether an agent, alive or not, can build what the need names and
+// has the tags. Its size is ignored.
 func Meets(a *directory.Agent, n *Need) bool {
 	if a.Status == nil { // it has never polled: what it builds is unknown
 		unpolled := *a

@@ -19,10 +19,10 @@ func (p proxies) trust(addr netip.Addr) bool {
 
 // address returns the sender of the request: the other end of the connection or,
 // if that is a trusted proxy, the address that it names in X-Forwarded-For. Each
-// proxy adds the address that it was reached from at the end; what stands before
-// was sent to it and can be made up. So the last address that is not a trusted
-// proxy's is the sender's. It is invalid if the other end has no address, as on a
-// Unix socket.
+// proxy appends the address that it was reached from; it received the addresses
+// before, which can be forged. So the last address that is not a trusted proxy's
+// is the sender's. It is invalid if the other end has no address, as on a Unix
+// socket.
 func (p proxies) address(r *http.Request) netip.Addr {
 	from := parseAddress(r.RemoteAddr)
 	if len(p) == 0 || !p.trust(from) {
@@ -32,7 +32,7 @@ func (p proxies) address(r *http.Request) netip.Addr {
 	for _, hop := range slices.Backward(hops) {
 		next := parseAddress(strings.TrimSpace(hop))
 		if !next.IsValid() {
-			return from // no trusted proxy wrote what stands before
+			return from // no trusted proxy wrote the addresses before
 		}
 		if from = next; !p.trust(from) {
 			return from
@@ -62,8 +62,8 @@ func (s *Server) addressOf(r *http.Request) netip.Addr {
 	return proxies(s.cfg.TrustedProxies).address(r)
 }
 
-// limited admits a network only so often, before anything that it sends is read.
-// Requests without an address share one bucket.
+// limited limits the requests of a network, before the broker reads anything that
+// the network sends. Requests without an address share one bucket.
 func (s *Server) limited(serve handlerFunc) handlerFunc {
 	if s.cfg.Addresses == nil {
 		return serve

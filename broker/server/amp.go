@@ -10,8 +10,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// ampPatterns are the requests that are served through an AMP cache: what a client
-// needs. Agents would poll too often for a cache.
+// ampPatterns are the requests that are served through an AMP cache: those of
+// clients. Agents would poll too often for a cache.
 var ampPatterns = [...]string{
 	"POST " + api.PathGrantRequest,
 	"GET " + api.PathAgents,

@@ -10,9 +10,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// bin: counts are rounded up to a multiple of it, as the statistics of Tor and
-// Snowflake are. An exact count, which changes with every request, would reveal
-// when the user of a small broker was active.
+// bin is the unit to which counts are rounded up, as in the statistics of Tor and
+// Snowflake. An exact count, which changes with every request, would reveal when
+// the user of a small broker was active.
 const bin = 8
 
 // byteBin and memoryBin are the same for transferred bytes and for memory, of which

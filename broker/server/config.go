@@ -20,7 +20,7 @@ type Config struct {
 	jobs.Config
 
 	// Addresses limits the networks of requests that cost something before their
-	// sender is authenticated. Nil is no limit.
+	// sender is authenticated. Nil means no limit.
 	Addresses *quota.Addresses
 	// Services lets operators administer the broker over HTTP. Nil serves no such
 	// paths.
@@ -35,8 +35,8 @@ type Config struct {
 	// TrustedProxies are the networks of the proxies whose X-Forwarded-For is
 	// used. Default: none.
 	TrustedProxies []netip.Prefix
-	// AllowedOrigins are the origins whose pages may use what a browser needs for
-	// a job, or AnyOrigin. Default: none.
+	// AllowedOrigins are the origins whose pages may use the paths that a browser
+	// needs for a job, or AnyOrigin. Default: none.
 	AllowedOrigins []string
 	// ExactMetrics reports exact counts. Otherwise counts that could single out a
 	// user are rounded.
@@ -49,7 +49,7 @@ type Config struct {
 	Version string
 }
 
-// setDefaults fills in what is left out, also of the jobs' part.
+// setDefaults fills in the fields that are not set, including those of the jobs.
 func (c *Config) setDefaults() error {
 	if c.Services != nil && len(c.Services.Token) < 32 {
 		return errors.New("broker server: the admin token is shorter than 32 bytes")

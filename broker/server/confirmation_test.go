@@ -34,7 +34,7 @@ func (w *world) startSchool() *school {
 	w.t.Cleanup(func() {
 		s.kill()
 		if err := s.wait(); err == nil {
-			w.t.Error("the broker ended by itself")
+			w.t.Error("the broker ended too early")
 		}
 		if err := store.Close(); err != nil {
 			w.t.Error(err)

@@ -35,7 +35,7 @@ func TestCORS(t *testing.T) {
 		{"an origin that begins like ours", listed, "OPTIONS", api.PathGrantRequest, page + ".evil.example", "POST", 204, "", "", true},
 		{"the null origin", listed, "OPTIONS", api.PathGrantRequest, "null", "POST", 204, "", "", true},
 		{"any", all, "OPTIONS", api.PathGrantRequest, other, "POST", 204, "*", "POST", false},
-		{"OPTIONS that is no preflight", listed, "OPTIONS", api.PathGrantRequest, page, "", 405, page, "", true},
+		{"OPTIONS that is not a preflight", listed, "OPTIONS", api.PathGrantRequest, page, "", 405, page, "", true},
 		{"off", nil, "OPTIONS", api.PathGrantRequest, page, "POST", 405, "", "", false},
 
 		{"health", listed, "GET", api.PathHealth, page, "", 200, page, "", true},

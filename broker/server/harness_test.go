@@ -217,7 +217,7 @@ func wantProblem(t testing.TB, r reply, status int, code api.Code) api.Problem {
 	}
 	var p api.Problem
 	if err := json.Unmarshal(r.body, &p); err != nil {
-		t.Errorf("%d %q is no problem document: %v; want %d %s", r.status, r.body, err, status, code)
+		t.Errorf("%d %q is not a problem document: %v; want %d %s", r.status, r.body, err, status, code)
 		return p
 	}
 	if r.status != status || p.Status != status || p.Code != code || r.header.Get("Content-Type") != api.TypeProblem {

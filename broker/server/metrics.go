@@ -40,7 +40,7 @@ func newMetrics(s *Server) *metrics {
 	return m
 }
 
-// refused counts a refusal by its kind, of which the code has a few.
+// refused counts a refusal by its kind; the code defines a few kinds.
 func (m *metrics) refused(kind string) { m.refusals.WithLabelValues(kind).Inc() }
 
 func (m *metrics) handler() http.Handler {

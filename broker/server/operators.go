@@ -28,8 +28,9 @@ type Services struct {
 	Agents *directory.File
 }
 
-// pathOneAgent is one agent's. Fingerprints may have slashes in them, which need
-// no escape here. pathOneJob is why one of the last jobs got its candidates.
+// pathOneAgent is the path of one agent. Fingerprints may have slashes in them,
+// which need no escape here. pathOneJob is the path of the explanation why one of
+// the last jobs got its candidates.
 const (
 	pathOneAgent = api.PathServiceAgent + "/{fingerprint...}"
 	pathOneJob   = "/services/jobs/{job_id}"

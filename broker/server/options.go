@@ -35,7 +35,7 @@ func (c *Config) RegisterReach(f *pflag.FlagSet) {
 	cli.Env(f, "allowed-origins", originsVariable)
 }
 
-// Validate reports the first wrong option, also of the jobs' part.
+// Validate reports the first wrong option, including those of the jobs.
 func (c *Config) Validate() error {
 	return cmp.Or(
 		c.Config.Validate(),
@@ -65,7 +65,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	case err != nil:
 		return network, cli.Usagef("%q is not a network", text).Hint("give addresses such as 127.0.0.1, or networks such as 10.0.0.0/8")
 	case network.Bits() == 0:
-		return network, cli.Usagef("%q is everybody: anyone could claim any address", text).Hint("name the proxies' own networks")
+		return network, cli.Usagef("%q includes everybody: anyone could claim any address", text).Hint("name the proxies' own networks")
 	}
 	return network.Masked(), nil
 }
@@ -78,7 +78,7 @@ func parseOrigin(text string) (string, error) {
 	u, err := url.Parse(strings.ToLower(text))
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || strings.Contains(u.Host, "*") ||
 		strings.TrimSuffix(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return "", cli.Fail(cli.Usage, fmt.Errorf("%q is no origin", text), "an origin has scheme, host and perhaps a port, such as https://app.example.org, and no path")
+		return "", cli.Fail(cli.Usage, fmt.Errorf("%q is not an origin", text), "an origin has scheme, host and perhaps a port, such as https://app.example.org, and no path")
 	}
 	host := strings.TrimSuffix(u.Host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
 	return u.Scheme + "://" + host, nil

@@ -9,8 +9,8 @@ import (
 	"github.com/farforge/farforge/common/api"
 )
 
-// problem returns a problem document. Its type is "about:blank", as RFC 9457 has
-// it for problems that the status and our code say everything about.
+// problem returns a problem document. Its type is "about:blank", as RFC 9457
+// defines it for problems that status and code describe completely.
 func problem(status int, code api.Code, detail string, hints ...string) *api.Problem {
 	return &api.Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status,

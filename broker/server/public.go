@@ -87,20 +87,20 @@ func encodeInfo(info *api.AgentInfo) ([]byte, error) {
 // maxElement bounds one agent of a list, so that a page has room for any.
 const maxElement = api.MaxBody - 2
 
-// page sends listed agents as an array, in the order of their names: those that
-// element writes something for, from the one on that the request names. What does
-// not fit into one response is behind the link in its Link header (RFC 8288),
-// which has the same path and query.
+// page sends listed agents as an array in the order of their names, beginning
+// behind the agent that the request names. It leaves out agents for which element
+// writes nothing. If more agents follow, the Link header of the response (RFC
+// 8288) links to the next page, with the same path and query.
 //
-// Nothing is kept between two pages. An agent that is listed meanwhile is on a
-// later page or on none, and one that is unlisted is missed or not; only when that
-// is the one to go on behind, the request fails with 410.
+// The server keeps nothing between two pages. Agents that are listed or unlisted
+// meanwhile may be on a later page or not. If the last agent of the previous page
+// is unlisted meanwhile, the request fails with 410.
 func (s *Server) page(w *response, r *http.Request, query url.Values, element func(*directory.Agent) ([]byte, error)) error {
 	agents, i := s.cfg.Directory.Snapshot(), 0
 	if last := r.URL.Query().Get(api.AfterParam); last != "" {
 		var ok bool
 		if i, ok = agents.Behind(last); !ok {
-			return problem(http.StatusGone, api.CodeExpired, "the agent behind which the list was to go on is not listed any more", "start again from the beginning")
+			return problem(http.StatusGone, api.CodeExpired, "the last agent of the previous page is not listed any more", "start again from the beginning")
 		}
 	}
 	body, last := []byte{'['}, ""

@@ -25,13 +25,13 @@ type Server struct {
 	handler http.Handler
 }
 
-// keySet is what the broker publishes of its keys.
+// keySet is the broker's published key set.
 type keySet struct {
 	jwks []byte
 	tag  string // its entity tag
 }
 
-// New returns a server. Close ends what it starts.
+// New returns a server and starts its goroutines, which Close ends.
 func New(cfg Config) (*Server, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err

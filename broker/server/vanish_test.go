@@ -156,7 +156,7 @@ func TestAJobThatWaitsForAVanishedAgent(t *testing.T) {
 	a := w.listAgent("bench-1")
 	b := w.start()
 	b.login(a)
-	b.clock.pass(b.srv.cfg.AgentGrace) // the broker knows by now which agents are there
+	b.clock.pass(b.srv.cfg.AgentGrace) // until the broker knows which agents are there
 	line := newLine(t)
 	full := idleStatus()
 	full.FreeCores = 0

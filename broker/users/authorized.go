@@ -32,10 +32,10 @@ func OpenAuthorized(path string, logger *slog.Logger) (*Authorized, error) {
 
 // ParseAuthorized reads an authorized_users file: OpenSSH's authorized_keys
 // format (sshd(8)), one key a line. The one option for users is expiry-time;
-// another is an error, because an option that is not obeyed is a false promise.
-// A key that is [identity.ErrUnusable] goes to skipped, and the other lines
-// count. The comment is for people: one person's keys may share it, and each key
-// is a user of its own. The map is by fingerprint.
+// another is an error, because the broker would not enforce it. A key that is
+// [identity.ErrUnusable] goes to skipped, and the other lines count. The comment
+// is for people: one person's keys may share it, and each key is a user of its
+// own. The map is by fingerprint.
 func ParseAuthorized(data []byte, skipped func(error)) (map[string]identity.Authorized, error) {
 	if len(data) > MaxFile {
 		return nil, fmt.Errorf("the list of users is longer than %d bytes", MaxFile)

@@ -95,9 +95,9 @@ func List(path string) ([]*Entry, error) {
 	return entries, nil
 }
 
-// newMode is the mode of a new file. What root makes is for a service with
-// another user, often one that systemd makes at each start: it must be able to
-// read the file, which holds no secret.
+// newMode is the mode of a new file. A file that root creates is for a service
+// with another user, often one that systemd makes at each start: it must be
+// able to read the file, which holds no secret.
 func newMode(euid int) fs.FileMode {
 	if euid == 0 {
 		return 0o644

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// metadata is what the issuer publishes.
+// metadata is the issuer's discovery document.
 type metadata struct {
 	algorithms []string
 	keys       oidc.KeySet
@@ -84,7 +84,7 @@ func (t *throttle) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("the issuer redirects to %s, which is not https", r.URL.Redacted())
 	}
 	if !t.limit.Allow() {
-		// What failed a moment ago is still the issuer's fault, not the token's.
+		// A failure a moment ago is still the issuer's fault, not the token's.
 		if err := t.last(); err != nil {
 			return nil, err
 		}
@@ -116,8 +116,8 @@ func (t *throttle) fetch(r *http.Request) (*http.Response, error) {
 }
 
 // usableKeys removes the keys of a key set that cannot be read, as RFC 7517,
-// section 5 wants; go-oidc would refuse the whole set for some of them. It
-// returns anything else as it is.
+// section 5 requires; go-oidc would refuse the whole set for some of them. It
+// returns anything else unchanged.
 func usableKeys(body []byte) []byte {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`

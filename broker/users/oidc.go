@@ -16,8 +16,8 @@ import (
 
 // OIDCConfig configures an [OIDC].
 type OIDCConfig struct {
-	// Issuer is the https URL of the issuer, as its tokens spell it. Its keys
-	// are found as OpenID Connect Discovery 1.0 has it.
+	// Issuer is the https URL of the issuer, as its tokens spell it. Its keys are
+	// found by OpenID Connect Discovery 1.0.
 	Issuer string
 	// Audience is the audience that tokens must name, such as the broker's origin.
 	Audience string

@@ -17,9 +17,10 @@
 // Check reads changed files again. A file with an error is logged and changes
 // nothing.
 //
-// Of an access key the file holds a SHA-256. That suffices, because the secret
-// has 256 bits: nobody can try them all. Secrets are compared in constant time,
-// and an unknown id costs as much as a wrong secret and gets the same error.
+// The users file holds only the SHA-256 of an access key. That suffices, because
+// a secret of 256 random bits cannot be guessed. Secrets are compared in constant
+// time, and an unknown id costs as much as a wrong secret and gets the same
+// error.
 package users
 
 import (
@@ -103,8 +104,8 @@ func (r *Registry) Anybody() (User, bool) {
 	return r.user(Anyone), r.Open
 }
 
-// AccessKey returns the user whose access key it is. It fails with ErrUnknown
-// or ErrExpired.
+// AccessKey returns the user of the access key. It fails with ErrUnknown or
+// ErrExpired.
 func (r *Registry) AccessKey(token string, now time.Time) (User, error) {
 	key, err := ParseAccessKey(token)
 	if err != nil || r.File == nil {

@@ -66,9 +66,9 @@ func globPattern(glob string) string {
 	return b.String()
 }
 
-// Admits reports whether the claims of a verified token match the rule. Of a
-// claim with many values, such as groups, one must match. A missing claim
-// matches nothing.
+// Admits reports whether the claims of a verified token match the rule. One
+// value of a claim with many values, such as groups, must match. A missing
+// claim matches nothing.
 func (r Rule) Admits(claims map[string]any) bool {
 	for _, t := range r.terms {
 		if !t.holds(claims[t.claim]) {

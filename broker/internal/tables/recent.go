@@ -1,4 +1,4 @@
-// Package tables has the two maps that the rooms of the broker share.
+// Package tables has the two maps that the broker's packages share.
 //
 // [Recent] has a bounded size: it keeps the newest entries and forgets the
 // oldest, a whole generation at a time, so that no entry needs a timer or a

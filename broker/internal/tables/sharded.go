@@ -15,7 +15,7 @@ type Sharded[V any] struct {
 	parts [Shards]Shard[V]
 }
 
-// Shard is one part. Whoever reads or changes Entries holds its mutex.
+// Shard is one part. Its mutex guards Entries.
 type Shard[V any] struct {
 	sync.Mutex
 	Entries map[string]V

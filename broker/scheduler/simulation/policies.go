@@ -264,7 +264,7 @@ func (p *learned) began(r *run, j *job) {
 		Job: fmt.Sprint(j.id), Need: capacity.Capacity{Cores: 1, MemoryMB: 1},
 		Since: now, Until: now.Add(24 * time.Hour), Done: now.Add(expected),
 	}) {
-		panic("the directory refused what the world has room for")
+		panic("the directory refused a job that the world has room for")
 	}
 }
 
