@@ -19,12 +19,12 @@ import (
 // brokers.
 const reachName = "rendezvous.json"
 
-// brokerConfig says which broker to use, how to reach it, and as whom.
+// brokerConfig selects the broker, the way to it, and the identity shown to it.
 type brokerConfig struct {
 	URL    string
 	Reach  signaling.Reach
 	SignIn credential.Options
-	// reached is called with the way that works.
+	// reached is called with the way that reached the broker.
 	reached func(signaling.Way)
 }
 

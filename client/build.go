@@ -50,11 +50,11 @@ func (c *buildConfig) Validate() error {
 	return cmp.Or(c.Broker.Validate(), c.Job.Validate(), c.Source.Validate())
 }
 
-// from takes the folder that the arguments name.
+// from sets the project to the folder that the arguments name.
 func (c *buildConfig) from(args []string) error {
 	if len(args) > 0 && c.Source.SourceURL != "" {
 		return cli.Usagef("--source-url takes the place of the folder %s", args[0]).
-			Hint("name one of them; the artifacts of --source-url come to .farforge/out here")
+			Hint("name one of them; the artifacts of --source-url go to .farforge/out here")
 	}
 	c.Dir = folder(args)
 	return c.Validate()
@@ -72,7 +72,7 @@ them have arrived and match the statement that the agent has signed about them a
 this very source.
 
 With --source-url and --source-sha256 the agent fetches the source, the client
-sends nothing, and the artifacts come to .farforge/out in the current folder.
+sends no files, and the artifacts go to .farforge/out in the current folder.
 
 With --reproduce another agent repeats a build, from the source and with the recipe
 and the toolchain that a provenance.json names. The artifacts are compared one by

@@ -33,7 +33,7 @@ type building struct {
 	ui      *console.Console
 }
 
-// prepare opens the way to the broker and reads the project.
+// prepare opens a client of the broker and reads the project.
 func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
 	b := &building{config: c, start: time.Now(), ui: a.ui}
 	known, err := c.Trust.Known()
@@ -75,14 +75,14 @@ func (a *app) prepare(ctx context.Context, c buildConfig) (*building, error) {
 	return b, nil
 }
 
-// Close releases the project and the way to the broker.
+// Close releases the project and the client of the broker.
 func (b *building) Close() error {
 	b.broker.Close()
 	return b.project.Close()
 }
 
-// run builds on an agent and stores the artifacts in state; dir is the user's
-// name of their folder.
+// run builds on an agent and stores the artifacts in state; dir is their folder as
+// the user named it.
 func (b *building) run(ctx context.Context, state *os.Root, dir string) (*console.Built, *artifacts.Set, error) {
 	key, err := project.Key(state)
 	if err != nil {

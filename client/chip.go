@@ -54,10 +54,10 @@ and offsets are decimal, hexadecimal with 0x, or have K or M behind them.`,
 		}
 	}
 	return command.Group(group,
-		verb("info", "Print the chip, its flash and its security state", `Print what the chip on the port is: kind and revision, MAC address, flash id and
-size, and which protections its eFuses have switched on.`,
+		verb("info", "Print the chip, its flash and its security state", `Print the chip on the port: kind and revision, MAC address, flash id and size, and
+the protections that its eFuses have switched on.`,
 			[]string{"chip-id", "flash-id", "read-mac", "board-info", "get-security-info"}, exactly(0, "no argument"), a.chipInfo),
-		verb("erase all | erase OFFSET SIZE", "Erase flash, and prove that nothing else changed", `Erase the whole flash, or SIZE bytes at OFFSET, which must be whole sectors of
+		verb("erase all | erase OFFSET SIZE", "Erase flash and prove that nothing else changed", `Erase the whole flash, or SIZE bytes at OFFSET, which must be whole sectors of
 4096 bytes. What is erased is proved to be blank, and what surrounds it not to
 have changed.`, []string{"erase-flash", "erase-region", "erase-parts"}, eraseArgs, a.chipErase),
 		verb("read OFFSET SIZE FILE", "Copy flash to a file", `Copy SIZE bytes at OFFSET, or with "all" for SIZE everything from OFFSET on, to
@@ -65,7 +65,7 @@ FILE, and compare it with the chip's digest.`, []string{"read-flash"}, exactly(3
 		verb("write FILE@OFFSET ...", "Write files to flash", `Write files to the flash at their offsets, as client flash does with a build:
 nothing is written before all of it is known to fit, and nothing else changes.`,
 			[]string{"write-flash", "write-bin"}, imageArgs, a.chipWrite),
-		verb("verify FILE@OFFSET ...", "Compare files with the flash", `Compare files with what the flash holds at their offsets. Nothing is written. A
+		verb("verify FILE@OFFSET ...", "Compare files with the flash", `Compare files with the flash at their offsets. Nothing is written. A
 difference gives exit code 7.`, []string{"verify-flash"}, imageArgs, a.chipVerify),
 		verb("reset", "Restart the chip into its firmware", `Restart the chip on the port into its firmware, in the way that --after names.`,
 			[]string{"run"}, exactly(0, "no argument"), func(context.Context, *flash.Device, []string) error { return nil }),
@@ -168,7 +168,7 @@ func (a *app) chipRead(ctx context.Context, d *flash.Device, args []string) erro
 	}
 	f, err := os.OpenFile(args[2], os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // flash may hold secrets
 	if err != nil {
-		return cli.Failf(cli.Usage, "write what the flash holds: %w", err)
+		return cli.Failf(cli.Usage, "write the flash's contents to a file: %w", err)
 	}
 	w := bufio.NewWriter(f)
 	err = d.Read(ctx, offset, size, w, nil)
@@ -243,7 +243,7 @@ func imageArgs(_ *cobra.Command, args []string) error {
 	return err
 }
 
-// imageFiles returns what arguments such as app.bin@0x10000 name.
+// imageFiles opens the files that arguments such as app.bin@0x10000 name.
 func imageFiles(args []string) (*artifacts.Firmware, error) {
 	if len(args) == 0 {
 		return nil, cli.Usagef("there is no file to write").Hint("name it with its offset, such as app.bin@0x10000")

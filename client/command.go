@@ -16,7 +16,7 @@ import (
 
 const longHelp = `The client sends a project's files to a build agent, shows the build's log, brings
 the artifacts back, and flashes them to the board on this machine's serial port.
-A broker introduces it to an agent and sees none of that.
+The broker introduces it to an agent and sees none of these files.
 
 Exit codes: 0 done · 1 the build failed · 2 wrong usage · 3 broker unreachable or
 refused · 4 no agent able · 5 lost the agent · 6 serial port or chip ·

@@ -47,7 +47,7 @@ func completeValues(cmd *cobra.Command) {
 }
 
 func portNames() []string {
-	ports, _ := serialport.List() // without ports there is nothing to complete
+	ports, _ := serialport.List() // without ports the completion is empty
 	var names []string
 	for _, p := range ports {
 		names = append(names, p.Name)
@@ -65,7 +65,7 @@ func knownNames(cmd *cobra.Command) []string {
 	if err != nil {
 		return nil
 	}
-	agents, _ := known.List() // without a list there is nothing to complete
+	agents, _ := known.List() // without a list the completion is empty
 	var names []string
 	for _, agent := range agents {
 		name, _, _ := strings.Cut(agent.Principal, "@")

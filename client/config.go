@@ -42,9 +42,9 @@ func (a *app) showConfigCommand() *cobra.Command {
 	var c runConfig
 	cmd := &cobra.Command{
 		Use:   "show [DIR]",
-		Short: "Show all values and where each comes from",
+		Short: "Show all values and their origins",
 		Long: `Show the values that client run would use for the project in DIR, or in the
-current folder, and where each comes from. All flags of client run are accepted.`,
+current folder, and the origin of each. All flags of client run are accepted.`,
 		Args: folderArg,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			listed := []console.Setting{}

@@ -88,7 +88,7 @@ func TestEveryFlagIsDefinedOnce(t *testing.T) {
 	for _, verb := range verbs(newCommand(&app{})) {
 		verb.Flags().VisitAll(func(f *pflag.Flag) {
 			if old := seen[f.Name]; old != nil && f.Name != "help" && (old.Usage != f.Usage || old.DefValue != f.DefValue || old.Shorthand != f.Shorthand) {
-				t.Errorf("--%s means two things: %q and %q", f.Name, old.Usage, f.Usage)
+				t.Errorf("--%s is defined twice: %q and %q", f.Name, old.Usage, f.Usage)
 			}
 			seen[f.Name] = f
 		})

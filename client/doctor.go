@@ -34,7 +34,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	var c doctorConfig
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Tell whether and how the broker can be reached",
+		Short: "Check whether and how the broker can be reached",
 		Long: `Try each way to the broker by itself: does the name resolve, does something
 answer, is its certificate good, is it a broker, do the clocks agree. Then ask
 whether there is an agent, for --target if that is given. Nothing is built.
@@ -77,7 +77,7 @@ func (a *app) doctor(ctx context.Context, c doctorConfig) error {
 		a.ui.Done(console.Report{Doctor: d})
 		e := cli.Failf(cli.Broker, "the broker at %s cannot be reached", broker.Origin())
 		if len(c.Reach.Fronts) == 0 && c.Reach.AMPCache == "" {
-			e.Hint("where only its name is blocked, --front and --ampcache can help; its operator knows which")
+			e.Hint("if only its name is blocked, try --front or --ampcache; ask its operator for the values")
 		}
 		return e
 	}

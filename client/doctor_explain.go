@@ -8,7 +8,7 @@ import (
 	"github.com/farforge/farforge/common/signaling"
 )
 
-// describe puts the result of probing a way into words.
+// describe returns the report of a probed way for people.
 func (c *doctorConfig) describe(p signaling.Probe, skew time.Duration) console.Way {
 	title := map[string]string{signaling.LegDirect: "direct", signaling.LegFront: "front " + p.Way.Via, signaling.LegAMP: "AMP cache " + p.Way.Via}
 	w := console.Way{Leg: p.Way.Leg, Via: p.Way.Via, Works: p.Works(), Title: title[p.Way.Leg], Steps: []console.Step{}}
@@ -21,7 +21,7 @@ func (c *doctorConfig) describe(p signaling.Probe, skew time.Duration) console.W
 				step.Detail, step.Hint = skewText(skew), "set this machine's clock, because valid keys and tokens look expired"
 			}
 		case s.Name == signaling.StepKeys:
-			step.Detail = "it publishes what grants are verified with"
+			step.Detail = "it publishes the keys that verify grants"
 		case s.Name == signaling.StepClock:
 			step.Detail = "it agrees with this machine's"
 			if skew != 0 {

@@ -18,13 +18,13 @@ They are the files that git would take: all that it tracks, and all that no rule
 .gitignore, .git/info/exclude and core.excludesFile leaves out. .git, .farforge and
 the outputs that farforge.toml names are always left out, and so is what builds of
 this kind of project make, such as build/ or .pio/. A .farforgeignore has the form
-of a .gitignore and outweighs all of these, so it can also take files back in:
+of a .gitignore and outweighs all of these, so it can also include files again:
 
   *.pdf
   !generated/
 
-Whatever would stop a build (a device, a symlink out of the project, names that
-differ only in case) stops this command too.`,
+A file that would stop a build (a device, a symlink out of the project, names that
+differ only in case) also stops this command.`,
 		Args: folderArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := project.Open(folder(args))

@@ -32,15 +32,15 @@ func (a *app) flashCommand() *cobra.Command {
 	var c flashConfig
 	cmd := &cobra.Command{
 		Use:   "flash [DIR | flasher_args.json | FILE@OFFSET ...]",
-		Short: "Flash what was built",
-		Long: `Flash a board with what client build has brought to DIR/.farforge/out, with what
-ESP-IDF has built in DIR/build, with what a flasher_args.json names, or with files
-at offsets, such as app.bin@0x10000.
+		Short: "Flash a build to the board",
+		Long: `Flash a board with the artifacts of client build in DIR/.farforge/out, with a build
+of ESP-IDF in DIR/build, with the files that a flasher_args.json names, or with
+files at offsets, such as app.bin@0x10000.
 
-What client build has brought is verified again first, as client verify does.
+The artifacts of client build are verified again first, as client verify does.
 Nothing is written before chip, security state and flash size are known to fit.
-Sectors that the flash holds already are skipped; what is written is compared, and
-what surrounds it is proved not to have changed.`,
+Sectors that are already right are skipped. Written sectors are compared with the
+files, and the sectors around them are proved to be unchanged.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if namesFiles(args) {
 				return imageArgs(cmd, args)
@@ -90,7 +90,7 @@ func namesFiles(args []string) bool {
 	return false
 }
 
-// findFirmware returns what the arguments name.
+// findFirmware returns the firmware that the arguments name.
 func (a *app) findFirmware(c flashConfig, args []string) (*artifacts.Firmware, error) {
 	if namesFiles(args) {
 		return imageFiles(args)
@@ -102,8 +102,8 @@ func (a *app) findFirmware(c flashConfig, args []string) (*artifacts.Firmware, e
 	return a.loadFirmware(at, c.Trust)
 }
 
-// loadFirmware reads what the flash map at a path names, and checks it against the
-// statement of the agent that has signed it, if one has.
+// loadFirmware reads the flash map at a path and its images, and checks them against the
+// agent's signed statement, if there is one.
 func (a *app) loadFirmware(at string, o trust.Options) (*artifacts.Firmware, error) {
 	known, err := o.Known()
 	if err != nil {

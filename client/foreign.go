@@ -6,8 +6,8 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// foreignVerbs are verbs of esptool, espflash and idf.py that people type, and what the
-// client has for them.
+// foreignVerbs are verbs of esptool, espflash and idf.py, and the client's verbs that do
+// the same.
 var foreignVerbs = [][2]string{
 	{"write-flash", "client chip write FILE@OFFSET"},
 	{"write_flash", "client chip write FILE@OFFSET"},
@@ -44,7 +44,7 @@ func foreignCommands() []*cobra.Command {
 		out = append(out, &cobra.Command{
 			Use: v[0], Hidden: true, DisableFlagParsing: true, DisableSuggestions: true,
 			RunE: func(*cobra.Command, []string) error {
-				return cli.Usagef("client has no verb %q; it is another tool's", v[0]).Hint("use " + v[1])
+				return cli.Usagef("client has no verb %q, which is a verb of another tool", v[0]).Hint("use " + v[1])
 			},
 		})
 	}

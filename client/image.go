@@ -20,7 +20,7 @@ import (
 // maxImage bounds an image file that is read.
 const maxImage = 32 << 20
 
-// namedFiles are files under short names, which a flash map can have.
+// namedFiles are files by the short names that a flash map uses for them.
 type namedFiles map[string]string
 
 // add returns the name of a file: its last element, or one that no other file has.
@@ -57,7 +57,7 @@ func (a *app) imageCommand() *cobra.Command {
 func (a *app) imageInfoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "info FILE",
-		Short: "Print what a firmware image says about itself",
+		Short: "Describe a firmware image",
 		Long: `Check the image of a bootloader or an app as a chip does before it starts it, and
 print its header, its segments and its description.`,
 		Aliases: []string{"image-info"},
@@ -116,8 +116,8 @@ func (a *app) imageMergeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "merge FILE@OFFSET ...",
 		Short: "Merge images into one file",
-		Long: `Merge images into one that can be written to the offset of --start. What lies
-between them is FF, as in erased flash.`,
+		Long: `Merge images into one that can be written to the offset of --start. The gaps
+between them are filled with FF, as in erased flash.`,
 		Aliases: []string{"merge-bin", "save-image"},
 		Args:    imageArgs,
 		RunE: func(_ *cobra.Command, args []string) error {

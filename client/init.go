@@ -71,7 +71,7 @@ from the project's own files where they name it. An existing farforge.toml stays
 func initProject(dir, target string) (*console.Initialized, error) {
 	path := filepath.Join(dir, project.ConfigName)
 	if _, err := os.Lstat(path); err == nil {
-		return nil, cli.Usagef("%s exists already", path).Hint("edit it, or remove it first")
+		return nil, cli.Usagef("%s already exists", path).Hint("edit it, or remove it first")
 	}
 	p, err := project.Open(dir)
 	if err != nil {

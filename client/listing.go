@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// The pause between two requests of --watch.
+// defaultInterval and minInterval are pauses between two requests of --watch.
 const (
 	defaultInterval = 2 * time.Second
 	minInterval     = time.Second
@@ -38,8 +38,8 @@ func (c *listingConfig) register(f *pflag.FlagSet) {
 
 func (c *listingConfig) registerList(f *pflag.FlagSet) {
 	f.BoolVar(&c.All, "all", false, "list agents that are offline, too")
-	f.BoolVar(&c.Watch, "watch", false, "list them again and again until Ctrl-C")
-	f.DurationVar(&c.Interval, "interval", defaultInterval, "let --watch ask every `TIME`, at least 1s")
+	f.BoolVar(&c.Watch, "watch", false, "keep the list up to date until Ctrl-C")
+	f.DurationVar(&c.Interval, "interval", defaultInterval, "refresh the list of --watch every `TIME`, at least 1s")
 }
 
 // Validate reports the first wrong option, before anything is sent.
@@ -52,7 +52,7 @@ func (c *listingConfig) validateInterval() error {
 	case c.Interval < minInterval:
 		return usage("--interval: %v is less than %v", c.Interval, minInterval)
 	case c.Interval != defaultInterval && !c.Watch:
-		return usage("--interval means nothing without --watch")
+		return usage("--interval needs --watch")
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (a *app) listAgents(ctx context.Context, c listingConfig) error {
 	return nil
 }
 
-// look fetches the present list of agents.
+// look fetches the current list of agents.
 func (c *listingConfig) look(ctx context.Context, broker *introducer) (*console.Listing, error) {
 	q := c.query()
 	agents, err := broker.Agents(ctx, *q)

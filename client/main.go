@@ -18,8 +18,8 @@ func run() cli.Exit {
 	// exits at once.
 	ctx, _, stop := cli.Signals(context.Background(), false)
 	defer stop()
-	// A closed terminal and a closed pipe cancel it, too: a client that they killed
-	// would leave the agent building.
+	// A closed terminal and a closed pipe cancel it, too: if they killed the
+	// client, the agent would go on building.
 	ctx, forget := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
 	defer forget()
 	return execute(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -23,7 +23,7 @@ import (
 	"github.com/farforge/farforge/examples/simulated-chip/simulator"
 )
 
-// asClient is the environment variable that makes the test binary the client.
+// asClient is the environment variable that makes the test binary run as the client.
 const asClient = "FARFORGE_TEST_AS_CLIENT"
 
 func TestMain(m *testing.M) {
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{m}, map[string]func(){"client": main})
 }
 
-// leakChecked fails a run of tests that leaves goroutines behind.
+// leakChecked fails if the tests leave goroutines behind.
 type leakChecked struct{ m *testing.M }
 
 func (l leakChecked) Run() int {
@@ -120,7 +120,7 @@ func startFarm(t *testing.T, ts *testscript.TestScript, neg bool, args []string)
 // brokerKey is the key of a script's last broker.
 type brokerKey struct{}
 
-// changes are what the script command change can do to broker and agent.
+// changes are the changes to broker and agent that the script command change makes.
 var changes = map[string]func(scripted, *fakefarm.Settings){
 	"new-key":     func(t scripted, s *fakefarm.Settings) { s.Key = fakefarm.NewKey(t) },
 	"other-agent": func(t scripted, s *fakefarm.Settings) { s.Key, s.Name = fakefarm.NewKey(t), "other" },

@@ -48,7 +48,7 @@ func (a *app) monitorCommand() *cobra.Command {
 leaves; Ctrl-T H shows the other keys.
 
 With --monitor-until or --monitor-lines it ends by itself; if --monitor-for is
-over before, it ends with exit code 7.`,
+over before that, it ends with exit code 7.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.Validate(); err != nil {

@@ -28,7 +28,7 @@ func TestNATIsRemembered(t *testing.T) {
 		stop()
 	}
 	learn("independent/port", nil)
-	learn("", errors.New("no broker")) // what is known stays
+	learn("", errors.New("no broker")) // the cached kind stays
 	for name, c := range map[string]struct {
 		broker string
 		age    time.Duration

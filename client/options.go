@@ -76,8 +76,8 @@ func folder(args []string) string {
 		if _, err := os.Stat(filepath.Join(dir, project.ConfigName)); err == nil {
 			return up
 		}
-		// A project ends at its repository; files above the home folder are
-		// somebody else's.
+		// A project ends at its repository; files above the home folder
+		// belong to other users.
 		_, err := os.Lstat(filepath.Join(dir, ".git"))
 		if err == nil || dir == home || dir == filepath.Dir(dir) {
 			return "."

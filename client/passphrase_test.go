@@ -74,7 +74,7 @@ func TestPassphraseIsAskedOnTheTerminal(t *testing.T) {
 	}
 }
 
-// typeAtPrompts types one line at each prompt and collects the output to its end.
+// typeAtPrompts types one line at each prompt and collects all output.
 func typeAtPrompts(terminal io.ReadWriter, seen *bytes.Buffer, keys string) {
 	lines := strings.SplitAfter(keys, "\r")
 	buf := make([]byte, 1024)
@@ -85,7 +85,7 @@ func typeAtPrompts(terminal io.ReadWriter, seen *bytes.Buffer, keys string) {
 			_, _ = io.WriteString(terminal, lines[0])
 			lines = lines[1:]
 		}
-		if err != nil { // EIO, when the client has gone
+		if err != nil { // EIO, when the client has ended
 			return
 		}
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/farforge/farforge/common/flashmap"
 )
 
-// defaultFlashBaud is a rate that nearly every USB bridge and cable can do.
+// defaultFlashBaud is a rate that nearly every USB bridge and cable supports.
 const defaultFlashBaud = 460800
 
 // portOptions are the flags of verbs that talk to a board.
@@ -53,7 +53,7 @@ func (o *writeOptions) register(f *pflag.FlagSet) {
 func (o *loaderOptions) register(f *pflag.FlagSet) {
 	f.IntVar(&o.Baud, "baud", defaultFlashBaud, "flash at this `RATE`")
 	cli.Env(f, "baud", "ESPTOOL_BAUD")
-	f.StringVar(&o.Chip, "chip", "", "refuse to flash other chips than `CHIP`, such as esp32c3")
+	f.StringVar(&o.Chip, "chip", "", "refuse to flash any chip but `CHIP`, such as esp32c3")
 	cli.Env(f, "chip", "ESPTOOL_CHIP")
 	f.StringVar(&o.Before, "before", "", "enter the loader by `RESET`: default_reset, usb_reset or no_reset")
 	cli.Env(f, "before", "ESPTOOL_BEFORE")
@@ -71,8 +71,8 @@ func (o *loaderOptions) Validate() error {
 }
 
 // resets returns the ways into and out of the loader: those of the flags, or else
-// those of the flash map. A way of the map that only newer tools know gives a note, and
-// the default.
+// those of the flash map. A way of the map that is unknown here is replaced with the
+// default, with a note.
 func (o *loaderOptions) resets(m *flashmap.Map) (before flash.Before, after flash.After, notes []string, err error) {
 	if before, err = flash.ParseBefore(cmp.Or(o.Before, m.Before)); err != nil {
 		if o.Before != "" {
@@ -90,7 +90,7 @@ func (o *loaderOptions) resets(m *flashmap.Map) (before flash.Before, after flas
 }
 
 // choosePort returns the port that the user names, or the only one that a board
-// can be on. It does not open it: that resets many boards.
+// can be on. It does not open the port, because that resets many boards.
 func choosePort(named string, list func() ([]serialport.Info, error)) (string, error) {
 	if named != "" {
 		if _, err := os.Stat(named); filepath.IsAbs(named) && errors.Is(err, fs.ErrNotExist) {
@@ -125,7 +125,7 @@ func choosePort(named string, list func() ([]serialport.Info, error)) (string, e
 		}
 		return "", e.Hint("to try things out without a board, see simulated-chip --help")
 	default:
-		e := cli.Failf(cli.Serial, "%d boards could be meant", len(plausible)).Hint("choose one with --port or ESPTOOL_PORT:")
+		e := cli.Failf(cli.Serial, "%d serial ports may have the board", len(plausible)).Hint("choose one with --port or ESPTOOL_PORT:")
 		for _, p := range plausible {
 			e.Hint("  " + describePort(p))
 		}
@@ -164,7 +164,7 @@ func (a *app) openPort(ctx context.Context, name string, baud int) (flash.Port, 
 	return port, nil
 }
 
-// boardError gives an error about port, chip or firmware its exit code.
+// boardError adds the exit code to an error about port, chip or firmware.
 func boardError(err error) error {
 	var known *cli.Error
 	var e *flash.Error
@@ -174,7 +174,7 @@ func boardError(err error) error {
 	case errors.Is(err, context.Canceled):
 		return cli.Fail(cli.Interrupted, err)
 	case errors.Is(err, monitor.ErrNotSeen):
-		return cli.Fail(cli.Verification, err, "wait longer with --monitor-for, or look at all that it prints with client monitor")
+		return cli.Fail(cli.Verification, err, "wait longer with --monitor-for, or see all of its output with client monitor")
 	case errors.As(err, &e):
 		exit := cli.Serial
 		switch e.Kind {

@@ -26,12 +26,12 @@ func TestChoosePort(t *testing.T) {
 		hint  string
 	}{
 		{"named", "tcp://127.0.0.1:1", []serialport.Info{bridge, own}, "tcp://127.0.0.1:1", "", ""},
-		{"named and not there", "/dev/ttyNONE", nil, "", "there is no port /dev/ttyNONE", ""},
+		{"named and missing", "/dev/ttyNONE", nil, "", "there is no port /dev/ttyNONE", ""},
 		{"the only one on USB", "", []serialport.Info{bridge, legacy}, bridge.Name, "", ""},
 		{"macOS has each twice", "", []serialport.Info{{Name: "/dev/cu.usbserial-1"}, {Name: "/dev/tty.usbserial-1"}}, "/dev/cu.usbserial-1", "", ""},
 		{"none", "", nil, "", "no board was found", "plug the board in"},
 		{"none on USB", "", []serialport.Info{legacy}, "", "no board was found", "/dev/ttyS0"},
-		{"several", "", []serialport.Info{bridge, own}, "", "2 boards could be meant", "/dev/ttyUSB0  CP2102  10c4:ea60  serial number 0001"},
+		{"several", "", []serialport.Info{bridge, own}, "", "2 serial ports may have the board", "/dev/ttyUSB0  CP2102  10c4:ea60  serial number 0001"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

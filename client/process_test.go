@@ -140,7 +140,7 @@ func TestBrokenPipeCancelsTheBuild(t *testing.T) {
 	<-canceled
 }
 
-// TestSecondSignalExitsAtOnce has an agent that never reacts to the first signal.
+// TestSecondSignalExitsAtOnce uses an agent that never reacts to the first signal.
 func TestSecondSignalExitsAtOnce(t *testing.T) {
 	started, asked, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {

@@ -17,7 +17,7 @@ import (
 	"github.com/farforge/farforge/common/toolchain"
 )
 
-// reproduceOptions are the flags about repeating a build.
+// reproduceOptions are the flags that repeat a build.
 type reproduceOptions struct {
 	Reproduce string
 	SameAgent bool
@@ -28,13 +28,13 @@ func (o *reproduceOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.SameAgent, "same-agent", false, "let --reproduce build on the agent of the statement")
 }
 
-// Validate refuses flags whose values are in the statement.
+// Validate refuses flags that the statement sets.
 func (o *reproduceOptions) Validate(given func(flag string) bool) error {
 	switch {
 	case o.Reproduce == "" && o.SameAgent:
-		return usage("--same-agent means nothing without --reproduce")
+		return usage("--same-agent needs --reproduce")
 	case o.Reproduce != "" && (given("target") || given("toolchain") || given("recipe")):
-		return cli.Failf(cli.Usage, "--reproduce contradicts --target, --toolchain and --recipe").Hint("the statement says which they were")
+		return cli.Failf(cli.Usage, "--reproduce contradicts --target, --toolchain and --recipe").Hint("leave them out; the statement sets them")
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) 
 	defer b.Close()
 	if b.source != claim.Source {
 		return cli.Failf(cli.Verification, "the source here is not the one that was built: it has the digest %s, the statement says %s", b.source, claim.Source).
-			Hint("go back to the very files that were sent then; client files lists what is sent now")
+			Hint("restore the files of that build; client files lists the files that a build would send now")
 	}
 	if !o.SameAgent {
 		b.job.Need.ExcludeAgents = append(b.job.Need.ExcludeAgents, claim.Agent)
@@ -89,7 +89,7 @@ func (a *app) reproduce(ctx context.Context, c buildConfig, o reproduceOptions) 
 	built, set, err := b.run(ctx, state, filepath.Join(dir, artifacts.OutName))
 	var unable *cli.Error
 	if errors.As(err, &unable) && unable.Exit == cli.NoAgent && !o.SameAgent {
-		unable.Hint("--same-agent lets the statement's own agent build again, which shows less")
+		unable.Hint("use --same-agent to build on the statement's own agent again, which proves less")
 	}
 	if err != nil {
 		return err

@@ -47,9 +47,9 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Build the project in DIR, or here, on an agent; bring the artifacts back; flash
 the board on this machine's serial port; show what it prints.
 
-It does what client build, client flash and client monitor do one after the
-other, and takes the flags of all three. The port is chosen first, so that a
-board that is not there is noticed before the build.`,
+It runs client build, client flash and client monitor one after the other, and
+takes the flags of all three. The port is chosen first, so that a
+missing board is reported before the build.`,
 		Args: folderArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.from(args); err != nil {

@@ -57,8 +57,8 @@ func (s *settings) settle(cmd *cobra.Command, args []string) error {
 	return s.fromUser(flags)
 }
 
-// fromProject takes values from the project file. The verb reports a folder that
-// is missing or is a file.
+// fromProject takes values from the project file. It ignores a folder that is missing
+// or is a file, because the verb reports that.
 func (s *settings) fromProject(flags *pflag.FlagSet, dir string) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil
@@ -116,7 +116,7 @@ func (s *settings) take(flags *pflag.FlagSet, values map[string][]string, origin
 	return nil
 }
 
-// settingsFile returns where the user's settings are.
+// settingsFile returns the path of the user's settings.
 func settingsFile() (string, error) {
 	known, err := trust.DefaultFile(os.Getenv)
 	if err != nil {
@@ -168,7 +168,7 @@ func parseSettings(text []byte) (map[string][]string, error) {
 			case string, int64, bool:
 				values[name] = append(values[name], fmt.Sprint(word))
 			default:
-				return nil, fmt.Errorf("%s: the value is not a text, a number, true, false or a list of texts", name)
+				return nil, fmt.Errorf("%s: the value is not a string, a number, true, false or a list of strings", name)
 			}
 		}
 		if err := checkSetting(name, values[name]); err != nil {
@@ -185,7 +185,7 @@ func configurable() *pflag.FlagSet {
 	c.register(all)
 	some.SortFlags = false
 	all.VisitAll(func(f *pflag.Flag) {
-		once := []string{"out", "explain", "agent", "exclude-agent"} // mean one job
+		once := []string{"out", "explain", "agent", "exclude-agent"} // about one job
 		if section := cli.SectionOf(f); section != "Source by URL" && section != "Monitor" && !slices.Contains(once, f.Name) {
 			some.AddFlag(f)
 		}

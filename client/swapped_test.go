@@ -17,7 +17,7 @@ import (
 )
 
 // TestSwappedFilesAreNotFlashed: files change after the client has verified them,
-// while it opens the port. The board gets what the agent signed.
+// while it opens the port. The board gets the files that the agent signed.
 func TestSwappedFilesAreNotFlashed(t *testing.T) {
 	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
 	dir := t.TempDir()

@@ -14,10 +14,10 @@ func (a *app) verifyCommand() *cobra.Command {
 	var o trust.Options
 	cmd := &cobra.Command{
 		Use:   "verify [DIR]",
-		Short: "Check artifacts against what their agent has signed",
-		Long: `Check, without asking anybody, that the artifacts in DIR/.farforge/out, or in
-DIR itself, are those that a known agent has signed, every one of them; and tell
-what was built, from what, by whom and when.
+		Short: "Check artifacts against their agent's signed statement",
+		Long: `Check offline that every artifact in DIR/.farforge/out, or in DIR itself, is one
+that a known agent has signed, and print the agent's statement: the source, the
+recipe, the toolchain, the agent and the time of the build.
 
 Standard output lists them as sha256sum does. ssh-keygen can check the
 signature too:

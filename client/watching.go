@@ -17,7 +17,7 @@ const (
 	noticeBack channel.ProblemCode = "broker_back"
 )
 
-// watchAgents lists the agents again and again until the user ends it, which is no
+// watchAgents keeps the list of agents up to date until the user ends it, which is not a
 // failure.
 func (a *app) watchAgents(ctx context.Context, c *listingConfig, broker *introducer) error {
 	w := a.ui.WatchAgents()

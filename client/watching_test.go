@@ -181,7 +181,7 @@ func TestWatchOnATerminal(t *testing.T) {
 	shows(away, "the broker answers again", "NAME  STATE  CORES  MEMORY  JOBS  BUILDS FOR  TAGS", "no agent is online; 1 offline (listed with --all)")
 	sets(b, farmOf(strings.Fields("a b c d e f g h")...), nil)
 	seen.Await(patience.Done(), func(text string) bool { return strings.Contains(text, "h"+idle) })
-	seen.Resize(20, 6) // it is drawn anew at once
+	seen.Resize(20, 6) // it is redrawn at once
 	resize(20, 6)
 	shows("NAME  STATE  CORES …", "a     idle   8/8   …", "b     idle   8/8   …", "c     idle   8/8   …", "and 5 more")
 

@@ -162,13 +162,13 @@ func (s *Set) readMap(root *os.Root) error {
 	return nil
 }
 
-// isStatement tells whether a file is the agent's statement or its signature. These
+// isStatement reports whether a file is the agent's statement or its signature. These
 // are not artifacts.
 func isStatement(name string) bool {
 	return name == provenance.FileName || name == provenance.SignatureName
 }
 
-// lists tells whether one of the artifacts has this path.
+// lists reports whether one of the artifacts has this path.
 func lists(files []api.Artifact, name string) bool {
 	return slices.ContainsFunc(files, func(a api.Artifact) bool { return a.Path == name })
 }

@@ -105,7 +105,7 @@ func TestNewArtifactsReplaceOldOnesWhole(t *testing.T) {
 		t.Errorf("the image is %+v, %v", image, ok)
 	}
 	if at, err := FindMap(filepath.Dir(set.Dir), filepath.Base(state.Name())); err == nil {
-		t.Errorf("%s was found from the wrong folder", at)
+		t.Errorf("%s was found below the wrong folder", at)
 	}
 	if at, err := FindMap(filepath.Dir(state.Name()), filepath.Base(state.Name())); err != nil || at != set.Path("sub/flasher_args.json") {
 		t.Errorf("the flash map is %s, %v", at, err)
@@ -129,7 +129,7 @@ func TestWrongArtifactsAreRefusedAndOldOnesStay(t *testing.T) {
 			m.Files = append(m.Files, channel.File{Path: "l", Kind: channel.KindSymlink, Link: "x"})
 		}, "l is a symlink"},
 		{"no such map", func(_ *channel.Manifest, r *channel.Result) { r.FlashMap = "../flasher_args.json" }, "is not among them"},
-		{"map that is none", func(_ *channel.Manifest, r *channel.Result) { r.FlashMap = "hello.bin" }, "reading flasher_args.json"},
+		{"map that is not valid", func(_ *channel.Manifest, r *channel.Result) { r.FlashMap = "hello.bin" }, "reading flasher_args.json"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -11,11 +11,11 @@ import (
 	"github.com/farforge/farforge/common/provenance"
 )
 
-// Claim is a statement that a second build can confirm or refute. Its signer need
-// not be known.
+// Claim is a statement that a second build can confirm or refute. Its signer may
+// be unknown.
 type Claim struct {
 	*provenance.Build
-	// By are the principals of the known agent that has signed it. It is empty
+	// By lists the principals of the known agent that has signed it. It is empty
 	// when the agent is not in known_agents.
 	By []string
 }

@@ -21,28 +21,28 @@ import (
 	"github.com/farforge/farforge/common/provenance"
 )
 
-// maxImage bounds what is read of an image, in bytes. No chip has a larger flash.
+// maxImage bounds the size of an image, in bytes. No chip has a larger flash.
 const maxImage = 128 << 20
 
 // Firmware is a flash map with its images, in memory. Each file was read once, and
-// these bytes were checked, so that nobody can exchange a file between its check
+// these bytes were checked, so that a file cannot be exchanged between its check
 // and the moment it is flashed.
 type Firmware struct {
 	Map *flashmap.Map
 	// Files holds the images under the paths of the map. An image that does not
 	// exist is missing here, too.
 	Files fs.FS
-	// By are the principals of the known agent that has signed all of it. It is
-	// empty for what nobody has signed, such as a build on this machine.
+	// By lists the principals of the known agent that has signed all of it. It is
+	// empty for unsigned files, such as a build on this machine.
 	By []string
 }
 
-// Firmware reads what the flash map of the artifacts names. It returns an error if
+// Firmware reads the flash map of the artifacts and its images. It returns an error if
 // a file is not the one that arrived.
 func (s *Set) Firmware() (*Firmware, error) {
 	root, err := os.OpenRoot(s.Dir)
 	if err != nil {
-		return nil, cli.Failf(cli.Usage, "cannot flash what is in %s: %w", s.Dir, pathReason(err))
+		return nil, cli.Failf(cli.Usage, "cannot flash the artifacts in %s: %w", s.Dir, pathReason(err))
 	}
 	defer root.Close()
 	fw, err := loadListed(root, s.FlashMap, s.Files)
@@ -52,7 +52,7 @@ func (s *Set) Firmware() (*Firmware, error) {
 	return fw, nil
 }
 
-// LoadFirmware reads what the flash map at a path names, and checks it against the
+// LoadFirmware reads the flash map at a path and its images, and checks them against the
 // signed statement of a known agent. Without a statement, files in the client's own
 // folder must have the digests that the client noted when they arrived; files
 // elsewhere are taken as they are, like those that ESP-IDF built on this machine.
@@ -90,7 +90,7 @@ func loadListed(root *os.Root, name string, list []api.Artifact) (*Firmware, err
 				return readArtifact(root, a)
 			}
 		}
-		return nil, fmt.Errorf("%w: %s would be flashed, and nobody has signed it", provenance.ErrUntrusted, name)
+		return nil, fmt.Errorf("%w: %s would be flashed but is not signed", provenance.ErrUntrusted, name)
 	}
 	return load(name, read)
 }
@@ -179,7 +179,7 @@ func readWhole(root *os.Root, name string) ([]byte, error) {
 	return data, err
 }
 
-// memory is a file system of files that were read already, by their paths.
+// memory is a file system of files that were already read, by their paths.
 type memory map[string][]byte
 
 // Open implements [fs.FS].
@@ -213,8 +213,8 @@ func (memoryInfo) Sys() any           { return nil }
 
 // statementFor returns the folder in which a statement about the flash map would
 // lie, and the map's path below it: the client's own folder, a folder above whose
-// statement is about the map, or else the map's own folder. It looks along the path
-// that the user names and along the one without symlinks, so that neither a working
+// statement is about the map, or else the map's own folder. It searches the path
+// that the user names and the path without symlinks, so that neither a working
 // directory nor a symlink hides a statement.
 func statementFor(at, state string) (dir, rel string, err error) {
 	whole, err := filepath.Abs(at)
@@ -242,9 +242,9 @@ func statementFor(at, state string) (dir, rel string, err error) {
 	return filepath.Dir(whole), filepath.Base(whole), nil
 }
 
-// concerns tells whether the statement in the folder is about the file. A signature
+// concerns reports whether the statement in the folder is about the file. A signature
 // without a statement, or beside a damaged one, may have been about any file below.
-// A statement of other programs is about others.
+// A statement about other programs does not concern the file.
 func concerns(dir, rel string) bool {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -263,7 +263,7 @@ func concerns(dir, rel string) bool {
 	return lists(b.Artifacts, rel)
 }
 
-// isOwn tells whether the folder at an absolute path is the client's own.
+// isOwn reports whether the folder at an absolute path is the client's own.
 func isOwn(dir, state string) bool {
 	return strings.EqualFold(filepath.Base(dir), OutName) && strings.EqualFold(filepath.Base(filepath.Dir(dir)), state)
 }

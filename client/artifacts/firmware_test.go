@@ -13,7 +13,7 @@ import (
 )
 
 // TestTamperedFilesFromAnywhere: neither the working directory nor a symlink hides
-// the statement, so that tampered files would count as signed by nobody.
+// the statement, so tampered files do not pass as unsigned ones.
 func TestTamperedFilesFromAnywhere(t *testing.T) {
 	for _, where := range []string{"project", "out", "sub", "link to out", "out is a link", "map is a link", "copy", "copy without signature"} {
 		t.Run(where, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestFirmwareIsReadOnce(t *testing.T) {
 			case err != nil && cli.Code(err) != cli.Verification:
 				t.Fatal(err)
 			case err == nil && image(t, fw, "hello.bin") != "1":
-				t.Fatal("the firmware holds bytes that nobody has signed")
+				t.Fatal("the firmware holds bytes that are not signed")
 			case err == nil:
 				good++
 			}
@@ -137,5 +137,5 @@ func TestFirmwareIsReadOnce(t *testing.T) {
 	}
 	close(done)
 	group.Wait()
-	t.Logf("%d of 600 met the signed file", good)
+	t.Logf("%d of 600 loads found the signed file", good)
 }

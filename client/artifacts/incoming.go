@@ -96,7 +96,7 @@ func (in *Incoming) Keep(got *channel.Manifest, result *channel.Result, want *Ex
 	if err := in.replace(); err != nil {
 		return nil, cli.Failf(cli.Usage, "put the artifacts in their place: %w", errors.Join(err, in.remove()))
 	}
-	_ = in.remove() // the new artifacts are in place; the next build removes what is left
+	_ = in.remove() // the new artifacts are in place; the next build removes the rest
 	set.Dir = filepath.Join(in.state.Name(), OutName)
 	return set, nil
 }
@@ -118,7 +118,7 @@ func (in *Incoming) replace() error {
 	return err
 }
 
-// Discard removes what has arrived.
+// Discard removes the artifacts that have arrived.
 func (in *Incoming) Discard() error {
 	return errors.Join(in.files.Close(), in.remove())
 }
@@ -213,7 +213,7 @@ func removeAbandoned(state *os.Root) {
 	}
 }
 
-// leftovers returns the names of folders that clients receive into, or did.
+// leftovers returns the names of folders into which clients receive, or once did.
 func leftovers(state *os.Root) (names []string) {
 	entries, err := fs.ReadDir(state.FS(), ".")
 	if err != nil {

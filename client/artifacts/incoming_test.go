@@ -13,7 +13,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// TestMain lets the test binary be a client that waits for artifacts.
+// TestMain lets the test binary run as a client that waits for artifacts.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("FARFORGE_TEST_WAIT_IN"); dir != "" {
 		state, err := os.OpenRoot(dir)
@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestFoldersOfKilledClients: the next client removes the folder of a killed one,
-// and leaves that of one that waits, however long it has waited.
+// TestFoldersOfKilledClients: the next client removes the folder of a killed client,
+// and keeps that of a waiting one, however long it has waited.
 func TestFoldersOfKilledClients(t *testing.T) {
 	state := newState(t)
 	client := func() *exec.Cmd {

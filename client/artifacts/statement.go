@@ -33,12 +33,12 @@ type Expected struct {
 	// Recipe, Target and Toolchain are the user's choices; empty accepts any.
 	Recipe, Target, Toolchain string
 	// AllowUnsigned accepts artifacts without a statement. A statement that exists
-	// must be valid all the same.
+	// must still be valid.
 	AllowUnsigned bool
 }
 
-// verify checks the statement among the artifacts and returns it; nil if it is
-// missing and may be.
+// verify checks the statement among the artifacts and returns it. It returns nil if the
+// statement is missing and the user allows that.
 func (e *Expected) verify(root *os.Root, files []api.Artifact) (*provenance.Build, error) {
 	data, signature, err := readStatement(root)
 	if errors.Is(err, errNoStatement) {

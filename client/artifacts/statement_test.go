@@ -72,7 +72,7 @@ func artifactOf(name, text string) api.Artifact {
 }
 
 // TestStatementsThatDoNotHold: the client refuses artifacts with a wrong statement,
-// and the last build's stay.
+// and keeps those of the last build.
 func TestStatementsThatDoNotHold(t *testing.T) {
 	agent, other := newKey(t), newKey(t)
 	files := map[string]string{"hello.bin": "1", "hello.elf": "2"}
@@ -250,7 +250,7 @@ func TestTamperedFolders(t *testing.T) {
 		{"flash map", write("flasher_args.json", "{}"), "flasher_args.json has the SHA-256"},
 		{"another file", write("evil.bin", "x"), "the agent did not sign evil.bin"},
 		{"signature", write(provenance.SignatureName, "x"), "read the signature"},
-		{"statement that is none", write(provenance.FileName, "{}"), "the build's provenance does not hold"},
+		{"invalid statement", write(provenance.FileName, "{}"), "the build's provenance does not hold"},
 		{"one byte of the statement", func(dir string, _ *identity.KnownAgents) error {
 			at := filepath.Join(dir, provenance.FileName)
 			text, err := os.ReadFile(at)

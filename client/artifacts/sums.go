@@ -14,8 +14,8 @@ import (
 )
 
 // SumsName is a list of digests in the form of sha256sum. The client writes it for
-// artifacts that no agent has signed. It detects damage and mix-ups; it proves
-// nothing. Where the build has made a file of this name, the client's list has
+// artifacts that no agent has signed. It detects damage and mix-ups, but
+// no attack. Where the build has made a file of this name, the client's list has
 // the name ownSumsName.
 const (
 	SumsName    = "SHA256SUMS"

@@ -17,13 +17,13 @@ import (
 	"github.com/farforge/farforge/common/provenance"
 )
 
-// Verified is a folder whose artifacts are what a known agent has signed.
+// Verified is a folder whose artifacts a known agent has signed.
 type Verified struct {
 	Dir       string
 	Statement *provenance.Build
 	// By are the principals of the signer in known_agents.
 	By []string
-	// Beside are files in a folder of the user's that nobody has signed. In the
+	// Beside lists unsigned files in a folder of the user's. In the
 	// client's own folder they are an error.
 	Beside []string
 }
@@ -48,7 +48,7 @@ func Verify(what, state string, known *identity.KnownAgents) (*Verified, error) 
 	return v, nil
 }
 
-// locate finds the artifacts, and tells whether the folder is the client's own.
+// locate finds the artifacts, and reports whether the folder is the client's own.
 func locate(what, state string) (dir string, own bool) {
 	restoreIn(what, state)
 	dir = filepath.Join(what, state, OutName)
@@ -63,9 +63,9 @@ func locate(what, state string) (dir string, own bool) {
 	return what, isOwn(whole, state) || err == nil && isOwn(real, state)
 }
 
-// verifyFolder checks that all files in the folder are what a known agent has
-// signed. Files beside them are an error in the client's own folder. It returns
-// errNoStatement if there is no statement.
+// verifyFolder checks that a known agent has signed all files in the folder. Files
+// beside them are an error in the client's own folder. It returns errNoStatement if
+// there is no statement.
 func verifyFolder(root *os.Root, own bool, known *identity.KnownAgents) (*Verified, error) {
 	data, signature, err := readStatement(root)
 	if err != nil {
@@ -117,13 +117,13 @@ func (u *unknownSigner) Error() string {
 
 func (u *unknownSigner) Unwrap() error { return provenance.ErrUntrusted }
 
-// distrust returns the user's error for artifacts that cannot be used: they are not
-// what a known agent has signed, or cannot be read.
+// distrust returns the user's error for artifacts that cannot be used, because no
+// known agent has signed them or they cannot be read.
 func distrust(dir string, err error) error {
 	if !errors.Is(err, provenance.ErrUntrusted) {
 		return cli.Failf(cli.Usage, "cannot verify %s: %w", dir, pathReason(err))
 	}
-	e := cli.Failf(cli.Verification, "do not use what is in %s: %w", dir, err)
+	e := cli.Failf(cli.Verification, "do not use the artifacts in %s: %w", dir, err)
 	var unknown *unknownSigner
 	if errors.As(err, &unknown) {
 		return e.Hint("if you know that agent's key from its operator:  client agents trust NAME@BROKER 'ssh-ed25519 AAAA…'")

@@ -1,4 +1,4 @@
-// Package buildlog keeps the log of a build for the time after it: all lines in a file,
+// Package buildlog keeps the log of a build for later reading: all lines in a file,
 // the last ones in memory, and the errors and warnings of compilers with their places.
 //
 //	agent's log ─▶ Add ─┬─▶ DIR/.farforge/build.log    every line
@@ -36,8 +36,8 @@ type Log struct {
 	offline bool
 }
 
-// Create makes the file anew in the state folder. A client that writes another build's
-// log there keeps writing to its own, which has lost its name.
+// Create makes a new file in the state folder. If another client is writing a build log
+// there, it goes on writing to its own file, which no longer has a name.
 func Create(state *os.Root) (*Log, error) {
 	if err := state.Remove(FileName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("replace the build log: %w", err)
@@ -95,7 +95,7 @@ func (l *Log) Findings() []Finding {
 	return slices.Concat(l.finder.errors, l.finder.warnings)
 }
 
-// Offline tells whether a program of the build failed to find a host by its name, as
+// Offline reports whether a program of the build failed to find a host by its name, as
 // every program does in a sandbox without a network.
 func (l *Log) Offline() bool {
 	l.mu.Lock()

@@ -24,7 +24,8 @@ func create(t *testing.T) (*Log, *os.Root) {
 	return l, state
 }
 
-// TestFileHasAllLines: also those of a long log, whose end alone is in memory.
+// TestFileHasAllLines: the file has all lines of a long log, of which only the end is in
+// memory.
 func TestFileHasAllLines(t *testing.T) {
 	l, state := create(t)
 	var want strings.Builder
@@ -110,7 +111,7 @@ func TestOffline(t *testing.T) {
 	}
 }
 
-// FuzzFindings: no log makes the client panic or keep more than it may.
+// FuzzFindings: no log makes the client panic or exceed its bounds.
 func FuzzFindings(f *testing.F) {
 	f.Add("a.c:1:2: error: x\nerror: y\n --> b.rs:3:4\nCMake Error at c:1 (x):\n\n z")
 	f.Fuzz(func(t *testing.T, text string) {

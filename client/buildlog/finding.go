@@ -88,7 +88,7 @@ func (f *finder) add(line string) {
 	f.pending = nil // the place of a Rust message is on its next line
 }
 
-// keep adds a finding, unless it is there already: a header is compiled many times.
+// keep adds a finding unless it is already there, because a header is compiled many times.
 func (f *finder) keep(found Finding) {
 	into := &f.errors
 	if found.Severity == "warning" {
@@ -99,7 +99,7 @@ func (f *finder) keep(found Finding) {
 	}
 }
 
-// number returns a number of a message; 0 for none, and for one that is no line's.
+// number returns a line or column of a message; 0 if it is missing or out of range.
 func number(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {

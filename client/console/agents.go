@@ -19,7 +19,7 @@ type Listing struct {
 }
 
 // NewListing sorts the agents of a broker's response. all shows offline agents, too;
-// asked says that the request was for some agents only.
+// asked reports that the request was for some agents only.
 func NewListing(agents []api.AgentInfo, all, asked bool) *Listing {
 	sorted := slices.SortedStableFunc(slices.Values(agents), func(a, b api.AgentInfo) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Fingerprint, b.Fingerprint))
@@ -142,7 +142,7 @@ type (
 )
 
 // Agents shows a listing once: the table on standard output, and the note beside it on
-// standard error. The table fits a terminal.
+// standard error. The table fits the terminal.
 func (c *Console) Agents(l *Listing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -159,7 +159,7 @@ func TestWatchAsJSON(t *testing.T) {
 	looks("agent a|agent b", false, a, b, off)
 	looks("", false, like(a, func(a *api.AgentInfo) { a.LastSeen = &seen }), b, off)
 	looks("agent a", false, like(a, func(a *api.AgentInfo) { a.FreeCores-- }), b, off)
-	looks("agent a|agent b", false, a, like(b, goesOffline), off) // its end is written, because it was listed
+	looks("agent a|agent b", false, a, like(b, goesOffline), off) // it is written once more, because it was listed
 	looks("agent b", false, a, b, off)
 	looks("agent c", true, a, b, off)
 	looks("agent_gone a|agent_gone b", true, off)

@@ -29,7 +29,7 @@ func NewChip(info flash.Info) *Chip {
 	return c
 }
 
-// FlashText is the size of the flash, for people.
+// FlashText returns the size of the flash, for people.
 func (c *Chip) FlashText() string {
 	if c.FlashSize == 0 {
 		return "unknown size"
@@ -83,7 +83,7 @@ type ImageApp struct {
 	Built   string `json:"built"`
 }
 
-// NewImage returns what an image says about itself.
+// NewImage returns the report of an image.
 func NewImage(info *flash.ImageInfo) *Image {
 	im := &Image{Chip: info.Chip, MinRevision: info.MinRev.String(), Entry: info.Entry, FlashMode: info.Mode, FlashFreq: info.Freq,
 		FlashSize: info.Size, Size: info.Length, SHA256: info.Hashed}

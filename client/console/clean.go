@@ -82,7 +82,7 @@ func escape(s string) (n int, color bool) {
 	}
 }
 
-// conceals tells whether the parameters of an SGR sequence make text invisible: with
+// conceals reports whether the parameters of an SGR sequence make text invisible: with
 // the parameter 8, unless it belongs to a color of the palette (38;5;8).
 func conceals(parameters string) bool {
 	list := strings.Split(parameters, ";")

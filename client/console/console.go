@@ -9,7 +9,7 @@
 // Results are few and plain, so that a shell can use them. Everything on standard
 // error is for people: colors mark errors and warnings on terminals, and NO_COLOR
 // (no-color.org) turns them off. A watched table is redrawn in place on a terminal, and
-// written anew to a pipe. Tables fit the width of a terminal. Text from an agent or a
+// written again to a pipe. Tables fit the width of a terminal. Text from an agent or a
 // board loses its control characters before it reaches a terminal; see [Clean].
 package console
 
@@ -82,7 +82,7 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// JSON tells whether results are JSON.
+// JSON reports whether results are JSON.
 func (c *Console) JSON() bool { return c.json }
 
 // Say writes a line for people to standard error.
@@ -100,7 +100,7 @@ func (c *Console) say(format string, args ...any) {
 }
 
 // line writes a line above the bar or the block, if there is one. It ignores errors,
-// because a closed terminal is no reason to stop a build.
+// because a closed terminal must not stop a build.
 func (c *Console) line(text string) {
 	if c.bar != nil {
 		c.bar.print(text + "\n")

@@ -9,7 +9,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// slow is the duration from which a transfer gets a line on a pipe.
+// slow is the least duration of a transfer that gets a line on a pipe.
 const slow = time.Second
 
 // jsonEvery is the least time between two events of progress as JSON. The last event of

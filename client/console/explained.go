@@ -18,8 +18,7 @@ type explainedEvent struct {
 	Candidates []api.Explained `json:"candidates"`
 }
 
-// widthBeside returns the width of the terminal on standard error; on a pipe there is
-// no bound.
+// widthBeside returns the width of the terminal on standard error; a pipe has no bound.
 func (c *Console) widthBeside() int {
 	if f, ok := c.stderr.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {

@@ -134,7 +134,7 @@ func (c *Console) jsonTransfer(name string, done, total int64) {
 	}
 }
 
-// due tells whether progress should be written now.
+// due reports whether progress should be written now.
 func (c *Console) due(name string, last bool) bool {
 	if !last && time.Since(c.progressed[name]) < jsonEvery {
 		return false

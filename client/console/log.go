@@ -31,8 +31,8 @@ func (c *Console) Project(name string, kind project.Kind) {
 	c.say("%s is a project for %s", Clean(name, false), kind.Title())
 }
 
-// BuildLog shows what is left to say of a build's log: the errors and warnings of
-// compilers; after a failure with --quiet, the end of the log. at is the log's path on
+// BuildLog summarizes a build's log: it shows the errors and warnings of compilers and,
+// after a failure with --quiet, the end of the log. at is the log's path on
 // this machine.
 func (c *Console) BuildLog(log *buildlog.Log, at string, failed bool) {
 	findings, tail := log.Findings(), log.Tail()
@@ -71,8 +71,8 @@ func (c *Console) paint(severity, text string) string {
 	return text
 }
 
-// FailedBuild adds to the error of a failed build where its log is, and what a message
-// about the network means.
+// FailedBuild adds hints to the error of a failed build: the path of its log, and an
+// explanation if the build missed the network.
 func FailedBuild(err error, log *buildlog.Log, at string) error {
 	if cli.Code(err) != cli.BuildFailed {
 		return err

@@ -79,8 +79,8 @@ func TestFailedBuild(t *testing.T) {
 	}
 }
 
-// TestErrorsInColor: on a terminal the heads of the lines have colors, with NO_COLOR and
-// on a pipe none.
+// TestErrorsInColor: the heads of the lines have colors on a terminal, but not with
+// NO_COLOR or on a pipe.
 func TestErrorsInColor(t *testing.T) {
 	for value, want := range map[string]string{"": "\x1b[1;31merror:\x1b[0m no\r\n\x1b[36mhint:\x1b[0m do\r\n", "1": "error: no\r\nhint: do\r\n"} {
 		master, tty, err := pty.Open()

@@ -44,7 +44,7 @@ type Verified struct {
 	By         []string       `json:"by"`
 	Provenance *Provenance    `json:"provenance"`
 	Artifacts  []api.Artifact `json:"artifacts"`
-	// Beside are other files in the folder, which nobody has signed.
+	// Beside lists other files in the folder, which are not signed.
 	Beside []string `json:"beside,omitempty"`
 }
 
@@ -87,7 +87,7 @@ type Known struct {
 // Reproduced is a second build with the same artifacts.
 type Reproduced struct {
 	JobID string `json:"job_id"`
-	// Agent is the builder of this time; Original is the fingerprint of the first
+	// Agent is the builder of the second build; Original is the fingerprint of the first
 	// builder, and By its principals, if it is known.
 	Agent    Agent    `json:"agent"`
 	Original string   `json:"original"`

@@ -13,7 +13,7 @@ type (
 		Leg   string `json:"leg"`
 		Via   string `json:"via,omitempty"`
 	}
-	// Way is the finding of client doctor about one way to the broker.
+	// Way is the result of client doctor for one way to the broker.
 	Way struct {
 		Event string `json:"event"` // "way"
 		Leg   string `json:"leg"`
@@ -35,10 +35,10 @@ type (
 	// Diagnosis is the result of client doctor.
 	Diagnosis struct {
 		Works bool `json:"works"`
-		// Leg and Via are the way that a job would use now.
+		// Leg and Via name the way that a job would use now.
 		Leg string `json:"leg,omitempty"`
 		Via string `json:"via,omitempty"`
-		// Agents are the names of the agents that could do a job; Problem says why
+		// Agents lists the names of the agents that could do a job; Problem says why
 		// there are none, or why they are unknown.
 		Agents  []string `json:"agents"`
 		Problem string   `json:"problem,omitempty"`
@@ -56,7 +56,7 @@ func (c *Console) Reached(leg, via, text string, plain bool) {
 	}
 }
 
-// Way shows the finding about one way, as a result on standard output.
+// Way shows the result for one way on standard output.
 func (c *Console) Way(w Way) {
 	w.Event = "way"
 	verdict := "works"

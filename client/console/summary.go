@@ -138,7 +138,7 @@ func (c *Console) Done(r Report) {
 	c.summary(r)
 }
 
-// Built shows what a command has done before it goes on: the event "built" of
+// Built shows the build before the command goes on: the event "built" of
 // --json. The result follows with [Console.Finish].
 func (c *Console) Built(r Report) {
 	c.mu.Lock()
@@ -149,7 +149,7 @@ func (c *Console) Built(r Report) {
 	c.summary(r)
 }
 
-// Finish writes the last object of --json for what Built has shown.
+// Finish writes the last object of --json after Built.
 func (c *Console) Finish(r Report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

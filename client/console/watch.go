@@ -16,7 +16,7 @@ import (
 
 // AgentWatch shows changes of the agents: on a terminal it redraws the table in place,
 // on a pipe it writes a new table after each change, and as JSON the changed agents. Its
-// methods are not for concurrent use; the console's may be called meanwhile.
+// methods are not for concurrent use; those of the console may be called meanwhile.
 type AgentWatch struct {
 	c       *Console
 	last    *Listing
@@ -105,8 +105,8 @@ func (w *AgentWatch) writeChanges() {
 	}
 }
 
-// same compares all but the time at which the broker last saw the agent, which always
-// changes.
+// same compares all but the time at which the broker last saw the agent, because that
+// always changes.
 func same(a, b api.AgentInfo) bool {
 	a.LastSeen, b.LastSeen = nil, nil
 	return reflect.DeepEqual(a, b)

@@ -29,7 +29,7 @@ const (
 	OIDCTokenVariable = "FARFORGE_OIDC_TOKEN"
 )
 
-// Options select the credential; at most one of the first four is set.
+// Options selects the credential; at most one of the first four is set.
 type Options struct {
 	// AccessKeyFile and OIDCTokenFile are files with the secret as their only line.
 	AccessKeyFile, OIDCTokenFile string
@@ -83,8 +83,8 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// Open prepares the credential for the broker that the configuration names: that of the
-// options, or else that of the environment. ask gets a passphrase from the user; getenv
+// Open prepares a credential for the configured broker: that of the options, or else
+// that of the environment. ask gets a passphrase from the user; getenv
 // is os.Getenv, or a stand-in of a test. Errors are for the user.
 func (o *Options) Open(broker signaling.Config, ask func(path string) ([]byte, error), getenv func(string) string) (*Credential, error) {
 	if err := o.Validate(); err != nil {

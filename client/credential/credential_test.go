@@ -87,7 +87,7 @@ func TestSecretsReachTheBroker(t *testing.T) {
 		getenv      func(string) string
 		token, said string
 	}{
-		{"nobody", Options{}, environment(), "", ""},
+		{"anonymous", Options{}, environment(), "", ""},
 		{"access key file", Options{AccessKeyFile: file}, environment(), "key-in-file", "the access key in " + file},
 		{"access key in the environment", Options{}, environment(AccessKeyVariable, " key-in-env\n"), "key-in-env", "the access key in FARFORGE_ACCESS_KEY"},
 		{"OIDC token file", Options{OIDCTokenFile: file}, environment(), "key-in-file", "the OIDC token in " + file},
@@ -271,7 +271,7 @@ func TestGitHub(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		audience = r.URL.Query().Get("audience")
 		if r.Header.Get("Authorization") != "Bearer runner" || r.URL.Query().Get("api-version") != "2.0" || r.Method != http.MethodGet {
-			t.Errorf("GitHub is asked with %s %s, %q", r.Method, r.URL, r.Header)
+			t.Errorf("GitHub got %s %s, %q", r.Method, r.URL, r.Header)
 		}
 		if busy > 0 {
 			busy--

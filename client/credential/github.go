@@ -23,8 +23,8 @@ const (
 	githubToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 )
 
-// github fetches tokens from the runner's service. They live for some minutes, so each
-// request gets its own. A service that is busy or breaks off is asked again.
+// github fetches tokens from the runner's service. They are valid for some minutes, so
+// each request gets its own. It retries when the service is busy or breaks off.
 type github struct {
 	url, secret string
 	audience    string
@@ -61,7 +61,7 @@ func (g *github) token(ctx context.Context) (string, error) {
 				Hint("give the job the permission:  permissions: { id-token: write }")
 		case try == maxTries:
 			return "", cli.Failf(cli.Broker, "GitHub gives this job no OIDC token: %w, %d times", err, try).
-				Hint("run the job again later; githubstatus.com tells whether GitHub has a problem")
+				Hint("run the job again later; githubstatus.com shows whether GitHub has a problem")
 		}
 		if err := signaling.Sleep(ctx, max(passing.pause, backoff.Next(err))); err != nil {
 			return "", err
@@ -75,8 +75,8 @@ const (
 	maxPause = 10 * time.Second
 )
 
-// passingError is the error of a service that may work again soon. pause is the pause
-// that it wants; 0 leaves that to the client.
+// passingError is a temporary error of the service. pause is the pause that the service
+// requests before the next try; 0 leaves that to the client.
 type passingError struct {
 	err   error
 	pause time.Duration

@@ -13,11 +13,11 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// terminal is the terminal of the process, whatever its standard input is.
+// terminal is the terminal of the process, even if its standard input is redirected.
 const terminal = "/dev/tty"
 
 // AskOnTerminal returns a function that asks for the passphrase of a key file, or nil
-// without a terminal. The end of ctx ends the question.
+// without a terminal. It stops asking when ctx ends.
 func AskOnTerminal(ctx context.Context) func(path string) ([]byte, error) {
 	tty, err := os.OpenFile(terminal, os.O_RDWR, 0)
 	if err != nil {

@@ -17,13 +17,13 @@ import (
 const (
 	// maxSecret bounds a secret, in bytes. Tokens of large issuers have 4 KiB.
 	maxSecret = 16 << 10
-	// passphraseTries bounds the questions for one passphrase.
+	// passphraseTries bounds the tries for one passphrase.
 	passphraseTries = 3
 )
 
 // fromFile reads the secret anew for every request, because issuers of short-lived
-// tokens replace the file. It also reads it at the start, so that an error comes before
-// anything else is done.
+// tokens replace the file. It also reads it at the start, so that an error is reported
+// before anything else is done.
 func fromFile(what, path string) (*Credential, error) {
 	name := what + path
 	if _, err := readSecret(name, path); err != nil {

@@ -108,7 +108,7 @@ func translateClass(glob string) (expr string, n int, ok bool) {
 }
 
 // writeRange adds the bytes from low to high, without the slash. A range that ends
-// before it begins is empty, as in git; its start was added by itself.
+// before it begins is empty, as in git; its start was already added.
 func writeRange(b *strings.Builder, low, high byte) {
 	if low <= '/' && high >= '/' {
 		writeRange(b, low, '/'-1)

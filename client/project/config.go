@@ -91,7 +91,7 @@ func (c *Config) validate() error {
 	if c.Cores < 0 || c.Memory < 0 || c.Timeout < 0 {
 		return errors.New("cores, memory and timeout cannot be negative")
 	}
-	// The rules of the broker's API decide about the other keys. Fields that a project
+	// The rules of the broker's API apply to the other keys. Fields that a project
 	// file does not have get valid values.
 	request := api.GrantRequest{
 		PeerFingerprint:  strings.Repeat("00:", 31) + "00",

@@ -4,7 +4,7 @@
 //	DIR/
 //	├── farforge.toml      the project file; see [Config]
 //	├── .gitignore         rules of git
-//	├── .farforgeignore    rules of the client, which outweigh git's
+//	├── .farforgeignore    rules of the client, which override git's
 //	├── main.c             sent
 //	├── build/             left out: an output of this kind of project
 //	├── .git/              never sent
@@ -22,9 +22,9 @@
 //	outputs of the kind of project     build/, .pio/, target/, …
 //
 // Files are read through an [os.Root], so that no symlink, not even one that
-// appears while the client runs, makes it send what lies outside DIR.
+// appears while the client runs, makes it send files outside DIR.
 //
-// A file that cannot be sent as it is (a device, a socket, a symlink that leads out,
+// A file that cannot be sent unchanged (a device, a socket, a symlink that leads out,
 // two names that differ only in case, a file that cannot be read) is an error, because
 // an incomplete tree builds another program.
 package project
@@ -35,7 +35,7 @@ const (
 	ConfigName = "farforge.toml"
 	// StateName is the folder that the client writes to.
 	StateName = ".farforge"
-	// IgnoreName holds rules as .gitignore does; they win over those.
+	// IgnoreName holds rules in the form of .gitignore, which override those of git.
 	IgnoreName = ".farforgeignore"
 
 	gitIgnoreName = ".gitignore"

@@ -27,7 +27,7 @@ func gitRun(t testing.TB, dir string, args ...string) string {
 	return string(out)
 }
 
-// isolateGit gives git, and this package, settings of the test's own.
+// isolateGit makes git and this package use the test's own settings.
 func isolateGit(t testing.TB, settings string) {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
@@ -84,8 +84,8 @@ func sent(t testing.TB, dir string) []string {
 }
 
 // TestSameAsGit compares the files of random trees with those that git takes. Names,
-// patterns and folders are put together from pieces that have each been wrong in some
-// implementation; every source of rules is used, and some ignored files are tracked.
+// patterns and folders are made of pieces that some implementation has got wrong;
+// every source of rules is used, and some ignored files are tracked.
 // make fuzz sets FARFORGE_LONG for thousands of trees.
 func TestSameAsGit(t *testing.T) {
 	isolateGit(t, "[core]\n\texcludesFile = ~/excludes\n[user]\n\tname = x\n\temail = x@x\n[advice]\n\taddEmbeddedRepo = false\n")
@@ -239,7 +239,7 @@ func diff(got, want string) string {
 	return b.String()
 }
 
-// TestRepositories: the samples that failed.
+// TestRepositories checks examples that once failed.
 func TestRepositories(t *testing.T) {
 	isolateGit(t, "[core]\n\texcludesFile = ~/excludes\n")
 	home, _ := os.UserHomeDir()
@@ -333,7 +333,7 @@ func TestNewSecrets(t *testing.T) {
 }
 
 // TestHostileRepository: the settings of a repository can name programs, and none of them
-// runs, also if git has to read an index of an unusual form.
+// runs, even if git has to read an index of an unusual form.
 func TestHostileRepository(t *testing.T) {
 	isolateGit(t, "")
 	dir := tree(t, map[string]string{"a.c": "", "b.o": "", ".gitignore": "*.o\n"})

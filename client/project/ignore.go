@@ -22,7 +22,7 @@ type rules struct {
 	made []pattern
 }
 
-// verdict is what becomes of an entry.
+// verdict is the decision about an entry.
 type verdict int
 
 const (
@@ -31,7 +31,7 @@ const (
 	out
 )
 
-// own returns what the .farforgeignore files say about an entry.
+// own returns the verdict of the .farforgeignore files on an entry.
 func (r *rules) ownVerdict(path []string, dir bool) verdict {
 	for at := r; at != nil; at = at.parent {
 		if v := decide(at.own, path[at.depth:], dir); v != undecided {
@@ -41,9 +41,9 @@ func (r *rules) ownVerdict(path []string, dir bool) verdict {
 	return undecided
 }
 
-// gitVerdict returns what git's rules say about an entry that it does not track. path
-// has its folders' names and its own. The entry's folder is not left out itself: as in
-// git, nothing below a folder that is left out can be taken back.
+// gitVerdict returns the verdict of git's rules on an entry that git does not track. path
+// has the names of its folders and its own. The entry's folder is not left out itself,
+// because git includes nothing below a folder that is left out.
 //
 // The last rule that matches decides: in one file the last line, among files the
 // deepest, then the repository's excludes, then the outputs of the kind of project.
@@ -94,8 +94,8 @@ func decide(patterns []pattern, below []string, dir bool) verdict {
 }
 
 // rulesAbove returns the rules of the repository that dir lies in, without those of
-// dir itself, and the names of the folders between its top and dir. A dir in no
-// repository has the user's own excludes.
+// dir itself, and the names of the folders between its top and dir. A dir outside
+// every repository has the user's own excludes.
 func rulesAbove(ctx context.Context, dir string, warn func(string)) (*rules, []string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -137,5 +137,5 @@ func rulesAbove(ctx context.Context, dir string, warn func(string)) (*rules, []s
 }
 
 func linkedRules(at string) string {
-	return fmt.Sprintf("the ignore rules in %s are not obeyed, because it is a symlink; git does not follow it either", at)
+	return fmt.Sprintf("the ignore rules in %s are not obeyed, because it is a symlink, which git does not follow either", at)
 }

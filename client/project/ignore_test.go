@@ -61,7 +61,7 @@ func TestLinkedIgnoreFiles(t *testing.T) {
 		for _, f := range files {
 			names = append(names, f.Path)
 		}
-		if target == "../rules" || target == "nowhere" { // neither can be sent, by itself
+		if target == "../rules" || target == "nowhere" { // these symlinks cannot be sent
 			if err == nil && !slices.Contains(names, "b.o") {
 				t.Errorf("%s: obeyed: %v", target, names)
 			}
@@ -74,8 +74,8 @@ func TestLinkedIgnoreFiles(t *testing.T) {
 	}
 }
 
-// TestOutputsOfTheKind: what a build makes in the project is left out without any
-// rule, and a rule of the user's outweighs that.
+// TestOutputsOfTheKind: a build's outputs in the project are left out without any
+// rule, and a rule of the user overrides that.
 func TestOutputsOfTheKind(t *testing.T) {
 	const idf = "include($ENV{IDF_PATH}/tools/cmake/project.cmake)\n"
 	for _, tt := range []struct {

@@ -8,7 +8,7 @@ import (
 )
 
 // Kind is the kind of a project: its build system, as agents announce it with their
-// recipes. Empty is unknown.
+// recipes. An empty Kind is unknown.
 type Kind string
 
 // The kinds.
@@ -109,8 +109,8 @@ func head(root fs.FS, name string) string {
 	return strings.TrimPrefix(string(text), "\ufeff")
 }
 
-// outputs returns rules for what a build on this machine makes at the top of a project
-// of this kind. Any rule of the user's and any tracked file outweighs them.
+// outputs returns rules for the outputs of a build on this machine at the top of a project
+// of this kind. Any rule of the user and any tracked file overrides them.
 func (k Kind) outputs(root fs.FS) []pattern {
 	var rules []string
 	switch k {

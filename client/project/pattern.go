@@ -8,7 +8,7 @@ import (
 // pattern is one rule of an ignore file, as gitignore(5) defines it.
 type pattern struct {
 	match    *regexp.Regexp // of bytes, see octets
-	include  bool           // "!": takes back what an earlier rule left out
+	include  bool           // "!": includes entries that an earlier rule left out
 	dirOnly  bool           // "/" at the end
 	anchored bool           // "/" elsewhere: matched against the whole path below the file's folder
 }
@@ -57,7 +57,7 @@ func parsePattern(line string, foldCase bool) (pattern, bool) {
 	return p, err == nil
 }
 
-// matches tells whether the rule is about an entry: its name, and its path below the
+// matches reports whether the rule applies to an entry: its name, and its path below the
 // folder of the ignore file.
 func (p *pattern) matches(name, path string, dir bool) bool {
 	if p.dirOnly && !dir {

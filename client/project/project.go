@@ -20,9 +20,9 @@ type Project struct {
 	Dir string
 	// Config is empty when there is no project file.
 	Config Config
-	// Kind is the kind of the project, found out by its files.
+	// Kind is the kind of the project, detected by its files.
 	Kind Kind
-	// Warn gets what the user should know about the choice of files. Nil discards it.
+	// Warn gets warnings for the user about the choice of files. Nil discards them.
 	Warn func(string)
 
 	root *os.Root

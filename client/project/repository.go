@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// repository is what git knows about the files below a folder: which it tracks, and
-// which rules hold besides the .gitignore files. A folder in no repository has the
+// repository holds what git knows about the files below a folder: the tracked ones, and
+// the rules besides the .gitignore files. A folder outside every repository has the
 // user's own excludes alone.
 type repository struct {
 	tracked  *index // nil: nothing
@@ -23,7 +23,7 @@ type repository struct {
 	foldCase bool
 }
 
-// isRepository tells whether a folder is the top of a repository: it has a folder
+// isRepository reports whether a folder is the top of a repository: it has a folder
 // .git with a HEAD, or the file .git of a submodule or a worktree.
 func isRepository(dir string) bool {
 	at := filepath.Join(dir, gitName)
@@ -65,8 +65,9 @@ func gitDir(dir string) (string, error) {
 	return to, nil
 }
 
-// openRepository reads what git knows of the repository with its top at dir; "" is
-// the folder of no repository. warn gets what cannot be obeyed.
+// openRepository reads what git knows about the repository with its top at dir; "" is
+// for a folder outside every repository. warn gets the rules and settings that cannot be
+// obeyed.
 func openRepository(ctx context.Context, dir string, warn func(string)) *repository {
 	r := &repository{}
 	settings := readSettings(ctx, dir, warn)
@@ -88,7 +89,7 @@ func openRepository(ctx context.Context, dir string, warn func(string)) *reposit
 	return r
 }
 
-// readIndex reads the repository's index, or has git read one of an unusual form.
+// readIndex reads the repository's index. git reads it if its form is unusual.
 func readIndex(ctx context.Context, dir string, hash int) (*index, error) {
 	folder, err := gitDir(dir)
 	if err != nil {
@@ -205,7 +206,7 @@ func commonDir(folder string) string {
 	return filepath.Join(folder, to)
 }
 
-// configFiles are the files of git's settings, the weakest first.
+// configFiles returns the files of git's settings, the weakest first.
 func configFiles(dir string) []string {
 	home, _ := os.UserHomeDir()
 	files := []string{"/etc/gitconfig"}

@@ -112,7 +112,7 @@ func TestRefusedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := open(t, dir).Scan(t.Context()); err != nil {
-				t.Errorf("although it is ignored: %v", err)
+				t.Errorf("the hint's rule does not help: %v", err)
 			}
 		})
 	}

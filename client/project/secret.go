@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// namedName is a file in the state folder: the secrets that the user has seen named.
+// namedName is a file in the state folder: the secrets that were already named to the user.
 const namedName = "named-secrets"
 
 // NewSecrets returns the files that look like secrets and have not been named before,
@@ -42,7 +42,7 @@ func (p *Project) NewSecrets(state *os.Root, files []channel.File) ([]string, er
 	return found, nil
 }
 
-// isSecret tells whether a file looks like a secret, by its name, or for a file that
+// isSecret reports whether a file looks like a secret, by its name, or for a file that
 // may also hold certificates, by its contents.
 func (p *Project) isSecret(f channel.File) bool {
 	name := strings.ToLower(path.Base(f.Path))
@@ -63,7 +63,7 @@ func (p *Project) isSecret(f channel.File) bool {
 	return false
 }
 
-// holdsPrivateKey tells whether a file has a private key in its first part.
+// holdsPrivateKey reports whether a file has a private key in its first part.
 func (p *Project) holdsPrivateKey(at string) bool {
 	file, err := p.open(at)
 	if err != nil {

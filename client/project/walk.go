@@ -75,7 +75,7 @@ func (w *walker) folder(parts []string, above *rules, ignored bool) error {
 	return nil
 }
 
-// judge tells whether an entry is sent, and for a folder whether only its tracked
+// judge reports whether an entry is sent, and for a folder whether only its tracked
 // entries are. ignored is set in a folder that git ignores.
 func (w *walker) judge(here *rules, at []string, dir, ignored bool) (wanted, within bool) {
 	whole := append(slices.Clone(w.above), at...)

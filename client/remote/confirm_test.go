@@ -46,7 +46,7 @@ func TestAcceptDecidesTheOutcome(t *testing.T) {
 			var judged *Outcome
 			x.job.Accept = func(o *Outcome) error {
 				if judged = o; len(b.Words()) > 0 {
-					t.Error("the broker was told before")
+					t.Error("the broker got a confirmation before")
 				}
 				return tt.accept
 			}
@@ -55,7 +55,7 @@ func TestAcceptDecidesTheOutcome(t *testing.T) {
 				t.Fatalf("%+v, %v", got, err)
 			}
 			if judged == nil || judged.Result == nil || len(judged.Received.Files) != 5 || judged.JobID == "" {
-				t.Errorf("judged was %+v", judged)
+				t.Errorf("the caller judged %+v", judged)
 			}
 			said(t, b, tt.says)
 		})
@@ -81,7 +81,7 @@ func TestUntrustedIsNotAFailure(t *testing.T) {
 		{"another certificate", func(s *fakefarm.Settings, _ *try) {
 			s.Promise = func(fp string) string { return strings.Repeat("0", 2) + fp[2:] }
 		}, api.OutcomeAgentFailed},
-		{"the answer proves nobody", func(s *fakefarm.Settings, _ *try) {
+		{"the answer has no valid signature", func(s *fakefarm.Settings, _ *try) {
 			s.AnswersAs = fakefarm.NewKey(t)
 		}, ""},
 	} {
@@ -98,7 +98,7 @@ func TestUntrustedIsNotAFailure(t *testing.T) {
 	}
 }
 
-// TestErrorsAsOutcomes has the outcomes that would take long to reach.
+// TestErrorsAsOutcomes checks the outcomes that would take long to reach.
 func TestErrorsAsOutcomes(t *testing.T) {
 	agent := Agent{Name: "bench"}
 	canceled, cancel := context.WithCancel(t.Context())
@@ -135,7 +135,7 @@ func TestDeafBroker(t *testing.T) {
 		t.Errorf("the job ended %v after it was done", took)
 	}
 	if most := accepted.Sub(began) + confirmTimeout/2; got.Total > most {
-		t.Errorf("the job is said to have taken %v, and was done after %v", got.Total, most)
+		t.Errorf("the job reports a time of %v, and was done after %v", got.Total, most)
 	}
 	said(t, b, api.OutcomeSucceeded)
 }

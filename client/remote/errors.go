@@ -42,14 +42,14 @@ func unreachableError(u *signaling.Unreachable) *cli.Error {
 	return cli.Fail(cli.Broker, u, u.Hints...).Hint("client doctor, with the same flags, tries each step")
 }
 
-// withKind names the project's kind in the error for a farm without a recipe for it.
+// withKind adds the project's kind to the error for a farm without a recipe for it.
 func (i *introduction) withKind(err error) error {
 	if i.need.Kind == "" || cli.ErrorCode(err) != string(api.CodeNoRecipe) {
 		return err
 	}
 	kind := project.Kind(i.need.Kind)
 	return cli.Failf(cli.NoAgent, "this is a project for %s; %w", kind.Title(), err).
-		Hint("name a recipe that builds it all the same with --recipe")
+		Hint("use --recipe to name a recipe that can build it nevertheless")
 }
 
 func canceledError(ctx context.Context) error {
@@ -59,7 +59,7 @@ func canceledError(ctx context.Context) error {
 	return cli.Failf(cli.Interrupted, "the job was canceled")
 }
 
-// connectError is for an agent that answered and could not be connected to.
+// connectError returns the error for a failed connection to an agent that answered.
 func connectError(ctx context.Context, agent Agent, err error) error {
 	if ctx.Err() != nil {
 		return canceledError(ctx)
@@ -71,18 +71,19 @@ func connectError(ctx context.Context, agent Agent, err error) error {
 		Hint("a firewall on either side may block UDP", "the broker offers a relay if its operator has set one up")
 }
 
-// lostError is for an agent that went away.
+// lostError returns the error for an agent that went away.
 func lostError(agent Agent, err error) error {
 	return cli.Failf(cli.LostAgent, "lost %s in the middle of the job: %w", agent, err).
 		Hint("run the command again; the broker then chooses among the agents that are online")
 }
 
-// refusedError is for an agent that does not open a channel of the grant.
+// refusedError returns the error for an agent that does not open a channel of the
+// grant.
 func refusedError(agent Agent, p *channel.Problem) error {
 	return cli.Failf(cli.NoAgent, "%s refuses the job: %s", agent, p.Message).Hint(p.Hints...).WithCode(string(p.Code))
 }
 
-// resultError is for a job whose result is not a success.
+// resultError returns the error for a job whose result is not a success.
 func resultError(agent Agent, result *channel.Result) error {
 	p := result.Problem
 	if p == nil {
@@ -125,7 +126,7 @@ func isClosing(err error) bool {
 	return errors.As(err, &c)
 }
 
-// uploadError is for a tree that could not be sent.
+// uploadError returns the error for a tree that could not be sent.
 func uploadError(agent Agent, err error) error {
 	var p *channel.Problem
 	var changed *channel.ChangedError
@@ -142,7 +143,7 @@ func uploadError(agent Agent, err error) error {
 	}
 }
 
-// downloadError is for artifacts that did not arrive, or wrong ones.
+// downloadError returns the error for artifacts that are wrong or did not arrive.
 func downloadError(agent Agent, err error) error {
 	var p *channel.Problem
 	var path *fs.PathError

@@ -33,7 +33,7 @@ type Stage struct{ channel.Stage }
 // Log is output of the build, in whole lines.
 type Log struct{ channel.Log }
 
-// Notice is a message of the agent or of this end that does not end the job by itself.
+// Notice is a message of the agent or the client that does not end the job.
 type Notice struct{ channel.Problem }
 
 // The codes of the client's own notices.
@@ -45,9 +45,10 @@ const (
 	NoticeSecretFiles channel.ProblemCode = "secret_files"
 	// NoticeIgnoreRules names rules that the client cannot obey.
 	NoticeIgnoreRules channel.ProblemCode = "ignore_rules"
-	// NoticeSecondTry says that the agent was lost and the broker is asked for another.
+	// NoticeSecondTry says that the agent was lost and the client requests another.
 	NoticeSecondTry channel.ProblemCode = "second_try"
-	// NoticeUnexplained says that the broker gave no reasons although the user wants them.
+	// NoticeUnexplained says that the broker gave no reasons although the user requested
+	// them.
 	NoticeUnexplained channel.ProblemCode = "unexplained"
 )
 

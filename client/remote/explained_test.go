@@ -13,7 +13,7 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// TestExplainedOnce: before the wait, and not again for a renewed grant.
+// TestExplainedOnce: the reasons come before the wait, and not again for a renewed grant.
 func TestExplainedOnce(t *testing.T) {
 	t.Parallel()
 	why := []api.Explained{{Name: "bench", Score: api.Score{Expected: 61.9, Success: 0.97, Relay: true}}, {Name: "anvil"}}
@@ -23,8 +23,8 @@ func TestExplainedOnce(t *testing.T) {
 		explanation []api.Explained
 		want        []string
 	}{
-		{"asked for", true, why, []string{"granted", "explained", "granted", "waiting", "connected"}},
-		{"not asked for", false, why, []string{"granted", "granted", "waiting", "connected"}},
+		{"requested", true, why, []string{"granted", "explained", "granted", "waiting", "connected"}},
+		{"not requested", false, why, []string{"granted", "granted", "waiting", "connected"}},
 		{"by an older broker", true, nil, []string{"granted", "unexplained", "granted", "waiting", "connected"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -25,8 +25,8 @@ func untouched(t *testing.T) fakefarm.Agent {
 	}
 }
 
-// swapSDP makes the broker answer in place of the agent, with a DTLS certificate of its
-// own, and keep the agent's signature on the answer.
+// swapSDP makes the broker answer in place of the agent, with its own DTLS certificate
+// and the agent's signature on the answer.
 func swapSDP(t *testing.T) func(job string, offer, answer []byte) []byte {
 	return func(_ string, offer, answer []byte) []byte {
 		var sent struct{ SDP peer.Description }
@@ -101,7 +101,7 @@ func TestAttacks(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "HAS CHANGED", "presented key:  SHA256:"},
-		{"unknown agent, strictly", func(_ *testing.T, _ *fakefarm.Broker, _ *fakefarm.Settings, x *try) {
+		{"unknown agent with --strict-agents", func(_ *testing.T, _ *fakefarm.Broker, _ *fakefarm.Settings, x *try) {
 			x.job.Trust.Strict = true
 		}, "is not known, and --strict-agents trusts no other", "client agents trust --known-agents '"},
 		{"agent that the request does not name", func(_ *testing.T, _ *fakefarm.Broker, _ *fakefarm.Settings, x *try) {
@@ -116,7 +116,7 @@ func TestAttacks(t *testing.T) {
 		{"garbled answer", func(_ *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.Answer = func(_ string, _, a []byte) []byte { a[len(a)-1] ^= 1; return a }
 		}, "the agent's answer cannot be trusted", ""},
-		{"answer of an agent that is no candidate", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
+		{"answer of an agent that is not a candidate", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, _ *try) {
 			s.AnswersAs = fakefarm.NewKey(t)
 		}, "is not among the candidates", ""},
 		{"SDP swapped, DTLS terminated by the broker", func(t *testing.T, _ *fakefarm.Broker, s *fakefarm.Settings, x *try) {
@@ -220,7 +220,7 @@ func TestTrustOnFirstUse(t *testing.T) {
 			if notice, ok := e.(Notice); ok && notice.Code == NoticeNewAgent {
 				n++
 				if !strings.Contains(notice.Message, b.Key.Fingerprint()) || !strings.Contains(notice.Message, x.known.Path()) {
-					t.Errorf("told %q", notice.Message)
+					t.Errorf("the notice is %q", notice.Message)
 				}
 			}
 		}
@@ -228,7 +228,7 @@ func TestTrustOnFirstUse(t *testing.T) {
 	}
 	for range 2 {
 		if _, err := Run(t.Context(), x.job); err != nil || told() != 1 {
-			t.Fatalf("told %d times, %v", told(), err)
+			t.Fatalf("%d notices, %v", told(), err)
 		}
 	}
 	known, err := x.known.List()
@@ -237,7 +237,7 @@ func TestTrustOnFirstUse(t *testing.T) {
 	}
 	x.job.Trust.Strict = true
 	if _, err := Run(t.Context(), x.job); err != nil {
-		t.Errorf("a known agent is refused strictly: %v", err)
+		t.Errorf("a known agent is refused with --strict-agents: %v", err)
 	}
 }
 
@@ -256,6 +256,6 @@ func TestUnsealedIfAllowed(t *testing.T) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	if !slices.ContainsFunc(x.events, func(e Event) bool { n, ok := e.(Notice); return ok && n.Code == NoticeUnsealed }) {
-		t.Error("the user was not told")
+		t.Error("the user got no notice")
 	}
 }

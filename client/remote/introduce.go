@@ -90,7 +90,7 @@ func (i *introduction) requestAgent(ctx context.Context) (jobID string, answer *
 		return "", nil, answerError(err)
 	}
 	i.confirmer.agentAnswered(newAgent(answer), introduced.Grant)
-	// Again, because a candidate for an unsealed offer may have come without its key.
+	// Again, because a candidate for an unsealed offer may have had no key before.
 	if err := i.job.Trust.Vet(nameOf(answer.Candidate), answer.Agent); err != nil {
 		i.confirmer.outcome = api.OutcomeCanceled // no fault of the agent
 		return "", nil, err
@@ -157,7 +157,7 @@ func (i *introduction) verifyAgent(agent Agent, presented, promised string) erro
 	return nil
 }
 
-// vet judges all candidates, and tells whether the offer can be sealed to them. Each
+// vet judges all candidates, and reports whether the offer can be sealed to them. Each
 // of them could read the offer, so an error about one is an error about the grant.
 func vet(job *Job, candidates []api.Candidate) (sealed bool, err error) {
 	if len(candidates) == 0 {
@@ -188,7 +188,7 @@ func vet(job *Job, candidates []api.Candidate) (sealed bool, err error) {
 	return sealed, nil
 }
 
-// wanted tells whether the request allows the candidate. An honest broker offers no
+// wanted reports whether the request allows the candidate. An honest broker offers no
 // other.
 func wanted(need *api.GrantRequest, c api.Candidate) bool {
 	named := func(list []string) bool {

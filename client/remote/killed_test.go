@@ -17,7 +17,7 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// asFarm makes the test binary be a broker with an agent.
+// asFarm makes the test binary run as a broker with an agent.
 const asFarm = "FARFORGE_TEST_AS_FARM"
 
 // farm prints its URL and "started" when a build has started, and then hangs.
@@ -34,7 +34,7 @@ func farm() {
 	select {}
 }
 
-// alone stands in for the test in a process without one.
+// alone replaces testing.T in a process that runs no test.
 type alone struct{}
 
 func (alone) Errorf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -32,7 +32,7 @@ type Options struct {
 	Cores   int
 	Memory  cli.Memory
 	Timeout time.Duration
-	// QueueTimeout bounds the wait for an agent; 0 is no bound.
+	// QueueTimeout bounds the wait for an agent; 0 waits forever.
 	QueueTimeout time.Duration
 
 	KeepLocal     bool
@@ -55,7 +55,7 @@ func (o *Options) RegisterTarget(f *pflag.FlagSet) {
 	f.Var((*chipName)(&o.Target), "target", "build for this `CHIP`, such as esp32c3")
 }
 
-// RegisterAble defines the flags about the abilities of an agent.
+// RegisterAble defines the flags about what an agent must be able to do.
 func (o *Options) RegisterAble(f *pflag.FlagSet) {
 	o.RegisterTarget(f)
 	f.StringVar(&o.Toolchain, "toolchain", "", "build with this toolchain: `NAME[@VERSION]`, such as esp-idf or esp-idf@~5.3.1")
@@ -70,7 +70,7 @@ func (o *Options) RegisterJob(f *pflag.FlagSet) {
 	o.Memory = 1024
 	f.Var(&o.Memory, "memory", "let the build use this `SIZE` of memory, such as 512M or 2G")
 	f.DurationVar(&o.Timeout, "timeout", 15*time.Minute, "end the job on the agent after this `TIME`")
-	f.DurationVar(&o.QueueTimeout, "queue-timeout", 5*time.Minute, "wait at most this `TIME` for an agent; 0 waits for ever")
+	f.DurationVar(&o.QueueTimeout, "queue-timeout", 5*time.Minute, "wait at most this `TIME` for an agent; 0 waits forever")
 }
 
 // RegisterAgents defines the flags about single agents.
@@ -90,7 +90,7 @@ func (o *Options) Validate() error {
 		o.ValidateAble(),
 		cli.Require(o.Cores >= 1, "--cores", "1 or more"),
 		cli.Require(o.Timeout >= time.Second, "--timeout", "a second or more"),
-		cli.Require(o.QueueTimeout >= 0, "--queue-timeout", "0 to wait for ever, or more"),
+		cli.Require(o.QueueTimeout >= 0, "--queue-timeout", "0, which waits forever, or more"),
 		named("--agent", o.Agents),
 		named("--exclude-agent", o.ExcludeAgents),
 		o.contradiction(),
@@ -149,7 +149,7 @@ type SourceOptions struct {
 	SourceStrip  int
 }
 
-// maxStrip is more leading folders than any archive has.
+// maxStrip bounds --source-strip. No archive has more leading folders.
 const maxStrip = 64
 
 // Register defines the flags and their defaults.
@@ -163,7 +163,7 @@ func (o *SourceOptions) Register(f *pflag.FlagSet) {
 func (o *SourceOptions) Validate() error {
 	if o.SourceURL == "" {
 		if o.SourceSHA256 != "" || o.SourceStrip != 0 {
-			return cli.Usagef("--source-sha256 and --source-strip mean nothing without --source-url")
+			return cli.Usagef("--source-sha256 and --source-strip need --source-url")
 		}
 		return nil
 	}

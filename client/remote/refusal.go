@@ -33,7 +33,7 @@ func BrokerError(ctx context.Context, broker *signaling.Client, as string, err e
 	}
 }
 
-// problemError is for an error in the broker's response.
+// problemError returns the error for a problem in the broker's response.
 func problemError(broker *signaling.Client, as string, p *api.Problem) error {
 	text := p.Detail
 	if text == "" {

@@ -29,12 +29,12 @@ func TestRefusedUsers(t *testing.T) {
 		want    string
 		hint    string
 	}{
-		{"nobody", "", problem(401, api.CodeUnauthorized, 0), 0, "the broker refuses: no (401 unauthorized)", "--access-key-file, --user-key or --oidc"},
+		{"anonymous", "", problem(401, api.CodeUnauthorized, 0), 0, "the broker refuses: no (401 unauthorized)", "--access-key-file, --user-key or --oidc"},
 		{"bad token", "the access key in k", problem(401, api.CodeBadToken, 0), 0, "(401 bad_token)", "the request carried the access key in k; ask the broker"},
 		{"bad token and a wrong clock", "the OIDC token in t", problem(401, api.CodeBadToken, 0), -2 * time.Minute, "(401 bad_token)", "clock is 2m0s ahead of the broker's"},
 		{"not allowed", "the SSH key SHA256:x", problem(403, api.CodeForbidden, 0), 0, "(403 forbidden)", "the request carried the SSH key SHA256:x"},
 		{"quota", "the SSH key SHA256:x", problem(429, api.CodeTooFast, 300), 0, "(429 too_fast)", "another try in 5m0s"},
-		{"quota of nobody", "", problem(429, api.CodeTooFast, 300), 0, "(429 too_fast)", "show the broker who you are"},
+		{"quota of an anonymous user", "", problem(429, api.CodeTooFast, 300), 0, "(429 too_fast)", "show the broker who you are"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestRefusedUsers(t *testing.T) {
 	}
 }
 
-// TestShortRetryAfterIsHonored: the client waits and asks again.
+// TestShortRetryAfterIsHonored: the client waits and retries.
 func TestShortRetryAfterIsHonored(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, fakefarm.Succeeds(fakefarm.Made()))
@@ -68,7 +68,7 @@ func TestShortRetryAfterIsHonored(t *testing.T) {
 		t.Fatal(err)
 	}
 	if took := time.Since(start); took < time.Second || len(b.Needs()) != 2 {
-		t.Errorf("it asked %d times within %v", len(b.Needs()), took)
+		t.Errorf("it sent %d requests within %v", len(b.Needs()), took)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestWrongClockIsNamed(t *testing.T) {
 			return ok && n.Code == NoticeClockSkew && (want == "" || strings.Contains(n.Message, want))
 		})
 		if told != (want != "") {
-			t.Errorf("a clock %v off: told %v", ahead, told)
+			t.Errorf("a clock that is %v off: the notice is %v", ahead, told)
 		}
 	}
 }

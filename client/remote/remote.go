@@ -71,7 +71,7 @@ type Job struct {
 	// agent before that.
 	Trust *trust.Agents
 	// AllowUnsealed lets the broker read the offer when an agent has no key to
-	// seal it to. Answers are signed all the same.
+	// seal it to. Answers are still signed.
 	AllowUnsealed bool
 	// Need is the request to the broker. Run adds the certificate's fingerprint and
 	// the channels.
@@ -96,7 +96,7 @@ type Job struct {
 	KeepLocal bool
 	// PlainDTLS is for peer.Config.
 	PlainDTLS bool
-	// QueueTimeout bounds the time until an agent takes the job; 0 is no bound.
+	// QueueTimeout bounds the time until an agent takes the job; 0 waits forever.
 	QueueTimeout time.Duration
 	// Events gets the job's events, one at a time, and none after Run has returned.
 	// It should not block. Nil discards them.
@@ -117,14 +117,14 @@ type Outcome struct {
 	Sent channel.Transferred
 	// Up and Down are the bytes of all messages.
 	Up, Down int64
-	// Setup is the time from the start of Run until this end learned that the build
+	// Setup is the time from the start of Run until the client learned that the build
 	// command runs on the agent; Total is the time until the end.
 	Setup, Total time.Duration
 }
 
-// Run does the job and tells the broker how it ended. If the agent is lost or fails,
-// Run asks the broker once for another one. It returns when the job is over, however it
-// ended; see the package's comment. Canceling ctx cancels the build on the agent.
+// Run does the job and confirms its outcome to the broker. If the agent is lost or fails,
+// Run requests another agent once. It returns when the job has ended; the package comment
+// lists the ways in which it ends. Canceling ctx cancels the build on the agent.
 func Run(ctx context.Context, job Job) (*Outcome, error) {
 	if job.Logger == nil {
 		job.Logger = slog.New(slog.DiscardHandler)

@@ -82,7 +82,7 @@ func TestSuccess(t *testing.T) {
 	t.Parallel()
 	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
 		if s.Build.Project != "hello" {
-			t.Errorf("the agent was asked for %+v", s.Build)
+			t.Errorf("the build request to the agent is %+v", s.Build)
 		}
 		err := fakefarm.Succeeds(fakefarm.Made())(ctx, s)
 		if text, readErr := os.ReadFile(filepath.Join(s.Dir, "main.c")); readErr != nil || !strings.HasPrefix(string(text), "int main") {
@@ -104,7 +104,7 @@ func TestSuccess(t *testing.T) {
 	}
 	said(t, b, api.OutcomeSucceeded)
 	if took := b.Words()[0].DurationMS; took > got.Total.Milliseconds() {
-		t.Errorf("the broker was told that it took %d ms from the answer on, of %v in all", took, got.Total)
+		t.Errorf("the client confirmed %d ms from the answer to the end, of %v in all", took, got.Total)
 	}
 	if text, err := os.ReadFile(filepath.Join(x.dir, "hello.bin")); string(text) != fakefarm.Image() {
 		t.Errorf("hello.bin: %q, %v", text, err)
@@ -140,7 +140,7 @@ func TestSuccess(t *testing.T) {
 		}
 	}
 	if need := b.Needs()[0]; need.Target != "esp32c3" || !slices.Equal(need.RequiredChannels, x.job.labels()) {
-		t.Errorf("the broker was asked for %+v", need)
+		t.Errorf("the broker got the need %+v", need)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestSourceByReference(t *testing.T) {
 	source := channel.Source{URL: "https://example.org/hello.tar.gz", SHA256: strings.Repeat("ab", 32), StripComponents: 1}
 	b := fakefarm.New(t, func(ctx context.Context, s *fakefarm.Session) error {
 		if s.Build.Source == nil || *s.Build.Source != source {
-			t.Errorf("the agent was asked for %+v", s.Build)
+			t.Errorf("the build request to the agent is %+v", s.Build)
 		}
 		return fakefarm.Succeeds(fakefarm.Made())(ctx, s)
 	})
@@ -162,7 +162,7 @@ func TestSourceByReference(t *testing.T) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	if need := b.Needs()[0]; slices.Contains(need.RequiredChannels, channel.LabelSource) {
-		t.Errorf("the broker was asked for %q", need.RequiredChannels)
+		t.Errorf("the broker got the channels %q", need.RequiredChannels)
 	}
 }
 
@@ -186,7 +186,7 @@ func TestFailures(t *testing.T) {
 	}{
 		{name: "compiler error", agent: fakefarm.Fails, exit: cli.BuildFailed, want: "the build failed: make ended with exit code 2", says: api.OutcomeBuildFailed},
 		{name: "time limit", agent: result(api.OutcomeTimedOut, channel.ProblemTimeLimit, "it took longer than 60 s"), exit: cli.BuildFailed, want: "longer than 60 s", says: api.OutcomeTimedOut},
-		{name: "no recipe", agent: result(api.OutcomeRefused, channel.ProblemNoRecipe, "no recipe recognises the project"), exit: cli.NoAgent, want: "no recipe", says: api.OutcomeRefused},
+		{name: "no recipe", agent: result(api.OutcomeRefused, channel.ProblemNoRecipe, "no recipe recognizes the project"), exit: cli.NoAgent, want: "no recipe", says: api.OutcomeRefused},
 		{name: "manifest refused", agent: result(api.OutcomeRefused, channel.ProblemManifest, "the manifest is refused"), exit: cli.Usage, want: "manifest", says: api.OutcomeRefused},
 		{name: "reference refused", agent: result(api.OutcomeRefused, channel.ProblemSource, "the host example.org is not allowed"), exit: cli.Usage, want: "example.org is not allowed", says: api.OutcomeRefused},
 		{name: "archive with another hash", agent: result(api.OutcomeRefused, channel.ProblemContent, "the archive has the SHA-256 ab"), exit: cli.Verification, want: "the archive has", says: api.OutcomeRefused},
@@ -194,7 +194,7 @@ func TestFailures(t *testing.T) {
 		{name: "result without a reason", agent: func(ctx context.Context, s *fakefarm.Session) error {
 			return s.End(ctx, channel.Result{Outcome: api.OutcomeRefused})
 		}, exit: cli.NoAgent, want: `ended as "refused"`, says: api.OutcomeRefused},
-		{name: "agent that cancels by itself", agent: result(api.OutcomeCanceled, channel.ProblemCanceled, "the build was canceled"), exit: cli.LostAgent, want: "bench gave up", says: api.OutcomeAgentFailed},
+		{name: "agent that cancels unasked", agent: result(api.OutcomeCanceled, channel.ProblemCanceled, "the build was canceled"), exit: cli.LostAgent, want: "bench gave up", says: api.OutcomeAgentFailed},
 		{name: "agent vanishes", agent: func(ctx context.Context, s *fakefarm.Session) error {
 			return fakefarm.Starts(ctx, s) // and its connection is closed
 		}, exit: cli.LostAgent, want: "lost bench in the middle of the job", within: 10 * time.Second, says: api.OutcomeLost},
@@ -261,7 +261,7 @@ func TestFailures(t *testing.T) {
 		{name: "broker refuses", change: func(b *fakefarm.Settings, _ *try) {
 			b.Problem = &api.Problem{Status: 403, Code: api.CodeForbidden, Detail: "not for you"}
 		}, exit: cli.Broker, want: "the broker refuses: not for you (403 forbidden)"},
-		{name: "nobody takes it", change: func(b *fakefarm.Settings, x *try) {
+		{name: "no agent takes it", change: func(b *fakefarm.Settings, x *try) {
 			b.Hold = true
 			x.job.QueueTimeout = 3 * time.Second
 		}, exit: cli.NoAgent, want: "no agent took the job within 3s"},
@@ -304,7 +304,7 @@ func TestFailures(t *testing.T) {
 				t.Errorf("hints %q, want %q", hints, tt.hint)
 			}
 			if strings.Count(err.Error(), tt.want) != 1 {
-				t.Errorf("the error is said twice: %v", err)
+				t.Errorf("the error is repeated: %v", err)
 			}
 			if took := time.Since(start); tt.within > 0 && took > tt.within {
 				t.Errorf("it took %v to notice", took)
@@ -314,7 +314,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// lie sends a content that differs from the manifest's.
+// lie sends contents that differ from the manifest.
 func lie(ctx context.Context, m channel.Messages) error {
 	files := fakefarm.Artifacts(map[string]string{"a.bin": "good"})
 	manifest := &channel.Manifest{Files: []channel.File{{Path: "a.bin", Kind: channel.KindFile, Size: 4, SHA256: files[0].SHA256}}}
@@ -328,7 +328,7 @@ func lie(ctx context.Context, m channel.Messages) error {
 	return channel.WriteObject(ctx, m, channel.ObjectContents, 4, strings.NewReader("evil"))
 }
 
-// TestAgentThatClosesFirst: the job succeeds if all has arrived, also if the agent does
+// TestAgentThatClosesFirst: the job succeeds if all has arrived, even if the agent does
 // not wait for the client to close the connection.
 func TestAgentThatClosesFirst(t *testing.T) {
 	t.Parallel()
@@ -338,7 +338,7 @@ func TestAgentThatClosesFirst(t *testing.T) {
 		}
 		result := &channel.Result{Outcome: api.OutcomeSucceeded, Artifacts: fakefarm.Artifacts(fakefarm.Made())}
 		err := s.Say(ctx, &channel.Message{Type: channel.TypeResult, Result: result})
-		_ = s.Firmware(ctx, fakefarm.Made()) // the client may have closed before it said that it has all
+		_ = s.Firmware(ctx, fakefarm.Made()) // the client may close the channel before it acknowledges all of it
 		return err
 	})
 	for range 20 {
@@ -368,12 +368,12 @@ func TestCancelStopsTheBuild(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	if !slices.ContainsFunc(x.events, func(e Event) bool { _, ok := e.(Canceling); return ok }) {
-		t.Error("the user was not told")
+		t.Error("the user got no notice")
 	}
 	select {
 	case <-canceled:
 	case <-time.After(10 * time.Second):
-		t.Error("the agent was not told")
+		t.Error("the agent got no cancel message")
 	}
 	said(t, b, api.OutcomeCanceled)
 }
@@ -432,7 +432,7 @@ func TestAgentsGetTheirOwnCacheKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := <-seen; got != c.want {
-			t.Errorf("the agent was shown %q, want %q", got, c.want)
+			t.Errorf("the agent got the key %q, want %q", got, c.want)
 		}
 	}
 }

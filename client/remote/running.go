@@ -14,7 +14,7 @@ import (
 	"github.com/farforge/farforge/common/peer"
 )
 
-// running is a job on a connected agent. Each channel has a goroutine; drive alone
+// running is a job on a connected agent. Each channel has a goroutine; only drive
 // decides.
 type running struct {
 	job       *Job
@@ -120,9 +120,9 @@ func (r *running) drive(ctx context.Context) error {
 	}
 }
 
-// judge tells whether the job has ended, and how. This side's reason to stop comes
-// first, unless the agent only closed a channel: then its result, if it arrived, has the
-// reason.
+// judge reports whether the job has ended, and how. This side's reason to stop takes
+// precedence, unless the agent only closed a channel: then its result, if it arrived, has
+// the reason.
 func (r *running) judge(result *channel.Result) (ended bool, err error) {
 	switch {
 	case result == nil:
@@ -140,8 +140,8 @@ func (r *running) judge(result *channel.Result) (ended bool, err error) {
 	}
 }
 
-// giveUp asks the agent to stop and keeps the reason. Only the first call counts, except
-// that the reason for closing a channel replaces the closing.
+// giveUp asks the agent to stop and keeps the reason. Only the first reason counts, but
+// any reason replaces the error of a closed channel.
 func (r *running) giveUp(work context.Context, cause error) {
 	if r.cause != nil {
 		if isClosing(r.cause) && !isClosing(cause) {

@@ -34,7 +34,7 @@ func TestWaitingInWords(t *testing.T) {
 	}
 }
 
-// TestWaitingWithAbsurdNumbers: no number of a broker makes a wrong text.
+// TestWaitingWithAbsurdNumbers: the text is valid for every number that a broker sends.
 func TestWaitingWithAbsurdNumbers(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{math.MinInt, -1, 0} {

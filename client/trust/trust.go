@@ -47,7 +47,7 @@ func DefaultFile(getenv func(string) string) (string, error) {
 	if !filepath.IsAbs(dir) { // the XDG specification ignores relative paths
 		var err error
 		if dir, err = os.UserConfigDir(); err != nil {
-			return "", cli.Failf(cli.Usage, "there is no place for %s: %w", FileName, err).
+			return "", cli.Failf(cli.Usage, "cannot find the folder of %s: %w", FileName, err).
 				Hint("name a file with --known-agents")
 		}
 	}
@@ -74,8 +74,8 @@ func (a *Agents) Vet(name string, key ssh.PublicKey) error {
 	return a.explain(err)
 }
 
-// Meet adds an agent that has proved to hold the key to the file, and tells whether it is
-// new.
+// Meet adds an agent that has proved that it holds the key to the file, and reports
+// whether the agent is new.
 func (a *Agents) Meet(name string, key ssh.PublicKey) (first bool, err error) {
 	principal := a.Principal(name)
 	err = a.Known.Check(principal, key)
@@ -122,8 +122,8 @@ func (a *Agents) explain(err error) error {
 	}
 }
 
-// Changed returns the user's error for an agent with another key than before. It has all
-// that a user needs to tell a new key from an attack.
+// Changed returns the user's error for an agent that presents another key than before. It
+// has all that a user needs to distinguish a new key from an attack.
 func Changed(e *identity.ChangedError) *cli.Error {
 	return cli.Failf(cli.Verification, "WARNING: THE IDENTITY OF THE AGENT %s HAS CHANGED", e.Principal).Hint(
 		"ANOTHER MACHINE MAY BE POSING AS THIS AGENT, to read your source and to put other firmware on your board: the broker, or an attacker who has taken it over",

@@ -90,8 +90,8 @@ func TestRefused(t *testing.T) {
 			a.Known.Path() + ", line 1", "client agents forget --known-agents '" + a.Known.Path() + "' bench@broker.example.org",
 		}},
 		{"changed while connecting", meet("bench", other), []string{"HAS CHANGED"}},
-		{"changed, strictly", strict.Vet("bench", other), []string{"HAS CHANGED"}},
-		{"unknown, strictly", strict.Vet("new", other), []string{"new@broker.example.org is not known", ssh.FingerprintSHA256(other), "client agents trust", publicLine(other)}},
+		{"changed, with --strict-agents", strict.Vet("bench", other), []string{"HAS CHANGED"}},
+		{"unknown, with --strict-agents", strict.Vet("new", other), []string{"new@broker.example.org is not known", ssh.FingerprintSHA256(other), "client agents trust", publicLine(other)}},
 		{"weak key", a.Vet("weak", weakKey), []string{"an RSA key of fewer than 3072 bits"}},
 		{"by hand", Remember(a.Known, "bench@broker.example.org", other), []string{"is trusted with another key already", "client agents forget"}},
 	} {

@@ -1,5 +1,5 @@
-// Package cli has what the three programs share on their command line: exit
-// codes, errors with hints, logs, versions, sizes, signals, and flags with
+// Package cli holds the parts of the command line that the three programs share:
+// exit codes, errors with hints, logs, versions, sizes, signals, and flags with
 // headings.
 //
 // A command that fails writes one "error:" line and then its "hint:" lines to
@@ -13,7 +13,7 @@
 //
 //	return cli.Usagef("--max-wait: %v is more than 25s", wait).Hint("use --max-wait 25s")
 //
-// An option is written once. A room declares a Config with these methods, and
+// An option is written once. A package declares a Config with these methods, and
 // commands compose the Configs:
 //
 //	func (c *Config) Register(f *pflag.FlagSet)   // flags and defaults
@@ -109,8 +109,8 @@ func (e *Error) WithCode(code string) *Error {
 	return e
 }
 
-// Require returns nil if ok, and otherwise an error that says what the value of
-// a flag must be.
+// Require returns nil if ok, and otherwise an error that names the values that a
+// flag accepts.
 func Require(ok bool, flag, want string) error {
 	if ok {
 		return nil

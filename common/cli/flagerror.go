@@ -9,7 +9,7 @@ import (
 )
 
 // FlagError rewords an error of the flag parser in the form that Validate methods use,
-// "--flag: what is wrong". It keeps the hints of the value's own parser.
+// "--flag: problem". It keeps the hints of the value's own parser.
 func FlagError(err error) *Error {
 	var wrong *pflag.InvalidValueError
 	if !errors.As(err, &wrong) {

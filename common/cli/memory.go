@@ -8,8 +8,8 @@ import (
 
 // Memory is an amount of memory or disk in MiB. As text it is a whole number of
 // MiB, or a number with a unit: "512", "512M", "512MiB", "2G", "1T". It is a
-// flag's value and a TOML value. 0 stands for an amount that is not given, and
-// cannot be written.
+// flag's value and a TOML value. 0 stands for an amount that is not given; it
+// has no text.
 type Memory int
 
 // MiB is one mebibyte in bytes.

@@ -20,7 +20,7 @@ const SignalGap = 250 * time.Millisecond
 // nothing to drain, drains is false: the first signal cancels its context. Signals
 // within [SignalGap] of each other count as one.
 //
-// The caller must call stop, which ends the watching.
+// The caller must call stop, which stops watching for signals.
 func Signals(parent context.Context, drains bool) (ctx context.Context, drain <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 3)

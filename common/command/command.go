@@ -97,7 +97,7 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// noVerb is for commands that take verbs and no other arguments.
+// noVerb refuses arguments of commands that take verbs only.
 func noVerb(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -109,7 +109,7 @@ func noVerb(cmd *cobra.Command, args []string) error {
 	return err.Hint("see " + cmd.CommandPath() + " --help")
 }
 
-// flagError is for command lines that cannot be parsed.
+// flagError returns the error for a command line that cannot be parsed.
 func flagError(cmd *cobra.Command, err error) error {
 	failed := cli.FlagError(err)
 	if len(cli.Hints(failed)) > 0 {
@@ -141,7 +141,7 @@ func similarFlags(cmd *cobra.Command, mistyped string) []string {
 // groupKey annotates commands that only hold verbs.
 const groupKey = "farforge_group"
 
-// Group makes cmd hold verbs. By itself it does nothing but show its help.
+// Group makes cmd hold verbs. Without a verb, cmd shows its help.
 func Group(cmd *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
 	cmd.Annotations = map[string]string{groupKey: "true"}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }

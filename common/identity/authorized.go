@@ -24,28 +24,29 @@ type Authorized struct {
 	Name        string
 	Fingerprint string
 	Key         ssh.PublicKey
-	// Targets are the chips that the agent may build for; empty is all.
+	// Targets lists the chips that the agent may build for; empty means all.
 	Targets []string
-	// Tags are what clients can require; empty accepts those that the agent announces.
+	// Tags lists the tags that clients can require; empty accepts those that the agent
+	// announces.
 	Tags []string
 	// Expires is the end of the line's validity; zero is none.
 	Expires time.Time
 }
 
-// Expired tells whether the line is no longer valid.
+// Expired reports whether the line is no longer valid.
 func (a *Authorized) Expired(now time.Time) bool {
 	return !a.Expires.IsZero() && !now.Before(a.Expires)
 }
 
 // ErrUnusable is wrapped by the error for a key that OpenSSH can use and Farforge
-// cannot: a short RSA key, a security key, a kind that came later.
+// cannot: a short RSA key, a security key, or a newer kind of key.
 var ErrUnusable = errors.New("the key cannot be used here")
 
 // ParseAuthorized reads an authorized_agents file: OpenSSH's authorized_keys
 // format (sshd(8)), one key a line, with the agent's name as its comment. It ignores
 // blank lines and lines that begin with #. Any other line that [ParseAuthorizedEntry]
 // refuses is an error with the line's number, and so are a key and a name on two
-// lines: a typing mistake must not lock an agent out in silence or let two share a
+// lines: a typing mistake must not lock an agent out silently or let two agents share a
 // name. Expired lines are returned, too.
 func ParseAuthorized(data []byte) ([]Authorized, error) { return ParseUsable(data, nil) }
 
@@ -95,8 +96,8 @@ func ParseUsable(data []byte, skipped func(error)) ([]Authorized, error) {
 //	tags="eu,reviewed"        its tags, in place of those that it announces
 //	expiry-time="20271231"    YYYYMMDD[Z] or YYYYMMDDHHMM[SS][Z], the end of the line
 //
-// Any other is an error, because an option that is not obeyed is a false
-// promise. So are a key that [CheckStrength] refuses (ErrUnusable), and a name that is
+// Any other option is an error, because the operator relies on every option that the
+// file has. So are a key that [CheckStrength] refuses (ErrUnusable), and a name that is
 // longer than 128 bytes or has control characters.
 func ParseAuthorizedEntry(line string) (Authorized, error) {
 	agent, options, err := parseLine(line)

@@ -28,16 +28,16 @@ type KnownAgent struct {
 	Key       ssh.PublicKey
 	// Line is the line's number, from 1.
 	Line int
-	// After and Before bound the time in which the line holds; zero is no bound.
+	// After and Before bound the time in which the line holds; zero means no bound.
 	After, Before time.Time
 }
 
-// Matches tells whether the line is about this principal.
+// Matches reports whether the line is about this principal.
 func (a *KnownAgent) Matches(principal string) bool {
 	return matchList(a.Principal, principal)
 }
 
-// Valid tells whether the line holds at a time.
+// Valid reports whether the line holds at a time.
 func (a *KnownAgent) Valid(at time.Time) bool {
 	return (a.After.IsZero() || !at.Before(a.After)) && (a.Before.IsZero() || !at.After(a.Before))
 }
@@ -56,15 +56,15 @@ func (e *ChangedError) Error() string {
 }
 
 // KnownAgents is a known_agents file. It has OpenSSH's allowed_signers format
-// (ssh-keygen(1)), so that ssh-keygen -Y verify -f takes it as it is:
+// (ssh-keygen(1)), so that ssh-keygen -Y verify -f accepts it:
 //
 //	bench-1@broker.example.org ssh-ed25519 AAAA…
 //	*@farm.example.org valid-before="20271231Z" ssh-ed25519 AAAA…
 //
 // Lists, patterns, quotes and options mean the same here as there. A line that
-// cannot be obeyed is an error that names it; none is passed over.
+// cannot be obeyed is an error that names the line.
 //
-// Every method reads the file anew. Changes replace it whole, under a lock, so
+// Every method reads the file again. Changes replace it whole, under a lock, so
 // that several clients may share it.
 type KnownAgents struct {
 	path string

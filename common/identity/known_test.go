@@ -20,7 +20,7 @@ func TestKnownAgents(t *testing.T) {
 		t.Fatal(who)
 	}
 	if err := known.Check(who, a.Public()); !errors.Is(err, ErrUnknownAgent) {
-		t.Fatalf("before the first meeting: %v", err)
+		t.Fatalf("before the agent is known: %v", err)
 	}
 	for range 2 {
 		if err := known.Trust(who, a.Public()); err != nil {
@@ -125,7 +125,7 @@ func TestKnownLines(t *testing.T) {
 		{`vm@h valid-before="x" ` + keyA, "line 2: valid-before"},
 		{`vm@h valid-after="20210101",valid-before="20200101" ` + keyA, "line 2: valid-before is not later"},
 		{"vm@h", "line 2: it has no public key"},
-		{"vm@h nonsense", "line 2: there is no public key"},
+		{"vm@h nonsense", "line 2: no public key"},
 		{keyA, "line 2: "},
 		{`"vm@h ` + keyA, "line 2: the double quote"},
 		{`v"m@h" ` + keyA, "line 2: it has a double quote"},

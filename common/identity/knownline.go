@@ -60,7 +60,7 @@ func parseKnownLine(text string) (knownLine, error) {
 	}
 	key, _, options, _, err := ssh.ParseAuthorizedKey([]byte(rest))
 	if err != nil {
-		return l, fmt.Errorf("there is no public key in OpenSSH format behind the names: %w", err)
+		return l, fmt.Errorf("no public key in OpenSSH format follows the names: %w", err)
 	}
 	agent := &KnownAgent{Principal: principals, Key: key}
 	if err := agent.obey(options); err != nil {
@@ -77,7 +77,7 @@ func cutPrincipals(text string) (principals, rest string, err error) {
 	if inner, ok := strings.CutPrefix(text, `"`); ok {
 		principals, rest, ok = strings.Cut(inner, `"`)
 		if !ok || rest == "" || !isBlank(rune(rest[0])) {
-			return "", "", errors.New("the double quote before the names has no partner behind them")
+			return "", "", errors.New("the double quote before the names is not closed")
 		}
 	} else if i := strings.IndexFunc(text, isBlank); i < 0 {
 		return "", "", errors.New("it has no public key")
@@ -98,7 +98,7 @@ func cutPrincipals(text string) (principals, rest string, err error) {
 	return principals, strings.Trim(rest, blanks), nil
 }
 
-// maxPattern bounds a pattern, in bytes. OpenSSH matches no longer one.
+// maxPattern bounds a pattern, in bytes. OpenSSH matches no longer pattern.
 const maxPattern = 1000
 
 // quoted writes names as cutPrincipals reads them.

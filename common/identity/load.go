@@ -78,8 +78,8 @@ func (l Loader) load(path string) (ssh.Signer, error) {
 	return signer, foreign(path, data, err)
 }
 
-// foreign adds to the error for a key file in a form that is not read the command
-// that converts it.
+// foreign adds a hint to the error for a key file in another form: the command that
+// converts it.
 func foreign(path string, data []byte, err error) error {
 	convert := ""
 	switch {
@@ -99,15 +99,15 @@ func foreign(path string, data []byte, err error) error {
 	return fmt.Errorf("%w; convert it with: %s", err, convert)
 }
 
-// OthersCanRead tells whether other users of this machine can read a file of this
-// mode. On Windows, where a mode says nothing about that, it is false.
+// OthersCanRead reports whether other users of this machine can read a file of this
+// mode. It returns false on Windows, where the mode does not show that.
 func OthersCanRead(mode fs.FileMode) bool { return othersCanRead(runtime.GOOS, mode) }
 
 func othersCanRead(system string, mode fs.FileMode) bool {
 	return system != "windows" && mode.Perm()&0o077 != 0
 }
 
-// CheckStrength refuses keys that prove too little: DSA, RSA below MinRSABits,
+// CheckStrength refuses keys that are too weak: DSA, RSA below MinRSABits,
 // and kinds that OpenSSH has but Farforge does not. Its errors wrap ErrUnusable.
 func CheckStrength(key ssh.PublicKey) error {
 	switch key.Type() {

@@ -77,7 +77,7 @@ func TestProtectedKey(t *testing.T) {
 	if _, err := ask("wrong", nil).Load(path); err == nil {
 		t.Error("a wrong passphrase opened the key")
 	}
-	giveUp := errors.New("nobody typed")
+	giveUp := errors.New("no passphrase was typed")
 	if _, err := ask("", giveUp).Load(path); !errors.Is(err, giveUp) {
 		t.Errorf("got %v", err)
 	}
@@ -135,7 +135,7 @@ func TestByteOrderMarkBeforeAKey(t *testing.T) {
 	signs(t, key)
 }
 
-// TestModesOnWindows: a mode says nothing about who can read a file there.
+// TestModesOnWindows: on Windows a mode does not show which users can read a file.
 func TestModesOnWindows(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o600, 0o644, 0o666, 0o400} {
 		if othersCanRead("windows", mode) {

@@ -16,7 +16,7 @@ import (
 const agentTimeout = time.Minute
 
 // agentSigner signs with a key that ssh-agent holds. It connects for each
-// signature, so that it needs no Close and ssh-agent may restart.
+// signature, so that it needs no Close method and ssh-agent may restart.
 type agentSigner struct {
 	socket string
 	public ssh.PublicKey

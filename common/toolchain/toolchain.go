@@ -1,4 +1,4 @@
-// Package toolchain defines the toolchains that a job accepts. A requirement is
+// Package toolchain defines the toolchains that a job accepts. A requirement is one of
 //
 //	esp-idf            any version
 //	esp-idf@5.3        5.3 and all versions that begin with 5.3., such as 5.3.1
@@ -78,7 +78,7 @@ func constraint(s string) (*semver.Constraints, error) {
 	return semver.NewConstraint(s)
 }
 
-// Accepts tells whether this version of the named toolchain meets the requirement.
+// Accepts reports whether this version of the named toolchain meets the requirement.
 func (r *Requirement) Accepts(version string) bool {
 	if r.Version == "" || version == r.Version {
 		return true

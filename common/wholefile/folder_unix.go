@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// syncFolder makes changes of a folder's entries permanent. Some network file systems do
-// that by themselves and have no sync of folders.
+// syncFolder makes changes of a folder's entries permanent. Some network file systems
+// always do that and cannot sync folders.
 func syncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

@@ -41,7 +41,7 @@ func alone(t *testing.T, dir string, names ...string) {
 func TestLinks(t *testing.T) {
 	for name, want := range map[string]struct {
 		real string
-		mode fs.FileMode // of what the link's path leads to
+		mode fs.FileMode // of the file at the end of the link
 		link bool
 	}{
 		"write":   {"old", 0o600, false},
@@ -145,7 +145,7 @@ func TestFailures(t *testing.T) {
 	}
 	for name, write := range ways {
 		if err := write(filepath.Join(dir, "missing", "file"), nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s into no folder: %v", name, err)
+			t.Errorf("%s into a missing folder: %v", name, err)
 		}
 		if err := write(folder, []byte("x"), 0o600); err == nil {
 			t.Errorf("%s in the place of a folder", name)
@@ -159,7 +159,7 @@ func TestFailures(t *testing.T) {
 }
 
 // TestTemporaryName: the name of a temporary file differs from those of other files, so
-// that a program can remove what a crash has left.
+// that a program can remove the files that a crash has left.
 func TestTemporaryName(t *testing.T) {
 	dir := t.TempDir()
 	err := write(filepath.Join(dir, "keys"), []byte("secret"), 0o644, nil, func(from, _ string) error {
@@ -199,7 +199,7 @@ func TestReadersSeeItWhole(t *testing.T) {
 						}
 						data, err := os.ReadFile(path)
 						if err != nil || !oneOf(versions, data) {
-							t.Errorf("a reader sees %d bytes that nobody has written, %v", len(data), err)
+							t.Errorf("a reader sees %d bytes that no writer has written, %v", len(data), err)
 							return
 						}
 					}
@@ -244,7 +244,7 @@ func TestKilled(t *testing.T) {
 		if err := writer.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for start := time.Now(); ; time.Sleep(time.Millisecond) { // once it has written, which it does not cease to do
+		for start := time.Now(); ; time.Sleep(time.Millisecond) { // kill it once it has written; it never stops writing
 			if _, err := os.Stat(path); err == nil {
 				break
 			}

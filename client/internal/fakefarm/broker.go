@@ -1,6 +1,6 @@
 // Package fakefarm stands in for a broker and an agent in the client's tests: the broker
 // on a real HTTP socket, the agent on a real peer connection. They speak common/api,
-// common/envelope and common/channel, and behave as the test sets them, well or badly
+// common/envelope and common/channel, and follow the test's settings, honest or hostile
 // ([Hostile]). They neither schedule nor compile.
 package fakefarm
 
@@ -62,7 +62,7 @@ type Broker struct {
 type Settings struct {
 	// Agent does the jobs.
 	Agent Agent
-	// Key and Name are the agent's.
+	// Key and Name identify the agent.
 	Key  *identity.Key
 	Name string
 	// Allow judges the channels; nil allows all.
@@ -72,7 +72,7 @@ type Settings struct {
 	// Expired is the number of offers before these that get the response that their
 	// grant has expired.
 	Expired int
-	// Explanation goes to clients that request one.
+	// Explanation is sent to clients that request one.
 	Explanation []api.Explained
 	// Hold delays the answers to offers until their requests end.
 	Hold bool
@@ -86,7 +86,7 @@ type Settings struct {
 	Deaf bool
 	// Farm is the list of GET /agents.
 	Farm []api.AgentInfo
-	// Users are the fingerprints of keys that may open a user's session.
+	// Users lists the fingerprints of keys that may open a user's session.
 	Users []string
 	Hostile
 }

@@ -1,4 +1,4 @@
-// Package screen stands in for a terminal in tests: it shows what a program has drawn. It
+// Package screen stands in for a terminal in tests: it keeps the text that a program draws. It
 // knows the few control sequences of ECMA-48 that the client writes, and panics on
 // others. Lines that scroll away at the top are lost, as they are for a program that
 // redraws.
@@ -56,7 +56,7 @@ func (s *Screen) String() string {
 	return strings.TrimRight(text.String(), "\n")
 }
 
-// AtRest tells whether the terminal is ready for a shell: the cursor is visible and at
+// AtRest reports whether the terminal is ready for a shell: the cursor is visible and at
 // the start of a line, and long lines wrap.
 func (s *Screen) AtRest() bool {
 	s.mu.Lock()
