@@ -44,7 +44,7 @@ func TestReach(t *testing.T) {
 		"through the AMP cache localhost:": {"--ampcache", cache.URL},
 	} {
 		args := append([]string{"build", dir, "--ca-file", ca.File(), "--user-key", userKey}, flags...)
-		f.client(t.Context(), args...).want(t, 0, "the broker is reached "+want)
+		f.client(t.Context(), args...).want(t, 0, "the client reaches the broker "+want)
 	}
 	if cache.Served() < 4 { // hello, session, grant, offer
 		t.Errorf("the cache has served %d pages, want 4 or more", cache.Served())
