@@ -156,12 +156,12 @@ func TestKilledAgentLeavesNoProcess(t *testing.T) {
 		}
 	}
 	if len(f.workspaces()) != 1 {
-		t.Fatalf("this test leaves nothing to be swept: %q", f.workspaces())
+		t.Fatalf("the killed agent left nothing to remove: %q", f.workspaces())
 	}
 	next := f.start()
 	f.broker.Next() // it works again
 	if left := f.workspaces(); len(left) > 0 {
-		t.Errorf("the next agent has not swept %q", left)
+		t.Errorf("the next agent has not removed %q", left)
 	}
 	next.Process.Signal(syscall.SIGTERM)
 }
@@ -212,7 +212,7 @@ func TestIdleAgentLeavesAtOnce(t *testing.T) {
 		t.Errorf("drained with %v", err)
 	}
 	if !strings.Contains(p.log.String(), "builds for esp32c3 with sh 1.0") {
-		t.Error("it did not say what it builds for")
+		t.Error("the log does not say what the agent builds for")
 	}
 }
 

@@ -74,8 +74,8 @@ var bombs = map[string]func() (int64, io.Reader){
 	"links":      func() (int64, io.Reader) { return links(1000, 3) },
 }
 
-// TestBombsAreCheap sends the agent's program messages that are made to be
-// expensive, and reads in /proc what they cost.
+// TestBombsAreCheap sends the agent messages that are meant to be expensive, and
+// reads their cost in /proc.
 func TestBombsAreCheap(t *testing.T) {
 	f := newFarm(t)
 	p := f.start("--sandbox", "none")

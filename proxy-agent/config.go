@@ -18,7 +18,7 @@ import (
 	"github.com/farforge/farforge/proxy-agent/worker"
 )
 
-// Config composes the options of the agent's rooms.
+// Config composes the options of the agent's packages.
 type Config struct {
 	URL     string
 	State   stateConfig

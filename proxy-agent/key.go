@@ -18,7 +18,7 @@ import (
 const (
 	// maxPassphrase bounds a file with a passphrase, in bytes.
 	maxPassphrase = 4096
-	// askTimes is how many passphrases the user may try, as with ssh.
+	// askTimes bounds the passphrases that the user may try, as in ssh.
 	askTimes = 3
 )
 
@@ -75,7 +75,7 @@ func readPassphrase(path string) ([]byte, error) {
 	return bytes.TrimRight(data, "\r\n"), nil
 }
 
-// askPassphrase asks on the terminal, without echo, until a signal comes.
+// askPassphrase asks on the terminal, without echo, until a signal arrives.
 func (p program) askPassphrase(path string) ([]byte, error) {
 	fd := int(p.stdin.Fd())
 	if !term.IsTerminal(fd) {

@@ -28,7 +28,7 @@ import (
 	"github.com/farforge/farforge/proxy-agent/worker"
 )
 
-// parts are the rooms of a running agent.
+// parts are the components of a running agent.
 type parts struct {
 	log        *slog.Logger
 	key        *identity.Key
@@ -92,7 +92,7 @@ func (p program) run(cfg *Config) (err error) {
 
 // keys reads the agent's two keys. At the first start it makes them.
 func (p program) keys(cfg *Config, a *parts) error {
-	// A missing key at a path that the operator names is rather a typing mistake.
+	// A missing key at a path that the operator names is more likely a typing mistake.
 	key, made, err := p.openKey(&cfg.State, cfg.State.ownKey)
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (p program) work(cfg *Config, a *parts, hangups <-chan os.Signal) error {
 
 // serveOperator opens the operator's socket, and returns a channel that the
 // operator or a signal closes to drain the agent. An agent without the socket
-// works, too. running has the goroutine that ends with ctx.
+// works, too. running counts a goroutine that ends with ctx.
 func (p program) serveOperator(ctx context.Context, cfg *Config, a *parts, agent *worker.Worker, running *sync.WaitGroup) (<-chan struct{}, *operator.Server) {
 	drain := make(chan struct{})
 	closeDrain := sync.OnceFunc(func() { close(drain) })

@@ -81,7 +81,7 @@ func (p program) try(cfg *Config, name, dir, target string) error {
 		return usage(mistakes, "doc/recipes.md describes the format")
 	}
 	if recipe == nil {
-		return cli.Usagef("there is no recipe %q", name).Hint("the recipes are "+strings.Join(recipeNames(recipes), ", "), "name the folder of your own with --recipes")
+		return cli.Usagef("there is no recipe %q", name).Hint("the recipes are "+strings.Join(recipeNames(recipes), ", "), "name the folder of your own recipes with --recipes")
 	}
 	sb, err := cfg.Sandbox.Open(p.ctx)
 	if err != nil {

@@ -59,7 +59,7 @@ func noise(t *testing.T, n int) []byte {
 	return b
 }
 
-func TestWhatDoesNotFit(t *testing.T) {
+func TestRequestsThatDoNotFit(t *testing.T) {
 	var long *TooLong
 	if _, err := EncodePath(&Request{Method: "POST", Target: "/x", Body: noise(t, 6<<10)}); !errors.As(err, &long) {
 		t.Errorf("6 KiB of noise: %v", err)
@@ -179,7 +179,7 @@ func TestCacheURLs(t *testing.T) {
 		}
 		label, _, _ := strings.Cut(got.Host, ".")
 		if len(label) != 52 || strings.ToLower(label) != label || strings.ContainsAny(label, "018[:") {
-			t.Errorf("%s: the label %q is no hash in base 32", host, label)
+			t.Errorf("%s: the label %q is not a hash in base 32", host, label)
 		}
 	}
 }

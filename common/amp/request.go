@@ -80,7 +80,7 @@ func (r *Request) validate() error {
 func (r *Response) validate() error {
 	switch {
 	case r.Status < 200 || r.Status > 599:
-		return fmt.Errorf("%d is no HTTP status", r.Status)
+		return fmt.Errorf("%d is not an HTTP status", r.Status)
 	case !headerValue(r.ContentType) || !headerValue(r.RetryAfter) || !headerValue(r.Link) || !headerValue(r.Date):
 		return errors.New("a header has characters that headers cannot have")
 	}

@@ -203,7 +203,7 @@ type Status struct {
 	// that is neither here nor in RunningJobs may still be on its way to the agent.
 	EndedJobs    []string     `json:"ended_jobs,omitempty"`
 	Capabilities []Capability `json:"capabilities"`
-	// Recipes are what the agent builds projects with. Null: the agent does not
+	// Recipes are the recipes that the agent builds with. Null: the agent does not
 	// announce its recipes, and is assumed to have one for every kind.
 	Recipes []Recipe `json:"recipes,omitzero"`
 	// Tags are further properties, such as "eu" or "gpu". Tags in the operator's
@@ -239,7 +239,7 @@ type Recipe struct {
 	Kind string `json:"kind,omitempty"`
 	// Targets are the chips that it builds for; empty: any.
 	Targets []string `json:"targets,omitempty"`
-	// Toolchains are what it builds with, as NAME or NAME@VERSION.
+	// Toolchains are those that it uses, as NAME or NAME@VERSION.
 	Toolchains []string `json:"toolchains,omitempty"`
 }
 
@@ -330,7 +330,7 @@ type UserLimits struct {
 	SessionSecs int `json:"session_secs_per_day"`
 }
 
-// UserUsage is what a user may use and what it uses.
+// UserUsage is the limits and the usage of one user.
 type UserUsage struct {
 	User   string     `json:"user"`
 	Limits UserLimits `json:"limits"`

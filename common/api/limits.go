@@ -22,7 +22,7 @@
 // Every exchange is one bounded HTTP request; there is no stream of events. The
 // broker holds a request that waits for at most [MaxWait], and the requester sends
 // it again. The query parameter [WaitParam] asks for a shorter wait. A wait that
-// ends without a result is no error: a poll gets 204, an offer gets 202 with a
+// ends without a result is not an error: a poll gets 204, an offer gets 202 with a
 // [Waiting] body and a fresh grant for the same job.
 //
 // Bodies are JSON, except offers, answers and candidates, which are opaque bytes to

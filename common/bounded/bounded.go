@@ -1,9 +1,9 @@
 // Package bounded decodes JSON that another program sent, within limits.
 //
-// A sender that means harm makes a small message that is expensive to decode:
-// lists of millions of elements, thousands of brackets in each other, one
+// A malicious sender makes a small message that is expensive to decode:
+// lists of millions of elements, thousands of nested brackets, one
 // string without an end, all of it compressed a thousandfold. The standard
-// decoder reads such a text to its end before it says a word. This package
+// decoder reads such a text to its end before it returns an error. This package
 // puts a guard in front of it:
 //
 //	source ──▶ guard ──▶ encoding/json ──▶ value
@@ -31,8 +31,8 @@ import (
 type Limits struct {
 	Bytes  int64 // of the whole text; 64 KiB by default
 	Items  int   // elements and members in all; 16384 by default
-	Depth  int   // of lists and objects in each other; 32 by default
-	String int   // bytes of one string as it is written; as many as Bytes by default
+	Depth  int   // of nested lists and objects; 32 by default
+	String int   // bytes of one string as written; as many as Bytes by default
 	// Element bounds the bytes of one element that List decodes; 64 KiB by
 	// default.
 	Element int64
@@ -90,7 +90,7 @@ func Unmarshal(data []byte, l Limits, v any) error {
 // List reads one JSON value from r and calls use with every element of a list in
 // it: the list that is the value of the member, if the value is an object, or
 // the value itself, if member is empty. Other members are passed over. An error
-// of use ends the reading and is returned as it is.
+// of use ends the reading and is returned unchanged.
 func List[T any](ctx context.Context, r io.Reader, l Limits, member string, use func(T) error) error {
 	g := newGuard(ctx, r, l)
 	dec := json.NewDecoder(g)
@@ -116,7 +116,7 @@ func List[T any](ctx context.Context, r io.Reader, l Limits, member string, use 
 			continue
 		}
 		if found {
-			return fmt.Errorf("%w: the member %q is there twice", ErrForm, member)
+			return fmt.Errorf("%w: the member %q occurs twice", ErrForm, member)
 		}
 		found = true
 		if err := elements(g, dec, use); err != nil {
@@ -243,7 +243,7 @@ func (g *guard) judge(p []byte) error {
 			g.str = 0
 		case '[', '{':
 			if g.depth++; g.depth > g.limits.Depth {
-				return &Excess{"lists and objects in each other", int64(g.limits.Depth)}
+				return &Excess{"nested lists and objects", int64(g.limits.Depth)}
 			}
 			g.items++
 		case ']', '}':
@@ -310,7 +310,7 @@ func (g *guard) end(dec *json.Decoder) error {
 	case err == io.EOF:
 		return nil
 	case err == nil:
-		return fmt.Errorf("%w: something follows the value", ErrForm)
+		return fmt.Errorf("%w: data follows the value", ErrForm)
 	}
 	return g.because(err)
 }

@@ -35,8 +35,8 @@ func TestDecodeRefusesExcess(t *testing.T) {
 		{"elements and members", "[" + strings.Repeat("0,", 20) + "0]"},
 		{"elements and members", "[" + strings.Repeat("{},", 20) + "0]"},
 		{"elements and members", `{` + strings.Repeat(`"a":0,`, 20) + `"a":0}`},
-		{"lists and objects in each other", "[[[[]]]]"},
-		{"lists and objects in each other", strings.Repeat(`{"a":`, 100)},
+		{"nested lists and objects", "[[[[]]]]"},
+		{"nested lists and objects", strings.Repeat(`{"a":`, 100)},
 		{"bytes in one number", "[" + strings.Repeat("7", 300) + "]"},
 		{"bytes in one string", `"` + strings.Repeat("x", 30) + `"`},
 		{"bytes in one string", `{"` + strings.Repeat(`\"`, 30) + `":1}`},
@@ -57,7 +57,7 @@ func TestDecodeRefusesLongWhiteSpace(t *testing.T) {
 	}
 }
 
-func TestDecodeRefusesWhatIsNoJSON(t *testing.T) {
+func TestDecodeRefusesTextsThatAreNotJSON(t *testing.T) {
 	for _, text := range []string{"", "{", "[1", `"a`, "1 2", "{} {}", "nul", `{"a"}`, "\xff"} {
 		var v any
 		if err := Unmarshal([]byte(text), Limits{}, &v); err == nil {
@@ -66,7 +66,7 @@ func TestDecodeRefusesWhatIsNoJSON(t *testing.T) {
 	}
 }
 
-// endless yields its text for ever.
+// endless yields its text forever.
 type endless struct{ text string }
 
 func (e endless) Read(p []byte) (int, error) { return copy(p, e.text), nil }

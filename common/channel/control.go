@@ -217,7 +217,7 @@ func ReadControl(ctx context.Context, m Messages) (*Message, error) {
 
 // ParseControl decodes one control message and checks that it has the member of
 // its type. It ignores unknown members, and returns a message of an unknown type
-// as it is: newer versions may send them.
+// unchanged: newer versions may send them.
 func ParseControl(data []byte) (*Message, error) {
 	var msg Message
 	limits := bounded.Limits{Bytes: MaxMessage, Items: MaxMessage / 2, Depth: 16}

@@ -1,7 +1,7 @@
 // Package channel defines what travels on the data channels between a client
 // and an agent. The broker never sees any of it.
 //
-// Every channel is reliable, ordered and labelled, and carries messages of at
+// Every channel is reliable, ordered and labeled, and carries messages of at
 // most [MaxMessage] bytes. An agent refuses any label that the grant does not
 // list.
 //

@@ -25,7 +25,7 @@ const (
 	maxCopies = freeExpansion
 )
 
-// Kind says what a file of a tree is.
+// Kind is the kind of a file in a tree.
 type Kind string
 
 // The kinds of files. Directories exist by the files in them.

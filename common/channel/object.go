@@ -225,8 +225,8 @@ func (r *frameReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// blame finds whose fault an error of the decompressor is: the channel's, if
-// that failed, and the sender's otherwise.
+// blame returns the cause of an error of the decompressor: the channel's error, if
+// that failed, and otherwise a mistake of the sender.
 func (r *frameReader) blame(err error) error {
 	if r.err != nil {
 		return r.err

@@ -20,7 +20,7 @@ const (
 	maxReceived = 4 << 10
 )
 
-// Transferred counts what was sent or received of a tree.
+// Transferred counts the files and bytes of a tree that were sent or received.
 type Transferred struct {
 	Files int   // in the manifest
 	Bytes int64 // of contents that went over the channel, before compression
@@ -205,7 +205,7 @@ func readReceived(ctx context.Context, m Messages) (Transferred, error) {
 }
 
 // refused makes a *Problem of an error that is about the text, and leaves errors
-// of the channel and the context as they are.
+// of the channel and the context unchanged.
 func refused(kind ObjectKind, err error) error {
 	var excess *bounded.Excess
 	var syntax *json.SyntaxError

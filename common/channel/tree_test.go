@@ -169,7 +169,7 @@ func TestLyingSenderIsRefused(t *testing.T) {
 		{"path out", func(ctx context.Context, m Messages) error { return writeJSON(ctx, m, ObjectManifest, evil) }, ProblemManifest},
 		{"no header", raw("D"), ProblemMalformed},
 		{"empty message", raw(""), ProblemMalformed},
-		{"header that is no JSON", raw("H{"), ProblemMalformed},
+		{"header that is not JSON", raw("H{"), ProblemMalformed},
 		{"other object", raw(`H{"kind":"contents","size":1,"encoding":"zstd"}`), ProblemMalformed},
 		{"other encoding", raw(`H{"kind":"manifest","size":1,"encoding":""}`), ProblemMalformed},
 		{"huge", raw(`H{"kind":"manifest","size":99999999999,"encoding":"zstd"}`), ProblemSizeLimit},
@@ -211,8 +211,8 @@ func TestLyingSenderIsRefused(t *testing.T) {
 	}
 }
 
-// TestFilesWithPartialNames has a project use the receiver's names for partial
-// files.
+// TestFilesWithPartialNames sends a project that uses the receiver's names for
+// partial files.
 func TestFilesWithPartialNames(t *testing.T) {
 	for _, p := range []project{
 		{".farforge-partial": "mine", "a": "a", "z": "z", ".farforge-partial-1": "too"},

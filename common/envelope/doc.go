@@ -91,7 +91,7 @@ func decode(body []byte, want string) (*description, error) {
 	}
 	var d description
 	if err := json.Unmarshal(body, &d); err != nil {
-		return nil, fmt.Errorf("the %s is no session description: %w", want, err)
+		return nil, fmt.Errorf("the %s is not a session description: %w", want, err)
 	}
 	if d.Type != want {
 		return nil, fmt.Errorf("the type of the session description is %q, not %q", d.Type, want)

@@ -139,11 +139,11 @@ func TestOpenOfferRefusesWhatIsNoOffer(t *testing.T) {
 		return body
 	}
 	for want, bodies := range map[string][][]byte{
-		"no session description": {nil, []byte("v=0"), sealed("v=0"), sealed("")},
-		`is "answer"`:            {[]byte(`{"type":"answer","sdp":"x"}`), sealed(`{"type":"answer","sdp":"x","reply_to":"age1"}`)},
-		`is ""`:                  {[]byte(`{"sdp":"x"}`), []byte("null")},
-		"no key to reply to":     {sealed(`{"type":"offer","sdp":"x"}`)},
-		"at most":                {[]byte(`{"type":"offer","sdp":"` + strings.Repeat("x", api.MaxOffer) + `"}`)},
+		"not a session description": {nil, []byte("v=0"), sealed("v=0"), sealed("")},
+		`is "answer"`:               {[]byte(`{"type":"answer","sdp":"x"}`), sealed(`{"type":"answer","sdp":"x","reply_to":"age1"}`)},
+		`is ""`:                     {[]byte(`{"sdp":"x"}`), []byte("null")},
+		"no key to reply to":        {sealed(`{"type":"offer","sdp":"x"}`)},
+		"at most":                   {[]byte(`{"type":"offer","sdp":"` + strings.Repeat("x", api.MaxOffer) + `"}`)},
 	} {
 		for _, body := range bodies {
 			if _, err := OpenOffer(a.sealing, body); err == nil || !strings.Contains(err.Error(), want) {

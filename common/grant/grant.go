@@ -114,7 +114,7 @@ func formatFingerprint(sum []byte) string {
 func thumbprint(fingerprint string) (string, error) {
 	sum, err := hex.DecodeString(strings.ReplaceAll(fingerprint, ":", ""))
 	if err != nil || len(sum) != sha256.Size {
-		return "", fmt.Errorf("%w: %q is no SHA-256 certificate fingerprint", ErrMalformed, fingerprint)
+		return "", fmt.Errorf("%w: %q is not a SHA-256 certificate fingerprint", ErrMalformed, fingerprint)
 	}
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
@@ -122,7 +122,7 @@ func thumbprint(fingerprint string) (string, error) {
 func fromThumbprint(x5t string) (string, error) {
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(x5t)
 	if err != nil || len(sum) != sha256.Size {
-		return "", fmt.Errorf("%w: %q is no x5t#S256", ErrMalformed, x5t)
+		return "", fmt.Errorf("%w: %q is not an x5t#S256", ErrMalformed, x5t)
 	}
 	return formatFingerprint(sum), nil
 }

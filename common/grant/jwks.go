@@ -75,7 +75,7 @@ func newJWK(key ed25519.PublicKey) jwk {
 func (j jwk) key() (ed25519.PublicKey, error) {
 	x, err := base64.RawURLEncoding.Strict().DecodeString(j.X)
 	if err != nil || len(x) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("read the JWK set: key %q is no Ed25519 public key", j.KeyID)
+		return nil, fmt.Errorf("read the JWK set: key %q is not an Ed25519 public key", j.KeyID)
 	}
 	if j.KeyID != KeyID(x) {
 		return nil, fmt.Errorf("read the JWK set: key %q does not have its thumbprint as its id", j.KeyID)

@@ -39,7 +39,7 @@ func (s *Signer) SignRotation(successor ed25519.PublicKey, issuer string, now ti
 
 // Published is the document at a broker's JWKS path: the keys that verify its
 // grants, and the rotations from each key to the next, oldest first. Other readers
-// see a JWK set with an additional member, which RFC 7517 has them ignore.
+// see a JWK set with an additional member, which they ignore by RFC 7517.
 type Published struct {
 	Keys      *KeySet
 	Rotations []string
@@ -74,7 +74,7 @@ func ParsePublished(data []byte) (*Published, error) {
 func (k *KeySet) Follow(p *Published) (*KeySet, error) {
 	trusted := NewKeySet(k.Keys()...)
 	for _, text := range p.Rotations {
-		// A rotation by an untrusted key is no error: the chain may begin before
+		// A rotation by an untrusted key is not an error: the chain may begin before
 		// the pinned key.
 		if successor, err := trusted.verifyRotation(text); err == nil {
 			trusted = NewKeySet(append(trusted.Keys(), successor)...)

@@ -50,7 +50,7 @@ func TestPinnedKeyLeadsToItsSuccessors(t *testing.T) {
 		{"another broker's keys", published(t, NewKeySet(evil.Public())), nil},
 		{"a rotation by a stranger", published(t, NewKeySet(c.Public()), evilC), nil},
 		{"a chain with a gap", published(t, NewKeySet(c.Public()), bc), nil},
-		{"a grant is no rotation", published(t, NewKeySet(b.Public()), grant), nil},
+		{"a grant is not a rotation", published(t, NewKeySet(b.Public()), grant), nil},
 		{"garbage", published(t, NewKeySet(b.Public()), "x.y.z"), nil},
 	}
 	for _, tt := range tests {

@@ -93,7 +93,7 @@ func (s *Signer) Sign(g *Grant) (string, error) {
 	}
 	// The compact serialization of RFC 7515, section 7.1. The library's own
 	// SignedString marshals the header and the dates of each token anew, which
-	// was an eighth of what the broker allocated for a job.
+	// took an eighth of the broker's allocations for a job.
 	token := make([]byte, 0, len(s.header)+base64.RawURLEncoding.EncodedLen(len(payload)+ed25519.SignatureSize)+2)
 	token = append(token, s.header...)
 	token = base64.RawURLEncoding.AppendEncode(token, payload)

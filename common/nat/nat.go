@@ -60,8 +60,8 @@ func word(d Dependence) string {
 	return string(d)
 }
 
-// Parse reads the text form. It takes words that it does not know, which newer
-// peers may send, for unknown.
+// Parse reads the text form. It reads words that it does not know, which newer
+// peers may send, as Unknown.
 func Parse(text string) NAT {
 	switch text {
 	case "blocked":

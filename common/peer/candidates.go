@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxOwn bounds the candidates of this end, so that they fit into what the
-	// other end and the broker accept, with the message that ends them.
+	// maxOwn bounds the candidates of this end, so that the other end and
+	// the broker accept all of them and the message that ends them.
 	maxOwn = api.MaxTrickled - 1
 	// maxStrangers bounds the distinct global addresses that this end sends
 	// checks to before the two ends are connected. A host with several IPv6

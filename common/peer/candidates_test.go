@@ -64,7 +64,7 @@ func TestGateBoundsAddressesAndCandidates(t *testing.T) {
 	g := gate{}
 	used := 0
 	for i := range api.MaxTrickled {
-		// Each address twice: a second port is no further address.
+		// Each address twice: a second port does not count.
 		err := g.admit(hostCandidate(i, fmt.Sprintf("203.0.113.%d:%d", 1+i/2, 4000+i)))
 		if err == nil {
 			used++
@@ -116,8 +116,8 @@ func listen(t *testing.T, addresses ...string) (*targets, []string) {
 }
 
 // until waits for a number of addresses that have received at least three
-// packets. ICE sends its checks in rounds, so an address that has received none
-// by then gets none.
+// packets. ICE sends its checks in rounds, so an address without any packet at
+// that time gets none later.
 func (c *targets) until(t *testing.T, number int) map[string]bool {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
@@ -179,8 +179,8 @@ func TestInventedCandidatesReachFew(t *testing.T) {
 	}
 }
 
-// TestOwnCandidatesAreBounded: what this end sends fits into what the other end
-// accepts.
+// TestOwnCandidatesAreBounded checks that the other end accepts all candidates that
+// this end sends.
 func TestOwnCandidatesAreBounded(t *testing.T) {
 	tr := &Trickle{offered: map[string]bool{}, changed: make(chan struct{})}
 	text := sdpHead

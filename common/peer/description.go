@@ -11,7 +11,7 @@ import (
 )
 
 // Description is the SDP of an offer or an answer (RFC 8866, RFC 9429). Its
-// maker returns it and the other end takes it as it is; how it travels is the
+// maker returns it and the other end takes it unchanged; how it travels is the
 // caller's choice.
 type Description string
 
@@ -71,13 +71,14 @@ func (d Description) parse() (*sdp.SessionDescription, error) {
 	}
 	var s sdp.SessionDescription
 	if err := s.UnmarshalString(string(d)); err != nil {
-		return nil, fmt.Errorf("the description is no SDP: %w", err)
+		return nil, fmt.Errorf("the description is not SDP: %w", err)
 	}
 	return &s, nil
 }
 
-// edit has keep judge and change the value of each candidate attribute, and
-// returns the description with those that it keeps. An error of keep ends it.
+// edit calls keep with the value of each candidate attribute. It returns the
+// description with the values that keep has accepted and may have changed. An error
+// of keep ends it.
 func (d Description) edit(keep func(candidate string) (string, bool, error)) (Description, error) {
 	s, err := d.parse()
 	if err != nil {

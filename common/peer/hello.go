@@ -47,10 +47,10 @@ type hello struct {
 
 	mu    sync.Mutex
 	shape *handshake.MessageClientHello
-	tail  []byte // what a packet of pion's has more than one of Chromium's
+	tail  []byte // the bytes of pion's packet beyond the length of Chromium's
 }
 
-// learn takes the other end's description into account.
+// learn reads from the other end's description whether that end understands the form.
 func (h *hello) learn(other Description) {
 	if h.wanted && other.choosesDTLS12() {
 		h.browser.Store(true)
@@ -104,7 +104,7 @@ func chromium() (*handshake.MessageClientHello, error) {
 	return &handshake.MessageClientHello{CipherSuiteIDs: chromiumSuites[:], Extensions: extensions}, nil
 }
 
-// keyShares returns the shares of X25519MLKEM768 and X25519. Nobody answers them:
+// keyShares returns the shares of X25519MLKEM768 and X25519. They are not used:
 // the other end chooses DTLS 1.2, which exchanges keys later.
 func keyShares() ([]byte, error) {
 	hybrid, err := mlkem.GenerateKey768()

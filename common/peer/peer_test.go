@@ -212,7 +212,7 @@ func TestBadDescriptions(t *testing.T) {
 		}
 	}
 	if _, err := offer.Connect(t.Context(), "hello"); err == nil {
-		t.Error("an answer that is no SDP was taken")
+		t.Error("an answer that is not SDP was accepted")
 	}
 }
 

@@ -128,7 +128,7 @@ func (t *Trickle) outgoing(candidate string) (string, bool) {
 	return candidate, true
 }
 
-// begin returns the description as the other end may see it, and has the
+// begin returns the description as the other end may see it, and lets the
 // candidates that are not in it trickle.
 func (t *Trickle) begin(description Description) (Description, error) {
 	t.mu.Lock()
@@ -188,7 +188,7 @@ func (t *Trickle) Remote(candidate []byte) (last bool, err error) {
 		return false, fmt.Errorf("take a candidate: it is %d bytes long, at most %d are allowed", len(candidate), api.MaxCandidate)
 	}
 	if err := json.Unmarshal(candidate, &c); err != nil {
-		return false, fmt.Errorf("take a candidate: it is no JSON of one: %w", err)
+		return false, fmt.Errorf("take a candidate: it is not the JSON of a candidate: %w", err)
 	}
 	if c.UsernameFragment == nil {
 		return false, errors.New("take a candidate: it does not name its session (usernameFragment)")

@@ -23,9 +23,9 @@ const (
 	connectTimeout = 10 * time.Second
 	// slack is how much longer than its wait a request may take.
 	slack = 10 * time.Second
-	// silence is how long a broker may take to answer a request that it does not
-	// hold until it counts as silent; when it holds the request, heldSilence
-	// longer than asked.
+	// A broker counts as silent after this time without an answer: silence for a
+	// request that it does not hold, and heldSilence beyond the requested wait for
+	// one that it holds.
 	silence, heldSilence = time.Second, 5 * time.Second
 )
 
@@ -49,8 +49,8 @@ type response struct {
 }
 
 // do sends the request on the way that worked last and, where no broker
-// answers on it, on the others. A request may be repeated so: the same happens
-// when a response is lost.
+// answers on it, on the others. So a request may be repeated, as it is when a
+// response is lost.
 func (c *Client) do(ctx context.Context, r request) (*response, error) {
 	var failed failures
 	for _, route := range c.ways.order(r.waits) {
@@ -138,8 +138,8 @@ func (c *Client) through(ctx context.Context, route *route, r request) (*respons
 	return nil, c.unreachable(route, &p, wait, err)
 }
 
-// interrupted returns the error of a request that ended with its context. A
-// broker that had been silent by then is named.
+// interrupted returns the error of a request that ended with its context. It
+// names a broker that was silent.
 func (c *Client) interrupted(ctx context.Context, sent time.Time, wait time.Duration) error {
 	quiet := time.Since(sent) - wait
 	if wait == 0 && quiet < silence || wait > 0 && quiet < heldSilence {
@@ -228,7 +228,7 @@ func (c *Client) call(ctx context.Context, path, token string, waits bool, in, o
 	return resp, nil
 }
 
-// unexpected is the error of a response that is not what the protocol says.
+// unexpected returns the error of a response that breaks the protocol.
 func (c *Client) unexpected(what string, err error) *Unreachable {
 	return &Unreachable{URL: c.origin, Err: fmt.Errorf("its %s is not as expected: %w", what, err), Hints: []string{"check the URL, and that client, agent and broker are of the same release"}}
 }

@@ -31,10 +31,10 @@ type Introduction struct {
 	Answer []byte
 }
 
-// Introduce gets a grant, has makeOffer make the offer for it, and repeats the
-// offer until an agent has answered. It goes on over waits that end without an
-// answer (it calls waiting for each), over broken connections and over a broker
-// that restarts, until ctx ends or the broker refuses.
+// Introduce gets a grant, calls makeOffer for the offer, and repeats the offer until
+// an agent has answered. It continues after waits that end without an answer (it
+// calls waiting for each), after broken connections and after a restart of the
+// broker, until ctx ends or the broker refuses.
 //
 // It calls makeOffer again for each new grant. A new grant is needed when one
 // expires while the broker is away, and when the candidates of a waiting job have
@@ -144,8 +144,8 @@ func untilEnd(ctx context.Context, most time.Duration) time.Duration {
 	return max(min(most, (time.Until(end)-time.Second/2).Truncate(time.Second)), time.Second)
 }
 
-// Confirm reports how a job ended whose answer came under the grant. It is tried
-// once on each way: the broker's ranking of its agents does without it.
+// Confirm reports how the job of the grant ended. It tries each way once: the
+// broker's ranking of its agents can do without it.
 func (c *Client) Confirm(ctx context.Context, jobID, grant string, word *api.Confirmation) error {
 	_, err := c.call(ctx, forJob(api.PathConfirmation, jobID), grant, false, word, nil)
 	return err
@@ -173,7 +173,7 @@ func (c *Client) insist(ctx context.Context, alone time.Duration, try func() err
 			return err
 		}
 		if last == nil {
-			c.log.Info("the broker does not answer as it should; trying again", "error", err)
+			c.log.Info("the broker does not answer as expected; retrying", "error", err)
 		}
 		last = err
 		patience := patienceUnknown

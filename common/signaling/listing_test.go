@@ -172,9 +172,9 @@ func TestListsThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestFirstPageIsAskedForOnce: the caller learns at once that the broker is
+// TestFirstPageIsRequestedOnce: the caller learns at once that the broker is
 // unreachable.
-func TestFirstPageIsAskedForOnce(t *testing.T) {
+func TestFirstPageIsRequestedOnce(t *testing.T) {
 	asked := 0
 	c := broker(t, map[string]http.HandlerFunc{"GET " + api.PathAgents: func(w http.ResponseWriter, _ *http.Request) {
 		asked++

@@ -22,7 +22,7 @@ type memory struct {
 
 // memoryLife is how long a way is remembered from when it was found; use does not
 // prolong it. After that the configured order applies again, so that no client
-// keeps a detour for ever.
+// keeps a detour forever.
 const memoryLife = 24 * time.Hour
 
 // maxMemory bounds the file.

@@ -56,7 +56,7 @@ func (p *Probe) Works() bool {
 // ErrSkew is the error of StepClock.
 var ErrSkew = errors.New("the clocks differ")
 
-// Probe tries each way by itself, one after another, over fresh connections,
+// Probe tries the ways separately, one after another, over fresh connections,
 // with the same requests as jobs. It calls done with each result.
 func (c *Client) Probe(ctx context.Context, done func(Probe)) {
 	for _, route := range c.ways.routes {

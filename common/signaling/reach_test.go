@@ -257,7 +257,7 @@ func hello(t *testing.T, sent []byte) (ciphers, extensions []byte) {
 		sent = sent[5+n:]
 	}
 	if len(message) < 40 || message[0] != 1 {
-		t.Fatal("that is no ClientHello")
+		t.Fatal("this is not a ClientHello")
 	}
 	rest := message[4+2+32:]
 	rest = rest[1+int(rest[0]):] // session id
@@ -431,7 +431,7 @@ func TestFallback(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := c.ways.order(false)[0].Way; got != want {
-		t.Errorf("after it looked back in vain it begins with %v", got)
+		t.Errorf("after the earlier ways failed again it begins with %v", got)
 	}
 
 	// None works: the error has every reason.

@@ -36,7 +36,7 @@ func (c *Client) authenticate(ctx context.Context, key *identity.Key, role ident
 	if hello.Origin != c.origin {
 		return nil, &Unreachable{
 			URL: c.origin, Err: fmt.Errorf("the broker there calls itself %q", hello.Origin), Permanent: true,
-			Hints: []string{"use that URL, or have the operator set the broker's --origin"},
+			Hints: []string{"use that URL, or ask the operator to set the broker's --origin"},
 		}
 	}
 	challenge := identity.Challenge{Role: role, Origin: c.origin, Challenge: hello.Challenge, Nonce: nonce, Fingerprint: key.Fingerprint()}

@@ -249,7 +249,7 @@ func TestAgentsOfAFreshBrokerAreAwaited(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoBrokerIsUnreachable(t *testing.T) {
+func TestOtherServersAreUnreachable(t *testing.T) {
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +263,7 @@ func TestWhatIsNoBrokerIsUnreachable(t *testing.T) {
 		return server.URL
 	}
 	for name, url := range map[string]string{
-		"nobody":    "http://" + address,
+		"no server": "http://" + address,
 		"a website": serve(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", 404) }),
 		"a login page": serve(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://login.example.org/", http.StatusFound)
@@ -336,7 +336,7 @@ func TestConfirmationsAreNotRepeated(t *testing.T) {
 	}
 }
 
-func TestPollTellsOfAFreshSession(t *testing.T) {
+func TestPollReturnsAFreshSession(t *testing.T) {
 	polls := 0
 	c := broker(t, map[string]http.HandlerFunc{
 		"POST " + api.PathAgentPoll: func(w http.ResponseWriter, r *http.Request) {

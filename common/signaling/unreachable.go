@@ -98,8 +98,8 @@ type notBroker struct {
 
 func (e *notBroker) Error() string { return e.text }
 
-// foreign makes the error of a response with an error status that is no problem
-// document of a broker.
+// foreign makes the error of a response with an error status that is not a
+// problem document of a broker.
 func foreign(base *url.URL, resp *http.Response, body []byte) *notBroker {
 	e := &notBroker{text: "no broker answers there: " + resp.Status}
 	to, _ := resp.Location()
@@ -214,7 +214,7 @@ func adviseTLS(way Way, err error, around string) string {
 	case errors.As(err, &unknown):
 		return "for a private authority give --ca-file; if the certificate should be a public one, a proxy may be intercepting TLS"
 	case errors.As(err, &name) && way.Leg == LegDirect:
-		return "check the URL: the certificate is that of another site; the network may also send everybody to a login page"
+		return "check the URL: the certificate is that of another site; the network may also redirect all requests to a login page"
 	case errors.As(err, &name):
 		return "check the front's name: the certificate is that of another site"
 	case errors.As(err, &invalid):
@@ -222,7 +222,7 @@ func adviseTLS(way Way, err error, around string) string {
 	case noTLS(err):
 		return "check the port: the server there does not speak TLS"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), timedOut(err):
-		return "the handshake is cut off, as by a filter that looks for names or for programs that are no browser: " + around + ", or --utls-imitate"
+		return around + ", or --utls-imitate: the handshake is cut off, as by a filter of names or of programs other than browsers"
 	}
 	return around
 }
@@ -237,17 +237,17 @@ func adviseHTTP(way Way, err error) string {
 	case errors.As(err, &cache):
 		return "check that the cache serves the broker's site, which has to be reachable from the internet by its own URL"
 	case strings.Contains(text, "421"):
-		return "use another front: this network compares the request's host with the handshake's, or does not have the broker"
+		return "use another front: this network compares the request's host with the handshake's, or does not serve the broker"
 	case way.Leg == LegFront:
-		return "use another front: this one does not pass requests on to the broker; it has to be of the network that the broker is on"
+		return "use another front: this one does not pass requests on to the broker; it has to belong to the network that serves the broker"
 	case strings.Contains(text, tlsAlert):
 		return "use https: the server there speaks TLS"
 	case noHTTP(err):
 		return "check the port: the server there does not speak HTTP"
 	case timedOut(err):
-		return "try again later: the connection is there, but nothing comes back; the broker may be overloaded"
+		return "try again later: the connection works, but no response arrives; the broker may be overloaded"
 	}
-	return "check the URL: something else answers there; the network may also send everybody to a login page"
+	return "check the URL: something else answers there; the network may also redirect all requests to a login page"
 }
 
 func timedOut(err error) bool {

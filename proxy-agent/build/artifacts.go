@@ -128,7 +128,7 @@ func checkName(path string) error {
 			return &channel.Problem{
 				Code:    channel.ProblemNoArtifacts,
 				Message: fmt.Sprintf("the build made an artifact %s, but %s is the name of the agent's own statement about the build", path, reserved),
-				Hints:   []string{"have the build give that file another name, or the recipe leave it out"},
+				Hints:   []string{"rename that file in the build, or leave it out of the recipe"},
 			}
 		}
 	}

@@ -56,8 +56,8 @@ func (c *Cache) Warm() bool { return c.warm }
 func (c *Cache) dir() string { return filepath.Join(c.ws.Dir, "cache") }
 
 // Keep stores the cache for the next build. The caller decides whether to: a build
-// that was stopped may have left it half-written. The error says why it is not
-// kept, and is no fault.
+// that was stopped may have left it half-written. The error says why the
+// cache is not kept; it is not a fault.
 func (c *Cache) Keep() error {
 	if c.id == "" {
 		return errors.New("it has no owner, or no caches are kept")
@@ -80,8 +80,8 @@ func (c *Cache) Keep() error {
 func (c *Cache) Close() error { return c.ws.Close() }
 
 const (
-	// block is the least that a file counts: it takes an inode, and a place in a
-	// folder.
+	// block is the least size that a file counts with, in bytes: each takes an
+	// inode and a directory entry.
 	block = 4096
 	// maxCacheDepth bounds how deep folders nest in a cache, so that a million
 	// nested folders do not keep the agent busy.

@@ -26,7 +26,7 @@ const (
 	cacheNote  = "note.json"
 )
 
-// Caches are folders that outlive their jobs: what a build leaves in one speeds up
+// Caches are folders that outlive their jobs: files that a build leaves in one speed up
 // the next build of the same project. There is one for each user, project, recipe,
 // toolchain version and target.
 //
@@ -167,8 +167,8 @@ func (o *Owner) complete() bool {
 	return o.Issuer != "" && o.Subject != "" && o.Project != "" && len(o.Project) <= maxProject && o.Secret != ""
 }
 
-// id names the owner's folder for builds like n. Without knowing every field nobody
-// can compute it.
+// id returns the name of the owner's folder for builds like n. Computing it
+// requires every field.
 func (o *Owner) id(n *note) string {
 	all := []string{"farforge cache 1", o.Issuer, o.Subject, o.Project, o.Secret, n.Recipe, n.Toolchain, n.Version, n.Target}
 	data, err := json.Marshal(all) // no two lists have the same JSON

@@ -82,7 +82,7 @@ func object(t *testing.T, c *Cache) string {
 	return string(data)
 }
 
-// leave has the build leave text, and keeps the cache.
+// leave writes text into the cache, as a build would, and keeps the cache.
 func leave(t *testing.T, c *Cache, text string) error {
 	t.Helper()
 	write(t, filepath.Join(c.Dir, "object"), text)
@@ -99,7 +99,7 @@ func (k *keeper) build(project, text string) (found string) {
 	c := k.take(owner(project), k.choice())
 	found = object(k.t, c)
 	if (found != "") != c.Warm() {
-		k.t.Errorf("it finds %q, and that it is warm is %v", found, c.Warm())
+		k.t.Errorf("it finds %q, and Warm returns %v", found, c.Warm())
 	}
 	if err := leave(k.t, c, text); err != nil {
 		k.t.Errorf("not kept: %v", err)
@@ -139,7 +139,7 @@ func TestCacheOutlivesItsJob(t *testing.T) {
 	}
 }
 
-// TestCacheHasOneOwner has jobs that differ from the owner in one field each: they
+// TestCacheHasOneOwner runs jobs that differ from the owner in one field each: they
 // find an empty cache and leave the owner's alone.
 func TestCacheHasOneOwner(t *testing.T) {
 	k := newKeeper(t, plenty)
@@ -187,7 +187,7 @@ func TestCachesThatAreNotKept(t *testing.T) {
 		"too many":         {owner("p"), func(dir string) { many(t, dir, 1<<20/block+1) }, "larger than the 1 MiB"},
 		"a hole":           {owner("p"), func(dir string) { hole(t, dir) }, "larger than the 1 MiB"},
 		"too deep":         {owner("p"), func(dir string) { write(t, dir+strings.Repeat("/d", maxCacheDepth+1)+"/object", "") }, "nested deeper"},
-		"no more there":    {owner("p"), func(dir string) { os.Remove(dir) }, "weigh the cache"},
+		"missing":          {owner("p"), func(dir string) { os.Remove(dir) }, "weigh the cache"},
 	} {
 		cache := k.take(c.owner, k.choice())
 		c.left(cache.Dir)
@@ -380,8 +380,8 @@ func TestOpenRemovesDamagedAndUnusedCaches(t *testing.T) {
 	k.wants()
 }
 
-// TestCacheThatLeadsOut has a build leave links that lead out, and folders that
-// nobody may enter.
+// TestCacheThatLeadsOut leaves links that lead out of the cache, and folders
+// without permissions.
 func TestCacheThatLeadsOut(t *testing.T) {
 	k := newKeeper(t, CacheLimits{Number: 1, Bytes: 64 * block})
 	outside := t.TempDir()

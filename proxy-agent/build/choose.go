@@ -26,7 +26,7 @@ type Choice struct {
 	Target string
 }
 
-// recognitionBytes is how far into a file the agent looks for a recipe's text.
+// recognitionBytes bounds how far into a file the agent looks for a recipe's text.
 const recognitionBytes = 1 << 20
 
 // Choose finds the first usable recipe that fits want and recognizes project.

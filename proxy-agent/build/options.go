@@ -15,7 +15,7 @@ type Options struct {
 	Disk   Disk
 }
 
-// Disk says how much disk jobs may use.
+// Disk limits the disk that jobs may use.
 type Disk struct {
 	Bytes   int64 // of one job
 	Files   int   // of one job

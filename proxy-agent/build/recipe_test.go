@@ -59,10 +59,10 @@ func TestErrorsNameThePlace(t *testing.T) {
 		{"no command", `["make"]`, `[]`, "build.command"},
 		{"unknown placeholder", `["make"]`, `["make", "{home}"]`, "unknown placeholder {home}"},
 		{"unknown placeholder in env", `["make"]`, "[\"make\"]\nenv = { A = \"{b}\" }", "build.env.A"},
-		{"cache unasked", `["make"]`, `["make", "C={cache}"]`, "build.command: {cache} has no meaning here"},
-		{"cache unasked in env", `["make"]`, "[\"make\"]\nenv = { A = \"{cache}\" }", "build.env.A: {cache} has no meaning here"},
+		{"cache not enabled", `["make"]`, `["make", "C={cache}"]`, "build.command: {cache} has no meaning here"},
+		{"cache not enabled in env", `["make"]`, "[\"make\"]\nenv = { A = \"{cache}\" }", "build.env.A: {cache} has no meaning here"},
 		{"cache unused", `["make"]`, "[\"make\"]\ncache = true", "build.cache: neither command nor env has {cache}"},
-		{"cache is no word", `["make"]`, "[\"make\"]\ncache = \"yes\"", "r.toml:11: build.cache"},
+		{"cache is a string", `["make"]`, "[\"make\"]\ncache = \"yes\"", "r.toml:11: build.cache"},
 		{"out leaves", `["make"]`, "[\"make\"]\nout = \"../out\"", "build.out"},
 		{"out is the project", `["make"]`, "[\"make\"]\nout = \".\"", "build.out"},
 		{"no artifacts", `["*.bin"]`, `[]`, "artifacts.files"},
@@ -147,7 +147,7 @@ func TestLoadPutsTheOperatorsRecipesFirst(t *testing.T) {
 		t.Errorf("want both mistakes: %v", err)
 	}
 	if _, err := Load(filepath.Join(dir, "missing")); err == nil {
-		t.Error("a directory that is not there was accepted")
+		t.Error("a missing directory was accepted")
 	}
 }
 

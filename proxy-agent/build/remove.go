@@ -14,7 +14,7 @@ func removeTree(dir string) error {
 	if os.RemoveAll(dir) == nil {
 		return nil
 	}
-	_ = os.Chmod(dir, 0o700) // the agent made it, so nobody else can have replaced it
+	_ = os.Chmod(dir, 0o700) // the agent made it, so no other user can have replaced it
 	if err := flatten(dir); err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
@@ -22,7 +22,7 @@ func removeTree(dir string) error {
 }
 
 // flatten moves all folders below dir into a fresh folder beside it, one by one,
-// gives back the right to remove what is in them, and removes them there. So no
+// restores the right to remove their contents, and removes them there. So no
 // path gets too long for the system, and few folders are open at a time. No name
 // in the fresh folder can be taken: the build had no access to it.
 func flatten(dir string) error {

@@ -24,8 +24,8 @@ func TestRemovesLockedFolders(t *testing.T) {
 	}
 }
 
-// TestRemovesDeepFolders has a build dig folders into each other until their
-// path is too long for the system, and lock the last ones.
+// TestRemovesDeepFolders nests folders until their path is too long for the
+// system, and locks the last ones.
 func TestRemovesDeepFolders(t *testing.T) {
 	for _, lockedFrom := range []int{0, 299} {
 		dir := filepath.Join(t.TempDir(), "tree")
@@ -53,7 +53,7 @@ func TestRemovesDeepFolders(t *testing.T) {
 	}
 }
 
-// TestRemovesFoldersWithItsNames has a build make the names that a removal could
+// TestRemovesFoldersWithItsNames makes folders with the names that a removal could
 // move folders to, so that nothing can be moved there.
 func TestRemovesFoldersWithItsNames(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tree")
@@ -83,7 +83,7 @@ func TestUnprivilegedRemoval(t *testing.T) {
 	asNobody(t, "Removes|Leftovers")
 }
 
-// dig makes folders in each other, each with a file, a link that leads out and
+// dig makes nested folders, each with a file, a link that leads out and
 // three empty folders beside the next.
 func dig(t *testing.T, dir string, depth, lockedFrom int, outside string) {
 	t.Helper()

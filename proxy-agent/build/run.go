@@ -11,7 +11,7 @@ import (
 	"github.com/farforge/farforge/proxy-agent/sandbox"
 )
 
-// Allowance is what one job may use.
+// Allowance limits what one job may use.
 type Allowance struct {
 	Cores    int
 	Share    capacity.CoreShare // of processor time; zero means Cores

@@ -114,7 +114,7 @@ func (r *Recipe) validateBuild() error {
 }
 
 // validateCache makes sure that a recipe that keeps a folder also passes it to its
-// command, and the other way round.
+// command, and vice versa.
 func (b *Command) validateCache() error {
 	named := ""
 	for _, arg := range b.Command {

@@ -19,9 +19,9 @@ type Workspaces struct {
 	lock *os.File
 }
 
-// OpenWorkspaces uses dir, which it makes if need be, and removes what an agent
-// that was killed has left in it. It logs what cannot be removed and goes on
-// without it. It fails if another process uses dir. log may be nil.
+// OpenWorkspaces opens dir for workspaces. It makes dir if it is missing, and
+// removes the workspaces that a killed agent left there. It logs those that it
+// cannot remove. It fails if another process uses dir. log may be nil.
 func OpenWorkspaces(dir string, log *slog.Logger) (*Workspaces, error) {
 	dir, err := filepath.Abs(dir)
 	if err == nil {

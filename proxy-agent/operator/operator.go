@@ -5,7 +5,7 @@
 //	                                      ├ state/operator/socket ── proxy-agent run
 //	proxy-agent drain ─── POST /drain ──▶ ┘
 //
-// Only the user whose agent it is can open the socket's folder. Every exchange is
+// Only the agent's user can open the socket's folder. Every exchange is
 // one HTTP request of a few kilobytes.
 package operator
 
@@ -28,12 +28,12 @@ import (
 	"github.com/farforge/farforge/common/cli"
 )
 
-// State is what an agent says about itself.
+// State is an agent's report about itself.
 type State struct {
 	Name    string    `json:"name"`
 	Broker  string    `json:"broker"`
 	Started time.Time `json:"started"`
-	// Status is what the agent's polls tell the broker.
+	// Status is the status that the agent's polls carry.
 	Status *api.Status `json:"status"`
 }
 
@@ -115,7 +115,7 @@ func Drain(ctx context.Context, stateDir string) error {
 	return err
 }
 
-// ErrNotRunning is in the error for a state folder that no agent uses.
+// ErrNotRunning is wrapped by the error for a state folder that no agent uses.
 var ErrNotRunning = errors.New("no agent is running")
 
 func ask(ctx context.Context, stateDir, method, path string) ([]byte, error) {

@@ -25,8 +25,8 @@ var kernelKnobs = [...]string{
 	"/proc/acpi", "/proc/scsi", "/proc/mtrr", "/proc/driver", "/proc/pressure", "/proc/asound",
 }
 
-// buildID is user and group of the command inside. Outside it stays the
-// agent's own; inside, scripts must not take it for root.
+// buildID is the command's user and group inside the sandbox, so that scripts do
+// not take it for root. Outside, the command runs as the agent's user.
 const buildID = "1000"
 
 // arguments builds bwrap's command line. Nothing in it is secret.

@@ -127,7 +127,7 @@ func (b *Bubblewrap) runOnThread(ctx context.Context, spec Spec, cpus []int, job
 	return p.wait()
 }
 
-// raiseOOMScore has the kernel kill a build before the agent when memory is
+// raiseOOMScore makes the kernel kill a build before the agent when memory is
 // short. The build raises its own score as well; if the agent has the right, the
 // build cannot take this one back.
 func raiseOOMScore(pid int) {

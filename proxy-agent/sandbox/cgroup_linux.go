@@ -37,8 +37,8 @@ type cgroups struct {
 	next atomic.Int64
 }
 
-// wantedControllers are those that a job is limited by; without the first two
-// there is no use in a group.
+// wantedControllers are those that limit a job; without the first two a group is
+// useless.
 var wantedControllers = []string{"memory", "pids", "cpu", "cpuset"}
 
 // openCgroups finds out where this process may make control groups, and removes
@@ -68,7 +68,7 @@ func openCgroups() (*cgroups, error) {
 			}
 		}
 	}
-	// Whatever a kernel or a container forbids shows when a group is made.
+	// Only making a group shows whether the kernel or a container forbids it.
 	g, err := c.make(groupLimits{memory: 1 << 30, processes: 64})
 	if err != nil {
 		return nil, err
@@ -294,7 +294,7 @@ func (g *group) outOfMemory() bool {
 }
 
 // remove removes the group. Its processes have ended; the kernel may take a
-// moment to see that.
+// moment to notice.
 func (g *group) remove() error {
 	var failed error
 	for _, dir := range g.dirs {

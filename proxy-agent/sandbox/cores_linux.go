@@ -73,7 +73,7 @@ func bind(pid int, cpus []int) error {
 	return unix.SchedSetaffinity(pid, &set)
 }
 
-// startOn starts a command that may use so many processors.
+// startOn starts a command that may use n processors.
 func startOn(cmd *exec.Cmd, n int) error {
 	started := make(chan error, 1)
 	go func() {

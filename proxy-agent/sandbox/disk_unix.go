@@ -20,8 +20,8 @@ func (e *DiskFull) Error() string { return e.Reason }
 
 func diskFull(format string, args ...any) error { return &DiskFull{fmt.Sprintf(format, args...)} }
 
-// How often the disk is measured: at least so often, and less often if measuring
-// takes long.
+// The shortest and the longest pause between two measurements of the disk. A slow
+// measurement makes the next pause longer.
 const (
 	diskLook     = 200 * time.Millisecond
 	diskLookSlow = 1500 * time.Millisecond

@@ -6,10 +6,10 @@ import (
 )
 
 // limitScript runs inside the sandbox, before the command and as the same
-// process: at no moment does the command run without its limits. "ulimit" is
-// spelled alike in dash, bash and busybox, but for the number of processes. POSIX
-// gives file sizes in blocks of 512 bytes. The first line closes what bwrap
-// leaves open of its own pipes. The second has the kernel kill a build before the
+// process, so the command never runs without its limits. dash, bash and busybox
+// spell "ulimit" alike, except for the number of processes. POSIX gives file sizes
+// in blocks of 512 bytes. The first line closes the pipes that bwrap leaves open.
+// The second makes the kernel kill a build before the
 // agent when memory is short.
 const limitScript = `exec 3>&- 4>&-
 { echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null

@@ -9,7 +9,7 @@ import (
 )
 
 // pump reads r to its end and cuts it into lines. It never stops early, because
-// a command that cannot write would block for ever.
+// a command that cannot write would block forever.
 func (o *output) pump(stream string, r io.Reader) {
 	buf := make([]byte, 32<<10)
 	var line []byte
@@ -68,7 +68,7 @@ func (o *output) text(stream string, raw []byte) {
 
 // boundary returns the last place up to limit where a character begins, so that
 // none is cut in two. A character begins at most three bytes before any of its
-// bytes; what has no beginning there is not text and may be cut anywhere.
+// bytes; bytes without a beginning there are not text and may be cut anywhere.
 func boundary[T string | []byte](text T, limit int) int {
 	for cut := limit; cut > limit-utf8.UTFMax && cut > 0; cut-- {
 		if utf8.RuneStart(text[cut]) {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// None is no sandbox: the command runs as the agent's user, with the network
+// None isolates nothing: the command runs as the agent's user, with the network
 // and all files of that user. It sets limits and kills the process group at
 // the end; an agent that is itself killed leaves the command running. It is for
 // operators who trust every client.
@@ -30,7 +30,7 @@ func (None) Check(context.Context) error { return nil }
 // Soft implements Sandbox.
 func (None) Soft() error { return errors.New("builds run without a sandbox") }
 
-// leftoverGrace is how long Run waits for output of a process that left the
+// leftoverGrace bounds how long Run waits for output of a process that left the
 // process group and outlived the command.
 const leftoverGrace = time.Second
 

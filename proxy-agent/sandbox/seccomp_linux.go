@@ -34,8 +34,8 @@ var deniedCalls = []string{
 	"syslog", "sysfs", "uselib", "ustat", "vhangup", "vm86", "vm86old",
 }
 
-// absentCalls fail with ENOSYS, as on an older kernel, because programs have
-// another way then. The flags of clone3 cannot be filtered; those of clone are.
+// absentCalls fail with ENOSYS, as on an older kernel, because programs then
+// fall back to other calls. The flags of clone3 cannot be filtered; those of clone are.
 var absentCalls = []string{"clone3", "io_uring_setup", "io_uring_enter", "io_uring_register"}
 
 // cloneNamespaces are the flags of clone that make namespaces.

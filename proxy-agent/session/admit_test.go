@@ -141,7 +141,7 @@ func TestAdmitRefusesGrants(t *testing.T) {
 		{"of another broker", with(func(g *grant.Grant) { g.Issuer = "https://evil.example.org" }), nil, "issued by https://evil.example.org"},
 		{"for another job", renamed, nil, "for job 01JOB"},
 		{"for another certificate", w.job(w.grant(other), plain(t, offer).Body), grant.ErrFingerprint, "the grant is for another peer certificate"},
-		{"no offer", w.job(w.grant(cert), []byte("hello")), nil, "is no session description"},
+		{"no offer", w.job(w.grant(cert), []byte("hello")), nil, "is not a session description"},
 		{"a broken envelope", w.job(w.grant(cert), []byte("age-encryption.org/v1\nhello")), nil, "open the envelope"},
 	} {
 		_, err := w.host.Admit(c.job)
@@ -278,8 +278,8 @@ func TestOffersSealedAndPlain(t *testing.T) {
 	}
 }
 
-// TestOfferSealedToAnotherAgent has a broker give a job to an agent that the client
-// did not seal to.
+// TestOfferSealedToAnotherAgent gives a job to an agent that the client did not seal
+// the offer to.
 func TestOfferSealedToAnotherAgent(t *testing.T) {
 	w, other := newWorld(t), newWorld(t)
 	cert := newCertificate(t)

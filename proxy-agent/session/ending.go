@@ -35,7 +35,7 @@ func timeLimit(limit time.Duration) error {
 	}
 }
 
-// outcomes says what each problem means for the job.
+// outcomes maps each problem to the outcome of its job.
 var outcomes = map[channel.ProblemCode]api.Outcome{
 	channel.ProblemUngranted:    api.OutcomeRefused,
 	channel.ProblemMalformed:    api.OutcomeRefused,

@@ -10,8 +10,8 @@ import (
 )
 
 // farewells say how long the agent delivers the last logs and the result, and
-// waits for the client to hang up. Closing first would lose what is still on its
-// way.
+// waits for the client to hang up. Closing earlier would lose data that is still on
+// its way.
 type farewells struct {
 	idle    time.Duration // while no data flows
 	most    time.Duration // in all
@@ -22,7 +22,7 @@ func defaultFarewells() farewells {
 	return farewells{idle: 10 * time.Second, most: time.Minute, stopped: 3 * time.Second}
 }
 
-// farewellLook is how often the agent looks whether data flows.
+// farewellLook is the interval at which the agent checks whether data flows.
 const farewellLook = 100 * time.Millisecond
 
 // Patience returns a context for work that outlives ctx: it ends after a while,

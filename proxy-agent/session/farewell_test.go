@@ -17,7 +17,7 @@ import (
 // ends with 3.
 var chatter = map[string]string{"build.sh": "yes '" + strings.Repeat("x", 1000) + "' | head -n 4000; exit 3"}
 
-// TestClientThatStopsReading has a client that stops reading and sends a second
+// TestClientThatStopsReading runs a client that stops reading and sends a second
 // build message, which the agent answers with a problem.
 func TestClientThatStopsReading(t *testing.T) {
 	w := newWorld(t)
@@ -35,7 +35,7 @@ func TestClientThatStopsReading(t *testing.T) {
 	}
 }
 
-// TestSlowClientGetsItsResult has a client that needs more time for the last logs
+// TestSlowClientGetsItsResult runs a client that needs more time for the last logs
 // than the agent grants to a client that reads nothing.
 func TestSlowClientGetsItsResult(t *testing.T) {
 	const size, buffered = 4_000_000, 1 << 20
@@ -74,8 +74,8 @@ func TestSlowClientGetsItsResult(t *testing.T) {
 	c.conn.Close()
 }
 
-// TestMisbehaviorAfterTheBuildIsNoRefusal has a client take the firmware and then
-// send malformed messages, to avoid being charged for the build.
+// TestMisbehaviorAfterTheBuildIsNoRefusal takes the firmware and then sends
+// malformed messages, to avoid being charged for the build.
 func TestMisbehaviorAfterTheBuildIsNoRefusal(t *testing.T) {
 	w := newWorld(t)
 	c := w.connect(t.Context(), allChannels)

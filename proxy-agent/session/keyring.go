@@ -28,7 +28,7 @@ func (e *KeyChange) Error() string {
 
 // Hint says what the operator can do.
 func (e *KeyChange) Hint() string {
-	return "somebody may be posing as the broker; if its operator confirms that the keys were replaced, delete the file and start again"
+	return "another server may be posing as the broker; if its operator confirms that the keys were replaced, delete the file and start again"
 }
 
 // PinnedKeys returns the keys that verify the broker's grants. At the first

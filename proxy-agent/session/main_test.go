@@ -183,7 +183,7 @@ type client struct {
 	ending  chan Ending // one, when Serve has returned
 }
 
-// connect makes a connection and has the agent serve it with ctx.
+// connect makes a connection, which the agent serves with ctx.
 func (w *world) connect(ctx context.Context, labels []string, change ...func(*grant.Grant)) *client {
 	w.t.Helper()
 	cert, err := peer.NewCertificate()

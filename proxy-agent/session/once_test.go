@@ -85,8 +85,8 @@ func TestOnceFailsClosed(t *testing.T) {
 	}
 }
 
-// TestOnceNeedsNoMoreDisk looks at what a full disk would prevent: that the file
-// grows, or that another takes its place.
+// TestOnceNeedsNoMoreDisk checks that the file neither grows nor is replaced, both
+// of which a full disk would prevent.
 func TestOnceNeedsNoMoreDisk(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "used")
 	o, err := openOnce(file)

@@ -100,7 +100,7 @@ func TestProvenanceComesWithTheArtifacts(t *testing.T) {
 	}
 }
 
-// TestBuildsThatForgeTheProvenance has builds make files with the names of the
+// TestBuildsThatForgeTheProvenance runs builds that make files with the names of the
 // agent's statement.
 func TestBuildsThatForgeTheProvenance(t *testing.T) {
 	recipe := strings.Replace(recipe, `files = ["*.bin"]`+"\n[flash]", `files = ["*.bin", "[pP]rovenance.*"]`+"\n[flash]", 1)

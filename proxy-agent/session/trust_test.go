@@ -15,8 +15,8 @@ import (
 	"github.com/farforge/farforge/common/grant"
 )
 
-// TestFollowsARotationWithoutRestart has the broker rotate its key under a
-// running agent, and an impostor try the same.
+// TestFollowsARotationWithoutRestart rotates the broker's key while the agent
+// runs, and tries the same as an impostor.
 func TestFollowsARotationWithoutRestart(t *testing.T) {
 	dir := t.TempDir()
 	var published atomic.Pointer[grant.Published]

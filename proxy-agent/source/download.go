@@ -59,7 +59,7 @@ func (f *Fetcher) download(ctx context.Context, r *reference, file *os.File) (in
 		return 0, &channel.Problem{
 			Code:    channel.ProblemContent,
 			Message: fmt.Sprintf("the source has the SHA-256 %s, not %s", got, r.sha256),
-			Hints:   []string{"somebody has changed the archive, or the hash is that of another version"},
+			Hints:   []string{"check the hash: the archive has changed, or the hash is that of another version"},
 		}
 	}
 	return n, nil

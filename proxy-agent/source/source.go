@@ -29,7 +29,7 @@ import (
 	"github.com/farforge/farforge/common/channel"
 )
 
-// What holds where a Config says nothing.
+// Defaults of a Config.
 const (
 	DefaultMaxSize = 256 << 20 // bytes
 	defaultTime    = 5 * time.Minute
@@ -110,7 +110,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref *channel.Source, scratch, into 
 	return m, nil
 }
 
-// because returns the context's error where that is why something failed.
+// because returns the context's error if that is why something failed.
 func because(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -16,8 +16,7 @@ const (
 	reportTimeStopped = 3 * time.Second
 )
 
-// report sends the broker a signed report of how a job ended that the agent has by
-// this claim.
+// report sends the broker a signed report of how the job of this claim ended.
 func (w *Worker) report(ctx context.Context, jobID string, claim int, ending session.Ending) {
 	r := &api.Report{
 		JobID: jobID, Claim: claim, Outcome: ending.Outcome,

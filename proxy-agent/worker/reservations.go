@@ -21,7 +21,7 @@ type reservations struct {
 	jobs map[string]capacity.Capacity
 	// ended are the last jobs that were served, newest last.
 	ended []string
-	low   error // why there is no room whatever is free; nil: there is
+	low   error // why no job fits, however much is free; nil if jobs fit
 }
 
 func newReservations(total capacity.Capacity, slots int) *reservations {

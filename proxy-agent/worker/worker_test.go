@@ -266,9 +266,9 @@ func TestRevokedAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := c.Result(); r.ExitCode != 7 {
-		t.Errorf("the job was hurt: result %+v", r)
+		t.Errorf("the job was affected: result %+v", r)
 	}
-	a.log.await(t, "a report did not arrive") // the broker refuses it; the job's room is free by then
+	a.log.await(t, "a report did not arrive") // the broker refuses it; the job's room is already free
 	a.broker.Refuse(nil)
 	again := a.broker.Next()
 	if s := again.Status; s.FreeCores != 4 || s.Draining {
@@ -292,7 +292,7 @@ func TestDrainWhileRevoked(t *testing.T) {
 	}
 }
 
-// TestNewKeyOfTheBroker has the broker rotate its key under a running agent.
+// TestNewKeyOfTheBroker rotates the broker's key while the agent runs.
 func TestNewKeyOfTheBroker(t *testing.T) {
 	a := startAgent(t)
 	a.broker.Next().Reply(http.StatusNoContent, nil)

@@ -127,7 +127,7 @@ func (c *Client) Request() {
 	}
 }
 
-// Build connects and has the agent run the script, as build.sh.
+// Build connects and sends the agent a project with the script as build.sh.
 func (c *Client) Build(b *Broker, script string) {
 	c.t.Helper()
 	c.Connect(b)
