@@ -95,7 +95,7 @@ func TestOffline(t *testing.T) {
 	for line, want := range map[string]bool{
 		"fatal: unable to access 'https://github.com/x/': Could not resolve host: github.com": true,
 		"socket.gaierror: [Errno -3] Temporary failure in name resolution":                    true,
-		"npm error getaddrinfo EAI_AGAIN registry.npmjs.org":                                  true,
+		"npm error getaddrinfo EAI_AGAIN packages.example.org":                                true,
 		"failed to lookup address information: Temporary failure":                             true,
 		"error: could not resolve symbol host":                                                false,
 		"main.c:1:2: error: x":                                                                false,
