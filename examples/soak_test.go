@@ -201,7 +201,7 @@ func (s *soak) memory() map[string]int {
 func (s *soak) checkLeftovers(workers int) {
 	t := s.t
 	eventually(t, "no build is running", func() bool {
-		return running(t, "workspaces/") == 0
+		return running(t, s.path("bench-1")+"/workspaces/")+running(t, s.path("bench-2")+"/workspaces/") == 0
 	})
 	for _, name := range []string{"bench-1", "bench-2"} {
 		var left []string
