@@ -111,16 +111,7 @@ func quoted(principals string) string {
 
 // obey applies the options of allowed_signers. One that cannot be obeyed is an error.
 func (a *KnownAgent) obey(options []string) error {
-	seen := map[string]bool{}
-	for _, option := range options {
-		name, value, err := splitOption(option)
-		if err != nil {
-			return err
-		}
-		if seen[name] {
-			return fmt.Errorf("it has the option %s twice", name)
-		}
-		seen[name] = true
+	err := eachOption(options, func(name, value string) (err error) {
 		switch name {
 		case "valid-after":
 			a.After, err = parseExpiry(name, value)
@@ -137,9 +128,10 @@ func (a *KnownAgent) obey(options []string) error {
 		default:
 			err = fmt.Errorf("the option %q is unknown; valid-after, valid-before and namespaces are known", name)
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if !a.After.IsZero() && !a.Before.IsZero() && !a.Before.After(a.After) {
 		return errors.New("valid-before is not later than valid-after")

@@ -10,16 +10,7 @@ import (
 
 // obey applies the options of the line.
 func (a *Authorized) obey(options []string) error {
-	seen := map[string]bool{}
-	for _, option := range options {
-		name, value, err := splitOption(option)
-		if err != nil {
-			return err
-		}
-		if seen[name] {
-			return fmt.Errorf("it has the option %s twice", name)
-		}
-		seen[name] = true
+	return eachOption(options, func(name, value string) (err error) {
 		switch name {
 		case "targets":
 			a.Targets, err = parseNames("targets", "a chip name such as esp32c3", value)
@@ -30,7 +21,24 @@ func (a *Authorized) obey(options []string) error {
 		default:
 			err = fmt.Errorf("the option %q is unknown; targets, tags and expiry-time are known", name)
 		}
+		return err
+	})
+}
+
+// eachOption calls apply with each option of a line. An option that a line has twice
+// is an error.
+func eachOption(options []string, apply func(name, value string) error) error {
+	seen := map[string]bool{}
+	for _, option := range options {
+		name, value, err := splitOption(option)
 		if err != nil {
+			return err
+		}
+		if seen[name] {
+			return fmt.Errorf("it has the option %s twice", name)
+		}
+		seen[name] = true
+		if err := apply(name, value); err != nil {
 			return err
 		}
 	}

@@ -50,9 +50,6 @@ func OpenWorkspaces(dir string, log *slog.Logger) (*Workspaces, error) {
 	return &Workspaces{dir: dir, lock: lock}, nil
 }
 
-// Dir returns the directory.
-func (w *Workspaces) Dir() string { return w.dir }
-
 // Close lets another process use the directory.
 func (w *Workspaces) Close() error { return w.lock.Close() }
 
